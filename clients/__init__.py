@@ -1,0 +1,1 @@
+"""The holder's process: configuration, table, pipeline, waist gate."""

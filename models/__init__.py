@@ -1,0 +1,1 @@
+"""Tasks over the waist, their features and their metrics; pure functions over values."""

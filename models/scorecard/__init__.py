@@ -1,0 +1,1 @@
+"""The differentially private scorecard: a logistic additive model on binned features."""

@@ -1,0 +1,1 @@
+"""What is allowed, and the mathematics of it."""

@@ -1,0 +1,1 @@
+"""What a release costs, and how much noise a budget buys."""

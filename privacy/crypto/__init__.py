@@ -1,0 +1,1 @@
+"""Identities, key files and signed documents."""

@@ -1,0 +1,1 @@
+"""Secure sums: rosters, pairwise masks, word sizes."""

@@ -1,0 +1,163 @@
+"""The narrow waist: the only values about customers that may leave a holder, as types.
+
+    query --> Contribution --(waist gate: reserve, noise, mask, log)--> MaskedUpdate ==> Aggregate
+
+A contribution is a vector of integers, in named blocks, to which one customer adds entries whose squared
+Euclidean norm is bounded exactly. Everything that decides privacy (sensitivity, noise, number of rounds)
+stands in the `StudyPlan`, which every holder recomputes from the signed study with its own code; a `Query`
+is data only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import rfc8785
+
+IntVector: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockPlan:
+    """One stretch of a release whose entries share one noise scale.
+
+    Attributes:
+        name: unique within the round.
+        sensitivity_squared: bound on the squared L2 norm of one customer's entries, in grid units squared.
+        max_abs: bound on the absolute value of one customer's single entry, in grid units.
+        share_scale: parameter s of the discrete Gaussian share that each holder adds to every entry.
+        max_length: most entries the block may have, whatever the query says.
+    """
+
+    name: str
+    sensitivity_squared: int
+    max_abs: int
+    share_scale: float
+    max_length: int
+
+    def mu_squared(self, honest: int) -> float:
+        """Price of the block under `honest` shares: Delta^2 / (h s^2 - 4), see privacy/accounting."""
+        return self.sensitivity_squared / (honest * self.share_scale**2 - 4.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundPlan:
+    """One secure sum of a study: its name and its blocks, in the order they are sent."""
+
+    name: str
+    blocks: tuple[BlockPlan, ...]
+
+    def mu_squared(self, honest: int) -> float:
+        """Price of one attempt at the round."""
+        return math.fsum(block.mu_squared(honest) for block in self.blocks)
+
+    @property
+    def max_length(self) -> int:
+        """Most entries of the round's vector."""
+        return sum(block.max_length for block in self.blocks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlan:
+    """All that a study will ever ask of a holder, fixed by the signed study.
+
+    Attributes:
+        honest: h, the least number of honest shares in a sum (1 for local noise).
+        cohort: the noisy cohort count each holder draws for itself when it joins (its own noise only).
+        rounds: the secure sums in order.
+        max_attempts: attempts reserved for every round.
+    """
+
+    honest: int
+    cohort: BlockPlan
+    rounds: tuple[RoundPlan, ...]
+    max_attempts: int
+
+    @property
+    def mu_squared(self) -> float:
+        """Price of the study when no attempt is void: what `epsilon` of the study stands for."""
+        return math.fsum((self.cohort.mu_squared(1), *(r.mu_squared(self.honest) for r in self.rounds)))
+
+    @property
+    def reserved_mu_squared(self) -> float:
+        """Price of the study when every round needs all its attempts: what the ledger reserves."""
+        rounds = math.fsum(r.mu_squared(self.honest) for r in self.rounds)
+        return self.cohort.mu_squared(1) + self.max_attempts * rounds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What a round asks: public integers only; it carries no privacy parameter.
+
+    Attributes:
+        task: name of the task.
+        round: index into the plan's rounds, from 0.
+        numbers: named integers.
+        arrays: named integer arrays, int64, any shape.
+    """
+
+    task: str
+    round: int
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    arrays: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+
+    def digest(self) -> bytes:
+        """SHA-256 over an unambiguous encoding; part of every mask's derivation."""
+        header = rfc8785.dumps(
+            {
+                "task": self.task,
+                "round": self.round,
+                "numbers": {name: str(value) for name, value in self.numbers.items()},
+                "arrays": {name: list(array.shape) for name, array in self.arrays.items()},
+            }
+        )
+        state = hashlib.sha256(len(header).to_bytes(8, "big") + header)
+        for name in sorted(self.arrays):
+            state.update(np.ascontiguousarray(self.arrays[name], dtype="<i8").tobytes())
+        return state.digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contribution:
+    """A holder's exact integer vector for one query, in blocks; it never leaves the waist gate as it is."""
+
+    query_digest: bytes
+    blocks: Mapping[str, IntVector]
+
+    def vector(self, plan: RoundPlan) -> IntVector:
+        """All blocks in the plan's order, shape `(length,)`, int64."""
+        return np.concatenate([self.blocks[block.name] for block in plan.blocks])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskedUpdate:
+    """What a holder sends: noisy, masked words, uniform to everyone who lacks a peer's key."""
+
+    holder: str
+    round: int
+    attempt: int
+    word_bits: int
+    words: npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregate:
+    """The noisy sum over the roster of one attempt, in the plan's blocks."""
+
+    round: int
+    holders: int
+    blocks: Mapping[str, IntVector]
+
+
+def split_blocks(vector: IntVector, lengths: Mapping[str, int]) -> Iterator[tuple[str, IntVector]]:
+    """Cut a vector into its named blocks, in order."""
+    start = 0
+    for name, length in lengths.items():
+        yield name, vector[start : start + length]
+        start += length

@@ -1,0 +1,1 @@
+"""Populations, partitions, runners and reports for researchers."""

@@ -1,0 +1,1 @@
+"""Worked cases: schema, contract and study files for public data sets."""
