@@ -1,0 +1,84 @@
+"""Canonical form of documents: RFC 8785 JSON in which decimals and dates are strings, and its digest.
+
+Two files that mean the same have the same bytes here, whatever the order of their keys; defaults are written
+out, absent optional fields are left out.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, TypeAlias
+
+import rfc8785
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from ringfence.privacy.errors import N_
+from ringfence.privacy.faults import kind_name, refuse
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+LARGEST = 2**53 - 1  # the largest integer RFC 8785 writes exactly
+
+
+def to_decimal(value: object) -> Decimal:
+    """A number of a document as an exact decimal: at most 30 digits before and after the point."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        refuse("RF-C027", N_("Must be a number; found {found}."), found=kind_name(value))
+    try:
+        number = value if isinstance(value, Decimal) else Decimal(str(value))
+    except ArithmeticError:
+        refuse("RF-C027", N_("Must be a number; found {found}."), found=kind_name(value))
+    if not number.is_finite():
+        refuse("RF-C028", N_("Must be a finite number."))
+    exponent = number.as_tuple().exponent
+    if number and (abs(number.adjusted()) > 30 or not isinstance(exponent, int) or exponent < -40):
+        refuse("RF-C029", N_("Has too many digits; at most 30 before and 40 after the point are kept."))
+    return number
+
+
+def decimal_text(number: Decimal) -> str:
+    """One spelling for one value: `0.10`, `1E-1` and `0.1` are all `0.1`."""
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in {"-0", ""} else text
+
+
+Exact: TypeAlias = Annotated[Decimal, BeforeValidator(to_decimal)]
+Whole: TypeAlias = Annotated[int, Field(strict=True, ge=-LARGEST, le=LARGEST)]
+Slug: TypeAlias = Annotated[str, Field(pattern=r"^[^\W_][\w.\-]{0,63}$")]
+Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
+Prose: TypeAlias = Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+def plain(value: object) -> Any:
+    """Models, decimals, dates and tuples as what canonical JSON holds."""
+    match value:
+        case BaseModel():
+            return plain(value.model_dump(by_alias=True, exclude_none=True))
+        case Decimal():
+            return decimal_text(value)
+        case datetime.date():
+            return value.isoformat()
+        case Mapping():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+    return value
+
+
+class Document(BaseModel):
+    """What every model of a document shares: frozen, no unknown keys, one canonical form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    def canonical(self) -> bytes:
+        """RFC 8785 bytes: what is signed and digested."""
+        return rfc8785.dumps(plain(self))
+
+    def digest(self) -> str:
+        """`sha256:<64 hex digits>` over the canonical bytes."""
+        return "sha256:" + hashlib.sha256(self.canonical()).hexdigest()

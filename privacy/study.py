@@ -1,0 +1,378 @@
+"""The study: what is asked, why and at what price; signed by the coordinator, approved at every holder.
+
+`h`, the number of honest shares in a sum, is fixed here and recomputed by each holder; it is never taken from
+a message (ALGORITHMS, section 1).
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, field_validator, model_validator
+
+from ringfence.privacy.canonical import (
+    DIGEST,
+    LARGEST,
+    Document,
+    Exact,
+    Prose,
+    Slug,
+    Text,
+    Whole,
+    decimal_text,
+)
+from ringfence.privacy.errors import N_, StudyError
+from ringfence.privacy.faults import Problem, kind_name, refuse, settle
+from ringfence.privacy.purposes import catalogue, unknown_purpose
+from ringfence.privacy.schema import Schema
+
+LegalBasis: TypeAlias = Literal[
+    "consent",
+    "contract",
+    "legal-obligation",
+    "vital-interest",
+    "public-interest",
+    "legitimate-interest",
+    "disclosed-information",
+]
+Setting: TypeAlias = int | str | tuple[int | str, ...]
+
+
+class PrivacyTerms(Document):
+    """The price of a study and the form of its noise."""
+
+    epsilon: Exact = Field(
+        gt=0, le=1000, description="epsilon of one customer over all holders of the study.", examples=["1.0"]
+    )
+    delta: Exact = Field(
+        gt=0, lt=1, description="delta; below one over the largest `max_customers`.", examples=["1e-6"]
+    )
+    unit: Literal["customer"] = Field(
+        default="customer", description="The unit of privacy: all rows of a customer.", examples=["customer"]
+    )
+    noise: Literal["distributed", "local"] = Field(
+        description="distributed: shares of noise add up under a secure sum. local: each upload is private by "
+        "itself.",
+        examples=["distributed"],
+    )
+    min_holders: Whole = Field(ge=1, le=10_000, description="Fewest holders in a sum.", examples=[3])
+    colluders: Whole = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="Holders beyond one that may collude with the coordinator without breaking the guarantee.",
+        examples=[0],
+    )
+    max_attempts: Whole = Field(
+        default=2, ge=1, le=8, description="Attempts reserved for every round.", examples=[2]
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> PrivacyTerms:
+        if self.noise == "distributed" and self.min_holders - 1 - self.colluders < 1:
+            refuse(
+                "RF-S003",
+                N_(
+                    "Distributed noise needs min_holders - 1 - colluders of at least 1, here it is {honest}: "
+                    'use more holders, or noise = "local".'
+                ),
+                "min_holders",
+                honest=self.min_holders - 1 - self.colluders,
+            )
+        return self
+
+
+class Evaluation(Document):
+    """How the result is measured."""
+
+    test_fraction: Exact = Field(
+        default=Decimal("0.2"),
+        ge=0,
+        lt=1,
+        description="Share of customers kept for the test; 0 leaves evaluation out.",
+        examples=["0.2"],
+    )
+
+
+class Participant(Document):
+    """One holder of a study, entered by the coordinator before it signs."""
+
+    name: Slug = Field(description="Name of the holder.", examples=["north-bank"])
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="Its public Ed25519 key, 64 hex digits.", examples=["d75a98..."]
+    )
+    max_customers: Whole = Field(ge=1, le=2**40, description="As in its contract.", examples=[50000])
+    overlap: Whole | None = Field(default=None, ge=1, description="As in its contract.", examples=[2])
+
+
+class Study(Document):
+    """One question to the holders."""
+
+    id: Slug = Field(description="Name of the study.", examples=["churn-2027-1"])
+    schema_ref: Text = Field(
+        validation_alias="schema",
+        serialization_alias="schema",
+        description="The schema: its digest, or the path of its file (or of a contract that holds it) relative "
+        "to this one, or the schema itself as a `[schema]` table.",
+        examples=["schema.toml"],
+    )
+    purpose: Text = Field(description="A purpose of the catalogue.", examples=["churn-prediction"])
+    legal_basis: LegalBasis = Field(
+        description="On what legal basis customers' data are used. PIPL knows no legitimate interest.",
+        examples=["consent"],
+    )
+    task: Slug = Field(description="What is computed.", examples=["scorecard"])
+    label: Slug | None = Field(
+        default=None, description="The feature to predict, a flag or a category.", examples=["churn"]
+    )
+    positive: Text | None = Field(
+        default=None,
+        description="The category of the label that counts as positive; a flag's second value when absent.",
+        examples=["yes"],
+    )
+    features: tuple[Slug, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Features to use; all that the purpose allows when absent.",
+        examples=[["age", "plan"]],
+    )
+    expires: datetime.date = Field(description="Last day of the study (UTC).", examples=["2027-12-31"])
+    dpia: Prose = Field(
+        description="Reference of the data protection impact assessment.", examples=["DPIA-2027-004"]
+    )
+    privacy: PrivacyTerms = Field(description="The price of the study.")
+    model: dict[Slug, Setting] = Field(
+        default_factory=dict,
+        description="Settings of the task: whole numbers, texts or lists of them; see the task's page.",
+        examples=[{"rounds": 8}],
+    )
+    evaluation: Evaluation = Field(default_factory=Evaluation, description="How the result is measured.")
+    holders: tuple[Participant, ...] = Field(
+        default=(),
+        max_length=10_000,
+        description="The holders; left out in a file written by hand, entered by the coordinator.",
+    )
+
+    @field_validator("expires", mode="before")
+    @classmethod
+    def _read_expires(cls, value: object) -> object:
+        if isinstance(value, int | float | datetime.datetime):
+            refuse("RF-S004", N_("Must be a date such as 2027-12-31; found {found}."), found=kind_name(value))
+        return value
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _read_model(cls, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        problems: list[Problem] = []
+        read = {key: _setting(item, problems, key) for key, item in value.items()}
+        settle(problems)
+        return read
+
+    @model_validator(mode="after")
+    def _whole(self) -> Study:
+        settle(
+            study_problems(self.purpose, self.label, self.positive, self.features, self.privacy, self.holders)
+        )
+        return self
+
+    @property
+    def distributed(self) -> bool:
+        """Whether shares of noise add up under a secure sum."""
+        return self.privacy.noise == "distributed"
+
+    def honest(self) -> int:
+        """The least number h of honest shares in a sum; 1 for local noise."""
+        if not self.distributed:
+            return 1
+        return self.privacy.min_holders - 1 - self.privacy.colluders
+
+    def overlap(self) -> int:
+        """In how many holders of this study one customer may be, k.
+
+        Raises:
+            StudyError: RF-S005 while the study has no holders.
+        """
+        if not self.holders:
+            raise StudyError(
+                "RF-S005",
+                N_("The study {study} has no holders yet; the coordinator enters them."),
+                study=self.id,
+            )
+        count = len(self.holders)
+        return max(min(count, count if h.overlap is None else h.overlap) for h in self.holders)
+
+    def digest(self) -> str:
+        """`sha256:<hex>` over the canonical form, which binds the schema by its digest.
+
+        Raises:
+            StudyError: RF-S006 when the schema is still a path; load the study from its file instead.
+        """
+        if not DIGEST.fullmatch(self.schema_ref):
+            raise StudyError(
+                "RF-S006",
+                N_("The study {study} names its schema by a path; load it with its schema first."),
+                study=self.id,
+            )
+        return super().digest()
+
+
+def _setting(value: object, problems: list[Problem], *path: str | int) -> object:
+    match value:
+        case bool():
+            pass
+        case str():
+            return value
+        case int() if abs(value) <= LARGEST:
+            return value
+        case float() | Decimal():
+            return decimal_text(value if isinstance(value, Decimal) else Decimal(str(value)))
+        case list() | tuple() if len(path) == 1:
+            return tuple(_setting(item, problems, *path, n) for n, item in enumerate(value))
+    problems.append(
+        Problem(
+            code="RF-S007",
+            path=path,
+            values={"found": kind_name(value)},
+            template=N_("Must be a number, a text, or a list of these; found {found}."),
+        )
+    )
+    return value
+
+
+def study_problems(
+    purpose: str | None,
+    label: str | None,
+    positive: str | None,
+    features: tuple[str, ...] | None,
+    privacy: PrivacyTerms | None,
+    holders: tuple[Participant, ...] | None,
+) -> Iterator[Problem]:
+    """What is wrong between the fields of a study; None for a field that is itself faulty."""
+    if purpose is not None and purpose not in catalogue():
+        yield unknown_purpose(purpose, "purpose")
+    if positive is not None and label is None:
+        yield Problem(code="RF-S008", path=("positive",), template=N_("positive needs a label."))
+    for position, name in enumerate(features or ()):
+        if name == label:
+            yield Problem(
+                code="RF-S009",
+                path=("features", position),
+                values={"name": name},
+                template=N_('"{name}" is the label, so it cannot be a feature.'),
+            )
+        if name in (features or ())[:position]:
+            yield Problem(
+                code="RF-S010",
+                path=("features", position),
+                values={"name": name},
+                template=N_('The feature "{name}" is listed twice.'),
+            )
+    yield from _holder_problems(holders or (), privacy)
+
+
+def _holder_problems(holders: tuple[Participant, ...], privacy: PrivacyTerms | None) -> Iterator[Problem]:
+    for position, holder in enumerate(holders):
+        before = holders[:position]
+        if any(holder.name == other.name for other in before):
+            yield Problem(
+                code="RF-S011",
+                path=("holders", position, "name"),
+                values={"name": holder.name},
+                template=N_('The holder "{name}" is listed twice.'),
+            )
+        if any(holder.key == other.key for other in before):
+            yield Problem(
+                code="RF-S012",
+                path=("holders", position, "key"),
+                values={"name": holder.name},
+                template=N_('The holder "{name}" has the key of another holder; each has its own.'),
+            )
+        if privacy is not None and privacy.delta * holder.max_customers >= 1:
+            yield Problem(
+                code="RF-S013",
+                path=("privacy", "delta"),
+                values={"name": holder.name, "count": holder.max_customers},
+                template=N_('delta must be below 1/{count}, one over the max_customers of "{name}".'),
+            )
+    if holders and privacy is not None and len(holders) < privacy.min_holders:
+        yield Problem(
+            code="RF-S014",
+            path=("privacy", "min_holders"),
+            values={"count": len(holders), "needed": privacy.min_holders},
+            template=N_("The study has {count} holders; min_holders asks for {needed}."),
+        )
+
+
+def study_against_schema(
+    label: str | None, positive: str | None, features: tuple[str, ...] | None, schema: Schema
+) -> Iterator[Problem]:
+    """What in a study does not fit the schema."""
+    known = {feature.name: feature for feature in schema.features}
+    for position, name in enumerate(features or ()):
+        if name not in known:
+            yield Problem(
+                code="RF-S015",
+                path=("features", position),
+                values={"name": name, "schema": schema.id},
+                template=N_('The schema {schema} has no feature "{name}".'),
+            )
+        elif known[name].kind == "text":
+            yield Problem(
+                code="RF-S016",
+                path=("features", position),
+                values={"name": name},
+                template=N_('"{name}" is free text, which is never a feature.'),
+            )
+    if label is None:
+        return
+    feature = known.get(label)
+    if feature is None:
+        yield Problem(
+            code="RF-S015",
+            path=("label",),
+            values={"name": label, "schema": schema.id},
+            template=N_('The schema {schema} has no feature "{name}".'),
+        )
+    elif feature.categories is None:
+        yield Problem(
+            code="RF-S017",
+            path=("label",),
+            values={"name": label, "kind": feature.kind},
+            template=N_('The label must be a flag or a category; "{name}" is a {kind}.'),
+        )
+    elif positive is None and feature.kind == "category":
+        yield Problem(
+            code="RF-S018",
+            path=("label",),
+            values={"name": label, "known": ", ".join(feature.categories)},
+            template=N_('Say which category of "{name}" is positive: positive = one of {known}.'),
+        )
+    elif positive is not None and positive not in feature.categories:
+        yield Problem(
+            code="RF-S019",
+            path=("positive",),
+            values={"name": label, "known": ", ".join(feature.categories)},
+            template=N_('Not a category of the label "{name}"; it has: {known}.'),
+        )
+
+
+def positive_category(study: Study, schema: Schema) -> str:
+    """The category of the label that counts as 1.
+
+    Raises:
+        StudyError: RF-S020 when the study has no label that has one.
+    """
+    categories = () if study.label is None else schema.feature(study.label).categories or ()
+    positive = (
+        study.positive if study.positive is not None else (categories[1] if len(categories) == 2 else None)
+    )
+    if positive is None or positive not in categories:
+        raise StudyError(
+            "RF-S020", N_("The study {study} has no label with a positive category."), study=study.id
+        )
+    return positive
