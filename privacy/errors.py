@@ -105,3 +105,7 @@ class ExportError(RingfenceError):
 
 class KeyFault(RingfenceError):
     """A key file is missing, unsafe, of the wrong kind, or a signature does not verify."""
+
+
+class StoreError(RingfenceError):
+    """A database that holds consent, ledger or log cannot be opened safely, read or written."""
