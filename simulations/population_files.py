@@ -7,6 +7,7 @@ case `demo` map all three to one schema; names, numbers and ids stand in columns
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,15 @@ import pandas as pd
 from ringfence.privacy.errors import N_, UsageError
 from ringfence.simulations.cases import case_files, copy_case
 
-CONSENT_COLUMNS = ("subject", "purpose", "event", "at", "valid_until", "notice", "notice_version", "language")
+CONSENT_COLUMNS = (
+    "customer_key", "event", "purpose", "at", "valid_until", "notice_id", "notice_version", "notice_language",
+    "notice_digest", "legal_basis", "recipients", "separate_consents",
+)  # fmt: skip
+NOTICES: Mapping[str, str] = {
+    "en": "The holders of the city card may learn together who leaves and who wants credit. No record leaves them.",
+    "zh": "城市卡各持有方可共同学习客户流失与信贷意向，任何记录都不离开持有方。",
+}
+"""The notice of the demo city as it was shown, by language; consent records carry its digest."""
 CONSENT_MIX: Mapping[str, tuple[float, float, float, float]] = {
     "churn-prediction": (0.90, 0.04, 0.04, 0.02),
     "credit-propensity": (0.78, 0.14, 0.05, 0.03),
@@ -128,27 +137,35 @@ def consent_events(rng: np.random.Generator, keys: pd.Series[str]) -> pd.DataFra
         keys: `(n,)` customer keys.
 
     Returns:
-        Frame of `CONSENT_COLUMNS`, texts, dates in ISO 8601 (UTC), in the order in which events happened for each
-        customer.
+        Frame of `CONSENT_COLUMNS`, all texts, in the form that `ringfence-client consent import` reads.
     """
     parts = []
     for purpose, mix in CONSENT_MIX.items():
         n = len(keys)
         state = rng.choice(4, size=n, p=mix)
         given = np.datetime64("2025-01-01") + rng.integers(0, 240, size=n).astype("timedelta64[D]")
-        first = pd.DataFrame({"subject": keys, "purpose": purpose, "event": np.where(state == 1, "refused", "given")})
-        first["at"] = given.astype(str)
-        first["valid_until"] = np.where(state == 3, "2026-01-31", "2035-12-31")
-        first.loc[state == 1, "valid_until"] = ""
+        first = pd.DataFrame({"customer_key": keys, "event": np.where(state == 1, "refused", "granted")})
+        first["purpose"], first["at"] = purpose, given.astype(str)
+        first["valid_until"] = np.select([state == 1, state == 3], ["", "2026-01-31"], "2035-12-31")
         second = first[state == 2].assign(event="withdrawn", valid_until="")
         later = given[state == 2] + rng.integers(30, 150, size=len(second)).astype("timedelta64[D]")
         second["at"] = later.astype(str)
         parts += [first, second]
     events = pd.concat(parts, ignore_index=True)
-    events["at"] += "T09:00:00Z"
-    events["notice"], events["notice_version"] = "city-privacy-notice", "3"
-    events["language"] = np.where(rng.random(len(events)) < 0.6, "zh", "en")
-    return events[list(CONSENT_COLUMNS)]
+    language = np.where(rng.random(len(events)) < 0.6, "zh", "en")
+    digests = {code: "sha256:" + hashlib.sha256(text.encode()).hexdigest() for code, text in NOTICES.items()}
+    events = events.assign(
+        at=events["at"] + "T09:00:00+08:00",
+        notice_id="city-card-notice",
+        notice_version="3",
+        notice_language=language,
+        notice_digest=np.where(language == "zh", digests["zh"], digests["en"]),
+        legal_basis="consent",
+        recipients="bank;retailer;partner",
+        separate_consents="provision;sensitive-data",
+    )
+    ordered: pd.DataFrame = events[list(CONSENT_COLUMNS)]
+    return ordered
 
 
 def write_all(

@@ -15,12 +15,18 @@ import pandas as pd
 Integers: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 _SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
-_PINYIN = "Wang Li Zhang Liu Chen Yang Zhao Huang Zhou Wu Xu Sun Hu Zhu Gao Lin He Guo Ma Luo".split()
-_GIVEN = "伟 芳 娜 敏 静 丽 强 磊 军 洋 勇 艳 杰 娟 涛 明 超 秀兰 建国 晓雨 子涵 浩然 思远 雨桐 佳怡".split()
+_PINYIN = (
+    "Wang", "Li", "Zhang", "Liu", "Chen", "Yang", "Zhao", "Huang", "Zhou", "Wu", "Xu", "Sun", "Hu", "Zhu",
+    "Gao", "Lin", "He", "Guo", "Ma", "Luo",
+)  # fmt: skip
+_GIVEN = (
+    "伟", "芳", "娜", "敏", "静", "丽", "强", "磊", "军", "洋", "勇", "艳", "杰", "娟", "涛", "明", "超", "秀兰", "建国", "晓雨",
+    "子涵", "浩然", "思远", "雨桐", "佳怡",
+)  # fmt: skip
 _GIVEN_PINYIN = (
-    "Wei Fang Na Min Jing Li Qiang Lei Jun Yang Yong Yan Jie Juan Tao Ming Chao Xiulan Jianguo Xiaoyu Zihan "
-    "Haoran Siyuan Yutong Jiayi"
-).split()
+    "Wei", "Fang", "Na", "Min", "Jing", "Li", "Qiang", "Lei", "Jun", "Yang", "Yong", "Yan", "Jie", "Juan",
+    "Tao", "Ming", "Chao", "Xiulan", "Jianguo", "Xiaoyu", "Zihan", "Haoran", "Siyuan", "Yutong", "Jiayi",
+)  # fmt: skip
 _MAIL_DOMAINS = ("example.com", "example.org", "example.net")
 _PROVINCES = ("11", "31", "33", "44", "51")
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -41,12 +47,12 @@ _NOTES = {
         "Asked for the price of the premium tier; order 2026-0315-0042 stays open.",
     ),
     "zh": (
-        "客户{name}来电咨询重复扣费,请回复邮箱{email}。",
-        "来电号码{mobile},要求变更扣款日。",
-        "已核验证件{resident_id},联系人{name},地址更新完成。",
+        "客户{name}来电咨询重复扣费，请回复邮箱{email}。",
+        "来电号码{mobile}，要求变更扣款日。",
+        "已核验证件{resident_id}，联系人{name}，地址更新完成。",
         "请在合同到期前致电{mobile}联系{name}。",
-        "排队时间较长,问题已在柜台解决。",
-        "询问高级套餐价格,工单2026-0315-0042待跟进。",
+        "排队时间较长，问题已在柜台解决。",
+        "询问高级套餐价格，工单2026-0315-0042待跟进。",
     ),
 }
 
@@ -105,7 +111,8 @@ def service_notes(
     languages = rng.random(len(chosen)) < 0.5
     templates = rng.integers(len(_NOTES["en"]), size=len(chosen))
     persons = identities.iloc[chosen].to_dict("records")
-    notes, planted = [], []
+    notes: list[tuple[str, str, str]] = []
+    planted: list[tuple[str, str, str]] = []
     for key, person, english, template in zip(
         keys.iloc[chosen].tolist(), persons, languages.tolist(), templates.tolist(), strict=True
     ):

@@ -81,7 +81,7 @@ def draw_persons(rng: np.random.Generator, members: Mapping[str, Integers]) -> p
     """
     n = 1 + max(int(rows.max()) for rows in members.values())
     home = np.empty(n, dtype=object)
-    for holder in reversed(members):
+    for holder in reversed(tuple(members)):
         home[members[holder]] = holder
     mean_age = np.array([HOLDERS[holder].age for holder in home])
     affluence = np.array([HOLDERS[holder].affluence for holder in home]) + rng.standard_normal(n)

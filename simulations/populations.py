@@ -19,10 +19,8 @@ from ringfence.privacy.errors import N_, UsageError
 from ringfence.simulations import population_files as files
 from ringfence.simulations.population_people import people, service_notes
 from ringfence.simulations.population_structure import (
-    FEATURES,
     HOLDERS,
     LABELS,
-    OVERLAP,
     Floats,
     Integers,
     churn_logit,

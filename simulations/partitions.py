@@ -1,0 +1,203 @@
+"""Cuts one table into simulated holders: evenly, with label skew, or by the values of a column.
+
+For simulations only: a cut that looks at labels or permutes rows has no place where the rows have real holders.
+Every row goes to exactly one holder. Rows are what is cut, so a table with several rows a customer has to be cut by
+a column that is constant within a customer, or the holders overlap.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from ringfence.privacy.errors import N_, UsageError
+
+Integers: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionSpec:
+    """A parsed `--partition` value; `alpha` belongs to dirichlet, `column` to by."""
+
+    kind: Literal["iid", "dirichlet", "by"]
+    alpha: float = 0.0
+    column: str = ""
+
+
+def parse_spec(text: str) -> PartitionSpec:
+    """Read `iid`, `dirichlet:ALPHA` or `by:COLUMN`.
+
+    Raises:
+        UsageError: RF-U321 for anything else, RF-U322 when ALPHA is not a positive finite number.
+    """
+    kind, _colon, argument = text.partition(":")
+    if kind == "iid" and not argument:
+        return PartitionSpec(kind="iid")
+    if kind == "by" and argument:
+        return PartitionSpec(kind="by", column=argument)
+    if kind == "dirichlet" and argument:
+        return PartitionSpec(kind="dirichlet", alpha=_alpha(argument))
+    raise UsageError(
+        "RF-U321",
+        N_("The partition {spec} is unknown; expected iid, dirichlet:ALPHA (such as dirichlet:0.5) or by:COLUMN."),
+        spec=repr(text),
+    )
+
+
+def _alpha(argument: str) -> float:
+    """The concentration as a float above zero."""
+    try:
+        alpha = float(argument)
+    except ValueError:
+        alpha = float("nan")
+    if not (np.isfinite(alpha) and alpha > 0):
+        raise UsageError(
+            "RF-U322",
+            N_("The concentration of dirichlet:{alpha} is not a number above 0; use such as dirichlet:0.5."),
+            alpha=argument,
+        )
+    return alpha
+
+
+def partition(
+    frame: pd.DataFrame, spec: str, holders: int | None, seed: int, *, label: str | None = None
+) -> dict[str, pd.DataFrame]:
+    """Cut a table into holders.
+
+    `iid` permutes the rows and deals them out, sizes differ by one at most. `dirichlet:ALPHA` gives each
+    label's rows to the holders in proportions drawn from a symmetric Dirichlet distribution (Hsu, Qi, Brown 2019,
+    arXiv:1909.06335, the form with proportions over holders for each label); a holder left without a row gets one
+    from the largest. `by:COLUMN` makes one holder per value, in the order of the values' texts, missing values
+    together as `missing`.
+
+    Args:
+        frame: `(n, p)` rows; every row is in exactly one part, and keeps its index label.
+        spec: see `parse_spec`.
+        holders: number of holders; None or the number of values for `by:COLUMN`.
+        seed: fixes the cut (it is no privacy noise).
+        label: column whose values `dirichlet` skews; needed there only. Missing labels are one more value.
+
+    Returns:
+        Name to rows, in the order of the names: `holder-1`, ... or a safe form of the value.
+
+    Raises:
+        UsageError: unknown spec, ALPHA not above 0, an absent column, fewer than one holder, more holders than
+            rows, another number of holders than the column has values.
+    """
+    parsed = parse_spec(spec)
+    if parsed.kind == "by":
+        return _by_column(frame, parsed.column, holders)
+    count = _checked_count(holders, len(frame))
+    rng = np.random.default_rng(seed)
+    if parsed.kind == "iid":
+        parts = [np.sort(part) for part in np.array_split(rng.permutation(len(frame)), count)]
+    else:
+        if label is None:
+            raise UsageError("RF-U325", N_("The partition dirichlet skews a label; name the label's column."))
+        parts = _dirichlet(_column(frame, label), parsed.alpha, count, rng)
+    width = len(str(count))
+    return {f"holder-{i:0{width}d}": frame.iloc[part] for i, part in enumerate(parts, start=1)}
+
+
+def _checked_count(holders: int | None, rows: int) -> int:
+    """The number of holders, at least one and at most one a row."""
+    if holders is None or holders < 1:
+        raise UsageError(
+            "RF-U323", N_("A partition needs at least 1 holder; found {holders}."), holders=holders or 0
+        )
+    if holders > rows:
+        raise UsageError(
+            "RF-U324",
+            N_("{rows} rows cannot be cut into {holders} holders with at least one row each; name fewer holders."),
+            rows=rows,
+            holders=holders,
+        )
+    return holders
+
+
+def _column(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
+    """A column by its name in the file."""
+    if name not in frame.columns:
+        shown = ", ".join(str(column) for column in frame.columns[:12])
+        raise UsageError(
+            "RF-U326",
+            N_("The table has no column {column}; it has {known}. Use a name of the header."),
+            column=repr(name),
+            known=shown + (", ..." if len(frame.columns) > 12 else ""),
+        )
+    return frame[name]
+
+
+def _dirichlet(labels: pd.Series[Any], alpha: float, count: int, rng: np.random.Generator) -> list[Integers]:
+    """Row positions by holder; each label is split at Dirichlet proportions."""
+    codes = pd.factorize(labels.astype(object), sort=False, use_na_sentinel=False)[0]
+    owner = np.empty(len(codes), dtype=np.int64)
+    for code in range(int(codes.max()) + 1):
+        rows = rng.permutation(np.flatnonzero(codes == code))
+        shares = rng.dirichlet(np.full(count, alpha))
+        if not np.isfinite(shares).all():  # alpha so small that every gamma draw underflowed
+            shares = np.eye(count)[rng.integers(count)]
+        cuts = np.rint(np.cumsum(shares)[:-1] * len(rows)).astype(np.int64)
+        for holder, part in enumerate(np.split(rows, cuts)):
+            owner[part] = holder
+    parts = [np.flatnonzero(owner == holder) for holder in range(count)]
+    return _fill_empty(parts)
+
+
+def _fill_empty(parts: Sequence[Integers]) -> list[Integers]:
+    """Give every empty holder the last row of the then largest one."""
+    filled = list(parts)
+    for holder, part in enumerate(filled):
+        if not len(part):
+            donor = max(range(len(filled)), key=lambda other: len(filled[other]))
+            filled[holder], filled[donor] = filled[donor][-1:], filled[donor][:-1]
+    return filled
+
+
+def _by_column(frame: pd.DataFrame, name: str, holders: int | None) -> dict[str, pd.DataFrame]:
+    """One holder for each value of a column."""
+    values = _column(frame, name)
+    texts = values.astype(object).where(values.notna(), None).map(_text_of, na_action=None)
+    known = sorted(set(texts))
+    if not known:
+        raise UsageError("RF-U327", N_("The table has no rows, so there is nothing to cut."))
+    if holders is not None and holders != len(known):
+        raise UsageError(
+            "RF-U328",
+            N_("The column {column} has {values} values, one a holder; found --holders {holders}. Leave it out."),
+            column=name,
+            values=len(known),
+            holders=holders,
+        )
+    return {safe: frame[(texts == text).to_numpy()] for text, safe in _safe_names(known).items()}
+
+
+def _text_of(value: object) -> str:
+    """A value as text; whole floats lose their `.0`, so that 1 and 1.0 read alike."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def _safe_names(texts: Sequence[str]) -> dict[str, str]:
+    """Distinct names of lower-case letters of any script, digits and hyphens, at most 40 characters.
+
+    Two values with one safe form are told apart by `-2`, `-3`, ... in the order of their texts.
+    """
+    names: dict[str, str] = {}
+    for text in texts:
+        spelled = re.sub(r"^-(?=\d)", "minus-", text.lower())
+        base = re.sub(r"[\W_]+", "-", spelled).strip("-")[:40].strip("-") or "missing"
+        name, turn = base, 1
+        while name in names.values():
+            turn += 1
+            name = f"{base}-{turn}"
+        names[text] = name
+    return names
