@@ -1,0 +1,232 @@
+"""The bundle: one or more logs as plain files in a folder, for verification without the house they came from.
+
+    manifest.json   canonical JSON: format, origin, size and the SHA-256 of every other file
+    log.jsonl       the exact leaf bytes, one event a line
+    hashes          the leaf hashes, 32 bytes each, so that the first altered event can be named
+    checkpoint      the signed note over size and root
+    key.pub         the log's verifier key
+    history/        earlier checkpoints of this log
+    anchors/        checkpoints of other logs
+
+Every folder below the bundle that holds a `manifest.json`, `log.jsonl` or `checkpoint` is one log.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from ringfence.audit.canonical import dumps, loads
+from ringfence.audit.checkpoint import read_unverified
+from ringfence.audit.errors import N_, BundleError
+from ringfence.audit.events import MAX_LEAF
+from ringfence.audit.note import MAX_NOTE, Verifier
+
+FORMAT = "ringfence-bundle/1"
+MAX_MANIFEST = 8_000_000
+MARKS = ("manifest.json", "log.jsonl", "checkpoint")
+NAMES = ("log.jsonl", "hashes", "checkpoint", "key.pub")
+FOLDERS = ("history", "anchors")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFiles:
+    """The small files of a log: signed notes and the key."""
+
+    checkpoint: bytes
+    verifier: Verifier
+    history: tuple[bytes, ...] = ()
+    anchors: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a manifest says; nothing of it is signed, all of it is compared."""
+
+    origin: str
+    size: int
+    files: dict[str, str]
+
+
+# -- writing ------------------------------------------------------------------------------------------------------
+
+
+def _write_events(directory: Path, leaves: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    lines, hashes = sha256(), sha256()
+    with (directory / "log.jsonl").open("xb") as log, (directory / "hashes").open("xb") as table:
+        for leaf, leaf_hash in leaves:
+            line = leaf + b"\n"
+            log.write(line)
+            table.write(leaf_hash)
+            lines.update(line)
+            hashes.update(leaf_hash)
+    return {"log.jsonl": lines.hexdigest(), "hashes": hashes.hexdigest()}
+
+
+def _notes(files: LogFiles) -> dict[str, bytes]:
+    """Names and bytes of the small files; a note's name is its size and its digest, so equal notes meet."""
+    small = {"checkpoint": files.checkpoint, "key.pub": f"{files.verifier}\n".encode()}
+    for folder, notes in (("history", files.history), ("anchors", files.anchors)):
+        for note in notes:
+            size = read_unverified(note).size
+            small[f"{folder}/{size:012d}-{sha256(note).hexdigest()[:8]}"] = note
+    return small
+
+
+def write_log(directory: Path, files: LogFiles, leaves: Iterable[tuple[bytes, bytes]]) -> None:
+    """Write one log into a new or empty folder.
+
+    Args:
+        directory: where to.
+        files: checkpoint, key, earlier and foreign checkpoints.
+        leaves: leaf bytes and leaf hash of every event under the checkpoint, in order.
+
+    Raises:
+        BundleError: when the folder is not empty or cannot be written.
+        NoteError: when a note is not a checkpoint.
+    """
+    small = _notes(files)
+    made = read_unverified(files.checkpoint)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if any(directory.iterdir()):
+            raise BundleError(
+                "RF-A070",
+                N_("The folder {folder} is not empty; give a new one for the bundle."),
+                folder=directory.name,
+            )
+        digests = _write_events(directory, leaves)
+        for name, data in small.items():
+            (directory / name).parent.mkdir(exist_ok=True)
+            (directory / name).write_bytes(data)
+            digests[name] = sha256(data).hexdigest()
+        manifest = dumps({"format": FORMAT, "origin": made.origin, "size": made.size, "files": digests})
+        (directory / "manifest.json").write_bytes(manifest + b"\n")
+    except OSError as error:
+        raise BundleError(
+            "RF-A071",
+            N_("The bundle cannot be written to {folder}: {reason}."),
+            folder=directory.name,
+            reason=os.strerror(error.errno or 0),
+        ) from error
+
+
+# -- reading ------------------------------------------------------------------------------------------------------
+
+
+def read_small(path: Path, limit: int = MAX_NOTE) -> bytes:
+    """The bytes of a regular file of limited size.
+
+    Raises:
+        BundleError: when it is missing, no regular file, unreadable or too large.
+    """
+    try:
+        if path.is_symlink() or not path.is_file():
+            raise BundleError("RF-A072", N_("The file {file} is missing or no regular file."), file=path.name)
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise BundleError(
+            "RF-A073",
+            N_("The file {file} cannot be read: {reason}."),
+            file=path.name,
+            reason=os.strerror(error.errno or 0),
+        ) from error
+    if len(data) > limit:
+        raise BundleError(
+            "RF-A074", N_("The file {file} is larger than {limit} bytes."), file=path.name, limit=limit
+        )
+    return data
+
+
+def find_logs(bundle: Path) -> list[tuple[str, Path]]:
+    """Name and folder of every log in a bundle, the bundle itself first; a name is the path below it.
+
+    Raises:
+        BundleError: when there is none.
+    """
+    found = []
+    for folder, below, files in os.walk(bundle):
+        below.sort()
+        if any(mark in files for mark in MARKS):
+            below[:] = [name for name in below if name not in FOLDERS]
+            found.append((Path(folder).relative_to(bundle).as_posix(), Path(folder)))
+    if not found:
+        raise BundleError(
+            "RF-A075",
+            N_("{folder} holds no log; a folder written by an export is expected."),
+            folder=bundle.name,
+        )
+    return found
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """The manifest of one log.
+
+    Raises:
+        BundleError: when it is missing or malformed.
+        CanonicalError: when it is not canonical JSON.
+    """
+    data = read_small(directory / "manifest.json", MAX_MANIFEST)
+    if data.endswith(b"\n"):
+        match loads(data[:-1]):
+            case {
+                "format": str(form),
+                "origin": str(origin),
+                "size": int(size),
+                "files": dict(files),
+                **rest,
+            } if form == FORMAT and not rest and type(size) is int:
+                return Manifest(origin=origin, size=size, files={name: str(files[name]) for name in files})
+    raise BundleError("RF-A076", N_("The file manifest.json is malformed; the bundle was altered or cut."))
+
+
+def read_key(directory: Path) -> Verifier:
+    """The key that lies in a bundle; whether to trust it is another question.
+
+    Raises:
+        BundleError: when the file is missing.
+        NoteError: when it is malformed.
+    """
+    return parse_key(read_small(directory / "key.pub"))
+
+
+def parse_key(data: bytes) -> Verifier:
+    """A verifier key from a file's bytes, with or without a last newline."""
+    return Verifier.parse(data.decode("utf-8", "replace").removesuffix("\n"))
+
+
+def read_notes(directory: Path, folder: str) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of the notes in `history` or `anchors`, in order of their names."""
+    path = directory / folder
+    if path.is_dir():
+        for name in sorted(entry.name for entry in path.iterdir()):
+            yield f"{folder}/{name}", read_small(path / name)
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """The events of `log.jsonl`, without their newlines, one at a time.
+
+    A line that is over-long or lacks its newline comes out as bytes that no event has, so it is found by its hash
+    like every other alteration.
+
+    Raises:
+        BundleError: when the file is missing or no regular file.
+    """
+    if path.is_symlink() or not path.is_file():
+        raise BundleError("RF-A077", N_("The bundle holds no file log.jsonl with events."))
+    with path.open("rb") as file:
+        while line := file.readline(MAX_LEAF + 1):
+            yield line[:-1] if line.endswith(b"\n") else line + b"\n"
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    state = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            state.update(block)
+    return state.hexdigest()

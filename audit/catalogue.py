@@ -1,0 +1,50 @@
+"""The closed list of event types: every action the log knows, with its meaning in one line.
+
+A new action is added here and in docs/reference/events.md; a test keeps the two alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ringfence.audit.errors import N_
+
+EVENT_TYPES: Mapping[str, str] = MappingProxyType(
+    {
+        "key.created": N_("A key pair was made; its fingerprint is public."),
+        "schema.accepted": N_("A signed schema was accepted as the meaning of columns."),
+        "contract.signed": N_("A holder's contract was signed and is in force."),
+        "contract.refused": N_("A contract was refused as malformed, unsigned or out of date."),
+        "consent.imported": N_("Consent records were taken into the registry."),
+        "consent.withdrawn": N_("Withdrawals of consent were taken into the registry."),
+        "study.offered": N_("A signed study was offered to holders or received by one."),
+        "study.approved": N_("A person approved a study."),
+        "study.joined": N_("A holder joined a study and fixed its cohort."),
+        "study.refused": N_("A study was refused."),
+        "study.finished": N_("A study ended and asks for nothing more."),
+        "cohort.counted": N_("The cohort was counted once, with noise, and the count was charged."),
+        "round.opened": N_("A round of a study began."),
+        "waist.reserved": N_("Budget for a masked update was reserved before anything was computed."),
+        "waist.send": N_("A noisy, masked update is about to leave the holder."),
+        "waist.refused": N_("The waist gate refused to let a value leave."),
+        "attempt.voided": N_("An attempt at a round was given up; its price stays charged."),
+        "aggregate.received": N_("The noisy sum of a round was formed."),
+        "model.released": N_("A model or result of a study was released."),
+        "budget.created": N_("A privacy budget was opened."),
+        "budget.reserved": N_("A part of a privacy budget was reserved for a study."),
+        "budget.charged": N_("A reserved part of a privacy budget was spent."),
+        "budget.refused": N_("A request was refused because the privacy budget does not cover it."),
+        "budget.frozen": N_("A privacy budget was frozen; nothing can be reserved."),
+        "budget.thawed": N_("A frozen privacy budget was opened again."),
+        "budget.topup": N_("A privacy budget was raised by decision of its owners."),
+        "checkpoint.anchored": N_("The checkpoint of another log was verified and is now part of this one."),
+        "export.requested": N_("A person asked to take an artefact out."),
+        "export.refused": N_("The export gate refused an artefact."),
+        "export.released": N_("The export gate released an artefact."),
+        "table.read": N_("Allowed columns of a customer table were read for a purpose."),
+        "table.refused": N_("Reading a customer table was refused."),
+        "event.opened": N_("The private part of one event was handed to an auditor."),
+        "log.exported": N_("This log was exported as a bundle for an auditor."),
+    }
+)
