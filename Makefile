@@ -1,0 +1,79 @@
+# The one list of commands. Needs make and Python >= 3.11 (PYTHON=python3.12 make test chooses another one);
+# everything else goes into .venv with pip, and nothing but pip uses the network.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+FOLDERS := audit clients models privacy server simulations
+SOURCES := $(shell find $(FOLDERS) -type f ! -path '*/__pycache__/*')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test soak coverage lint ruff mypy pyright imports docs messages clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+demo: $(VENV)/.demo ## install into .venv and run a federation of simulated holders
+	$(BIN)/ringfence-simulate demo
+
+test: $(VENV)/.test ## run all tests against the installed wheel (not the checkout)
+	$(BIN)/pytest
+
+soak: $(VENV)/.test ## run the long forms of the tests
+	$(BIN)/pytest -m "soak or slow"
+
+coverage: $(VENV)/.test ## run all tests and hold privacy, audit and clients to 90 % of lines
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report --include='*/ringfence/privacy/*' --fail-under=90
+	$(BIN)/coverage report --include='*/ringfence/audit/*' --fail-under=90
+	$(BIN)/coverage report --include='*/ringfence/clients/*' --fail-under=90
+
+lint: ruff mypy pyright imports docs ## run every static check
+
+ruff: $(VENV)/.test ## style and simple faults
+	$(BIN)/ruff check .
+
+mypy: $(VENV)/.test ## types, strict
+	$(BIN)/mypy
+
+pyright: $(VENV)/.test ## types once more, by another checker (its node comes as a wheel)
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
+
+imports: $(VENV)/.test ## the layers of the house
+	PYTHONPATH=.types $(BIN)/lint-imports --no-logo --no-cache
+
+docs: ## links, and the generated pages of the reference
+	$(PYTHON) docs/tools/links.py
+	$(PYTHON) docs/tools/errors.py --check
+
+messages: $(VENV)/.test ## collect sentences for the translators and compile what they wrote
+	$(BIN)/python docs/tools/messages.py update
+	$(BIN)/python docs/tools/messages.py compile
+
+clean: ## remove what these commands made
+	rm -rf $(VENV) build dist ringfence.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+
+# --- how .venv is made ------------------------------------------------------------------------------------
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# A stale build/ would bring deleted modules back into the wheel, so each build starts without one.
+dist/.built: $(BIN)/python $(SOURCES) pyproject.toml README.md LICENSE
+	rm -rf build dist ringfence.egg-info
+	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+	rm -rf build ringfence.egg-info
+	touch $@
+
+# pip keeps an installed wheel of the same version, hence the second, forced step.
+$(VENV)/.demo: dist/.built
+	$(PIP) install --quiet "$$(echo dist/ringfence-*.whl)[simulate]"
+	$(PIP) install --quiet --no-deps --force-reinstall dist/ringfence-*.whl
+	touch $@
+
+$(VENV)/.test: dist/.built
+	$(PIP) install --quiet "$$(echo dist/ringfence-*.whl)[simulate,server,test]"
+	$(PIP) install --quiet --no-deps --force-reinstall dist/ringfence-*.whl
+	cd $(VENV) && bin/python -c "import sys, ringfence.privacy as p; sys.exit('site-packages' not in p.__file__)"
+	touch $@
