@@ -1,0 +1,118 @@
+"""Exact amounts of mu squared: fixed-point decimals that never round in the spender's favour.
+
+An amount has 30 decimal places. What is spent rounds up, what may be spent rounds down, sums are exact.
+"""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal, Inexact
+from fractions import Fraction
+from typing import TypeAlias
+
+from ringfence.privacy.errors import N_, BudgetError
+from ringfence.privacy.waist import BlockPlan, RoundPlan, StudyPlan
+
+Number: TypeAlias = "Decimal | Fraction | float | int"
+
+PLACES = 30
+_UNIT = 10**PLACES
+_EXACT = Context(prec=200, traps=[Inexact])
+# A float price was rounded a few times on its way; this covers thousands of half units in the last place.
+FLOAT_MARGIN = Fraction(1, 10**14)
+
+
+def spent_amount(value: Number) -> Decimal:
+    """An amount to be charged, rounded up; a float is raised by 1e-14 of itself, to cover how it was made.
+
+    Raises:
+        BudgetError: negative or not a number.
+    """
+    exact = _fraction(value)
+    if isinstance(value, float):
+        exact *= 1 + FLOAT_MARGIN
+    return _decimal(-(-exact.numerator * _UNIT // exact.denominator))
+
+
+def allowed_amount(value: Number) -> Decimal:
+    """An amount that may be spent, rounded down.
+
+    Raises:
+        BudgetError: negative or not a number.
+    """
+    exact = _fraction(value)
+    return _decimal(exact.numerator * _UNIT // exact.denominator)
+
+
+def add(*amounts: Decimal) -> Decimal:
+    """The exact sum."""
+    total = Decimal(0)
+    for amount in amounts:
+        total = _EXACT.add(total, amount)
+    return total
+
+
+def subtract(left: Decimal, right: Decimal) -> Decimal:
+    """The exact difference, negative where more was spent than allowed."""
+    return _EXACT.subtract(left, right)
+
+
+def multiply(amount: Decimal, factor: Decimal | int) -> Decimal:
+    """The exact product with a number of few digits, e.g. a count of attempts."""
+    return _EXACT.multiply(amount, Decimal(factor))
+
+
+def as_text(amount: Decimal) -> str:
+    """Plain decimal notation without an exponent and without trailing zeros; one text for one amount."""
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def from_text(text: str) -> Decimal:
+    """Read what `as_text` wrote.
+
+    Raises:
+        BudgetError: not in that form.
+    """
+    try:
+        amount = Decimal(text)
+    except ArithmeticError:
+        raise _not_an_amount(text) from None
+    if not amount.is_finite() or as_text(amount) != text:
+        raise _not_an_amount(text)
+    return amount
+
+
+def block_amount(block: BlockPlan, honest: int) -> Decimal:
+    """`Delta**2 / (h s**2 - 4)` of a block, from the exact value of its scale, rounded up."""
+    return spent_amount(Fraction(block.sensitivity_squared) / (honest * Fraction(block.share_scale) ** 2 - 4))
+
+
+def round_amount(plan: RoundPlan, honest: int) -> Decimal:
+    """Price of one attempt at a round."""
+    return add(*(block_amount(block, honest) for block in plan.blocks))
+
+
+def study_amount(plan: StudyPlan) -> Decimal:
+    """What a holder reserves: the cohort count and every round with all its attempts."""
+    rounds = add(*(round_amount(each, plan.honest) for each in plan.rounds))
+    return add(block_amount(plan.cohort, 1), multiply(rounds, plan.max_attempts))
+
+
+def _fraction(value: Number) -> Fraction:
+    try:
+        exact = Fraction(value)
+    except (ValueError, OverflowError):
+        raise _not_an_amount(value) from None
+    if exact < 0:
+        raise _not_an_amount(value)
+    return exact
+
+
+def _decimal(units: int) -> Decimal:
+    return _EXACT.scaleb(Decimal(units), -PLACES).normalize(_EXACT) if units else Decimal(0)
+
+
+def _not_an_amount(value: object) -> BudgetError:
+    return BudgetError(
+        "RF-B205", N_("{value} is not an amount of privacy budget; expected zero or more."), value=value
+    )

@@ -1,0 +1,111 @@
+"""The laws that can be drawn, as numbers: table sizes, how large scales are split, how far a draw may be off.
+
+Formal guarantees:
+    A draw from a table of `entries` thresholds of 128 bits is within total variation `entries * 2**-128` of the
+    discrete Gaussian: each threshold is off by less than 2**-128, and the tail beyond the table weighs less
+    than 2**-150.
+    `X1 + m X2` with `s1 >= 4 m`, `s2 >= 4` is within max-divergence `CONVOLUTION_SLACK` of the discrete
+    Gaussian of variance parameter `s1**2 + m**2 s2**2`: the ratio of the two laws at x is proportional to
+    `sum_j exp(-(j - c x)**2 / (2 t**2))` with `1/t**2 = m**2/s1**2 + 1/s2**2 <= 1/8`, which by Poisson summation
+    stays within `1 +- 2.1 exp(-16 pi**2)` of its mean (Micciancio, Walter 2017).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ringfence.privacy.errors import N_, BudgetError
+
+SMALLEST_SCALE = 4.0
+LARGEST_TABLE = 4096.0
+LARGEST_SCALE = 2.0**21
+WORD_BITS = 64
+THRESHOLD_BITS = 128
+# exp(-t**2 / 2) < 2**-162 at t = 15, less than 2**-150 after summing the tail at the largest scale.
+TAIL_SCALES = 15
+# ln((1 + e) / (1 - e)) with e = 2.1 exp(-16 pi**2) < 5.6e-69, rounded up.
+CONVOLUTION_SLACK = 1.2e-68
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One table of a law: `factor` times a draw of the discrete Gaussian of parameter `scale`."""
+
+    scale: float
+    factor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaussianLaw:
+    """How a discrete Gaussian is drawn.
+
+    Attributes:
+        scale: the parameter s asked for.
+        parts: independent draws that are added up; their variance parameters sum to at least `scale**2`.
+        slack: max-divergence of one draw from the discrete Gaussian, goes to epsilon.
+        tv_error: total variation of one draw from what the parts declare, goes to delta.
+    """
+
+    scale: float
+    parts: tuple[Part, ...]
+    slack: float
+    tv_error: float
+
+
+def table_entries(scale: float) -> int:
+    """Number of thresholds in the table of the magnitude."""
+    return math.ceil(TAIL_SCALES * scale) + 1
+
+
+def check_scale(scale: float) -> float:
+    """Return the scale if noise of it can be drawn and accounted for.
+
+    Raises:
+        BudgetError: smaller than 4 grid units, or too large for two tables.
+    """
+    if not (math.isfinite(scale) and scale >= SMALLEST_SCALE):
+        raise BudgetError(
+            "RF-B001",
+            N_("The noise scale is {scale} grid units; at least {least} is needed. Choose a finer grid."),
+            scale=scale,
+            least=SMALLEST_SCALE,
+        )
+    if scale > LARGEST_SCALE:
+        raise BudgetError(
+            "RF-B002",
+            N_("The noise scale is {scale} grid units; at most {most} is possible. Choose a coarser grid."),
+            scale=scale,
+            most=LARGEST_SCALE,
+        )
+    return float(scale)
+
+
+def gaussian_law(scale: float) -> GaussianLaw:
+    """Decide how the discrete Gaussian of parameter `scale` is drawn.
+
+    Raises:
+        BudgetError: the scale is out of range.
+    """
+    scale = check_scale(scale)
+    if scale <= LARGEST_TABLE:
+        parts: tuple[Part, ...] = (Part(scale=scale, factor=1),)
+        slack = 0.0
+    else:
+        parts = _split(scale)
+        slack = CONVOLUTION_SLACK
+    tv_error = sum(table_entries(part.scale) for part in parts) * 2.0**-THRESHOLD_BITS
+    return GaussianLaw(scale=scale, parts=parts, slack=slack, tv_error=tv_error)
+
+
+def _split(scale: float) -> tuple[Part, Part]:
+    """Choose m, s2 and s1 with `s1**2 + m**2 s2**2 >= scale**2`, `s1 >= 4 m`, `s2 >= 4`, both in a table."""
+    factor = math.ceil(scale / LARGEST_TABLE)
+    square = Fraction(scale) ** 2
+    # s2 is a multiple of 1/1024, so that its square is exact and s1 stays below 6 m.
+    outer = Fraction(math.isqrt(int((square / factor**2 - 16) * 2**20)), 1024)
+    inner = math.sqrt(square - factor**2 * outer**2)
+    while Fraction(inner) ** 2 + factor**2 * outer**2 < square:
+        inner = math.nextafter(inner, math.inf)
+    return Part(scale=inner, factor=1), Part(scale=float(outer), factor=factor)
