@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     select,
 )
 from sqlalchemy.exc import IntegrityError
@@ -76,6 +77,18 @@ checkpoint = Table(
     Column("note", LargeBinary, nullable=False),
 )
 
+# Built once: making these expressions anew costs more than running them.
+_TURN = head.update().where(head.c.id == 1).values(size=head.c.size).returning(head.c.size, head.c.edge)
+_MOVE = head.update().where(head.c.id == 1).values(size=bindparam("to_size"), edge=bindparam("to_edge"))
+_TAKE = (
+    producer.update()
+    .where(producer.c.source == bindparam("producer"))
+    .values(next=producer.c.next + bindparam("count"))
+    .returning(producer.c.next)
+)
+_ADD_EVENT = event.insert()
+_ADD_PRIVATE = private.insert()
+
 
 def create(engine: Engine, origin: str) -> None:
     """Make the tables and the empty log where they are missing.
@@ -111,8 +124,7 @@ def lock(connection: Connection) -> Frontier:
     The update that changes nothing takes SQLite's write lock or PostgreSQL's row lock before the read, so two
     writers can never start from one state.
     """
-    turn = head.update().where(head.c.id == 1).values(size=head.c.size).returning(head.c.size, head.c.edge)
-    size, edge = connection.execute(turn).one()
+    size, edge = connection.execute(_TURN).one()
     return Frontier.unpack(size, edge)
 
 
@@ -123,13 +135,7 @@ def size(connection: Connection) -> int:
 
 def next_numbers(connection: Connection, source: str, count: int) -> int:
     """Take `count` consecutive sequence numbers of a producer; return the first."""
-    taken = (
-        producer.update()
-        .where(producer.c.source == source)
-        .values(next=producer.c.next + count)
-        .returning(producer.c.next)
-    )
-    after = connection.execute(taken).scalar_one_or_none()
+    after = connection.execute(_TAKE, {"producer": source, "count": count}).scalar_one_or_none()
     if after is None:
         connection.execute(producer.insert().values(source=source, next=count))
         return 0
@@ -143,9 +149,9 @@ def append(
     tree: Frontier,
 ) -> None:
     """Write events with their private parts and the tree they make; the caller holds the lock."""
-    connection.execute(event.insert(), events)
-    connection.execute(private.insert(), privates)
-    connection.execute(head.update().where(head.c.id == 1).values(size=tree.size, edge=tree.pack()))
+    connection.execute(_ADD_EVENT, events)
+    connection.execute(_ADD_PRIVATE, privates)
+    connection.execute(_MOVE, {"to_size": tree.size, "to_edge": tree.pack()})
 
 
 def with_nodes(connection: Connection, compute: Callable[[Node], T]) -> T:
@@ -169,8 +175,7 @@ def with_nodes(connection: Connection, compute: Callable[[Node], T]) -> T:
     compute(ask)
     if wanted:
         rows = select(event.c.seq, event.c.closed).where(event.c.seq.in_(list(wanted)))
-        for seq, closed in connection.execute(rows):
-            wanted[seq] = closed
+        wanted |= {row.seq: row.closed for row in connection.execute(rows)}
     return compute(answer)
 
 
