@@ -1,1 +1,19 @@
-"""Who has agreed to what, at the holder only."""
+"""Who has agreed to what, at the holder only: the consent registry and the cohorts frozen from it."""
+
+from ringfence.privacy.consent.cohort import Cohort
+from ringfence.privacy.consent.events import ALL_PURPOSES, EventKind
+from ringfence.privacy.consent.registry import ConsentRegistry, ImportReport
+from ringfence.privacy.consent.snapshot import Snapshot, members
+from ringfence.privacy.consent.status import Coverage, PurposeStatus
+
+__all__ = [
+    "ALL_PURPOSES",
+    "Cohort",
+    "ConsentRegistry",
+    "Coverage",
+    "EventKind",
+    "ImportReport",
+    "PurposeStatus",
+    "Snapshot",
+    "members",
+]

@@ -1,0 +1,155 @@
+"""The cohort of one run: who takes part, frozen when the holder joins.
+
+Invariant (DESIGN, 6.5): the cohort is frozen when a holder joins; from then on customers may only leave.
+Consent is re-read at every round, and whoever is not eligible then leaves for good: the shrunken cohort is
+durable before it is returned, so a second grant brings nobody back. A grant after the join is not in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from hmac import compare_digest
+
+import numpy as np
+import numpy.typing as npt
+import rfc8785
+from pyroaring import BitMap
+from sqlalchemy import ColumnElement, Connection, select, update
+
+from ringfence.privacy import store
+from ringfence.privacy.consent.registry import ConsentRegistry
+from ringfence.privacy.consent.snapshot import as_bitmap
+from ringfence.privacy.consent.tables import cohort as cohorts
+from ringfence.privacy.consent.tables import to_micros
+from ringfence.privacy.errors import N_, ConsentError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cohort:
+    """Names one frozen cohort; who is in it now is read from the store by `current`.
+
+    Attributes:
+        study: digest of the signed study.
+        run: id of the run.
+        purpose: the study's purpose.
+    """
+
+    study: str
+    run: str
+    purpose: str
+
+    @classmethod
+    def freeze(
+        cls,
+        registry: ConsentRegistry,
+        *,
+        study: str,
+        run: str,
+        purpose: str,
+        at: datetime,
+        indices: npt.NDArray[np.int64],
+        connection: Connection | None = None,
+    ) -> Cohort:
+        """Freeze the cohort at join: subjects of the table that are eligible at this instant.
+
+        Args:
+            registry: the holder's registry.
+            study: digest of the signed study.
+            run: id of the run.
+            purpose: the study's purpose.
+            at: the instant of the join.
+            indices: subject indices of the table's customers, int64 `(n,)`; -1 (unknown) stays outside.
+            connection: an open transaction to take part in.
+
+        Raises:
+            ConsentError: RF-N020 when this run's cohort is frozen already.
+        """
+        if connection is None:
+            with registry.engine.begin() as own:
+                return cls.freeze(
+                    registry, study=study, run=run, purpose=purpose, at=at, indices=indices, connection=own
+                )
+        made = cls(study=study, run=run, purpose=purpose)
+        if connection.scalar(select(cohorts.c.run).where(made._row())) is not None:
+            raise ConsentError(
+                "RF-N020", N_("The cohort of run {run} is frozen already; customers may only leave it."), run=run
+            )
+        members = as_bitmap(indices[indices >= 0]) & registry.eligible(purpose, at, connection=connection)
+        data = members.serialize()
+        connection.execute(
+            cohorts.insert().values(
+                study=study, run=run, purpose=purpose, frozen_at=to_micros(at),
+                members=data, seal=made._seal(registry, data),
+            )
+        )  # fmt: skip
+        return made
+
+    @classmethod
+    def load(cls, registry: ConsentRegistry, *, study: str, run: str) -> Cohort:
+        """The cohort frozen earlier for this run; raises RF-N021 when there is none."""
+        with store.reading(registry.engine) as reader:
+            purpose = reader.scalar(
+                select(cohorts.c.purpose).where((cohorts.c.study == study) & (cohorts.c.run == run))
+            )
+        if purpose is None:
+            raise _not_frozen(run)
+        found = cls(study=study, run=run, purpose=purpose)
+        found.members(registry)  # a cohort whose seal does not hold is refused here, not in a round
+        return found
+
+    def members(self, registry: ConsentRegistry, *, connection: Connection | None = None) -> BitMap:
+        """Who was in at the last round (at the join before the first), consent not re-read.
+
+        Raises:
+            ConsentError: RF-N021 not frozen; RF-N022 the stored bitmap was changed by another hand.
+        """
+        if connection is None:
+            with store.reading(registry.engine) as reader:
+                return self.members(registry, connection=reader)
+        row = connection.execute(select(cohorts.c.members, cohorts.c.seal, cohorts.c.purpose).where(self._row())).first()
+        if row is None or row.purpose != self.purpose:
+            raise _not_frozen(self.run)
+        # The seal is checked before the bytes are parsed.
+        if not compare_digest(self._seal(registry, bytes(row.members)), bytes(row.seal)):
+            raise ConsentError(
+                "RF-N022",
+                N_("The cohort of run {run} was changed outside Ringfence; the run cannot go on. Restore the store."),
+                run=self.run,
+            )
+        return BitMap.deserialize(bytes(row.members))
+
+    def current(self, registry: ConsentRegistry, at: datetime, *, connection: Connection | None = None) -> BitMap:
+        """Who takes part in this round: frozen and eligible now; who left stays out from here on.
+
+        Args:
+            registry: the holder's registry.
+            at: the instant of the round.
+            connection: an open writing transaction to take part in.
+        """
+        if connection is None:
+            with registry.engine.begin() as own:
+                return self.current(registry, at, connection=own)
+        before = self.members(registry, connection=connection)
+        now = before & registry.eligible(self.purpose, at, connection=connection)
+        if len(now) < len(before):
+            data = now.serialize()
+            connection.execute(
+                update(cohorts).where(self._row()).values(members=data, seal=self._seal(registry, data))
+            )
+        return now
+
+    def _row(self) -> ColumnElement[bool]:
+        return (cohorts.c.study == self.study) & (cohorts.c.run == self.run)
+
+    def _seal(self, registry: ConsentRegistry, data: bytes) -> bytes:
+        """Integrity tag over the bitmap and what it belongs to, so one run's bitmap cannot stand for another's."""
+        header = rfc8785.dumps({"study": self.study, "run": self.run, "purpose": self.purpose})
+        return blake2b(
+            len(header).to_bytes(8, "big") + header + data, key=registry.keys.seal, digest_size=32, person=b"rf-cohort"
+        ).digest()
+
+
+def _not_frozen(run: str) -> ConsentError:
+    return ConsentError("RF-N021", N_("Run {run} has no frozen cohort here; join the study first."), run=run)

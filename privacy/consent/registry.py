@@ -1,0 +1,441 @@
+"""The holder's consent registry: an append-only log of consent events by pseudonym, and what follows from it.
+
+Invariants:
+    Neither a customer key nor the registry key is stored; subjects are keyed pseudonyms (`pseudonym`).
+    An import or a withdrawal is one transaction with its journal event: all of it or none of it.
+    Later events win, a refusal wins over a grant at the same instant, and who is unknown is not eligible.
+    Every verification raises or returns a verified value (DESIGN, 6.7).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pyroaring import BitMap
+from sqlalchemy import Connection, Engine, func, select, update
+
+from ringfence.privacy import store, tabular
+from ringfence.privacy.consent import tables
+from ringfence.privacy.consent.events import ALL_PURPOSES, EventKind, Terms
+from ringfence.privacy.consent.intake import Intake, read_events
+from ringfence.privacy.consent.pseudonym import RegistryKeys, SubjectIndex, pseudonyms
+from ringfence.privacy.consent.snapshot import Snapshot, as_bitmap, commitment, standings
+from ringfence.privacy.consent.status import Coverage, PurposeStatus, coverage_of, status_of
+from ringfence.privacy.consent.tables import FOREVER, to_micros
+from ringfence.privacy.errors import N_, ConsentError
+from ringfence.privacy.journal import Journal, Json
+from ringfence.privacy.purposes import catalogue
+
+_RESOURCE = "consent-registry"
+_ROWS = 20_000
+_FEW = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """What an import did, for the holder's own people.
+
+    Attributes:
+        rows: events recorded.
+        new_subjects: subjects seen for the first time.
+        by_kind: events of each kind, by its word.
+    """
+
+    rows: int
+    new_subjects: int
+    by_kind: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class _Compiled:
+    """A bitmap that holds for every instant in `[at, next_change)` while the log ends at `sequence`."""
+
+    sequence: int
+    at: int
+    next_change: int
+    bitmap: BitMap
+
+
+class ConsentRegistry:
+    """Open it with `ConsentRegistry.open`; one object may be used by several threads."""
+
+    def __init__(self, engine: Engine, keys: RegistryKeys, journal: Journal | None) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._journal = journal
+        self._compiled: dict[str, _Compiled] = {}
+        self._index: tuple[int, SubjectIndex] | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, engine: Engine, registry_key: bytes, *, journal: Journal | None = None) -> ConsentRegistry:
+        """Open the registry in a store, making its tables when they are absent.
+
+        Args:
+            engine: from `privacy.store.open_store`.
+            registry_key: 32 secret bytes; kept in memory only.
+            journal: where imports and withdrawals are recorded, in the same transaction.
+
+        Raises:
+            ConsentError: RF-N001 for a key of the wrong size, RF-N003 for a key of another registry.
+        """
+        keys = RegistryKeys.derive(registry_key)
+        with engine.begin() as connection:
+            tables.metadata.create_all(connection)
+            found = connection.scalar(select(tables.registry.c.key_check))
+            if found is None:
+                connection.execute(tables.registry.insert().values(id=1, key_check=keys.check_value(), subjects=0))
+            elif found != keys.check_value():
+                raise ConsentError(
+                    "RF-N003",
+                    N_("The registry key is not the one this registry was made with. Use the key made at init."),
+                )
+        return cls(engine, keys, journal)
+
+    @property
+    def engine(self) -> Engine:
+        """The store the registry stands in."""
+        return self._engine
+
+    @property
+    def keys(self) -> RegistryKeys:
+        """Derived keys, for the cohort's seal."""
+        return self._keys
+
+    # -- writing ---------------------------------------------------------------------------------------------
+
+    def import_file(
+        self, path: Path, *, jurisdiction: str | None = None, layout: tabular.Layout | None = None
+    ) -> ImportReport:
+        """Import a CSV or Parquet file of consent events: all rows, or none.
+
+        Args:
+            path: the file; docs/reference/consent.md documents its columns.
+            jurisdiction: of the contract; decides which legal bases exist.
+            layout: delimiter and encoding of a CSV file.
+
+        Raises:
+            TableError: the file cannot be read.
+            ConsentError: RF-N010 with every fault and its line; nothing was imported.
+        """
+        try:
+            intake = read_events(
+                path, purposes=catalogue(), jurisdiction=jurisdiction, layout=layout or tabular.Layout()
+            )
+        except ConsentError as refusal:
+            faults = refusal.values.get("count", 1)
+            self._record("consent.imported", "deny", {"faults": int(str(faults))}, None)
+            raise
+        references = pseudonyms(self._keys, intake.customer_keys)
+        by_kind = {kind.word: int(np.count_nonzero(intake.kind == kind)) for kind in EventKind}
+        with self._writing(None) as connection:
+            subject, new = self._enrol(connection, references)
+            self._append(connection, intake, subject, "import")
+            private: dict[str, Json] = {"rows": len(intake), "new_subjects": new, **by_kind}
+            self._record("consent.imported", "allow", private, connection)
+        return ImportReport(rows=len(intake), new_subjects=new, by_kind=by_kind)
+
+    def withdraw(
+        self,
+        customer_keys: Iterable[str],
+        purpose: str,
+        at: datetime,
+        *,
+        kind: Literal[EventKind.WITHDRAWN, EventKind.OBJECTED, EventKind.REFUSED] = EventKind.WITHDRAWN,
+        connection: Connection | None = None,
+    ) -> int:
+        """Record that customers withdraw, for one purpose or for all.
+
+        A customer the registry has not seen is recorded too, so that an older grant that arrives later
+        does not bring them back.
+
+        Args:
+            customer_keys: the customers, as the table spells them.
+            purpose: name of a purpose, or `"all"`.
+            at: when the withdrawal takes effect, with a time zone.
+            kind: withdrawn, objected or refused.
+            connection: an open transaction to take part in.
+
+        Returns:
+            The number of customers recorded.
+        """
+        if purpose != ALL_PURPOSES:
+            self._known_purpose(purpose)
+        if EventKind(kind).permits:
+            raise ConsentError("RF-N004", N_("Consent is given by importing a record with its notice, not here."))
+        instant = to_micros(at)
+        references = pseudonyms(self._keys, sorted({str(key).strip() for key in customer_keys} - {""}))
+        count = len(references)
+        if not count:
+            return 0
+        intake = Intake(
+            customer_keys=[""] * count, kind=_all(count, kind), purpose=_all(count, 0), purposes=[purpose],
+            at=_all(count, instant), valid_from=_all(count, instant), valid_until=_all(count, FOREVER),
+            terms=_all(count, -1), terms_found=[],
+        )  # fmt: skip
+        with self._writing(connection) as transaction:
+            subject, new = self._enrol(transaction, references)
+            self._append(transaction, intake, subject, kind.word)
+            self._record("consent.withdrawn", "allow", {"subjects": count, "new_subjects": new}, transaction)
+        return count
+
+    def erase(self, customer_keys: Iterable[str], at: datetime) -> int:
+        """Withdraw customers from everything and cut the link between their key and their events for good.
+
+        The events stay, with nobody's pseudonym; a grant after the erasure begins a new subject.
+
+        Returns:
+            The number of customers recorded as withdrawn.
+        """
+        keys = sorted({str(key).strip() for key in customer_keys} - {""})
+        with self._writing(None) as connection:
+            count = self.withdraw(keys, ALL_PURPOSES, at, connection=connection)
+            for part in _parts(pseudonyms(self._keys, keys)):
+                connection.execute(
+                    update(tables.subject).where(tables.subject.c.pseudonym.in_(part)).values(pseudonym=None)
+                )
+        self._index = None
+        return count
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def eligible(self, purpose: str, at: datetime, *, connection: Connection | None = None) -> BitMap:
+        """Indices of the subjects that may be used for a purpose at an instant; the caller's own copy.
+
+        Folding ten million subjects anew takes seconds; after that the answer is a copy of a compiled bitmap,
+        brought up to date with the subjects that have new events.
+        """
+        return self._compile(purpose, at, connection)[1].copy()
+
+    def root(self, purpose: str, at: datetime, *, connection: Connection | None = None) -> str:
+        """Keyed commitment to the snapshot; see `snapshot.commitment`."""
+        return self.snapshot(purpose, at, connection=connection).root
+
+    def snapshot(
+        self, purpose: str, at: datetime, *, sequence: int | None = None, connection: Connection | None = None
+    ) -> Snapshot:
+        """The eligible subjects with their commitment.
+
+        Args:
+            purpose: name of the purpose.
+            at: the instant.
+            sequence: answer as the log stood at this event, to open an earlier commitment; default: now.
+            connection: an open transaction to read in.
+        """
+        if sequence is None:
+            sequence, bitmap = self._compile(purpose, at, connection)
+            eligible = bitmap.copy()
+        else:
+            with self._reading(connection) as reader:
+                eligible = _fold_all(reader, self._known_purpose(purpose), to_micros(at), sequence).bitmap
+        root = commitment(
+            self._keys.commitment, purpose=purpose, at=at, sequence=sequence, eligible=eligible
+        )
+        return Snapshot(purpose=purpose, at=at, sequence=sequence, eligible=eligible, root=root)
+
+    def indices(
+        self, customer_keys: Sequence[str], *, connection: Connection | None = None
+    ) -> npt.NDArray[np.int64]:
+        """Subject indices of customer keys, int64 `(n,)`, -1 where unknown; about 2 us a key for many keys."""
+        references = pseudonyms(self._keys, customer_keys)
+        with self._reading(connection) as reader:
+            # What an open transaction enrolled may be rolled back, so the index is kept from committed rows only.
+            return self._find(reader, references, keep=connection is None)
+
+    def status(self, customer_key: str, at: datetime | None = None) -> Mapping[str, PurposeStatus]:
+        """What the registry holds about one customer, by purpose; for the holder's own people only.
+
+        Returns:
+            A status for every purpose the customer has an event for; empty when the registry knows none.
+        """
+        instant = to_micros(at or datetime.now(UTC))
+        with self._reading(None) as reader:
+            index = int(self._find(reader, pseudonyms(self._keys, [customer_key.strip()]))[0])
+            return {} if index < 0 else status_of(reader, index, instant, sorted(catalogue()))
+
+    def coverage(self, at: datetime | None = None) -> Mapping[str, Coverage]:
+        """Counts for every purpose of the catalogue; for the holder's own people only."""
+        instant = to_micros(at or datetime.now(UTC))
+        with self._reading(None) as reader:
+            last = _last_sequence(reader)
+            return {name: coverage_of(reader, name, instant, last) for name in catalogue()}
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    def _known_purpose(self, purpose: str) -> str:
+        if purpose not in catalogue():
+            raise ConsentError(
+                "RF-N005",
+                N_('"{purpose}" is not a purpose of the catalogue; see docs/reference/purposes.md.{hint}'),
+                purpose=purpose,
+                hint=tabular.nearest(purpose, catalogue()),
+            )
+        return purpose
+
+    @contextmanager
+    def _writing(self, connection: Connection | None) -> Iterator[Connection]:
+        """A transaction that holds the registry's row.
+
+        Writers are thus one after another, so an event with a lower number never appears after a higher
+        one was seen, which the compiled bitmaps rely on.
+        """
+        if connection is None:
+            with self._engine.begin() as own:
+                own.execute(select(tables.registry.c.id).with_for_update())
+                yield own
+        else:
+            connection.execute(select(tables.registry.c.id).with_for_update())
+            yield connection
+
+    @contextmanager
+    def _reading(self, connection: Connection | None) -> Iterator[Connection]:
+        if connection is None:
+            with store.reading(self._engine) as own:
+                yield own
+        else:
+            yield connection
+
+    def _record(
+        self,
+        action: str,
+        outcome: Literal["allow", "deny"],
+        private: Mapping[str, Json],
+        connection: Connection | None,
+    ) -> None:
+        if self._journal is not None:
+            self._journal.record(action, outcome, resource=_RESOURCE, private=private, connection=connection)
+
+    def _find(
+        self, reader: Connection, references: Sequence[bytes], *, keep: bool = False
+    ) -> npt.NDArray[np.int64]:
+        total = int(reader.scalar(select(tables.registry.c.subjects)) or 0)
+        cached = self._index
+        if cached is not None and cached[0] == total:
+            return cached[1].find(references)
+        if len(references) <= _FEW:
+            return _look_up(reader, references)
+        rows = reader.execute(
+            select(tables.subject.c.pseudonym, tables.subject.c.id).where(tables.subject.c.pseudonym.is_not(None))
+        ).all()
+        index = SubjectIndex([row[0] for row in rows], [row[1] for row in rows])
+        if keep:
+            self._index = (total, index)
+        return index.find(references)
+
+    def _enrol(self, connection: Connection, references: Sequence[bytes]) -> tuple[npt.NDArray[np.int64], int]:
+        """Subject indices of pseudonyms; unknown ones get the next numbers in the order of their pseudonyms.
+
+        That order is random to everybody without the key, so a subject's number says nothing about its place
+        in the holder's file.
+        """
+        subject = self._find(connection, references)
+        unknown = np.flatnonzero(subject < 0)
+        fresh = sorted({references[i] for i in unknown.tolist()})
+        if not fresh:
+            return subject, 0
+        start = int(connection.scalar(select(tables.registry.c.subjects)) or 0)
+        number = {reference: start + i for i, reference in enumerate(fresh)}
+        for part in _parts(fresh, _ROWS):
+            tables.insert_many(connection, tables.subject, ("id", "pseudonym"), [(number[r], r) for r in part])
+        connection.execute(update(tables.registry).values(subjects=start + len(fresh)))
+        subject[unknown] = [number[references[i]] for i in unknown.tolist()]
+        return subject, len(fresh)
+
+    def _append(
+        self, connection: Connection, intake: Intake, subject: npt.NDArray[np.int64], source: str
+    ) -> None:
+        batch = connection.execute(
+            tables.batch.insert().values(
+                recorded=to_micros(datetime.now(UTC)), source=source, rows=len(intake)
+            )
+        ).inserted_primary_key
+        number = None if batch is None else batch[0]
+        terms: list[int | None] = [*(_stored_terms(connection, one) for one in intake.terms_found), None]
+        order = np.argsort(subject, kind="stable")  # keeps the index on subjects in order while it grows
+        columns = (subject, intake.purpose, intake.kind, intake.at, intake.valid_from, intake.valid_until, intake.terms)
+        names = ("subject", "purpose", "kind", "at", "valid_from", "valid_until", "terms", "batch")
+        for start in range(0, len(order), _ROWS):
+            part = order[start : start + _ROWS]
+            rows = zip(*(column[part].tolist() for column in columns), strict=True)
+            tables.insert_many(
+                connection,
+                tables.event,
+                names,
+                [(s, intake.purposes[p], k, a, f, u, terms[t], number) for s, p, k, a, f, u, t in rows],
+            )
+
+    def _compile(self, purpose: str, at: datetime, connection: Connection | None) -> tuple[int, BitMap]:
+        self._known_purpose(purpose)
+        instant = to_micros(at)
+        with self._reading(connection) as reader, self._lock:
+            last = _last_sequence(reader)
+            found = self._compiled.get(purpose)
+            if found is None or not found.at <= instant < found.next_change or last < found.sequence:
+                found = _fold_all(reader, purpose, instant, last)
+            elif found.sequence < last:
+                found = _brought_up_to_date(reader, purpose, instant, last, found)
+            # Inside the caller's transaction the log may still be rolled back: nothing is kept from there.
+            if connection is None:
+                self._compiled[purpose] = found
+            return last, found.bitmap
+
+
+def _fold_all(reader: Connection, purpose: str, instant: int, last: int) -> _Compiled:
+    bitmap, change = BitMap(), FOREVER
+    for standing in standings(reader, purpose, instant, sequence=last):
+        bitmap |= as_bitmap(standing.subject[standing.eligible(instant)])
+        change = min(change, standing.next_change(instant))
+    bitmap.run_optimize()
+    return _Compiled(last, instant, change, bitmap)
+
+
+def _brought_up_to_date(
+    reader: Connection, purpose: str, instant: int, last: int, old: _Compiled
+) -> _Compiled:
+    bitmap, change = old.bitmap.copy(), old.next_change
+    for standing in standings(reader, purpose, instant, sequence=last, since=old.sequence):
+        bitmap -= as_bitmap(standing.subject)
+        bitmap |= as_bitmap(standing.subject[standing.eligible(instant)])
+        change = min(change, standing.next_change(instant))
+    return _Compiled(last, instant, change, bitmap)
+
+
+def _last_sequence(reader: Connection) -> int:
+    return int(reader.scalar(select(func.max(tables.event.c.sequence))) or 0)
+
+
+def _stored_terms(connection: Connection, terms: Terms) -> int:
+    digest = terms.digest()
+    found = connection.scalar(select(tables.terms.c.id).where(tables.terms.c.digest == digest))
+    if found is not None:
+        return int(found)
+    key = connection.execute(tables.terms.insert().values(digest=digest, body=terms.body())).inserted_primary_key
+    return int(key[0]) if key is not None else 0
+
+
+def _look_up(reader: Connection, references: Sequence[bytes]) -> npt.NDArray[np.int64]:
+    known: dict[bytes, int] = {}
+    for part in _parts(sorted(set(references))):
+        rows = reader.execute(
+            select(tables.subject.c.pseudonym, tables.subject.c.id).where(tables.subject.c.pseudonym.in_(part))
+        )
+        known.update({bytes(row[0]): int(row[1]) for row in rows})
+    return np.array([known.get(reference, -1) for reference in references], dtype=np.int64)
+
+
+def _parts(items: Sequence[bytes], size: int = 500) -> Iterator[Sequence[bytes]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _all(count: int, value: int) -> npt.NDArray[np.int64]:
+    return np.full(count, value, dtype=np.int64)
+
+
