@@ -1,0 +1,246 @@
+"""The control plane: the closed list of messages whose content does not depend on any row.
+
+    coordinator                        holder
+    StudyOffer     ------------------>
+                   <------------------ Join
+    RosterCall     ------------------>
+                   <------------------ RosterEcho
+    RoundCall      ------------------>
+                   <------------------ (data plane: MaskedUpdate) or Unavailable
+    Finish         ------------------>
+                   <------------------ Done
+
+Invariant: no message has a field for free text. A holder that cannot or will not answer says `Unavailable`,
+which has no field at all; the reason stays with the holder's own people and log. Everything else is a name, a
+digest, a bounded number, or a document or checkpoint that carries its own signature and is verified by its
+reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias, TypeVar
+
+from ringfence.privacy.crypto.identity import Identity, PublicIdentity
+from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.fields import (
+    AtMost,
+    Digest,
+    Nonce,
+    NoteText,
+    Number,
+    Record,
+    RunId,
+    SignedText,
+    Turn,
+    canonical,
+    parse_canonical,
+)
+from ringfence.privacy.payload import decode_query, encode_query
+from ringfence.privacy.secagg.keys import KeyMessage
+from ringfence.privacy.secagg.roster import MAX_HOLDERS, RosterEcho
+from ringfence.privacy.waist import Query
+from ringfence.privacy.wire import Envelope, Expected, MessageKind, frame, open_envelope, seal, unframe
+
+MAX_CONTROL = 1 << 22
+"""Greatest control message in bytes, a round call's arrays apart."""
+_MAGIC = b"RFC1"
+
+Members: TypeAlias = Annotated[tuple[KeyMessage, ...], AtMost(MAX_HOLDERS)]
+Echoes: TypeAlias = Annotated[tuple[RosterEcho, ...], AtMost(MAX_HOLDERS)]
+Approvals: TypeAlias = Annotated[tuple[SignedText, ...], AtMost(8)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerHead(Record):
+    """Last entry of a holder's ledger: its sequence number and hash."""
+
+    sequence: Number
+    hash: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPosition(Record):
+    """Size and Merkle root of a holder's audit log."""
+
+    size: Number
+    root: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyOffer(Record):
+    """Coordinator to holder: the signed study, and what the coordinator last knew of the holder.
+
+    Attributes:
+        study: signed study document, file form.
+        schema: signed schema document, file form.
+        run: run id.
+        nonce: fresh, returned in `Join`.
+        ledger: head of the holder's ledger as last seen; a holder behind it was rolled back.
+        log: the holder's audit log as last seen.
+    """
+
+    study: SignedText
+    schema: SignedText
+    run: RunId
+    nonce: Nonce
+    ledger: LedgerHead | None
+    log: LogPosition | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join(Record):
+    """Holder to coordinator: it takes part, with this run key, these approvals, from this state."""
+
+    key: KeyMessage
+    nonce: Nonce
+    approvals: Approvals
+    checkpoint: NoteText
+    ledger: LedgerHead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RosterCall(Record):
+    """Coordinator to holder: the members of a roster, used from `round` and `attempt` on."""
+
+    number: Turn
+    round: Turn
+    attempt: Turn
+    members: Members
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RoundHeader(Record):
+    number: Turn
+    echoes: Echoes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundCall:
+    """Coordinator to holder: a query, and every member's echo of the roster that answers it."""
+
+    number: int
+    echoes: tuple[RosterEcho, ...]
+    query: Query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish(Record):
+    """Coordinator to holder: digest of the released model, and the coordinator's audit checkpoint."""
+
+    model: Digest
+    checkpoint: NoteText
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done(Record):
+    """Holder to coordinator: its audit checkpoint and ledger head after the study."""
+
+    checkpoint: NoteText
+    ledger: LedgerHead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat(Record):
+    """Either way: still here; the count grows by one each time."""
+
+    count: Turn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unavailable(Record):
+    """Holder to coordinator: no answer, without a reason, sent at the round's deadline."""
+
+
+ControlMessage: TypeAlias = (
+    StudyOffer | Join | RosterCall | RosterEcho | RoundCall | Finish | Done | Heartbeat | Unavailable
+)
+Message = TypeVar(
+    "Message", StudyOffer, Join, RosterCall, RosterEcho, RoundCall, Finish, Done, Heartbeat, Unavailable
+)
+
+KINDS: Mapping[type[ControlMessage], MessageKind] = {
+    StudyOffer: MessageKind.STUDY_OFFER,
+    Join: MessageKind.JOIN,
+    RosterCall: MessageKind.ROSTER_CALL,
+    RosterEcho: MessageKind.ROSTER_ECHO,
+    RoundCall: MessageKind.ROUND_CALL,
+    Finish: MessageKind.FINISH,
+    Done: MessageKind.DONE,
+    Heartbeat: MessageKind.HEARTBEAT,
+    Unavailable: MessageKind.UNAVAILABLE,
+}
+
+
+def encode(message: ControlMessage) -> bytes:
+    """The message's bytes, to be sealed in an envelope."""
+    if isinstance(message, RoundCall):
+        header = _RoundHeader(number=message.number, echoes=message.echoes)
+        return frame(_MAGIC, canonical(header.to_json())) + encode_query(message.query)
+    return frame(_MAGIC, canonical(message.to_json()))
+
+
+def decode(cls: type[Message], payload: bytes) -> Message:
+    """The message of class `cls` in an envelope's payload.
+
+    Raises:
+        WaistError: malformed in any way (RF-W101 to RF-W104, RF-W111, RF-W120, RF-W121).
+    """
+    encoded, rest = unframe(payload, _MAGIC, MAX_CONTROL)
+    value = parse_canonical(encoded)
+    if issubclass(cls, RoundCall):
+        header = _RoundHeader.from_json(value)
+        return cls(number=header.number, echoes=header.echoes, query=decode_query(rest))
+    if len(rest):
+        raise WaistError("RF-W104", N_("A message is cut short, or has bytes after its end."))
+    return cls.from_json(value)
+
+
+def seal_message(
+    identity: Identity,
+    message: ControlMessage,
+    *,
+    study: str,
+    run: str,
+    sender: str,
+    recipient: str,
+    round: int = 0,
+    attempt: int = 0,
+) -> bytes:
+    """Encode and sign a control message for the wire."""
+    return seal(
+        identity,
+        kind=KINDS[type(message)],
+        study=study,
+        run=run,
+        sender=sender,
+        recipient=recipient,
+        round=round,
+        attempt=attempt,
+        payload=encode(message),
+    )
+
+
+def open_message(
+    cls: type[Message],
+    data: bytes,
+    *,
+    senders: Mapping[str, PublicIdentity],
+    study: str | None,
+    run: str | None,
+    recipient: str,
+    round: int = 0,
+    attempt: int = 0,
+    max_bytes: int = MAX_CONTROL,
+) -> tuple[Envelope, Message]:
+    """Verify and decode a control message of class `cls`; `study` and `run` None for a `StudyOffer` only.
+
+    Raises:
+        WaistError: as `open_envelope` and `decode`.
+    """
+    expect = Expected(
+        kind=KINDS[cls], study=study, run=run, recipient=recipient, round=round, attempt=attempt
+    )
+    envelope = open_envelope(data, senders=senders, expect=expect, max_bytes=max_bytes)
+    return envelope, decode(cls, envelope.payload)

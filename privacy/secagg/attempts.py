@@ -1,0 +1,190 @@
+"""The holder's memory of the attempts it has answered, so that a repeat can never get a second answer.
+
+Invariants:
+    An attempt's number is durable before noise is drawn for it, and numbers only grow within a run.
+    An answer is stored, encrypted, before it is sent; a repeat of the same query gets the same bytes.
+    A different query under the same attempt is refused, and so is an attempt that was begun but whose answer
+    was never stored (a crash in between): it is void, and the next one draws fresh noise under fresh masks.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    and_,
+    insert,
+    select,
+    update,
+)
+
+from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.fields import canonical
+
+METADATA = MetaData()
+_NONCE = 12
+
+ATTEMPTS = Table(
+    "secagg_attempts",
+    METADATA,
+    Column("study", String(71), primary_key=True),
+    Column("run", String(32), primary_key=True),
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("query", String(64), nullable=False),
+    Column("answer", LargeBinary, nullable=True),
+    CheckConstraint("round >= 0 AND attempt >= 0"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptKey:
+    """What an attempt is known by.
+
+    Attributes:
+        study: digest of the signed study.
+        run: run id.
+        round: index of the round.
+        attempt: number of the attempt.
+        query: SHA-256 of the query, 32 bytes.
+    """
+
+    study: str
+    run: str
+    round: int
+    attempt: int
+    query: bytes
+
+    def _columns(self) -> dict[str, Any]:
+        return {"study": self.study, "run": self.run, "round": self.round, "attempt": self.attempt}
+
+    def row(self) -> ColumnElement[bool]:
+        """The condition that picks this attempt's row, whatever its query."""
+        return and_(*(ATTEMPTS.c[name] == value for name, value in self._columns().items()))
+
+    def values(self) -> dict[str, Any]:
+        """The row as it is begun."""
+        return self._columns() | {"query": self.query.hex()}
+
+    def binding(self) -> bytes:
+        """Associated data of the encrypted answer: it decrypts in its own row only."""
+        return canonical({"type": "ringfence/attempt/v1"} | self.values())
+
+
+class AttemptStore:
+    """Begun and answered attempts in the holder's database.
+
+    Every method takes an open `connection`, or makes a transaction of its own; pass one to commit together
+    with the ledger and the audit log.
+    """
+
+    def __init__(self, engine: Engine, key: bytes) -> None:
+        """Open the table, making it when absent.
+
+        Args:
+            engine: the holder's database, durable on commit.
+            key: 32 bytes, AES-256-GCM; from the holder's key store.
+
+        Raises:
+            WaistError: RF-W160 for a key of another length.
+        """
+        if len(key) != 32:
+            raise WaistError("RF-W160", N_("The key of the attempt store must have 32 bytes."))
+        self._engine = engine
+        self._cipher = AESGCM(key)
+        METADATA.create_all(engine)
+
+    def begin(self, key: AttemptKey, *, connection: Connection | None = None) -> bytes | None:
+        """Make the attempt durable and return None, or return the bytes that already answered it.
+
+        Raises:
+            WaistError: RF-W161 another query was asked under this attempt, RF-W162 begun but never answered,
+                RF-W163 a later attempt or round of the run was begun, RF-W164 the stored answer was altered.
+        """
+        with self._transaction(connection) as transaction:
+            found = transaction.execute(
+                select(ATTEMPTS.c.query, ATTEMPTS.c.answer).where(key.row())
+            ).one_or_none()
+            if found is not None:
+                return self._repeat(key, found.query, found.answer)
+            self._refuse_older(key, transaction)
+            transaction.execute(insert(ATTEMPTS).values(key.values()))
+        return None
+
+    def store(self, key: AttemptKey, answer: bytes, *, connection: Connection | None = None) -> None:
+        """Keep the answer, encrypted; call it before the answer is sent.
+
+        Raises:
+            WaistError: RF-W165 when the attempt was not begun with this query or has an answer already.
+        """
+        nonce = secrets.token_bytes(_NONCE)
+        sealed = nonce + self._cipher.encrypt(nonce, answer, key.binding())
+        open_row = and_(key.row(), ATTEMPTS.c.query == key.query.hex(), ATTEMPTS.c.answer.is_(None))
+        with self._transaction(connection) as transaction:
+            if transaction.execute(update(ATTEMPTS).where(open_row).values(answer=sealed)).rowcount != 1:
+                raise WaistError(
+                    "RF-W165", N_("An answer may be stored once, for an attempt that was begun.")
+                )
+
+    def forget(self, *, study: str, run: str, connection: Connection | None = None) -> None:
+        """Delete the answers of a finished run; the attempt numbers stay, so nothing can be asked again."""
+        rows = and_(ATTEMPTS.c.study == study, ATTEMPTS.c.run == run)
+        with self._transaction(connection) as transaction:
+            transaction.execute(update(ATTEMPTS).where(rows).values(answer=None))
+
+    @contextmanager
+    def _transaction(self, connection: Connection | None) -> Iterator[Connection]:
+        if connection is not None:
+            yield connection
+        else:
+            with self._engine.begin() as own:
+                yield own
+
+    def _repeat(self, key: AttemptKey, query: str, answer: bytes | None) -> bytes:
+        if query != key.query.hex():
+            raise WaistError(
+                "RF-W161",
+                N_("Attempt {attempt} at round {round} was asked before with another query."),
+                attempt=key.attempt,
+                round=key.round,
+            )
+        if answer is None:
+            raise WaistError(
+                "RF-W162",
+                N_("Attempt {attempt} at round {round} was begun and has no stored answer; it is void."),
+                attempt=key.attempt,
+                round=key.round,
+            )
+        try:
+            return self._cipher.decrypt(answer[:_NONCE], answer[_NONCE:], key.binding())
+        except InvalidTag as error:
+            raise WaistError("RF-W164", N_("A stored answer was altered, or its key changed.")) from error
+
+    def _refuse_older(self, key: AttemptKey, transaction: Connection) -> None:
+        same_run = and_(ATTEMPTS.c.study == key.study, ATTEMPTS.c.run == key.run)
+        later = (ATTEMPTS.c.round > key.round) | (
+            (ATTEMPTS.c.round == key.round) & (ATTEMPTS.c.attempt > key.attempt)
+        )
+        if transaction.execute(select(ATTEMPTS.c.attempt).where(and_(same_run, later)).limit(1)).first():
+            raise WaistError(
+                "RF-W163",
+                N_("Attempt {attempt} at round {round} comes after a later one; numbers only grow."),
+                attempt=key.attempt,
+                round=key.round,
+            )
