@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 import rfc8785
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ringfence.privacy.errors import N_
-from ringfence.privacy.faults import kind_name, refuse
+from ringfence.privacy.errors import N_, RingfenceError
+from ringfence.privacy.faults import as_fault, gather, kind_name, refuse
+from ringfence.privacy.findings import build
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 LARGEST = 2**53 - 1  # the largest integer RFC 8785 writes exactly
@@ -74,6 +76,34 @@ class Document(BaseModel):
     """What every model of a document shares: frozen, no unknown keys, one canonical form."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    error: ClassVar[type[RingfenceError]] = RingfenceError
+
+    @classmethod
+    def from_canonical(cls, body: bytes) -> Self:
+        """The document of a verified signed body.
+
+        Raises:
+            SchemaError, ContractError or StudyError: RF-C072 not JSON, RF-C001 it does not fit the model,
+                RF-C071 it is not in its one canonical form.
+        """
+        kind = cls.__name__.lower()
+        try:
+            data = json.loads(body)
+        except (ValueError, RecursionError) as reason:
+            raise cls.error(
+                "RF-C072", N_("The signed {kind} is not JSON; ask its signer for it again."), kind=kind
+            ) from reason
+        found, problems = build(cls, data)
+        if found is None:
+            raise gather(cls.error, kind, [as_fault(problem, "", 0, data) for problem in problems])
+        if found.canonical() != body:
+            raise cls.error(
+                "RF-C071",
+                N_("The signed {kind} is not in canonical form; was it written by another version?"),
+                kind=kind,
+            )
+        return found
 
     def canonical(self) -> bytes:
         """RFC 8785 bytes: what is signed and digested."""

@@ -2,166 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal, TypeAlias
-from urllib.parse import urlsplit
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from ringfence.privacy.canonical import DIGEST, Document, Exact, Slug, Text, Whole
-from ringfence.privacy.errors import N_, ContractError
+from ringfence.privacy.canonical import DIGEST, Document, Slug, Text, Whole
+from ringfence.privacy.columns import Column, Sensitivity, Source
+from ringfence.privacy.errors import N_, ContractError, RingfenceError
 from ringfence.privacy.faults import Problem, settle
-from ringfence.privacy.purposes import catalogue, unknown_purpose
-from ringfence.privacy.schema import Feature, Schema
+from ringfence.privacy.findings import build, salvage, valid_entries
+from ringfence.privacy.schema import Feature, Schema, resolve_schema
+from ringfence.privacy.toml import read_toml
 
-Sensitivity: TypeAlias = Literal["identifier", "quasi", "sensitive", "plain"]
+__all__ = ["Column", "Contract", "LoadedContract", "Sensitivity", "Source", "load_contract"]
+
 Fingerprint: TypeAlias = Annotated[str, Field(pattern=r"^ed25519:[0-9a-f]{32}$")]
-
-
-class Source(Document):
-    """Where the rows are and how they are written."""
-
-    file: Text | None = Field(
-        default=None, description="CSV or Parquet file, relative to the contract.", examples=["customers.csv"]
-    )
-    url: Text | None = Field(
-        default=None,
-        description="Database URL without a password.",
-        examples=["postgresql://reader@db.bank.example/crm"],
-    )
-    table: Text | None = Field(default=None, description="Table or view; with `url`.", examples=["customers"])
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = Field(
-        default=",", description="Character between two cells of a CSV file.", examples=[";"]
-    )
-    encoding: Literal["utf-8", "utf-8-sig", "gb18030", "gbk", "latin-1"] = Field(
-        default="utf-8", description="Encoding of a CSV file.", examples=["gb18030"]
-    )
-    decimal: Literal[".", ","] = Field(default=".", description="Decimal mark of numbers.", examples=[","])
-    thousands: Literal[",", ".", " ", "'"] | None = Field(
-        default=None, description="Mark between thousands, if the file has one.", examples=["."]
-    )
-    date_format: Text | None = Field(
-        default=None,
-        description="Form of dates, as in `strftime`; ISO 8601 when absent.",
-        examples=["%d.%m.%Y"],
-    )
-    null_values: tuple[Annotated[str, Field(max_length=200)], ...] = Field(
-        default=("",), description="Cells that mean missing.", examples=[["", "NA"]]
-    )
-
-    @model_validator(mode="after")
-    def _whole(self) -> Source:
-        settle(_source_problems(self))
-        return self
-
-
-def _source_problems(source: Source) -> Iterator[Problem]:
-    if source.file is not None and source.url is not None:
-        yield Problem(
-            code="RF-C050", path=("url",), template=N_("Give either a file or a database url, not both.")
-        )
-    if (source.table is None) != (source.url is None):
-        yield Problem(
-            code="RF-C051",
-            path=("table" if source.url is None else "url",),
-            template=N_("A database needs both url and table."),
-        )
-    if source.url is not None and _has_password(source.url):
-        yield Problem(
-            code="RF-C052",
-            path=("url",),
-            template=N_(
-                "The url holds a password, and a contract is read by many people. Leave the password out "
-                "and give it to the client by its environment or the database's own password file."
-            ),
-        )
-    if source.thousands is not None and source.thousands == source.decimal:
-        yield Problem(
-            code="RF-C053",
-            path=("thousands",),
-            template=N_("The mark between thousands and the decimal mark must differ."),
-        )
-    if source.delimiter in {"\n", "\r", '"'}:
-        yield Problem(
-            code="RF-C054",
-            path=("delimiter",),
-            template=N_("A quotation mark or a line break cannot stand between cells."),
-        )
-
-
-def _has_password(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.password is not None or "password=" in parts.query.lower()
-    except ValueError:
-        return False
-
-
-class Column(Document):
-    """One column of the holder's table and what it may be used for."""
-
-    name: Slug = Field(description="Name of the feature in the schema.", examples=["plan"])
-    source: Text | None = Field(
-        default=None,
-        description="Name of the column in the file; the feature's name when absent.",
-        examples=["PLAN_CD"],
-    )
-    values: dict[Annotated[str, Field(max_length=200)], Text] = Field(
-        default_factory=dict,
-        description="What the file's codes mean: code = category.",
-        examples=[{"1": "basic", "2": "gold"}],
-    )
-    sensitivity: Sensitivity = Field(
-        default="quasi",
-        description="identifier: names one person, never a feature. quasi: may single a person out together "
-        "with others. sensitive: needs separate consent. plain: none of these.",
-        examples=["plain"],
-    )
-    purposes: tuple[Text, ...] = Field(
-        default=(),
-        description="Purposes of the catalogue this column may be used for; none when absent.",
-        examples=[["churn-prediction"]],
-    )
-    max_missing: Exact | None = Field(
-        default=None,
-        ge=0,
-        le=1,
-        description="Largest share of missing entries; above it the table is refused.",
-        examples=["0.2"],
-    )
-
-    @model_validator(mode="after")
-    def _whole(self) -> Column:
-        settle(_column_problems(self))
-        return self
-
-    @property
-    def header(self) -> str:
-        """Name of the column in the file."""
-        return self.source if self.source is not None else self.name
-
-
-def _column_problems(column: Column) -> Iterator[Problem]:
-    for position, name in enumerate(column.purposes):
-        if name not in catalogue():
-            yield unknown_purpose(name, "purposes", position)
-        if name in column.purposes[:position]:
-            yield Problem(
-                code="RF-C055",
-                path=("purposes", position),
-                values={"name": name},
-                template=N_('The purpose "{name}" is listed twice.'),
-            )
-    if column.sensitivity == "identifier" and column.purposes:
-        yield Problem(
-            code="RF-C056",
-            path=("purposes",),
-            template=N_("An identifier is never a feature, so it cannot have purposes. Remove them."),
-        )
 
 
 class Contract(Document):
     """What one holder brings and allows."""
+
+    error: ClassVar[type[RingfenceError]] = ContractError
 
     id: Slug = Field(description="Name of the contract.", examples=["north-bank-crm"])
     holder: Slug = Field(description="Name of the organisation that holds the rows.", examples=["north-bank"])
@@ -314,3 +178,60 @@ def _values_problems(position: int, column: Column, feature: Feature) -> Iterato
                 values={"category": category, "known": ", ".join(feature.categories or ())},
                 template=N_('"{category}" is not a category of the schema; it has: {known}.'),
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedContract:
+    """A contract with its schema; the contract names the schema by digest.
+
+    Attributes:
+        contract: the contract.
+        schema: the schema it is mapped to.
+        path: the contract's file; what `[source] file` is relative to.
+    """
+
+    contract: Contract
+    schema: Schema
+    path: Path
+
+
+def load_contract(path: str | Path, known: Sequence[Schema] = ()) -> LoadedContract:
+    """A contract from its file, together with its schema.
+
+    Args:
+        path: the TOML file.
+        known: schemas to look a digest up in; then `schema.toml` beside the contract is tried.
+
+    Raises:
+        ContractError: RF-C001, which lists every fault of the contract, and of its schema, with its line.
+    """
+    file = read_toml(Path(path), ContractError)
+    resolved = resolve_schema(file, known)
+    data = {key: value for key, value in file.data.items() if key != "schema"}
+    if resolved.reference is not None:
+        data["schema"] = resolved.reference
+    contract, problems = build(Contract, data)
+    columns = valid_entries(Column, data.get("column"))
+    problems += resolved.problems
+    if contract is None:
+        problems += contract_problems(columns, salvage(str, data.get("subject")))
+    if resolved.schema is not None:
+        problems += against_schema(columns, resolved.schema)
+    elif not resolved.problems and not resolved.faults and isinstance(resolved.reference, str):
+        problems += _schema_missing(resolved.reference)
+    file.settle(problems, ContractError, resolved.faults)
+    assert contract is not None  # otherwise there was a problem
+    assert resolved.schema is not None
+    return LoadedContract(contract=contract, schema=resolved.schema, path=file.path)
+
+
+def _schema_missing(reference: str) -> Iterator[Problem]:
+    if DIGEST.fullmatch(reference):
+        yield Problem(
+            code="RF-C073",
+            path=("schema",),
+            template=N_(
+                "The schema of this digest is not at hand: put its file beside the contract as schema.toml, "
+                "or name the file here."
+            ),
+        )

@@ -5,214 +5,27 @@ Bounds and categories are public facts from the data dictionary, never computed 
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Iterable, Iterator
-from decimal import Decimal
-from typing import Literal, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from ringfence.privacy.canonical import Document, Prose, Slug, Text, Whole, to_decimal
-from ringfence.privacy.errors import N_, SchemaError
-from ringfence.privacy.faults import Problem, refuse, settle
+from ringfence.privacy.canonical import DIGEST, Document, Slug, Whole
+from ringfence.privacy.errors import N_, RingfenceError, SchemaError
+from ringfence.privacy.faults import Fault, Problem, faults_of, settle
+from ringfence.privacy.feature import Bounds, Feature, Kind
+from ringfence.privacy.findings import build, valid_entries
+from ringfence.privacy.toml import TomlFile, read_toml
 
-Kind: TypeAlias = Literal["number", "category", "flag", "date", "text"]
-Bounds: TypeAlias = tuple[Decimal, Decimal] | tuple[datetime.date, datetime.date]
-
-
-class Feature(Document):
-    """One column as everybody understands it."""
-
-    name: Slug = Field(description="Name of the feature, unique in the schema.", examples=["age"])
-    kind: Kind = Field(
-        description="What it is: a number, one of some categories, a flag of two values, a date, or free text.",
-        examples=["number"],
-    )
-    bounds: Bounds | None = Field(
-        default=None,
-        description="Smallest and largest value, from the data dictionary; values outside are clipped to them. "
-        "Required for a number and for a date.",
-        examples=[[0, 120]],
-    )
-    categories: tuple[Text, ...] | None = Field(
-        default=None,
-        max_length=4096,
-        description='The values of a category (at least two), in their natural order. A flag has two, "no" and '
-        '"yes" unless given; the second is the positive one.',
-        examples=[["basic", "gold"]],
-    )
-    scale: Literal["linear", "log"] = Field(
-        default="linear",
-        description="How a number's cells are spaced; `log` needs bounds above zero.",
-        examples=["log"],
-    )
-    missing: Literal["value", "category", "refuse"] = Field(
-        default="category",
-        description="A missing entry becomes `missing_value`, or a cell of its own, or the table is refused.",
-        examples=["value"],
-    )
-    missing_value: Decimal | datetime.date | Text | None = Field(
-        default=None,
-        description='What stands for a missing entry when `missing = "value"`.',
-        examples=[0],
-    )
-    unknown: Literal["other", "missing", "exclude"] = Field(
-        default="other",
-        description="A category that is not listed counts as other, as missing, or its row is left out.",
-        examples=["missing"],
-    )
-    title: Prose | None = Field(default=None, description="Label for people.", examples=["Age in years"])
-    title_zh: Prose | None = Field(default=None, description="Label for people, Chinese.", examples=["年龄"])
-
-    @field_validator("bounds", mode="before")
-    @classmethod
-    def _read_bounds(cls, value: object, info: ValidationInfo) -> object:
-        kind = info.data.get("kind")
-        if value is None or kind is None:
-            return None
-        if not isinstance(value, list | tuple) or len(value) != 2:
-            refuse("RF-C030", N_("Bounds are two values in square brackets: [smallest, largest]."))
-        if kind not in {"number", "date"}:
-            refuse("RF-C031", N_("Only a number or a date has bounds; this is a {kind}."), kind=kind)
-        return tuple(_read_scalar(kind, item) for item in value)
-
-    @field_validator("missing_value", mode="before")
-    @classmethod
-    def _read_missing_value(cls, value: object, info: ValidationInfo) -> object:
-        kind = info.data.get("kind")
-        return None if value is None or kind is None else _read_scalar(kind, value)
-
-    @model_validator(mode="after")
-    def _whole(self) -> Feature:
-        settle(_feature_problems(self))
-        if self.kind == "flag" and self.categories is None:
-            object.__setattr__(self, "categories", ("no", "yes"))
-        return self
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Bounds as floats; a date counts its days as in `date.toordinal`."""
-        if self.bounds is None:
-            raise SchemaError("RF-C032", N_("The feature {name} has no bounds."), name=self.name)
-        low, high = (float(b) if isinstance(b, Decimal) else float(b.toordinal()) for b in self.bounds)
-        return low, high
-
-
-def _read_scalar(kind: str, value: object) -> object:
-    if kind == "number":
-        return to_decimal(value)
-    if kind == "date":
-        if isinstance(value, str):
-            try:
-                return datetime.date.fromisoformat(value)
-            except ValueError:
-                refuse("RF-C033", N_("Must be a date such as 1990-12-31."))
-        if not isinstance(value, datetime.date) or isinstance(value, datetime.datetime):
-            refuse("RF-C033", N_("Must be a date such as 1990-12-31."))
-    return value
-
-
-def _feature_problems(feature: Feature) -> Iterator[Problem]:
-    yield from _bounds_problems(feature)
-    yield from _category_problems(feature)
-    yield from _missing_problems(feature)
-
-
-def _bounds_problems(feature: Feature) -> Iterator[Problem]:
-    if feature.kind in {"number", "date"} and feature.bounds is None:
-        yield Problem(
-            code="RF-C034",
-            template=N_(
-                "A {kind} needs bounds = [smallest, largest], taken from the data dictionary, never from rows."
-            ),
-            values={"kind": feature.kind},
-        )
-    if feature.bounds is not None and not feature.bounds[0] < feature.bounds[1]:  # type: ignore[operator]
-        yield Problem(
-            code="RF-C035", template=N_("The first bound must be below the second."), path=("bounds",)
-        )
-    if feature.scale == "log":
-        if feature.kind != "number":
-            yield Problem(
-                code="RF-C036", template=N_("Only a number can have a logarithmic scale."), path=("scale",)
-            )
-        elif feature.bounds is not None and isinstance(feature.bounds[0], Decimal) and feature.bounds[0] <= 0:
-            yield Problem(
-                code="RF-C037",
-                path=("bounds",),
-                template=N_(
-                    "A logarithmic scale needs a smallest bound above zero; smaller values are clipped to it."
-                ),
-            )
-
-
-def _category_problems(feature: Feature) -> Iterator[Problem]:
-    categories = feature.categories
-    if feature.kind == "category" and categories is None:
-        yield Problem(
-            code="RF-C038",
-            template=N_(
-                "A category needs categories = [...], taken from the data dictionary, never from rows."
-            ),
-        )
-    if categories is None:
-        return
-    if feature.kind not in {"category", "flag"}:
-        yield Problem(
-            code="RF-C039",
-            path=("categories",),
-            values={"kind": feature.kind},
-            template=N_("Only a category or a flag has categories; this is a {kind}."),
-        )
-    if feature.kind == "flag" and len(categories) != 2:
-        yield Problem(
-            code="RF-C040",
-            path=("categories",),
-            template=N_('A flag has exactly two values, such as ["no", "yes"].'),
-        )
-    if feature.kind == "category" and len(categories) < 2:
-        yield Problem(
-            code="RF-C041", path=("categories",), template=N_("A category needs at least two values.")
-        )
-    for position, category in enumerate(categories):
-        if category in categories[:position]:
-            yield Problem(
-                code="RF-C042",
-                path=("categories", position),
-                values={"category": category},
-                template=N_('The category "{category}" is listed twice.'),
-            )
-
-
-def _missing_problems(feature: Feature) -> Iterator[Problem]:
-    value = feature.missing_value
-    if feature.missing == "value" and value is None:
-        yield Problem(
-            code="RF-C043",
-            path=("missing",),
-            template=N_('With missing = "value", missing_value says what stands for a missing entry.'),
-        )
-    if feature.missing != "value" and value is not None:
-        yield Problem(
-            code="RF-C044", path=("missing_value",), template=N_('missing_value needs missing = "value".')
-        )
-    if value is None:
-        return
-    categories = ("no", "yes") if feature.kind == "flag" else ()
-    if feature.kind in {"category", "flag"} and value not in (feature.categories or categories):
-        yield Problem(
-            code="RF-C045",
-            path=("missing_value",),
-            template=N_("missing_value is not one of the categories."),
-        )
-    if feature.bounds is not None and not feature.bounds[0] <= value <= feature.bounds[1]:  # type: ignore[operator]
-        yield Problem(
-            code="RF-C046", path=("missing_value",), template=N_("missing_value lies outside the bounds.")
-        )
+__all__ = ["Bounds", "Feature", "Kind", "Schema", "load_schema", "resolve_schema", "schema_problems"]
 
 
 class Schema(Document):
     """The features that holders agreed on."""
+
+    error: ClassVar[type[RingfenceError]] = SchemaError
 
     id: Slug = Field(description="Name of the schema.", examples=["telco"])
     version: Whole = Field(
@@ -262,3 +75,100 @@ def schema_problems(features: Iterable[tuple[int, Feature]]) -> Iterator[Problem
                 template=N_('The feature "{name}" stands in the schema twice.'),
             )
         seen.add(feature.name)
+
+
+def build_schema(data: object) -> tuple[Schema | None, list[Problem]]:
+    """A schema and all that is wrong with it, also between its features when some are faulty."""
+    schema, problems = build(Schema, data)
+    if schema is None and isinstance(data, Mapping):
+        problems += schema_problems(valid_entries(Feature, data.get("feature")))
+    return schema, problems
+
+
+def load_schema(path: str | Path) -> Schema:
+    """A schema from its file, or the one that a contract's or study's file holds as `[schema]`.
+
+    Raises:
+        SchemaError: RF-C001, which lists every fault with its line.
+    """
+    file = read_toml(Path(path), SchemaError)
+    inline = file.data.get("schema")
+    if isinstance(inline, Mapping) and "feature" not in file.data:
+        schema, problems = build_schema(inline)
+        # What else stands in that file is judged when that document is loaded.
+        file = TomlFile(path=file.path, data={"schema": inline}, lines=file.lines)
+        file.settle((problem.under("schema") for problem in problems), SchemaError)
+    else:
+        schema, problems = build_schema(file.data)
+        file.settle(problems, SchemaError)
+    assert schema is not None  # otherwise there was a problem
+    return schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """The schema a document refers to.
+
+    Attributes:
+        schema: the schema, if it is at hand and without fault.
+        reference: what the document's `schema` key becomes: the digest where it is known.
+        problems: what is wrong in the document itself.
+        faults: what is wrong in the schema's own file.
+    """
+
+    schema: Schema | None
+    reference: object
+    problems: tuple[Problem, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+_UNRESOLVED = "sha256:" + 64 * "0"  # stands in while the document is refused anyway
+
+
+def resolve_schema(file: TomlFile, known: Sequence[Schema] = ()) -> Resolved:
+    """The schema of a document that names it by a table, a path or a digest.
+
+    A digest is looked up among `known`, then in a `schema.toml` beside the document.
+    """
+    value = file.data.get("schema")
+    if isinstance(value, Mapping):
+        schema, problems = build_schema(value)
+        return Resolved(
+            schema=schema,
+            reference=_UNRESOLVED if schema is None else schema.digest(),
+            problems=tuple(problem.under("schema") for problem in problems),
+        )
+    if not isinstance(value, str) or not value.strip("? "):
+        return Resolved(schema=None, reference=value)
+    if DIGEST.fullmatch(value):
+        return Resolved(schema=_by_digest(file, value, known), reference=value)
+    try:
+        schema = load_schema(file.path.parent / value)
+    except SchemaError as error:
+        return _path_failed(value, error)
+    return Resolved(schema=schema, reference=schema.digest())
+
+
+def _by_digest(file: TomlFile, digest: str, known: Sequence[Schema]) -> Schema | None:
+    found = next((schema for schema in known if schema.digest() == digest), None)
+    beside = file.path.parent / "schema.toml"
+    if found is None and beside.is_file():
+        try:
+            schema = load_schema(beside)
+        except SchemaError:
+            return None  # faults of a schema that may not even be meant are not this document's
+        found = schema if schema.digest() == digest else None
+    return found
+
+
+def _path_failed(value: str, error: SchemaError) -> Resolved:
+    faults = faults_of(error)
+    if any(fault.code in {"RF-C002", "RF-C003"} for fault in faults):
+        problem = Problem(
+            code="RF-C070",
+            path=("schema",),
+            values={"file": value},
+            template=N_("The schema file {file} cannot be read; its path is relative to this file."),
+        )
+        return Resolved(schema=None, reference=_UNRESOLVED, problems=(problem,))
+    return Resolved(schema=None, reference=_UNRESOLVED, faults=faults)

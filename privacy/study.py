@@ -7,9 +7,10 @@ a message (ALGORITHMS, section 1).
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, Literal, TypeAlias
+from pathlib import Path
+from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,17 +18,29 @@ from ringfence.privacy.canonical import (
     DIGEST,
     LARGEST,
     Document,
-    Exact,
     Prose,
     Slug,
     Text,
-    Whole,
     decimal_text,
 )
-from ringfence.privacy.errors import N_, StudyError
+from ringfence.privacy.errors import N_, RingfenceError, StudyError
 from ringfence.privacy.faults import Problem, kind_name, refuse, settle
+from ringfence.privacy.findings import build, salvage, valid_entries
 from ringfence.privacy.purposes import catalogue, unknown_purpose
-from ringfence.privacy.schema import Schema
+from ringfence.privacy.schema import Schema, resolve_schema
+from ringfence.privacy.terms import Evaluation, Participant, PrivacyTerms
+from ringfence.privacy.toml import read_toml
+
+__all__ = [
+    "Evaluation",
+    "LegalBasis",
+    "Participant",
+    "PrivacyTerms",
+    "Setting",
+    "Study",
+    "load_study",
+    "positive_category",
+]
 
 LegalBasis: TypeAlias = Literal[
     "consent",
@@ -41,75 +54,10 @@ LegalBasis: TypeAlias = Literal[
 Setting: TypeAlias = int | str | tuple[int | str, ...]
 
 
-class PrivacyTerms(Document):
-    """The price of a study and the form of its noise."""
-
-    epsilon: Exact = Field(
-        gt=0, le=1000, description="epsilon of one customer over all holders of the study.", examples=["1.0"]
-    )
-    delta: Exact = Field(
-        gt=0, lt=1, description="delta; below one over the largest `max_customers`.", examples=["1e-6"]
-    )
-    unit: Literal["customer"] = Field(
-        default="customer", description="The unit of privacy: all rows of a customer.", examples=["customer"]
-    )
-    noise: Literal["distributed", "local"] = Field(
-        description="distributed: shares of noise add up under a secure sum. local: each upload is private by "
-        "itself.",
-        examples=["distributed"],
-    )
-    min_holders: Whole = Field(ge=1, le=10_000, description="Fewest holders in a sum.", examples=[3])
-    colluders: Whole = Field(
-        default=0,
-        ge=0,
-        le=10_000,
-        description="Holders beyond one that may collude with the coordinator without breaking the guarantee.",
-        examples=[0],
-    )
-    max_attempts: Whole = Field(
-        default=2, ge=1, le=8, description="Attempts reserved for every round.", examples=[2]
-    )
-
-    @model_validator(mode="after")
-    def _whole(self) -> PrivacyTerms:
-        if self.noise == "distributed" and self.min_holders - 1 - self.colluders < 1:
-            refuse(
-                "RF-S003",
-                N_(
-                    "Distributed noise needs min_holders - 1 - colluders of at least 1, here it is {honest}: "
-                    'use more holders, or noise = "local".'
-                ),
-                "min_holders",
-                honest=self.min_holders - 1 - self.colluders,
-            )
-        return self
-
-
-class Evaluation(Document):
-    """How the result is measured."""
-
-    test_fraction: Exact = Field(
-        default=Decimal("0.2"),
-        ge=0,
-        lt=1,
-        description="Share of customers kept for the test; 0 leaves evaluation out.",
-        examples=["0.2"],
-    )
-
-
-class Participant(Document):
-    """One holder of a study, entered by the coordinator before it signs."""
-
-    name: Slug = Field(description="Name of the holder.", examples=["north-bank"])
-    key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(
-        description="Its public Ed25519 key, 64 hex digits.", examples=["d75a98..."]
-    )
-    max_customers: Whole = Field(ge=1, le=2**40, description="As in its contract.", examples=[50000])
-    overlap: Whole | None = Field(default=None, ge=1, description="As in its contract.", examples=[2])
-
-
 class Study(Document):
     """One question to the holders."""
+
+    error: ClassVar[type[RingfenceError]] = StudyError
 
     id: Slug = Field(description="Name of the study.", examples=["churn-2027-1"])
     schema_ref: Text = Field(
@@ -376,3 +324,50 @@ def positive_category(study: Study, schema: Schema) -> str:
             "RF-S020", N_("The study {study} has no label with a positive category."), study=study.id
         )
     return positive
+
+
+def load_study(
+    path: str | Path, known: Sequence[Schema] = (), *, today: datetime.date | None = None
+) -> Study:
+    """A study from its file; a schema given by path or table is checked and replaced by its digest.
+
+    Args:
+        path: the TOML file.
+        known: schemas to look a digest up in, so that names of features are checked too.
+        today: refuse a study that has expired by this day.
+
+    Raises:
+        StudyError: RF-C001, which lists every fault with its line.
+    """
+    file = read_toml(Path(path), StudyError)
+    resolved = resolve_schema(file, known)
+    data = {key: value for key, value in file.data.items() if key != "schema"}
+    if resolved.reference is not None:
+        data["schema"] = resolved.reference
+    study, problems = build(Study, data)
+    problems += resolved.problems
+    label, positive, features = (
+        salvage(str, data.get("label")),
+        salvage(str, data.get("positive")),
+        salvage(tuple[str, ...], data.get("features")),
+    )
+    if study is None:
+        purpose, holders = salvage(str, data.get("purpose")), valid_entries(Participant, data.get("holders"))
+        privacy = salvage(PrivacyTerms, data.get("privacy"))
+        problems += study_problems(purpose, label, positive, features, privacy, tuple(h for _, h in holders))
+    if resolved.schema is not None:
+        problems += study_against_schema(label, positive, features, resolved.schema)
+    problems += _expired(salvage(datetime.date, data.get("expires")), today)
+    file.settle(problems, StudyError, resolved.faults)
+    assert study is not None  # otherwise there was a problem
+    return study
+
+
+def _expired(expires: datetime.date | None, today: datetime.date | None) -> Iterator[Problem]:
+    if expires is not None and today is not None and expires < today:
+        yield Problem(
+            code="RF-S021",
+            path=("expires",),
+            values={"day": expires.isoformat()},
+            template=N_("The study expired on {day}; ask for a new one."),
+        )

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import rfc8785
 
@@ -237,7 +237,8 @@ def check_approvals(
 
 def _canonical_json(body: bytes) -> None:
     try:
-        if rfc8785.dumps(json.loads(body, object_pairs_hook=_no_duplicates)) == body:
+        data = json.loads(body, object_pairs_hook=_no_duplicates, parse_float=_no_float)
+        if rfc8785.dumps(data) == body:
             return
     except (ValueError, RecursionError):
         pass
@@ -249,6 +250,10 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a key stands twice")
     return found
+
+
+def _no_float(text: str) -> NoReturn:
+    raise ValueError(f"a float of {len(text)} characters")
 
 
 def _signature_bytes(text: str) -> bytes:

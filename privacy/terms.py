@@ -1,0 +1,79 @@
+"""The parts of a study: its price, its evaluation, its holders."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ringfence.privacy.canonical import Document, Exact, Slug, Whole
+from ringfence.privacy.errors import N_
+from ringfence.privacy.faults import refuse
+
+
+class PrivacyTerms(Document):
+    """The price of a study and the form of its noise."""
+
+    epsilon: Exact = Field(
+        gt=0, le=1000, description="epsilon of one customer over all holders of the study.", examples=["1.0"]
+    )
+    delta: Exact = Field(
+        gt=0, lt=1, description="delta; below one over the largest `max_customers`.", examples=["1e-6"]
+    )
+    unit: Literal["customer"] = Field(
+        default="customer", description="The unit of privacy: all rows of a customer.", examples=["customer"]
+    )
+    noise: Literal["distributed", "local"] = Field(
+        description="distributed: shares of noise add up under a secure sum. local: each upload is private by "
+        "itself.",
+        examples=["distributed"],
+    )
+    min_holders: Whole = Field(ge=1, le=10_000, description="Fewest holders in a sum.", examples=[3])
+    colluders: Whole = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="Holders beyond one that may collude with the coordinator without breaking the guarantee.",
+        examples=[0],
+    )
+    max_attempts: Whole = Field(
+        default=2, ge=1, le=8, description="Attempts reserved for every round.", examples=[2]
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> PrivacyTerms:
+        if self.noise == "distributed" and self.min_holders - 1 - self.colluders < 1:
+            refuse(
+                "RF-S003",
+                N_(
+                    "Distributed noise needs min_holders - 1 - colluders of at least 1, here it is {honest}: "
+                    'use more holders, or noise = "local".'
+                ),
+                "min_holders",
+                honest=self.min_holders - 1 - self.colluders,
+            )
+        return self
+
+
+class Evaluation(Document):
+    """How the result is measured."""
+
+    test_fraction: Exact = Field(
+        default=Decimal("0.2"),
+        ge=0,
+        lt=1,
+        description="Share of customers kept for the test; 0 leaves evaluation out.",
+        examples=["0.2"],
+    )
+
+
+class Participant(Document):
+    """One holder of a study, entered by the coordinator before it signs."""
+
+    name: Slug = Field(description="Name of the holder.", examples=["north-bank"])
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="Its public Ed25519 key, 64 hex digits.", examples=["d75a98..."]
+    )
+    max_customers: Whole = Field(ge=1, le=2**40, description="As in its contract.", examples=[50000])
+    overlap: Whole | None = Field(default=None, ge=1, description="As in its contract.", examples=[2])
