@@ -1,0 +1,192 @@
+"""Features: a minimised table becomes integer cell codes on a public grid.
+
+Every column of a schema has a fixed list of *cells*, known before a row is read: a number has 256 equal steps
+between its bounds (equal on a log axis where the schema says so), a category its values; then, where the schema
+asks for them, one cell for "other" and one for "missing". A code is the index of a row's cell. Codes of one row
+depend on that row alone, so whatever is summed over them is additive over customers, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ringfence.privacy.errors import N_, SchemaError
+from ringfence.privacy.schema import Feature, Schema
+
+NUMBER_CELLS = 256
+
+Codes: TypeAlias = npt.NDArray[np.uint16]
+
+
+class MinimisedRows(Protocol):
+    """What features are made from: rows that have lost their customer key (`clients.table.MinimisedTable`)."""
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Columns of the study under their schema names; one row a customer."""
+        ...
+
+    @property
+    def is_test(self) -> npt.NDArray[np.bool_]:
+        """Whether a customer belongs to the test part, shape `(n,)`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellGrid:
+    """The public cells of one feature.
+
+    Attributes:
+        name: the feature's name in the schema.
+        ordered: whether the first `values` cells have an order (numbers and dates).
+        values: number of ordinary cells.
+        other: index of the cell for unknown categories, or None.
+        missing: index of the cell for missing values, or None.
+    """
+
+    name: str
+    ordered: bool
+    values: int
+    other: int | None
+    missing: int | None
+
+    @property
+    def size(self) -> int:
+        """Number of all cells."""
+        return self.values + (self.other is not None) + (self.missing is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureMatrix:
+    """One holder's customers as cell codes.
+
+    Attributes:
+        names: feature names, in the columns' order.
+        codes: shape `(n, D)`, uint16: the cell of each customer in each feature.
+        label: shape `(n,)`, uint8: 1 where the label equals the study's positive value, else 0.
+        is_test: shape `(n,)`, whether the customer is in the test part.
+    """
+
+    names: tuple[str, ...]
+    codes: Codes
+    label: npt.NDArray[np.uint8]
+    is_test: npt.NDArray[np.bool_]
+
+    def train(self) -> FeatureMatrix:
+        """The customers a model may learn from."""
+        return self.take(~self.is_test)
+
+    def test(self) -> FeatureMatrix:
+        """The customers a model is judged by."""
+        return self.take(self.is_test)
+
+    def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> FeatureMatrix:
+        """The customers chosen by a mask or by positions."""
+        return FeatureMatrix(
+            names=self.names, codes=self.codes[rows], label=self.label[rows], is_test=self.is_test[rows]
+        )
+
+
+def grid_of(feature: Feature) -> CellGrid:
+    """The cells of a feature, from its schema alone.
+
+    Raises:
+        SchemaError: the feature is free text, which is never a feature of a model.
+    """
+    ordered = feature.kind in ("number", "date")
+    if feature.kind == "text":
+        raise SchemaError(
+            "RF-C050",
+            N_("The feature {name} is free text; a task needs numbers, dates, categories or flags. Leave it out."),
+            name=feature.name,
+        )
+    values = NUMBER_CELLS if ordered else len(feature.categories or ())
+    after = values
+    other = None
+    if not ordered and feature.unknown == "other":
+        other, after = after, after + 1
+    missing = after if feature.missing == "category" or feature.unknown == "missing" else None
+    return CellGrid(name=feature.name, ordered=ordered, values=values, other=other, missing=missing)
+
+
+def number_codes(values: npt.NDArray[np.float64], feature: Feature) -> Codes:
+    """Cells of numbers and of dates (as ordinal days), shape `(n,)`: values are clipped to the bounds, NaN goes to the missing cell."""
+    low, high = feature.limits
+    missing = np.isnan(values)
+    clipped = np.clip(np.where(missing, low, values), low, high)
+    if feature.scale == "log":
+        position = np.log(clipped / low) / np.log(high / low)
+    else:
+        position = (clipped - low) / (high - low)
+    codes = np.minimum((position * NUMBER_CELLS).astype(np.int64), NUMBER_CELLS - 1)
+    return _with_missing(codes, missing, feature)
+
+
+def cell_edges(feature: Feature) -> npt.NDArray[np.float64]:
+    """The `NUMBER_CELLS + 1` edges of a number's cells in the units of the schema."""
+    low, high = feature.limits
+    steps = np.linspace(0.0, 1.0, NUMBER_CELLS + 1)
+    if feature.scale == "log":
+        return low * (high / low) ** steps
+    return low + steps * (high - low)
+
+
+def category_codes(values: pd.Series, feature: Feature) -> Codes:
+    """Cells of categories: listed values by position, unknown ones to "other", absent ones to "missing"."""
+    grid = grid_of(feature)
+    categories = list(feature.categories or ())
+    codes = pd.Categorical(values.astype("object"), categories=categories).codes.astype(np.int64)
+    absent = values.isna().to_numpy(dtype=bool)
+    unknown = (codes < 0) & ~absent
+    if grid.other is not None:
+        codes[unknown] = grid.other
+    else:
+        absent = absent | unknown
+    return _with_missing(codes, absent, feature)
+
+
+def encode(rows: MinimisedRows, schema: Schema, features: Sequence[str], label: str, positive: str) -> FeatureMatrix:
+    """Turn a minimised table into cell codes.
+
+    Args:
+        rows: the table without customer keys.
+        schema: the public meaning of its columns.
+        features: names of the D features, in the study's order.
+        label: name of the label column.
+        positive: the label's value that counts as 1; every other value, and an absent one, counts as 0.
+
+    Returns:
+        Codes of shape `(n, D)`.
+    """
+    frame = rows.frame
+    codes = np.empty((len(frame), len(features)), dtype=np.uint16)
+    for column, name in enumerate(features):
+        feature = schema.feature(name)
+        if feature.kind in ("number", "date"):
+            codes[:, column] = number_codes(frame[name].to_numpy(dtype=np.float64, na_value=np.nan), feature)
+        else:
+            codes[:, column] = category_codes(frame[name], feature)
+    hit = (frame[label].astype("object") == positive).fillna(False).to_numpy(dtype=bool)
+    return FeatureMatrix(
+        names=tuple(features), codes=codes, label=hit.astype(np.uint8), is_test=np.asarray(rows.is_test, dtype=bool)
+    )
+
+
+def _with_missing(codes: npt.NDArray[np.int64], absent: npt.NDArray[np.bool_], feature: Feature) -> Codes:
+    grid = grid_of(feature)
+    if absent.any():
+        if grid.missing is None:
+            raise SchemaError(
+                "RF-C052",
+                N_("The feature {name} has missing values, which its schema does not provide for. Set missing = "
+                   '"category" or "value", or repair the table.'),
+                name=feature.name,
+            )  # fmt: skip
+        codes = np.where(absent, grid.missing, codes)
+    return codes.astype(np.uint16)

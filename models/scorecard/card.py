@@ -1,0 +1,188 @@
+"""The finished scorecard: bins, weights, points and probabilities, with nothing in it but released values.
+
+Weights are integers in units of 2^-16 of log odds. Points follow the habit of credit scoring (Siddiqi 2006): 20
+points double the odds of the positive label, 500 points are even odds, and a feature's lowest bin has 0 points.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import rfc8785
+
+from ringfence.models.features import CellGrid, FeatureMatrix, cell_edges
+from ringfence.models.scorecard.binning import Binning
+from ringfence.models.scorecard.holder import PARAMETER_BITS, bins_of, coarse_codes
+from ringfence.models.scorecard.plan import Design
+from ringfence.models.task import StudyContext
+from ringfence.privacy.schema import Feature
+
+POINTS_TO_DOUBLE = 20
+EVEN_ODDS_POINTS = 500
+FACTOR = POINTS_TO_DOUBLE / math.log(2.0)
+FORMAT = "ringfence-scorecard-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bin:
+    """One line of the points table.
+
+    Attributes:
+        label: what falls into it, for people.
+        weight: log odds in units of 2^-16.
+        customers: noisy number of customers, rounded; may be negative.
+    """
+
+    label: str
+    weight: int
+    customers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One feature's bins, and the cell table that leads to them."""
+
+    name: str
+    cells: tuple[int, ...]
+    bins: tuple[Bin, ...]
+
+    @property
+    def lowest(self) -> int:
+        """The smallest weight."""
+        return min(b.weight for b in self.bins)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scorecard:
+    """A logistic additive model with one bin a feature.
+
+    Attributes:
+        study: digest of the signed study.
+        schema: digest of the schema its features are written in.
+        label: what is predicted; `positive` is the value whose probability is given.
+        parts: one a feature, in the study's order.
+    """
+
+    study: str
+    schema: str
+    label: str
+    positive: str
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of(
+        cls, context: StudyContext, shape: Design, binning: Binning, weights: npt.NDArray[np.int64]
+    ) -> Scorecard:
+        """Put bins and weights together."""
+        parts, cell = [], 0
+        for index, (name, grid) in enumerate(zip(context.features, context.grids, strict=True)):
+            size = (shape.options.cells if grid.ordered else grid.values) + grid.size - grid.values
+            first, after = int(binning.offsets[index]), int(binning.offsets[index + 1])
+            local = binning.table[cell : cell + size] - first
+            labels = _labels(context.schema.feature(name), grid, local, shape.options.cells)
+            bins = tuple(
+                Bin(label=labels[b], weight=int(weights[first + b]), customers=round(binning.mass[first + b]))
+                for b in range(after - first)
+            )
+            parts.append(Part(name=name, cells=tuple(int(b) for b in local), bins=bins))
+            cell += size
+        from ringfence.privacy.study import positive_category
+
+        return cls(
+            study=context.study.digest(),
+            schema=context.schema.digest(),
+            label=context.study.label or "",
+            positive=positive_category(context.study, context.schema),
+            parts=tuple(parts),
+        )
+
+    def scores(self, context: StudyContext, features: FeatureMatrix) -> npt.NDArray[np.int64]:
+        """Log odds of customers in units of 2^-16, shape `(n,)`."""
+        offsets = np.cumsum([0, *(len(part.bins) for part in self.parts)])
+        table = np.concatenate(
+            [np.array(part.cells) + first for part, first in zip(self.parts, offsets, strict=False)]
+        )
+        weights = np.array([b.weight for part in self.parts for b in part.bins], dtype=np.int64)
+        return np.asarray(weights[bins_of(context, coarse_codes(context, features.codes), table)].sum(axis=1))
+
+    def predict(self, context: StudyContext, features: FeatureMatrix) -> pd.DataFrame:
+        """Points and probability of each customer, columns `points` and `probability`, in the rows' order."""
+        scores = self.scores(context, features) / 2**PARAMETER_BITS
+        points = np.rint(EVEN_ODDS_POINTS + FACTOR * scores).astype(np.int64)
+        return pd.DataFrame({"points": points, "probability": 1.0 / (1.0 + np.exp(-scores))})
+
+    def points_table(self) -> pd.DataFrame:
+        """One row a bin: feature, bin, customers (noisy), weight (log odds), points above the feature's lowest."""
+        rows = [
+            {
+                "feature": part.name,
+                "bin": b.label,
+                "customers_noisy": b.customers,
+                "weight": round(b.weight / 2**PARAMETER_BITS, 4),
+                "points": round(FACTOR * (b.weight - part.lowest) / 2**PARAMETER_BITS),
+            }
+            for part in self.parts
+            for b in part.bins
+        ]
+        return pd.DataFrame(rows)
+
+    @property
+    def base_points(self) -> int:
+        """Points of a customer who is in the lowest bin of every feature."""
+        return round(EVEN_ODDS_POINTS + FACTOR * sum(part.lowest for part in self.parts) / 2**PARAMETER_BITS)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as strings, integers, lists and objects."""
+        return {
+            "format": FORMAT,
+            "study": self.study,
+            "schema": self.schema,
+            "label": self.label,
+            "positive": self.positive,
+            "weight_unit": "2^-16 log odds",
+            "base_points": self.base_points,
+            "features": [
+                {
+                    "name": part.name,
+                    "cells": list(part.cells),
+                    "bins": [
+                        {"label": b.label, "weight": b.weight, "customers_noisy": b.customers} for b in part.bins
+                    ],
+                }
+                for part in self.parts
+            ],
+        }
+
+    def digest(self) -> str:
+        """`sha256:` and the SHA-256 of the card's canonical JSON (RFC 8785)."""
+        return "sha256:" + hashlib.sha256(rfc8785.dumps(self.to_dict())).hexdigest()
+
+
+def _labels(feature: Feature, grid: CellGrid, local: npt.NDArray[np.int64], cells: int) -> list[str]:
+    """What falls into each bin, for people."""
+    names: list[list[str]] = [[] for _ in range(int(local.max()) + 1)]
+    ordinary = cells if grid.ordered else grid.values
+    if grid.ordered:
+        edges = cell_edges(feature)[:: (len(cell_edges(feature)) - 1) // cells]
+        for b, texts in enumerate(names):
+            inside = np.flatnonzero(local[:cells] == b)
+            if inside.size:
+                texts.append(f"{_short(edges[inside[0]])} to {_short(edges[inside[-1] + 1])}")
+    else:
+        for position, category in enumerate(feature.categories or ()):
+            names[local[position]].append(category)
+    if not grid.ordered and grid.other is not None:
+        names[local[grid.other]].append("(other)")
+    if grid.missing is not None:
+        names[local[ordinary + grid.missing - grid.values]].append("(missing)")
+    return [", ".join(texts) for texts in names]
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.4g}"

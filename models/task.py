@@ -1,0 +1,98 @@
+"""What a task is: pure functions over values, two for the work and three that make it checkable.
+
+At the holder `(query, features) -> Contribution`; at the coordinator `(state, aggregate) -> (state, next query or
+result)`. State goes in and comes out. The plan is a function of the signed study alone and every holder computes
+it with its own installed code; `lengths` judges a query's shape and range before any row is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ringfence.models.features import CellGrid, FeatureMatrix, grid_of
+from ringfence.privacy.errors import N_, StudyError
+from ringfence.privacy.schema import Schema
+from ringfence.privacy.study import Study
+from ringfence.privacy.waist import Aggregate, Contribution, Query, StudyPlan
+
+State = TypeVar("State")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyContext:
+    """A study, the schema it is written in, and what follows from the two alone.
+
+    Attributes:
+        study: the signed study.
+        schema: the schema whose digest the study names.
+        features: names of the D features, in order.
+        grids: their public cells.
+    """
+
+    study: Study
+    schema: Schema
+    features: tuple[str, ...]
+    grids: tuple[CellGrid, ...]
+
+    @classmethod
+    def of(cls, study: Study, schema: Schema) -> StudyContext:
+        """Derive the cells of the study's features.
+
+        Raises:
+            StudyError: the study names no features; the coordinator writes them in when it signs.
+        """
+        if not study.features:
+            raise StudyError(
+                "RF-S053",
+                N_("The study {study} names no features, so its price cannot be computed; sign it again."),
+                study=study.id,
+            )
+        return cls(
+            study=study,
+            schema=schema,
+            features=study.features,
+            grids=tuple(grid_of(schema.feature(name)) for name in study.features),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task(Generic[State, Result]):
+    """A method of learning or counting over the waist.
+
+    Attributes:
+        name: what a study's `task` field says.
+        plan: everything the study will ask, and its price.
+        lengths: entries of each block for a query; raises WaistError for a query out of shape or range.
+        contribute: the holder's exact integer vector for a query that `lengths` has accepted.
+        start: the coordinator's first state and query.
+        step: the next state, and the next query or the result.
+    """
+
+    name: str
+    plan: Callable[[StudyContext], StudyPlan]
+    lengths: Callable[[StudyContext, Query], Mapping[str, int]]
+    contribute: Callable[[StudyContext, Query, FeatureMatrix], Contribution]
+    start: Callable[[StudyContext], tuple[State, Query]]
+    step: Callable[[StudyContext, State, Aggregate], tuple[State, Query | Result]]
+
+
+def task_named(name: str) -> Task[object, object]:
+    """Look a task up by the name a study gives.
+
+    Raises:
+        StudyError: no such task is installed.
+    """
+    from ringfence.models.scorecard import SCORECARD
+
+    tasks: dict[str, Task[object, object]] = {SCORECARD.name: SCORECARD}  # type: ignore[dict-item]
+    if name not in tasks:
+        raise StudyError(
+            "RF-S050",
+            N_("The study asks for the task {name}; installed are: {known}. Correct `task` or update Ringfence."),
+            name=name,
+            known=", ".join(sorted(tasks)),
+        )
+    return tasks[name]

@@ -1,0 +1,92 @@
+"""The coordinator as values: its identity, its log, its memory of holders, and a study ready to run."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ringfence.audit.log import AuditLog
+from ringfence.models.task import StudyContext, Task, task_named
+from ringfence.privacy.crypto.identity import Identity, PublicIdentity
+from ringfence.privacy.crypto.signed import SignedDocument
+from ringfence.privacy.schema import Schema
+from ringfence.privacy.study import Study
+from ringfence.privacy.waist import StudyPlan
+from ringfence.server.registry import HolderRegistry
+
+COORDINATOR = "coordinator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coordinator:
+    """Who runs studies.
+
+    Attributes:
+        identity: its Ed25519 key, known to the holders.
+        log: its audit log, which anchors the holders' checkpoints.
+        registry: what it last saw of each holder.
+    """
+
+    identity: Identity
+    log: AuditLog
+    registry: HolderRegistry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenStudy:
+    """A signed study with everything that follows from it, for one run.
+
+    Attributes:
+        document: the study as signed.
+        schema_document: its schema as signed.
+        context: study, schema, features and cells.
+        task: the task the study names.
+        plan: its secure sums.
+        run: fresh id of this run.
+    """
+
+    document: SignedDocument
+    schema_document: SignedDocument
+    context: StudyContext
+    task: Task[object, object]
+    plan: StudyPlan
+    run: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @property
+    def study(self) -> Study:
+        """The study's fields."""
+        return self.context.study
+
+    @property
+    def digest(self) -> str:
+        """The study's digest."""
+        return self.study.digest()
+
+    @property
+    def participants(self) -> Mapping[str, PublicIdentity]:
+        """Name and pinned key of every holder of the study."""
+        return {holder.name: PublicIdentity.from_hex(holder.key) for holder in self.study.holders}
+
+
+def sign_study(coordinator: Identity, study: Study, schema: Schema) -> OpenStudy:
+    """Sign a study and its schema, and derive the run.
+
+    A study that names no features asks for all of the schema's but the label and free text; the list is written
+    into what is signed, so that every holder computes the same plan.
+
+    Raises:
+        StudyError: the study is incomplete, its task unknown, or its options are out of range.
+    """
+    task = task_named(study.task)
+    if study.features is None:
+        usable = tuple(f.name for f in schema.features if f.kind != "text" and f.name != study.label)
+        study = study.model_copy(update={"features": usable})
+    context = StudyContext.of(study, schema)
+    return OpenStudy(
+        document=SignedDocument(kind="study", body=study.canonical()).signed_by(coordinator),
+        schema_document=SignedDocument(kind="schema", body=schema.canonical()).signed_by(coordinator),
+        context=context,
+        task=task,
+        plan=task.plan(context),
+    )

@@ -1,0 +1,25 @@
+"""How bytes travel between coordinator and holders: the one thing that differs between runners.
+
+Sealed envelopes go out and come back; whoever carries them learns and changes nothing, because every message is
+signed by its sender and bound to its study, run, round, attempt and recipient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class Transport(Protocol):
+    """Carries one sealed message to each holder and brings the replies back."""
+
+    def exchange(self, messages: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """Send to every holder named and wait for their replies, or for the phase's deadline.
+
+        Args:
+            messages: sealed envelope for each holder, by name.
+
+        Returns:
+            Replies by holder's name; a holder that did not reply in time is absent.
+        """
+        ...
