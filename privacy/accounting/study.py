@@ -20,8 +20,8 @@ from ringfence.privacy.waist import StudyPlan
 
 NoiseForm: TypeAlias = Literal["distributed", "local"]
 
-# Beyond this the sampler's 128 bits, times exp(epsilon), are no longer negligible beside delta.
-LARGEST_EPSILON = 30.0
+# With room for voided attempts: towards epsilon 70 the sampler's error times exp(epsilon) meets delta.
+LARGEST_EPSILON = 32.0
 EPSILON_RESERVE = 1e-9
 DELTA_RESERVE = 1e-4
 _MARGIN = 1e-8
@@ -31,7 +31,7 @@ def calibrate(epsilon: float | Decimal, delta: float | Decimal, overlap: int, no
     """The mu that one holder may spend so that the customer's price stays within (epsilon, delta).
 
     A part of 1e-9 of epsilon and 1e-4 of delta is kept for the slacks of sampling; `price` adds up what they
-    really are. Beyond epsilon 30 the answer is that for 30, which is stricter than asked.
+    really are. Beyond epsilon 32 the answer is that for 32, which is stricter than asked.
 
     Args:
         epsilon: the customer's, over all holders.

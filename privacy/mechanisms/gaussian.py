@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dp_accounting.dp_event import DpEvent
 
 _CHUNK = 1 << 16
-_WORKING_BITS = 320
+_WORKING_BITS = 384
 _SMOOTHING = 4.0
 
 
@@ -92,12 +92,12 @@ def _table(scale: float) -> MagnitudeTable:
 
 
 def gaussian_weights(scale: float, entries: int) -> list[int]:
-    """Weights `exp(-k**2 / (2 s**2))` of the magnitudes 0..entries, fixed point of 320 bits, zero's halved.
+    """Weights `exp(-k**2 / (2 s**2))` of the magnitudes 0..entries, fixed point of 384 bits, zero's halved.
 
     The recurrence `w[k+1] = w[k] r[k]`, `r[k+1] = r[k] exp(-1/s**2)` loses less than one unit a step and a
-    factor, so each weight is within `entries**2` units, 2**-288 of the largest at most.
+    factor, so each weight is within `entries**2` units, 2**-350 of the largest at most.
     """
-    context = Context(prec=120, Emin=-999999, Emax=999999)
+    context = Context(prec=140, Emin=-999999, Emax=999999)
     exact = Fraction(scale)
     rate = context.divide(Decimal(-(exact.denominator**2)), Decimal(2 * exact.numerator**2))
     one = 1 << _WORKING_BITS

@@ -1,9 +1,9 @@
 """The laws that can be drawn, as numbers: table sizes, how large scales are split, how far a draw may be off.
 
 Formal guarantees:
-    A draw from a table of `entries` thresholds of 128 bits is within total variation `entries * 2**-128` of the
-    discrete Gaussian: each threshold is off by less than 2**-128, and the tail beyond the table weighs less
-    than 2**-150.
+    A draw from a table of `entries` thresholds of 192 bits is within total variation `entries * 2**-192` of the
+    discrete Gaussian: each threshold is off by less than 2**-192, and the tail beyond the table weighs less
+    than 2**-220.
     `X1 + m X2` with `s1 >= 4 m`, `s2 >= 4` is within max-divergence `CONVOLUTION_SLACK` of the discrete
     Gaussian of variance parameter `s1**2 + m**2 s2**2`: the ratio of the two laws at x is proportional to
     `sum_j exp(-(j - c x)**2 / (2 t**2))` with `1/t**2 = m**2/s1**2 + 1/s2**2 <= 1/8`, which by Poisson summation
@@ -22,9 +22,9 @@ SMALLEST_SCALE = 4.0
 LARGEST_TABLE = 4096.0
 LARGEST_SCALE = 2.0**21
 WORD_BITS = 64
-THRESHOLD_BITS = 128
-# exp(-t**2 / 2) < 2**-162 at t = 15, less than 2**-150 after summing the tail at the largest scale.
-TAIL_SCALES = 15
+THRESHOLD_BITS = 192
+# exp(-t**2 / 2) < 2**-233 at t = 18, less than 2**-220 after summing the tail at the largest scale.
+TAIL_SCALES = 18
 # ln((1 + e) / (1 - e)) with e = 2.1 exp(-16 pi**2) < 5.6e-69, rounded up.
 CONVOLUTION_SLACK = 1.2e-68
 
