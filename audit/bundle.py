@@ -207,6 +207,17 @@ def read_notes(directory: Path, folder: str) -> Iterator[tuple[str, bytes]]:
             yield f"{folder}/{name}", read_small(path / name)
 
 
+def list_files(directory: Path) -> list[str]:
+    """Names of a log's files but the manifest, those of `history` and `anchors` with their folder."""
+    names = [
+        entry.name for entry in directory.iterdir() if not entry.is_dir() and entry.name != "manifest.json"
+    ]
+    for folder in FOLDERS:
+        if (directory / folder).is_dir():
+            names += [f"{folder}/{entry.name}" for entry in (directory / folder).iterdir()]
+    return names
+
+
 def read_lines(path: Path) -> Iterator[bytes]:
     """The events of `log.jsonl`, without their newlines, one at a time.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from json.encoder import encode_basestring
-from typing import NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias, TypeGuard
 
 from ringfence.audit.errors import N_, CanonicalError
 
@@ -30,8 +30,15 @@ def _string(value: str) -> str:
     return encode_basestring(value)
 
 
-def _key(item: tuple[str, Json]) -> bytes:
-    return item[0].encode("utf-16-be", "surrogatepass")
+def _ordered(members: dict[str, object]) -> list[str]:
+    """Names in the order of their UTF-16 code units; for ASCII that is the order Python knows."""
+    if "".join(members).isascii():
+        return sorted(members)
+    return sorted(members, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
+
+
+def _named(members: dict[object, object]) -> TypeGuard[dict[str, object]]:
+    return all(isinstance(name, str) for name in members)
 
 
 def _text(value: object, depth: int) -> str:
@@ -51,9 +58,9 @@ def _text(value: object, depth: int) -> str:
         )
     if isinstance(value, list | tuple):
         return f"[{','.join([_text(item, depth + 1) for item in value])}]"
-    if isinstance(value, dict) and all(isinstance(name, str) for name in value):
-        items = sorted(value.items(), key=_key)
-        return f"{{{','.join([f'{_string(name)}:{_text(item, depth + 1)}' for name, item in items])}}}"
+    if isinstance(value, dict) and _named(value):
+        pairs = [f"{_string(name)}:{_text(value[name], depth + 1)}" for name in _ordered(value)]
+        return f"{{{','.join(pairs)}}}"
     raise CanonicalError(
         "RF-A004",
         N_(

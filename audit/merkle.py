@@ -240,3 +240,20 @@ class Frontier:
         for left in reversed(self.edge[:-1]):
             found = node_hash(left, found)
         return found
+
+
+def prefix_roots(hashes: bytes | bytearray, sizes: Iterable[int]) -> dict[int, bytes]:
+    """Roots of the first n leaves for several n, in one pass.
+
+    Args:
+        hashes: leaf hashes one after another, 32 bytes each.
+        sizes: the n asked for; those beyond the table are left out.
+    """
+    tree, roots = Frontier(), dict[int, bytes]()
+    for size in sorted(set(sizes)):
+        if size * HASH_SIZE > len(hashes):
+            break
+        for start in range(tree.size * HASH_SIZE, size * HASH_SIZE, HASH_SIZE):
+            tree.append(bytes(hashes[start : start + HASH_SIZE]))
+        roots[size] = tree.root()
+    return roots

@@ -1,0 +1,111 @@
+"""Read one log of a bundle in a single pass: leaf hashes, order of every producer, anchors, files.
+
+Nothing is believed here; what is found is laid out for `verify` to compare.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ringfence.audit.bundle import read_lines
+from ringfence.audit.catalogue import EVENT_TYPES
+from ringfence.audit.errors import N_, AuditError, EventError
+from ringfence.audit.events import Event, parse_event
+from ringfence.audit.merkle import leaf_hash
+from ringfence.audit.report import Fault
+
+_HEX_ROOT = re.compile(r"[0-9a-f]{64}")
+PROGRESS_STEP = 50_000
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """A checkpoint of another log that an event of this log anchors."""
+
+    origin: str
+    size: int
+    root: bytes
+    event: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Scan:
+    """What one pass over `log.jsonl` found.
+
+    Attributes:
+        hashes: leaf hashes of the lines, 32 bytes each.
+        faults: lines that are no events, breaks in a producer's sequence, malformed anchors; in order.
+        anchors: checkpoints of other logs.
+        simulation: events that name the simulation profile.
+        unknown: events of a type that this version does not list.
+    """
+
+    hashes: bytearray = field(default_factory=bytearray)
+    faults: list[Fault] = field(default_factory=list)
+    anchors: list[Anchor] = field(default_factory=list)
+    simulation: int = 0
+    unknown: int = 0
+
+
+def _anchor(event: Event, number: int) -> Anchor:
+    match event.public:
+        case {"log": str(origin), "size": int(size), "root": str(root)} if _HEX_ROOT.fullmatch(root):
+            return Anchor(origin=origin, size=size, root=bytes.fromhex(root), event=number)
+    raise EventError(
+        "RF-A056",
+        N_("Event {event} anchors a checkpoint but does not name log, size and root."),
+        event=number,
+    )
+
+
+def _expect(event: Event, number: int, following: dict[str, int]) -> None:
+    expected = following.get(event.source, 0)
+    following[event.source] = event.sequence + 1
+    if event.sequence != expected:
+        raise EventError(
+            "RF-A057",
+            N_(
+                "Event {event} of {source} has sequence number {found} where {expected} is due: events are missing."
+            ),
+            event=number,
+            source=event.source,
+            found=event.sequence,
+            expected=expected,
+        )
+
+
+def _read(line: bytes, number: int, scan: Scan, following: dict[str, int]) -> None:
+    event = parse_event(line)
+    scan.simulation += event.profile == "simulation"
+    scan.unknown += event.action not in EVENT_TYPES
+    if event.action == "checkpoint.anchored":
+        scan.anchors.append(_anchor(event, number))
+    _expect(event, number, following)
+
+
+def scan_events(path: Path, progress: Progress | None = None) -> Scan:
+    """Read a `log.jsonl`.
+
+    Args:
+        path: the file.
+        progress: called now and then with the number of events read.
+
+    Raises:
+        BundleError: when the file is missing.
+    """
+    scan = Scan()
+    following: dict[str, int] = {}
+    for number, line in enumerate(read_lines(path)):
+        scan.hashes += leaf_hash(line)
+        try:
+            _read(line, number, scan, following)
+        except AuditError as error:
+            scan.faults.append(Fault(error=error, event=number))
+        if progress and number % PROGRESS_STEP == 0:
+            progress(number)
+    return scan
