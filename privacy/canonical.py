@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 import rfc8785
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ringfence.privacy.errors import N_, RingfenceError
 from ringfence.privacy.faults import as_fault, gather, kind_name, refuse
@@ -49,8 +49,14 @@ def decimal_text(number: Decimal) -> str:
     return "0" if text in {"-0", ""} else text
 
 
+def _exact_in_json(number: int) -> int:
+    if abs(number) > LARGEST:
+        refuse("RF-C074", N_("Too large; at most {limit} is kept exactly."), limit=LARGEST)
+    return number
+
+
 Exact: TypeAlias = Annotated[Decimal, BeforeValidator(to_decimal)]
-Whole: TypeAlias = Annotated[int, Field(strict=True, ge=-LARGEST, le=LARGEST)]
+Whole: TypeAlias = Annotated[int, Field(strict=True), AfterValidator(_exact_in_json)]
 Slug: TypeAlias = Annotated[str, Field(pattern=r"^[^\W_][\w.\-]{0,63}$")]
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
 Prose: TypeAlias = Annotated[str, Field(min_length=1, max_length=2000)]

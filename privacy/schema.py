@@ -16,10 +16,10 @@ from ringfence.privacy.canonical import DIGEST, Document, Slug, Whole
 from ringfence.privacy.errors import N_, RingfenceError, SchemaError
 from ringfence.privacy.faults import Fault, Problem, faults_of, settle
 from ringfence.privacy.feature import Bounds, Feature, Kind
-from ringfence.privacy.findings import build, valid_entries
+from ringfence.privacy.findings import build
 from ringfence.privacy.toml import TomlFile, read_toml
 
-__all__ = ["Bounds", "Feature", "Kind", "Schema", "load_schema", "resolve_schema", "schema_problems"]
+__all__ = ["Bounds", "Feature", "Kind", "Schema", "load_schema", "resolve_schema"]
 
 
 class Schema(Document):
@@ -41,7 +41,7 @@ class Schema(Document):
 
     @model_validator(mode="after")
     def _whole(self) -> Schema:
-        settle(schema_problems(enumerate(self.features)))
+        settle(schema_problems(feature.name for feature in self.features))
         return self
 
     def feature(self, name: str) -> Feature:
@@ -63,25 +63,28 @@ class Schema(Document):
         return tuple(feature.name for feature in self.features)
 
 
-def schema_problems(features: Iterable[tuple[int, Feature]]) -> Iterator[Problem]:
-    """What is wrong between features; `features` may leave out those that are themselves faulty."""
+def schema_problems(names: Iterable[object]) -> Iterator[Problem]:
+    """What is wrong between features, by their names as they stand in the file."""
     seen: set[str] = set()
-    for position, feature in features:
-        if feature.name in seen:
-            yield Problem(
-                code="RF-C047",
-                path=("feature", position, "name"),
-                values={"name": feature.name},
-                template=N_('The feature "{name}" stands in the schema twice.'),
-            )
-        seen.add(feature.name)
+    for position, name in enumerate(names):
+        if isinstance(name, str):
+            if name in seen:
+                yield Problem(
+                    code="RF-C047",
+                    path=("feature", position, "name"),
+                    values={"name": name},
+                    template=N_('The feature "{name}" stands in the schema twice.'),
+                )
+            seen.add(name)
 
 
 def build_schema(data: object) -> tuple[Schema | None, list[Problem]]:
     """A schema and all that is wrong with it, also between its features when some are faulty."""
     schema, problems = build(Schema, data)
     if schema is None and isinstance(data, Mapping):
-        problems += schema_problems(valid_entries(Feature, data.get("feature")))
+        entries = data.get("feature")
+        rows = entries if isinstance(entries, list) else []
+        problems += schema_problems(row.get("name") if isinstance(row, Mapping) else None for row in rows)
     return schema, problems
 
 
