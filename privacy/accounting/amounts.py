@@ -1,6 +1,6 @@
 """Exact amounts of mu squared: fixed-point decimals that never round in the spender's favour.
 
-An amount has 30 decimal places. What is spent rounds up, what may be spent rounds down, sums are exact.
+An amount of mu squared has 30 decimal places. What is spent rounds up, what may be spent rounds down, sums are exact.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from ringfence.privacy.waist import BlockPlan, RoundPlan, StudyPlan
 Number: TypeAlias = "Decimal | Fraction | float | int"
 
 PLACES = 30
-_UNIT = 10**PLACES
-_EXACT = Context(prec=200, traps=[Inexact])
+# Slacks are far smaller than prices.
+SLACK_PLACES = 80
+_EXACT = Context(prec=400, traps=[Inexact])
 # A float price was rounded a few times on its way; this covers thousands of half units in the last place.
 FLOAT_MARGIN = Fraction(1, 10**14)
 
 
-def spent_amount(value: Number) -> Decimal:
+def spent_amount(value: Number, places: int = PLACES) -> Decimal:
     """An amount to be charged, rounded up; a float is raised by 1e-14 of itself, to cover how it was made.
 
     Raises:
@@ -30,17 +31,17 @@ def spent_amount(value: Number) -> Decimal:
     exact = _fraction(value)
     if isinstance(value, float):
         exact *= 1 + FLOAT_MARGIN
-    return _decimal(-(-exact.numerator * _UNIT // exact.denominator))
+    return _decimal(-(-exact.numerator * 10**places // exact.denominator), places)
 
 
-def allowed_amount(value: Number) -> Decimal:
+def allowed_amount(value: Number, places: int = PLACES) -> Decimal:
     """An amount that may be spent, rounded down.
 
     Raises:
         BudgetError: negative or not a number.
     """
     exact = _fraction(value)
-    return _decimal(exact.numerator * _UNIT // exact.denominator)
+    return _decimal(exact.numerator * 10**places // exact.denominator, places)
 
 
 def add(*amounts: Decimal) -> Decimal:
@@ -108,8 +109,8 @@ def _fraction(value: Number) -> Fraction:
     return exact
 
 
-def _decimal(units: int) -> Decimal:
-    return _EXACT.scaleb(Decimal(units), -PLACES).normalize(_EXACT) if units else Decimal(0)
+def _decimal(units: int, places: int) -> Decimal:
+    return _EXACT.scaleb(Decimal(units), -places).normalize(_EXACT) if units else Decimal(0)
 
 
 def _not_an_amount(value: object) -> BudgetError:

@@ -1,0 +1,6 @@
+"""The holder's privacy budget: one durable, hash-chained ledger that can over-count but never under-count."""
+
+from ringfence.privacy.ledger.ledger import Balance, Ledger
+from ringfence.privacy.ledger.state import Head, Reservation
+
+__all__ = ["Balance", "Head", "Ledger", "Reservation"]

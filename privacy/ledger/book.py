@@ -1,0 +1,173 @@
+"""One ledger in one store: follows the chain, decides and writes in one transaction, tells the journal.
+
+Invariant (DESIGN, 6.3): an entry and its event are written in one transaction; a refusal is an event too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine
+
+from ringfence.privacy.errors import N_, BudgetError
+from ringfence.privacy.journal import Journal, Json, Outcome
+from ringfence.privacy.ledger import chain
+from ringfence.privacy.ledger.state import Head, State, advance, apply
+from ringfence.privacy.store import reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """An entry that is asked for, and the event that tells of it.
+
+    Attributes:
+        kind: of the entry.
+        fields: of the entry.
+        action: of the event, or empty for a step that has none.
+        outcome: of the event when the entry is made.
+        study: digest of the study it is for, or empty.
+        public: what everybody may read.
+        private: what stays with the holder.
+    """
+
+    kind: str
+    fields: chain.Fields
+    action: str
+    outcome: Outcome = "allow"
+    study: str = ""
+    public: Mapping[str, Json] = field(default_factory=dict)
+    private: Mapping[str, Json] = field(default_factory=dict)
+
+
+class Book:
+    """A ledger's entries with their running state; threads and processes may share the store."""
+
+    def __init__(self, engine: Engine, journal: Journal) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._known = State()  # as of a committed head; guarded by the lock
+        self._lock = threading.Lock()
+
+    def start(self, step: Step) -> None:
+        """Write the first entry.
+
+        Raises:
+            BudgetError: there is one already.
+        """
+        with self._engine.begin() as connection:
+            chain.create_table(connection)
+        with self.deciding(step):
+            pass
+
+    def read(self) -> State:
+        """The state at the last committed entry.
+
+        Raises:
+            BudgetError: there is no ledger here, or it was altered.
+        """
+        with reading(self._engine) as connection:
+            if not chain.table_exists(connection):
+                raise _absent()
+            state = self._follow(connection)
+        if state.sequence == 0:
+            raise _absent()
+        self._keep(state)
+        return state
+
+    def entries(self) -> tuple[chain.Entry, ...]:
+        """All entries, verified, oldest first."""
+        with reading(self._engine) as connection:
+            return tuple(chain.read(connection, 0, chain.GENESIS))
+
+    def holds(self, head: Head) -> bool:
+        """Whether this history went through a head."""
+        with reading(self._engine) as connection:
+            return chain.hash_at(connection, head.sequence) == head.hash
+
+    @contextmanager
+    def deciding(
+        self, step: Step, connection: Connection | None = None
+    ) -> Iterator[tuple[Connection, State]]:
+        """Make an entry and its event, then let the caller take part in the transaction before it commits.
+
+        Args:
+            step: what is asked for.
+            connection: the caller's transaction; without one the entry is durable when the block has ended.
+
+        Raises:
+            BudgetError: the entry breaks a rule; the refusal is an event, durable unless the transaction is
+                the caller's and is taken back.
+        """
+        if connection is not None:
+            made = self._make(connection, step)
+            if isinstance(made, BudgetError):
+                raise made
+            yield connection, made
+            return
+        with self._engine.begin() as own:
+            made = self._make(own, step)
+            if not isinstance(made, BudgetError):
+                yield own, made
+        if isinstance(made, BudgetError):
+            raise made
+        self._keep(made)
+
+    def _make(self, connection: Connection, step: Step) -> State | BudgetError:
+        chain.lock(connection)
+        before = self._follow(connection)
+        try:
+            apply(before, step.kind, step.fields)
+        except BudgetError as refusal:
+            self._tell(connection, before, step, refusal)
+            return refusal
+        entry = chain.append(connection, before.sequence + 1, before.hash, step.kind, step.fields)
+        after = advance(before, entry)
+        self._tell(connection, after, step)
+        return after
+
+    def _follow(self, connection: Connection) -> State:
+        with self._lock:
+            state = self._known
+        for entry in chain.read(connection, state.sequence, state.hash):
+            try:
+                state = advance(state, entry)
+            except (BudgetError, LookupError, TypeError, ValueError):
+                raise chain.broken(entry.sequence) from None
+        return state
+
+    def _keep(self, state: State) -> None:
+        with self._lock:
+            if state.sequence > self._known.sequence:
+                self._known = state
+
+    def _tell(
+        self, connection: Connection, state: State, step: Step, refusal: BudgetError | None = None
+    ) -> None:
+        resource = f"study:{step.study}" if step.study else f"budget:{state.id or 'none'}"
+        if refusal is not None:
+            self._journal.record(
+                "budget.refused",
+                "deny",
+                resource=resource,
+                public={"asked": step.kind, "code": refusal.code, **step.public},
+                private={"reason": str(refusal), **step.private},
+                connection=connection,
+            )
+        elif step.action:
+            self._journal.record(
+                step.action,
+                step.outcome,
+                resource=resource,
+                public={"ledger": state.id, "entry": state.sequence, "head": state.hash.hex(), **step.public},
+                private=step.private,
+                connection=connection,
+            )
+
+
+def _absent() -> BudgetError:
+    return BudgetError(
+        "RF-B311", N_("This store holds no budget ledger; make one with ringfence-client init.")
+    )

@@ -1,0 +1,157 @@
+"""The ledger's table and its hash chain: entries are exact bytes, each bound to the one before.
+
+`hash = SHA-256(previous hash || entry)`, where the entry is canonical JSON (RFC 8785) without floats. An entry
+holds 128 random bits, so two histories that did the same things still have different heads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import rfc8785
+from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, MetaData, Table, select
+
+from ringfence.privacy.errors import N_, BudgetError
+
+Fields: TypeAlias = "Mapping[str, str | int | list[str] | dict[str, str]]"
+
+GENESIS = bytes(32)
+VERSION = 1
+_metadata = MetaData()
+_table = Table(
+    "budget_ledger",
+    _metadata,
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("entry", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the ledger.
+
+    Attributes:
+        sequence: 1, 2, 3, ...
+        kind: created, reserved, charged, committed, frozen, thawed or topped-up.
+        time: UTC, ISO 8601.
+        fields: what the kind says, texts and integers.
+        hash: SHA-256 over the previous hash and the entry's bytes.
+    """
+
+    sequence: int
+    kind: str
+    time: str
+    fields: Fields
+    hash: bytes
+
+
+def create_table(connection: Connection) -> None:
+    """Make the ledger's table where it is missing."""
+    _metadata.create_all(connection)
+
+
+def table_exists(connection: Connection) -> bool:
+    """Whether the store has the ledger's table."""
+    return connection.dialect.has_table(connection, _table.name)
+
+
+def lock(connection: Connection) -> None:
+    """Let no other writer at the ledger until the transaction ends."""
+    # SQLite gave the whole file to this transaction when it began (see privacy/store.py).
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"LOCK TABLE {_table.name} IN EXCLUSIVE MODE")
+
+
+def append(connection: Connection, sequence: int, previous: bytes, kind: str, fields: Fields) -> Entry:
+    """Write the next entry.
+
+    Args:
+        connection: a transaction that holds the lock.
+        sequence: the entry's number.
+        previous: hash of the entry before, or `GENESIS`.
+        kind: what happened.
+        fields: the particulars.
+    """
+    time = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    body = rfc8785.dumps(
+        {
+            "v": VERSION,
+            "sequence": sequence,
+            "kind": kind,
+            "time": time,
+            "nonce": secrets.token_hex(16),
+            "fields": dict(fields),
+        }
+    )
+    digest = link(previous, body)
+    connection.execute(_table.insert().values(sequence=sequence, entry=body, hash=digest))
+    return Entry(sequence=sequence, kind=kind, time=time, fields=fields, hash=digest)
+
+
+def link(previous: bytes, body: bytes) -> bytes:
+    """The hash that binds an entry to all before it."""
+    return hashlib.sha256(previous + body).digest()
+
+
+def read(connection: Connection, after: int, previous: bytes) -> Iterator[Entry]:
+    """Read and verify the entries after a known one.
+
+    Args:
+        connection: an open transaction.
+        after: sequence number of the known entry, 0 for the beginning.
+        previous: its hash.
+
+    Raises:
+        BudgetError: an entry is missing, altered or out of order, or the known entry is no longer there.
+    """
+    if after:
+        found = connection.scalar(select(_table.c.hash).where(_table.c.sequence == after))
+        if found is None or bytes(found) != previous:
+            raise broken(after)
+    rows = connection.execute(select(_table).where(_table.c.sequence > after).order_by(_table.c.sequence))
+    for expected, (sequence, body, digest) in enumerate(rows, after + 1):
+        if sequence != expected or link(previous, bytes(body)) != bytes(digest):
+            raise broken(expected)
+        yield _parse(expected, bytes(body), bytes(digest))
+        previous = bytes(digest)
+
+
+def hash_at(connection: Connection, sequence: int) -> str | None:
+    """The hash of one entry in hexadecimal digits, None where there is none."""
+    found = connection.scalar(select(_table.c.hash).where(_table.c.sequence == sequence))
+    return None if found is None else bytes(found).hex()
+
+
+def _parse(sequence: int, body: bytes, digest: bytes) -> Entry:
+    try:
+        content = json.loads(body)
+        if content["v"] != VERSION or content["sequence"] != sequence or rfc8785.dumps(content) != body:
+            raise broken(sequence)
+        return Entry(
+            sequence=sequence,
+            kind=content["kind"],
+            time=content["time"],
+            fields=content["fields"],
+            hash=digest,
+        )
+    except (ValueError, KeyError, TypeError):
+        raise broken(sequence) from None
+
+
+def broken(sequence: int) -> BudgetError:
+    """The refusal for a chain that does not hold."""
+    return BudgetError(
+        "RF-B301",
+        N_(
+            "The budget ledger was altered at entry {sequence}; nothing is spent from it. "
+            "Restore it from a backup and thaw it."
+        ),
+        sequence=sequence,
+    )

@@ -1,0 +1,332 @@
+"""The holder's ledger: reserve, release, commit, with every step durable before a value may leave.
+
+Invariants (DESIGN, 6.2 and 6.3):
+    A charge is durable before the value it stands for leaves; a crash can over-count, never under-count.
+    What was released stays charged for ever. There are no refunds and no automatic refresh; only the part of a
+    reservation that was never released lapses, and only by `commit`, after which nothing is released from it.
+    A ledger entry and its event in the journal stand in one transaction, refusals included.
+    Amounts are exact decimals and round against the spender.
+
+Who restores an older copy of the file takes spending back. That is noticed when another party still knows a
+later head (`check_head`): the ledger freezes until two people enter the missing spend. A rollback of the whole
+disk with no peer to ask is not detected.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from sqlalchemy import Connection, Engine
+
+from ringfence.privacy.accounting.amounts import Number, allowed_amount, as_text
+from ringfence.privacy.accounting.filters import Amounts, FilterName, gaussian_cost
+from ringfence.privacy.accounting.gaussian import epsilon_of
+from ringfence.privacy.errors import N_, BudgetError
+from ringfence.privacy.journal import Journal, Json
+from ringfence.privacy.ledger.book import Book, Step
+from ringfence.privacy.ledger.chain import Entry
+from ringfence.privacy.ledger.state import Head, Reservation, State, equivalent_mu_squared, left_mu_squared
+from ringfence.privacy.ledger.terms import checked_text, cost, first_fields, slack_fields, texts, two_people
+
+# A plan's float total may be rounded otherwise than its parts; a reservation takes this much more.
+_RESERVE_MARGIN = Fraction(1, 10**12)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """An amount of budget, as mu squared and as the epsilon it stands for at the ledger's delta."""
+
+    mu_squared: Decimal
+    epsilon: float
+    delta: Decimal
+
+
+class Ledger:
+    """One population's budget in one store.
+
+    Threads and processes may share it: every decision is made inside a transaction that holds the ledger.
+    """
+
+    def __init__(self, book: Book) -> None:
+        """For `create` and `open` only."""
+        self._book = book
+
+    @classmethod
+    def create(
+        cls,
+        engine: Engine,
+        *,
+        population: str,
+        epsilon: Decimal,
+        delta: Decimal,
+        journal: Journal,
+        filter: FilterName = "gdp",
+    ) -> Ledger:
+        """Open the budget of a population, once.
+
+        Args:
+            engine: from `open_store`.
+            population: the holder's subject key space; every contract, study and purpose over it shares this.
+            epsilon: for everything that will ever be released from the population, at most 64.
+            delta: the same.
+            journal: the holder's audit log on the same engine.
+            filter: `gdp` takes Gaussian events and composes exactly; `rdp` takes any with Renyi bounds.
+
+        Raises:
+            BudgetError: there is a ledger already, or the terms are out of range.
+        """
+        fields = first_fields(population, epsilon, delta, filter)
+        book = Book(engine, journal)
+        book.start(
+            Step(
+                kind="created",
+                fields=fields,
+                action="budget.created",
+                public={"filter": filter, "epsilon": as_text(epsilon), "delta": as_text(delta)},
+                private={"population": population},
+            )
+        )
+        return cls(book)
+
+    @classmethod
+    def open(cls, engine: Engine, journal: Journal) -> Ledger:
+        """Open the ledger of a store and verify its whole chain.
+
+        Raises:
+            BudgetError: there is none, or it was altered.
+        """
+        book = Book(engine, journal)
+        book.read()
+        return cls(book)
+
+    def reserve(
+        self,
+        study_digest: str,
+        mu_squared_total: Number,
+        *,
+        renyi: Mapping[Decimal, Number] | None = None,
+        epsilon_slack: float = 0.0,
+        delta_slack: float = 0.0,
+    ) -> Reservation:
+        """Set budget aside for a whole study with all its attempts; durable on return, counts as spent.
+
+        Args:
+            study_digest: of the signed study.
+            mu_squared_total: price of its Gaussian events, all attempts included.
+            renyi: price by Renyi order instead, for a ledger with the filter `rdp`.
+            epsilon_slack: of all its releases (privacy/accounting/slack.py).
+            delta_slack: total variation of all its draws.
+
+        Raises:
+            BudgetError: the budget does not cover it, or the ledger is frozen.
+        """
+        amounts = cost(self._book.read().budget, mu_squared_total, renyi, margin=_RESERVE_MARGIN)
+        step = Step(
+            kind="reserved",
+            fields={
+                "study": checked_text("study", study_digest),
+                "amounts": texts(amounts),
+                **slack_fields(epsilon_slack, delta_slack),
+            },
+            action="budget.reserved",
+            study=study_digest,
+            public={"mu_squared": _told(amounts)},
+        )
+        with self._book.deciding(step) as (_, state):
+            return state.open[state.sequence]
+
+    @contextmanager
+    def release(
+        self,
+        reservation: Reservation,
+        *,
+        run: str,
+        round: int,
+        attempt: int,
+        mu_squared: Number,
+        renyi: Mapping[Decimal, Number] | None = None,
+        connection: Connection | None = None,
+    ) -> Iterator[Connection]:
+        """Charge one attempt at a round; the value may leave once the block has ended without an exception.
+
+        The block gets the transaction, for the caller's own event. If the block raises, nothing is charged.
+        With a transaction of the caller's, the charge is durable when the caller has committed it.
+
+        Args:
+            reservation: the study's.
+            run: of the study.
+            round: number of the round; the cohort count has one of its own.
+            attempt: number of the attempt.
+            mu_squared: price of this attempt.
+            renyi: price by Renyi order instead, for a ledger with the filter `rdp`.
+            connection: an open transaction to take part in.
+
+        Raises:
+            BudgetError: more than was reserved, an attempt charged before, a closed reservation, a frozen ledger.
+        """
+        amounts = cost(reservation.amounts, mu_squared, renyi)
+        step = Step(
+            kind="charged",
+            fields={
+                "reservation": reservation.id,
+                "run": checked_text("run", run),
+                "round": round,
+                "attempt": attempt,
+                "amounts": texts(amounts),
+            },
+            action="budget.charged",
+            study=reservation.study_digest,
+            public={"run": run, "round": round, "attempt": attempt, "mu_squared": _told(amounts)},
+        )
+        with self._book.deciding(step, connection) as (transaction, _):
+            yield transaction
+
+    def commit(self, reservation: Reservation) -> None:
+        """Close a reservation: what was released stays charged, the rest lapses, nothing more is released.
+
+        Raises:
+            BudgetError: it is closed already, or the ledger is frozen.
+        """
+        step = Step(
+            kind="committed",
+            fields={"reservation": reservation.id},
+            action="",
+            study=reservation.study_digest,
+        )
+        with self._book.deciding(step):
+            pass
+
+    def spent(self) -> Balance:
+        """What counts as spent: everything charged and everything reserved."""
+        state = self._book.read()
+        return _balance(state, equivalent_mu_squared(state.counted, min))
+
+    def charged(self) -> Balance:
+        """What was really released, or entered as missing."""
+        state = self._book.read()
+        return _balance(state, equivalent_mu_squared(state.charged, min))
+
+    def left(self) -> Balance:
+        """The largest Gaussian event that still fits; its epsilon is that of the event alone."""
+        state = self._book.read()
+        return _balance(state, left_mu_squared(state))
+
+    def terms(self) -> Mapping[str, str]:
+        """What was fixed at creation: population, filter, epsilon, delta."""
+        return self._book.read().terms
+
+    def frozen(self) -> str:
+        """Why nothing may be spent, or empty."""
+        return self._book.read().frozen
+
+    def reservations(self) -> tuple[Reservation, ...]:
+        """The open reservations, e.g. after a restart."""
+        return tuple(self._book.read().open.values())
+
+    def entries(self) -> tuple[Entry, ...]:
+        """All entries, verified, oldest first."""
+        return self._book.entries()
+
+    def head(self) -> Head:
+        """Number and hash of the last entry, for other parties to keep."""
+        return self._book.read().head
+
+    def check_head(self, known_sequence: int, known_hash: str) -> Head:
+        """Compare with the head another party knows; freeze if this ledger is behind it or departs from it.
+
+        Args:
+            known_sequence: 0 if that party knows none.
+            known_hash: 64 hexadecimal digits.
+
+        Returns:
+            This ledger's head, whose history contains the known one.
+
+        Raises:
+            BudgetError: this ledger lacks entries that the other party saw; it is frozen now.
+        """
+        known = Head(sequence=known_sequence, hash=known_hash)
+        state = self._book.read()
+        if known_sequence == 0 or known in state.acknowledged or self._book.holds(known):
+            return state.head
+        if known not in state.foreign:
+            self._freeze(f"entry {known_sequence} known elsewhere is missing here", known)
+        raise BudgetError(
+            "RF-B312",
+            N_(
+                "The budget ledger lacks entry {known} that another party saw of it (it ends at {own}), "
+                "so it is frozen. Two people must enter the missing spend."
+            ),
+            known=known_sequence,
+            own=state.sequence,
+        )
+
+    def freeze(self, reason: str) -> None:
+        """Allow no spending until two people thaw the ledger, e.g. after a restore; durable on return."""
+        self._freeze(checked_text("reason", reason), Head(sequence=0, hash=""))
+
+    def thaw(self, approvals: Sequence[str], *, missing_mu_squared: Number, reason: str) -> None:
+        """Enter what was spent beyond this copy and go on; the other party's head is acknowledged.
+
+        Args:
+            approvals: fingerprints of at least two people's keys, whose signatures the caller has verified.
+            missing_mu_squared: charged for ever; zero if nothing is missing.
+            reason: for the people who read the log.
+
+        Raises:
+            BudgetError: fewer than two people, or the ledger is not frozen.
+        """
+        missing = cost(self._book.read().budget, missing_mu_squared, None)
+        self._by_two("thawed", "budget.thawed", approvals, missing, reason)
+
+    def top_up(self, approvals: Sequence[str], *, mu_squared: Number, reason: str) -> None:
+        """Raise the budget by the decision of two people; the promise made at creation is weaker from then on.
+
+        Raises:
+            BudgetError: fewer than two people, nothing to add, or the ledger is frozen.
+        """
+        added = gaussian_cost(allowed_amount(mu_squared), self._book.read().budget)
+        if not any(added.values()):
+            raise BudgetError("RF-B313", N_("A top-up of zero changes nothing; give an amount."))
+        self._by_two("topped-up", "budget.topup", approvals, added, reason)
+
+    def _freeze(self, reason: str, known: Head) -> None:
+        step = Step(
+            kind="frozen",
+            fields={"reason": reason, "known_sequence": known.sequence, "known_hash": known.hash},
+            action="budget.frozen",
+            outcome="error",
+            private={"reason": reason},
+        )
+        with self._book.deciding(step):
+            pass
+
+    def _by_two(
+        self, kind: str, action: str, approvals: Sequence[str], amounts: Amounts, reason: str
+    ) -> None:
+        people = two_people(approvals)
+        told: list[Json] = list(people)
+        step = Step(
+            kind=kind,
+            fields={"approvals": people, "amounts": texts(amounts), "reason": checked_text("reason", reason)},
+            action=action,
+            public={"approvals": told, "mu_squared": _told(amounts)},
+            private={"reason": reason},
+        )
+        with self._book.deciding(step):
+            pass
+
+
+def _told(amounts: Amounts) -> str:
+    return as_text(equivalent_mu_squared(amounts, max))
+
+
+def _balance(state: State, mu_squared: Decimal) -> Balance:
+    delta = Decimal(state.terms["delta"])
+    return Balance(
+        mu_squared=mu_squared, epsilon=epsilon_of(float(delta), math.sqrt(mu_squared)), delta=delta
+    )

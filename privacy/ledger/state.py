@@ -1,0 +1,304 @@
+"""What a ledger's entries add up to, and the rules each new entry must keep; pure functions over values.
+
+One function, `apply`, is used to decide on a new entry and to re-read old ones, so a history that breaks a rule
+cannot be opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from ringfence.privacy.accounting.amounts import add, from_text, subtract
+from ringfence.privacy.accounting.filters import Amounts, FilterName, fits
+from ringfence.privacy.errors import N_, BudgetError
+from ringfence.privacy.ledger.chain import GENESIS, Entry, Fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """A point of a ledger's history: number of the last entry and its hash as 64 hexadecimal digits."""
+
+    sequence: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """Budget set aside for a study.
+
+    Attributes:
+        id: number of the ledger entry that made it.
+        study_digest: of the signed study.
+        amounts: what was set aside, by axis of the filter.
+        released: what was charged from it so far.
+        attempts: the (run, round, attempt) already charged.
+    """
+
+    id: int
+    study_digest: str
+    amounts: Amounts
+    released: Amounts
+    attempts: frozenset[tuple[str, int, int]] = frozenset()
+
+    @property
+    def mu_squared(self) -> Decimal:
+        """What was set aside, as the price of a Gaussian event."""
+        return equivalent_mu_squared(self.amounts, min)
+
+    @property
+    def rest(self) -> Amounts:
+        """What may still be released."""
+        return {axis: subtract(amount, self.released[axis]) for axis, amount in self.amounts.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A ledger at one head.
+
+    Attributes:
+        sequence: of the last entry.
+        hash: of the last entry.
+        id: the first 16 digits of the first entry's hash, by which events name the ledger.
+        terms: what was fixed at creation: population, filter, epsilon, delta.
+        budget: by axis, top-ups included.
+        charged: by axis, what was released or entered as missing, for ever.
+        open: reservations not yet committed, by id.
+        allowance: how much slack to epsilon, and how much total variation, the budget keeps room for.
+        slack: how much of it all reservations took, for ever.
+        frozen: why nothing may be spent, or empty.
+        foreign: heads of another party that caused the freeze.
+        acknowledged: foreign heads whose missing spend two people entered.
+    """
+
+    sequence: int = 0
+    hash: bytes = GENESIS
+    id: str = ""
+    terms: Mapping[str, str] = field(default_factory=dict)
+    budget: Amounts = field(default_factory=dict)
+    charged: Amounts = field(default_factory=dict)
+    open: Mapping[int, Reservation] = field(default_factory=dict)
+    allowance: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
+    slack: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
+    frozen: str = ""
+    foreign: frozenset[Head] = frozenset()
+    acknowledged: frozenset[Head] = frozenset()
+
+    @property
+    def head(self) -> Head:
+        """The ledger's head as other parties keep it."""
+        return Head(sequence=self.sequence, hash=self.hash.hex())
+
+    @property
+    def filter(self) -> FilterName:
+        """Which rule says what fits."""
+        return "rdp" if self.terms["filter"] == "rdp" else "gdp"
+
+    @property
+    def counted(self) -> Amounts:
+        """Charged plus reserved: what counts as spent."""
+        total = dict(self.charged)
+        for reservation in self.open.values():
+            total = _sum(total, reservation.rest)
+        return MappingProxyType(total)
+
+
+def advance(state: State, entry: Entry) -> State:
+    """The state after an entry that stands in the ledger."""
+    after = apply(state, entry.kind, entry.fields)
+    return replace(after, sequence=entry.sequence, hash=entry.hash, id=state.id or entry.hash.hex()[:16])
+
+
+def apply(state: State, kind: str, fields: Fields) -> State:
+    """The state after an entry, or the reason why it may not be made.
+
+    Raises:
+        BudgetError: the entry breaks a rule of the ledger.
+    """
+    if kind == "created" and state.sequence:
+        raise BudgetError(
+            "RF-B322", N_("This store holds a budget ledger already; a budget is made once and never made anew.")
+        )
+    rule = _RULES.get(kind)
+    if rule is None or (kind == "created") != (state.sequence == 0):
+        raise BudgetError("RF-B302", N_("The budget ledger cannot hold an entry {kind} here."), kind=kind)
+    return rule(state, fields)
+
+
+def _created(state: State, fields: Any) -> State:
+    budget = _amounts(fields["budget"])
+    return replace(
+        state,
+        terms={name: fields[name] for name in ("population", "filter", "epsilon", "delta")},
+        budget=budget,
+        charged=dict.fromkeys(budget, Decimal(0)),
+        allowance=(from_text(fields["epsilon_allowance"]), from_text(fields["delta_allowance"])),
+    )
+
+
+def _reserved(state: State, fields: Any) -> State:
+    _not_frozen(state)
+    amounts = _amounts(fields["amounts"])
+    if not fits(state.filter, state.budget, state.counted, amounts):
+        raise BudgetError(
+            "RF-B303",
+            N_(
+                "The privacy budget does not cover study {study}: it may cost mu^2 {asked}, {left} is left. "
+                "Ask for a smaller study, or for a top-up by two people."
+            ),
+            study=fields["study"],
+            asked=_short(equivalent_mu_squared(amounts, max)),
+            left=_short(left_mu_squared(state)),
+        )
+    slack = (
+        add(state.slack[0], from_text(fields["epsilon_slack"])),
+        add(state.slack[1], from_text(fields["delta_slack"])),
+    )
+    if slack[0] > state.allowance[0] or slack[1] > state.allowance[1]:
+        raise BudgetError(
+            "RF-B304",
+            N_("The inexactness of sampling in study {study} exceeds what this budget keeps room for."),
+            study=fields["study"],
+        )
+    reservation = Reservation(
+        id=state.sequence + 1,
+        study_digest=fields["study"],
+        amounts=amounts,
+        released=dict.fromkeys(amounts, Decimal(0)),
+    )
+    return replace(state, open={**state.open, reservation.id: reservation}, slack=slack)
+
+
+def _charged(state: State, fields: Any) -> State:
+    _not_frozen(state)
+    reservation = _open(state, fields["reservation"])
+    amounts = _amounts(fields["amounts"])
+    attempt = (fields["run"], fields["round"], fields["attempt"])
+    if attempt in reservation.attempts:
+        raise BudgetError(
+            "RF-B305",
+            N_("Attempt {attempt} of round {round} was charged before; its noise may not be drawn twice."),
+            round=fields["round"],
+            attempt=fields["attempt"],
+        )
+    released = _sum(reservation.released, amounts)
+    if any(released[axis] > reservation.amounts[axis] for axis in released):
+        raise BudgetError(
+            "RF-B306",
+            N_(
+                "Attempt {attempt} of round {round} costs more than is left of what was reserved for the study."
+            ),
+            round=fields["round"],
+            attempt=fields["attempt"],
+        )
+    after = replace(reservation, released=released, attempts=reservation.attempts | {attempt})
+    return replace(state, charged=_sum(state.charged, amounts), open={**state.open, after.id: after})
+
+
+def _committed(state: State, fields: Any) -> State:
+    _not_frozen(state)
+    closed = _open(state, fields["reservation"])
+    return replace(state, open={id_: each for id_, each in state.open.items() if id_ != closed.id})
+
+
+def _frozen(state: State, fields: Any) -> State:
+    foreign = state.foreign
+    if fields["known_sequence"]:
+        foreign |= {Head(sequence=fields["known_sequence"], hash=fields["known_hash"])}
+    return replace(state, frozen=state.frozen or fields["reason"], foreign=foreign)
+
+
+def _thawed(state: State, fields: Any) -> State:
+    if not state.frozen:
+        raise BudgetError("RF-B307", N_("The budget ledger is not frozen; there is nothing to thaw."))
+    return replace(
+        state,
+        frozen="",
+        charged=_sum(state.charged, _amounts(fields["amounts"])),
+        foreign=frozenset(),
+        acknowledged=state.acknowledged | state.foreign,
+    )
+
+
+def _topped_up(state: State, fields: Any) -> State:
+    _not_frozen(state)
+    return replace(state, budget=_sum(state.budget, _amounts(fields["amounts"])))
+
+
+_RULES: Mapping[str, Callable[[State, Any], State]] = MappingProxyType(
+    {
+        "created": _created,
+        "reserved": _reserved,
+        "charged": _charged,
+        "committed": _committed,
+        "frozen": _frozen,
+        "thawed": _thawed,
+        "topped-up": _topped_up,
+    }
+)
+
+
+def left_mu_squared(state: State) -> Decimal:
+    """The largest mu squared of a Gaussian event that still fits; zero when overdrawn."""
+    counted = state.counted
+    left = {axis: subtract(budget, counted[axis]) for axis, budget in state.budget.items()}
+    return max(equivalent_mu_squared(left, max), Decimal(0))
+
+
+class Choice(Protocol):
+    """`min` or `max`."""
+
+    def __call__(self, values: list[Decimal], /) -> Decimal:
+        """One of the values."""
+        ...
+
+
+def equivalent_mu_squared(amounts: Amounts, choose: Choice) -> Decimal:
+    """Amounts by axis as one mu squared: a Gaussian event of that size costs as much on the chosen axis."""
+    return choose([_as_mu_squared(axis, amount) for axis, amount in amounts.items()])
+
+
+def _as_mu_squared(axis: str, amount: Decimal) -> Decimal:
+    return 2 * amount / Decimal(axis.removeprefix("rdp:")) if axis.startswith("rdp:") else amount
+
+
+def _not_frozen(state: State) -> None:
+    if state.frozen:
+        raise BudgetError(
+            "RF-B308",
+            N_(
+                "The budget ledger is frozen: {reason}. Two people must enter what was spent beyond it "
+                "(ringfence-client budget thaw)."
+            ),
+            reason=state.frozen,
+        )
+
+
+def _open(state: State, id_: int) -> Reservation:
+    found = state.open.get(id_)
+    if found is None:
+        raise BudgetError(
+            "RF-B309",
+            N_("Reservation {id} is closed or was never made; nothing may be released from it."),
+            id=id_,
+        )
+    return found
+
+
+def _amounts(texts: Mapping[str, str]) -> Amounts:
+    return MappingProxyType({axis: from_text(text) for axis, text in texts.items()})
+
+
+def _sum(left: Amounts, right: Amounts) -> dict[str, Decimal]:
+    if left.keys() != right.keys():
+        raise BudgetError(
+            "RF-B310", N_("An amount does not have the orders that this budget ledger counts in.")
+        )
+    return {axis: add(amount, right[axis]) for axis, amount in left.items()}
+
+
+def _short(amount: Decimal) -> str:
+    return f"{float(amount):.4g}"
