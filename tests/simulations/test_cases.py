@@ -6,6 +6,9 @@ import csv
 import datetime
 import os
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +188,43 @@ def test_wrong_names_and_places_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(UsageError, match="RF-U314"):
         cases.copy_case("telco", tmp_path / "file")
+
+
+def tutorial(name: str) -> dict[str, str]:
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    return dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL))
+
+
+def test_the_files_of_the_tutorial_are_valid_and_fit_the_table_it_makes(tmp_path: Path) -> None:
+    files = tutorial("tutorial-own-table.md")
+    assert sorted(files) == ["contract.toml", "make_members.py", "study.toml"]
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    subprocess.run([sys.executable, "make_members.py"], cwd=tmp_path, check=True, timeout=60)
+    loaded = load_contract(tmp_path / "contract.toml")
+    study = load_study(tmp_path / "study.toml", today=datetime.date(2027, 1, 1))
+    assert study.schema_ref == loaded.schema.digest()
+    with (tmp_path / "members.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream, delimiter=loaded.contract.source.delimiter))
+    assert {loaded.contract.subject, *(column.header for column in loaded.contract.columns)} == set(rows[0])
+    for column in loaded.contract.columns:
+        assert not column.values or {row[column.header] for row in rows} == set(column.values)
+    assert 0.1 < sum(row["left"] == "J" for row in rows) / len(rows) < 0.3
+    lines = (tmp_path / "members.csv").read_text(encoding="utf-8").splitlines()
+    shown = (ROOT / "docs" / "tutorial-own-table.md").read_text(encoding="utf-8")
+    excerpt = [line.strip() for line in shown.splitlines() if re.match(r"    (member;|M\d{5};)", line)]
+    assert len(excerpt) == 4
+    assert set(excerpt) <= set(lines)
+
+
+def test_both_languages_of_the_tutorial_show_the_same_files_and_commands() -> None:
+    english, chinese = tutorial("tutorial-own-table.md"), tutorial("tutorial-own-table.zh.md")
+    assert english["make_members.py"] == chinese["make_members.py"]
+    for name in ("contract.toml", "study.toml"):
+        assert tomllib.loads(english[name]) == tomllib.loads(chinese[name])
+    commands = [
+        re.findall(r"^    (ringfence-.*|member;.*|M\d{5};.*)$", (ROOT / "docs" / name).read_text("utf-8"), re.MULTILINE)
+        for name in ("tutorial-own-table.md", "tutorial-own-table.zh.md")
+    ]
+    assert commands[0] == commands[1]
+    assert len(commands[0]) == 7
