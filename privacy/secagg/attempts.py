@@ -173,7 +173,7 @@ class AttemptStore:
             )
         try:
             return self._cipher.decrypt(answer[:_NONCE], answer[_NONCE:], key.binding())
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise WaistError("RF-W164", N_("A stored answer was altered, or its key changed.")) from error
 
     def _refuse_older(self, key: AttemptKey, transaction: Connection) -> None:

@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import WaistError
 from ringfence.privacy.fields import digest_of, new_run_id
-from ringfence.privacy.secagg import keys as keys_module
 from ringfence.privacy.secagg.keys import KeyMessage, SessionKeys, key_message
 from ringfence.privacy.secagg.roster import (
     MAX_HOLDERS,
@@ -295,7 +294,7 @@ def test_closed_keys_are_gone() -> None:
 
 def test_keys_do_not_survive_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = SessionKeys(holder="bank", study=STUDY, run=RUN)
-    monkeypatch.setattr(keys_module.os, "getpid", lambda: -1)
+    monkeypatch.setattr("os.getpid", lambda: -1)
     with pytest.raises(WaistError, match="RF-W130"):
         keys.exchange(SHOP.keys.public)
 
