@@ -56,17 +56,17 @@ class Source(Document):
 def _source_problems(source: Source) -> Iterator[Problem]:
     if source.file is not None and source.url is not None:
         yield Problem(
-            code="RF-C050", path=("url",), template=N_("Give either a file or a database url, not both.")
+            code="RF-C100", path=("url",), template=N_("Give either a file or a database url, not both.")
         )
     if (source.table is None) != (source.url is None):
         yield Problem(
-            code="RF-C051",
+            code="RF-C101",
             path=("table" if source.url is None else "url",),
             template=N_("A database needs both url and table."),
         )
     if source.url is not None and _has_password(source.url):
         yield Problem(
-            code="RF-C052",
+            code="RF-C102",
             path=("url",),
             template=N_(
                 "The url holds a password, and a contract is read by many people. Leave the password out "
@@ -75,13 +75,13 @@ def _source_problems(source: Source) -> Iterator[Problem]:
         )
     if source.thousands is not None and source.thousands == source.decimal:
         yield Problem(
-            code="RF-C053",
+            code="RF-C103",
             path=("thousands",),
             template=N_("The mark between thousands and the decimal mark must differ."),
         )
     if source.delimiter in {"\n", "\r", '"'}:
         yield Problem(
-            code="RF-C054",
+            code="RF-C104",
             path=("delimiter",),
             template=N_("A quotation mark or a line break cannot stand between cells."),
         )
@@ -145,14 +145,14 @@ def _column_problems(column: Column) -> Iterator[Problem]:
             yield unknown_purpose(name, "purposes", position)
         if name in column.purposes[:position]:
             yield Problem(
-                code="RF-C055",
+                code="RF-C105",
                 path=("purposes", position),
                 values={"name": name},
                 template=N_('The purpose "{name}" is listed twice.'),
             )
     if column.sensitivity == "identifier" and column.purposes:
         yield Problem(
-            code="RF-C056",
+            code="RF-C106",
             path=("purposes",),
             template=N_("An identifier is never a feature, so it cannot have purposes. Remove them."),
         )

@@ -90,11 +90,11 @@ class Contract(Document):
         """`sha256:<hex>` over the canonical form, which binds the schema by its digest.
 
         Raises:
-            ContractError: RF-C057 when the schema is still a path; load the contract from its file instead.
+            ContractError: RF-C107 when the schema is still a path; load the contract from its file instead.
         """
         if not DIGEST.fullmatch(self.schema_ref):
             raise ContractError(
-                "RF-C057",
+                "RF-C107",
                 N_("The contract {contract} names its schema by a path; load it with its schema first."),
                 contract=self.id,
             )
@@ -108,7 +108,7 @@ class Contract(Document):
 def _peer_problems(peers: tuple[str, ...]) -> Iterator[Problem]:
     for position, peer in enumerate(peers):
         if peer in peers[:position]:
-            yield Problem(code="RF-C058", path=("peers", position), template=N_("This peer is listed twice."))
+            yield Problem(code="RF-C108", path=("peers", position), template=N_("This peer is listed twice."))
 
 
 def contract_problems(columns: Iterable[tuple[int, Column]], subject: str | None) -> Iterator[Problem]:
@@ -119,7 +119,7 @@ def contract_problems(columns: Iterable[tuple[int, Column]], subject: str | None
         path = ("column", position)
         if column.name in names:
             yield Problem(
-                code="RF-C059",
+                code="RF-C109",
                 path=(*path, "name"),
                 values={"name": column.name},
                 template=N_('The feature "{name}" is mapped twice.'),
@@ -127,7 +127,7 @@ def contract_problems(columns: Iterable[tuple[int, Column]], subject: str | None
         names.add(column.name)
         if column.header in sources:
             yield Problem(
-                code="RF-C060",
+                code="RF-C110",
                 path=(*path, "source"),
                 values={"source": column.header, "other": sources[column.header]},
                 template=N_('The column "{source}" of the file is already used for the feature "{other}".'),
@@ -135,7 +135,7 @@ def contract_problems(columns: Iterable[tuple[int, Column]], subject: str | None
         sources.setdefault(column.header, column.name)
         if subject is not None and column.header == subject and column.sensitivity != "identifier":
             yield Problem(
-                code="RF-C061",
+                code="RF-C111",
                 path=(*path, "sensitivity"),
                 values={"source": column.header},
                 template=N_(
@@ -152,7 +152,7 @@ def against_schema(columns: Iterable[tuple[int, Column]], schema: Schema) -> Ite
         feature = features.get(column.name)
         if feature is None:
             yield Problem(
-                code="RF-C062",
+                code="RF-C112",
                 path=("column", position, "name"),
                 values={"name": column.name, "schema": schema.id},
                 template=N_('The schema {schema} has no feature "{name}".'),
@@ -164,7 +164,7 @@ def against_schema(columns: Iterable[tuple[int, Column]], schema: Schema) -> Ite
 def _values_problems(position: int, column: Column, feature: Feature) -> Iterator[Problem]:
     if column.values and feature.categories is None:
         yield Problem(
-            code="RF-C063",
+            code="RF-C113",
             path=("column", position, "values"),
             values={"kind": feature.kind},
             template=N_("Only a category or a flag has codes to map; this is a {kind}."),
@@ -173,7 +173,7 @@ def _values_problems(position: int, column: Column, feature: Feature) -> Iterato
     for code, category in column.values.items():
         if category not in (feature.categories or ()):
             yield Problem(
-                code="RF-C064",
+                code="RF-C114",
                 path=("column", position, "values", code),
                 values={"category": category, "known": ", ".join(feature.categories or ())},
                 template=N_('"{category}" is not a category of the schema; it has: {known}.'),

@@ -266,7 +266,7 @@ def _participant_reasons(request: Request) -> Findings:
     own = next((holder for holder in study.holders if holder.name == contract.holder), None)
     if own is None:
         yield Reason(
-            code="RF-S050",
+            code="RF-S022",
             template=N_('"{holder}" is not among the holders of the study.'),
             values={"holder": contract.holder},
         )
@@ -277,10 +277,10 @@ def _participant_reasons(request: Request) -> Findings:
 def _own_reasons(own: Participant, request: Request) -> Findings:
     contract = request.contract
     if own.key != request.key.hex:
-        yield Reason(code="RF-S051", template=N_("The study names another key for this holder than its own."))
+        yield Reason(code="RF-S023", template=N_("The study names another key for this holder than its own."))
     if own.max_customers != contract.max_customers:
         yield Reason(
-            code="RF-S052",
+            code="RF-S024",
             template=N_(
                 "The study says max_customers = {found} for this holder; its contract says {expected}."
             ),
@@ -288,7 +288,7 @@ def _own_reasons(own: Participant, request: Request) -> Findings:
         )
     if own.overlap != contract.overlap:
         yield Reason(
-            code="RF-S053",
+            code="RF-S025",
             template=N_("The study states another overlap for this holder than its contract."),
         )
 
@@ -296,7 +296,7 @@ def _own_reasons(own: Participant, request: Request) -> Findings:
 def _peer_reasons(request: Request) -> Findings:
     if not request.contract.peers:
         yield Reason(
-            code="RF-S054",
+            code="RF-S026",
             template=N_(
                 "The contract vouches for no peers, so no study can run: list the fingerprints of the other "
                 "holders' keys as peers."
@@ -306,7 +306,7 @@ def _peer_reasons(request: Request) -> Findings:
     study, count = request.study, len(_vouched(request))
     if count < study.privacy.min_holders or _honest(study, count) < study.honest():
         yield Reason(
-            code="RF-S055",
+            code="RF-S027",
             template=N_(
                 "The contract vouches for {count} holders of the study, its own among them; {needed} are needed."
             ),
