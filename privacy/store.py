@@ -35,6 +35,7 @@ Profile: TypeAlias = Literal["memory", "sqlite", "postgresql"]
 WAL_IS_SAFE_FROM = (3, 51, 3)
 BUSY_SECONDS = 30.0
 _PROFILE = "ringfence_profile"
+_PATH = "ringfence_path"
 _READ_ONLY = "ringfence_read_only"
 
 # What the database must answer when asked back; synchronous 2 is FULL, 3 is EXTRA.
@@ -77,6 +78,11 @@ def profile(engine: Engine) -> Profile:
     if found is None:
         raise StoreError("RF-B101", N_("This database was opened without its safe settings; use open_store."))
     return found
+
+
+def location(engine: Engine) -> str:
+    """Absolute path of a SQLite store's file, empty for other stores."""
+    return str(engine.get_execution_options().get(_PATH, ""))
 
 
 def require_durable(engine: Engine) -> Engine:
@@ -151,7 +157,7 @@ def _open_file(path: Path) -> Engine:
         poolclass=QueuePool,
         pool_size=2,
         max_overflow=30,
-        execution_options={_PROFILE: "sqlite"},
+        execution_options={_PROFILE: "sqlite", _PATH: os.path.abspath(path)},
     )
     _guard_sqlite(engine, safe, path.name)
     try:
@@ -168,7 +174,7 @@ def _open_file(path: Path) -> Engine:
 def _open_url(name: str) -> Engine:
     try:
         url = make_url(name)
-    except SQLAlchemyError:
+    except (SQLAlchemyError, ValueError):
         raise StoreError(
             "RF-B103", N_("The store's URL cannot be read; expected postgresql://host/database.")
         ) from None

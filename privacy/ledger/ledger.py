@@ -9,7 +9,7 @@ Invariants (DESIGN, 6.2 and 6.3):
 
 Who restores an older copy of the file takes spending back. That is noticed when another party still knows a
 later head (`check_head`): the ledger freezes until two people enter the missing spend. A rollback of the whole
-disk with no peer to ask is not detected.
+disk with no peer to ask, or none that saw the later entries, is not detected.
 """
 
 from __future__ import annotations
