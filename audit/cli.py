@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from ringfence.audit import bundle
 from ringfence.audit.canonical import Json
@@ -34,7 +34,7 @@ exit status: 0 intact, 1 refused or failed, 2 called in a wrong way"""
 class _Parser(argparse.ArgumentParser):
     """A parser that reports a wrong call as one coded sentence."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, message: str) -> NoReturn:
         raise AuditUsageError("RF-A110", N_("{message}. See ringfence-audit --help."), message=message)
 
 
@@ -189,25 +189,29 @@ def _wanted(event: Event, kind: str | None, since: str | None) -> bool:
     return of_kind and (since is None or event.time >= since)
 
 
+def _line(name: str, number: int, event: Event) -> str:
+    said = " ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in event.public.items())
+    who = f"{event.actor}@{event.organisation}"
+    return f"{name} {number} {event.time} {event.action} {event.outcome} {who} {event.resource} {said}"
+
+
 def _show(arguments: argparse.Namespace, screen: _Screen) -> int:
     listed: list[Json] = []
+    status = 0
     print(_("Listed as found; only `ringfence-audit verify` shows that it is genuine."), file=sys.stderr)
     for name, path in bundle.find_logs(arguments.bundle):
         for number, line in enumerate(bundle.read_lines(path / "log.jsonl")):
-            event = parse_event(line)
-            if not _wanted(event, arguments.type, arguments.since):
+            try:
+                event = parse_event(line)
+            except AuditError as error:
+                screen.line(f"{name} {number} {error}")
+                status = 1
                 continue
-            said = " ".join(
-                f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in event.public.items()
-            )
-            screen.line(
-                f"{name} {number} {event.time} {event.action} {event.outcome} {event.actor}@{event.organisation} "
-                f"{event.resource} {said}"
-            )
-            if arguments.json:
-                listed.append(_members(name, number, event))
+            if _wanted(event, arguments.type, arguments.since):
+                screen.line(_line(name, number, event))
+                listed += [_members(name, number, event)] if arguments.json else []
     screen.finish(listed)
-    return 0
+    return status
 
 
 def _open(arguments: argparse.Namespace, screen: _Screen) -> int:
@@ -232,8 +236,10 @@ def _open(arguments: argparse.Namespace, screen: _Screen) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if "--language" in given[:-1]:  # Before the parser is built: its help texts are translated too.
-        use_language(given[given.index("--language") + 1])
+    for word, following in zip(given, [*given[1:], ""], strict=True):
+        # Before the parser is built, since its help texts are translated too.
+        if word == "--language" or word.startswith("--language="):
+            use_language(word.partition("=")[2] or following)
     run = {"verify": _verify, "show": _show, "open": _open}
     try:
         parsed = build_parser().parse_args(given)

@@ -141,7 +141,7 @@ def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes],
             index=index,
             size=size,
         )
-    _refuse_shape([leaf, root, *proof])
+    _refuse_shape([leaf, *proof])
     inner = (index ^ (size - 1)).bit_length()
     if len(proof) != inner + (index >> inner).bit_count():
         raise ProofError(
@@ -166,15 +166,18 @@ def verify_consistency(old: int, size: int, old_root: bytes, root: bytes, proof:
         raise ProofError(
             "RF-A026", N_("A tree of {size} leaves cannot continue one of {old} leaves."), size=size, old=old
         )
-    _refuse_shape([old_root, root, *proof])
     if old in (0, size):
         if proof:
             raise ProofError(
                 "RF-A027", N_("The consistency proof must be empty between these sizes; it is not.")
             )
-        _same(old_root, root if old else EMPTY_ROOT, "old root")
+        _same(old_root, root if old == size else EMPTY_ROOT, "old root")
+        if old == 0:
+            _refuse_shape([root])
+            _same(old_root, EMPTY_ROOT, "old root")
         return
     hashes = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
+    _refuse_shape(hashes)
     first, last = old - 1, size - 1
     while first & 1:
         first, last = first >> 1, last >> 1
