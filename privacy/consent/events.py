@@ -49,11 +49,14 @@ LEGAL_BASES: Final = {
     "contract": "dpv:Contract",
     "legal-obligation": "dpv:LegalObligation",
     "vital-interest": "dpv:VitalInterest",
-    "public-task": "dpv:PublicInterest",
+    "public-interest": "dpv:PublicInterest",
     "legitimate-interest": "dpv:LegitimateInterest",
+    "disclosed-information": "dpv:LegalBasis",
 }
+"""The legal bases of studies, each with its DPV term (PIPL's disclosed information has only the general one)."""
 
-_NOT_A_BASIS: Final = {"CN": frozenset({"legitimate-interest"})}
+_ONLY_IN: Final = {"disclosed-information": "CN"}
+_NOT_IN: Final = {"legitimate-interest": "CN"}
 
 SEPARATE_CONSENTS: Final = ("sensitive-data", "provision", "cross-border")
 """Separate consents of PIPL articles 29, 23 and 39: sensitive data, another handler, another country."""
@@ -64,8 +67,12 @@ _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 def bases_of(jurisdiction: str | None) -> frozenset[str]:
     """Legal bases that the jurisdiction knows (two-letter country code, or `EU`); None: all."""
-    country = (jurisdiction or "").upper().split("-")[0]
-    return frozenset(LEGAL_BASES) - _NOT_A_BASIS.get(country, frozenset())
+    if jurisdiction is None:
+        return frozenset(LEGAL_BASES)
+    country = jurisdiction.upper()
+    return frozenset(
+        basis for basis in LEGAL_BASES if _ONLY_IN.get(basis, country) == country != _NOT_IN.get(basis)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

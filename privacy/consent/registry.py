@@ -9,26 +9,28 @@ Invariants:
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
 from pyroaring import BitMap
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, select, update
 
 from ringfence.privacy import store, tabular
 from ringfence.privacy.consent import tables
+from ringfence.privacy.consent.compiled import CompiledBitmaps, Question, fold, last_sequence
 from ringfence.privacy.consent.events import ALL_PURPOSES, EventKind, Terms
 from ringfence.privacy.consent.intake import Intake, read_events
-from ringfence.privacy.consent.pseudonym import RegistryKeys, SubjectIndex, pseudonyms
-from ringfence.privacy.consent.snapshot import Snapshot, as_bitmap, commitment, standings
+from ringfence.privacy.consent.pseudonym import RegistryKeys, pseudonyms
+from ringfence.privacy.consent.snapshot import Snapshot, commitment
 from ringfence.privacy.consent.status import Coverage, PurposeStatus, coverage_of, status_of
+from ringfence.privacy.consent.subjects import Subjects, parts
 from ringfence.privacy.consent.tables import FOREVER, to_micros
 from ringfence.privacy.errors import N_, ConsentError
 from ringfence.privacy.journal import Journal, Json
@@ -36,7 +38,9 @@ from ringfence.privacy.purposes import catalogue
 
 _RESOURCE = "consent-registry"
 _ROWS = 20_000
-_FEW = 2_000
+
+# Open transactions that hold events not yet committed: what is read in them is not remembered.
+_written: WeakSet[object] = WeakSet()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +58,6 @@ class ImportReport:
     by_kind: Mapping[str, int]
 
 
-@dataclass(slots=True)
-class _Compiled:
-    """A bitmap that holds for every instant in `[at, next_change)` while the log ends at `sequence`."""
-
-    sequence: int
-    at: int
-    next_change: int
-    bitmap: BitMap
-
-
 class ConsentRegistry:
     """Open it with `ConsentRegistry.open`; one object may be used by several threads."""
 
@@ -71,9 +65,8 @@ class ConsentRegistry:
         self._engine = engine
         self._keys = keys
         self._journal = journal
-        self._compiled: dict[str, _Compiled] = {}
-        self._index: tuple[int, SubjectIndex] | None = None
-        self._lock = threading.Lock()
+        self._bitmaps = CompiledBitmaps()
+        self._subjects = Subjects()
 
     @classmethod
     def open(cls, engine: Engine, registry_key: bytes, *, journal: Journal | None = None) -> ConsentRegistry:
@@ -137,7 +130,7 @@ class ConsentRegistry:
         references = pseudonyms(self._keys, intake.customer_keys)
         by_kind = {kind.word: int(np.count_nonzero(intake.kind == kind)) for kind in EventKind}
         with self._writing(None) as connection:
-            subject, new = self._enrol(connection, references)
+            subject, new = self._subjects.enrol(connection, references)
             self._append(connection, intake, subject, "import")
             private: dict[str, Json] = {"rows": len(intake), "new_subjects": new, **by_kind}
             self._record("consent.imported", "allow", private, connection)
@@ -182,7 +175,7 @@ class ConsentRegistry:
             terms=_all(count, -1), terms_found=[],
         )  # fmt: skip
         with self._writing(connection) as transaction:
-            subject, new = self._enrol(transaction, references)
+            subject, new = self._subjects.enrol(transaction, references)
             self._append(transaction, intake, subject, kind.word)
             self._record("consent.withdrawn", "allow", {"subjects": count, "new_subjects": new}, transaction)
         return count
@@ -198,48 +191,79 @@ class ConsentRegistry:
         keys = sorted({str(key).strip() for key in customer_keys} - {""})
         with self._writing(None) as connection:
             count = self.withdraw(keys, ALL_PURPOSES, at, connection=connection)
-            for part in _parts(pseudonyms(self._keys, keys)):
+            for part in parts(pseudonyms(self._keys, keys)):
                 connection.execute(
                     update(tables.subject).where(tables.subject.c.pseudonym.in_(part)).values(pseudonym=None)
                 )
-        self._index = None
+        self._subjects.forget()
         return count
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    def eligible(self, purpose: str, at: datetime, *, connection: Connection | None = None) -> BitMap:
+    def eligible(
+        self,
+        purpose: str,
+        at: datetime,
+        *,
+        separate: Collection[str] = (),
+        connection: Connection | None = None,
+    ) -> BitMap:
         """Indices of the subjects that may be used for a purpose at an instant; the caller's own copy.
 
         Folding ten million subjects anew takes seconds; after that the answer is a copy of a compiled bitmap,
         brought up to date with the subjects that have new events.
-        """
-        return self._compile(purpose, at, connection)[1].copy()
 
-    def root(self, purpose: str, at: datetime, *, connection: Connection | None = None) -> str:
+        Args:
+            purpose: name of the purpose.
+            at: the instant, with a time zone.
+            separate: separate consents the use needs besides, of `events.SEPARATE_CONSENTS`.
+            connection: an open transaction to read in.
+        """
+        return self._compile(purpose, at, separate, connection)[1].copy()
+
+    def root(
+        self,
+        purpose: str,
+        at: datetime,
+        *,
+        separate: Collection[str] = (),
+        connection: Connection | None = None,
+    ) -> str:
         """Keyed commitment to the snapshot; see `snapshot.commitment`."""
-        return self.snapshot(purpose, at, connection=connection).root
+        return self.snapshot(purpose, at, separate=separate, connection=connection).root
 
     def snapshot(
-        self, purpose: str, at: datetime, *, sequence: int | None = None, connection: Connection | None = None
+        self,
+        purpose: str,
+        at: datetime,
+        *,
+        separate: Collection[str] = (),
+        sequence: int | None = None,
+        connection: Connection | None = None,
     ) -> Snapshot:
         """The eligible subjects with their commitment.
 
         Args:
             purpose: name of the purpose.
             at: the instant.
+            separate: separate consents the use needs besides.
             sequence: answer as the log stood at this event, to open an earlier commitment; default: now.
             connection: an open transaction to read in.
         """
         if sequence is None:
-            sequence, bitmap = self._compile(purpose, at, connection)
+            sequence, bitmap = self._compile(purpose, at, separate, connection)
             eligible = bitmap.copy()
         else:
+            self._known_purpose(purpose)
             with self._reading(connection) as reader:
-                eligible = _fold_all(reader, self._known_purpose(purpose), to_micros(at), sequence).bitmap
+                eligible = fold(reader, Question(purpose, frozenset(separate)), to_micros(at), sequence).bitmap
+        needs = tuple(sorted(set(separate)))
         root = commitment(
-            self._keys.commitment, purpose=purpose, at=at, sequence=sequence, eligible=eligible
+            self._keys.commitment, purpose=purpose, at=at, separate=needs, sequence=sequence, eligible=eligible
         )
-        return Snapshot(purpose=purpose, at=at, sequence=sequence, eligible=eligible, root=root)
+        return Snapshot(
+            purpose=purpose, at=at, separate=needs, sequence=sequence, eligible=eligible, root=root
+        )
 
     def indices(
         self, customer_keys: Sequence[str], *, connection: Connection | None = None
@@ -248,7 +272,7 @@ class ConsentRegistry:
         references = pseudonyms(self._keys, customer_keys)
         with self._reading(connection) as reader:
             # What an open transaction enrolled may be rolled back, so the index is kept from committed rows only.
-            return self._find(reader, references, keep=connection is None)
+            return self._subjects.find(reader, references, keep=self._committed(connection))
 
     def status(self, customer_key: str, at: datetime | None = None) -> Mapping[str, PurposeStatus]:
         """What the registry holds about one customer, by purpose; for the holder's own people only.
@@ -258,14 +282,14 @@ class ConsentRegistry:
         """
         instant = to_micros(at or datetime.now(UTC))
         with self._reading(None) as reader:
-            index = int(self._find(reader, pseudonyms(self._keys, [customer_key.strip()]))[0])
+            index = int(self._subjects.find(reader, pseudonyms(self._keys, [customer_key.strip()]))[0])
             return {} if index < 0 else status_of(reader, index, instant, sorted(catalogue()))
 
     def coverage(self, at: datetime | None = None) -> Mapping[str, Coverage]:
         """Counts for every purpose of the catalogue; for the holder's own people only."""
         instant = to_micros(at or datetime.now(UTC))
         with self._reading(None) as reader:
-            last = _last_sequence(reader)
+            last = last_sequence(reader)
             return {name: coverage_of(reader, name, instant, last) for name in catalogue()}
 
     # -- inside ----------------------------------------------------------------------------------------------
@@ -313,45 +337,10 @@ class ConsentRegistry:
         if self._journal is not None:
             self._journal.record(action, outcome, resource=_RESOURCE, private=private, connection=connection)
 
-    def _find(
-        self, reader: Connection, references: Sequence[bytes], *, keep: bool = False
-    ) -> npt.NDArray[np.int64]:
-        total = int(reader.scalar(select(tables.registry.c.subjects)) or 0)
-        cached = self._index
-        if cached is not None and cached[0] == total:
-            return cached[1].find(references)
-        if len(references) <= _FEW:
-            return _look_up(reader, references)
-        rows = reader.execute(
-            select(tables.subject.c.pseudonym, tables.subject.c.id).where(tables.subject.c.pseudonym.is_not(None))
-        ).all()
-        index = SubjectIndex([row[0] for row in rows], [row[1] for row in rows])
-        if keep:
-            self._index = (total, index)
-        return index.find(references)
-
-    def _enrol(self, connection: Connection, references: Sequence[bytes]) -> tuple[npt.NDArray[np.int64], int]:
-        """Subject indices of pseudonyms; unknown ones get the next numbers in the order of their pseudonyms.
-
-        That order is random to everybody without the key, so a subject's number says nothing about its place
-        in the holder's file.
-        """
-        subject = self._find(connection, references)
-        unknown = np.flatnonzero(subject < 0)
-        fresh = sorted({references[i] for i in unknown.tolist()})
-        if not fresh:
-            return subject, 0
-        start = int(connection.scalar(select(tables.registry.c.subjects)) or 0)
-        number = {reference: start + i for i, reference in enumerate(fresh)}
-        for part in _parts(fresh, _ROWS):
-            tables.insert_many(connection, tables.subject, ("id", "pseudonym"), [(number[r], r) for r in part])
-        connection.execute(update(tables.registry).values(subjects=start + len(fresh)))
-        subject[unknown] = [number[references[i]] for i in unknown.tolist()]
-        return subject, len(fresh)
-
     def _append(
         self, connection: Connection, intake: Intake, subject: npt.NDArray[np.int64], source: str
     ) -> None:
+        _written.add(connection.get_transaction())
         batch = connection.execute(
             tables.batch.insert().values(
                 recorded=to_micros(datetime.now(UTC)), source=source, rows=len(intake)
@@ -372,44 +361,17 @@ class ConsentRegistry:
                 [(s, intake.purposes[p], k, a, f, u, terms[t], number) for s, p, k, a, f, u, t in rows],
             )
 
-    def _compile(self, purpose: str, at: datetime, connection: Connection | None) -> tuple[int, BitMap]:
-        self._known_purpose(purpose)
-        instant = to_micros(at)
-        with self._reading(connection) as reader, self._lock:
-            last = _last_sequence(reader)
-            found = self._compiled.get(purpose)
-            if found is None or not found.at <= instant < found.next_change or last < found.sequence:
-                found = _fold_all(reader, purpose, instant, last)
-            elif found.sequence < last:
-                found = _brought_up_to_date(reader, purpose, instant, last, found)
-            # Inside the caller's transaction the log may still be rolled back: nothing is kept from there.
-            if connection is None:
-                self._compiled[purpose] = found
-            return last, found.bitmap
+    def _compile(
+        self, purpose: str, at: datetime, separate: Collection[str], connection: Connection | None
+    ) -> tuple[int, BitMap]:
+        question = Question(self._known_purpose(purpose), frozenset(separate))
+        with self._reading(connection) as reader:
+            found = self._bitmaps.answer(reader, question, to_micros(at), keep=self._committed(connection))
+        return found.sequence, found.bitmap
 
-
-def _fold_all(reader: Connection, purpose: str, instant: int, last: int) -> _Compiled:
-    bitmap, change = BitMap(), FOREVER
-    for standing in standings(reader, purpose, instant, sequence=last):
-        bitmap |= as_bitmap(standing.subject[standing.eligible(instant)])
-        change = min(change, standing.next_change(instant))
-    bitmap.run_optimize()
-    return _Compiled(last, instant, change, bitmap)
-
-
-def _brought_up_to_date(
-    reader: Connection, purpose: str, instant: int, last: int, old: _Compiled
-) -> _Compiled:
-    bitmap, change = old.bitmap.copy(), old.next_change
-    for standing in standings(reader, purpose, instant, sequence=last, since=old.sequence):
-        bitmap -= as_bitmap(standing.subject)
-        bitmap |= as_bitmap(standing.subject[standing.eligible(instant)])
-        change = min(change, standing.next_change(instant))
-    return _Compiled(last, instant, change, bitmap)
-
-
-def _last_sequence(reader: Connection) -> int:
-    return int(reader.scalar(select(func.max(tables.event.c.sequence))) or 0)
+    def _committed(self, connection: Connection | None) -> bool:
+        """Whether what is read now stands, so that it may be remembered: no open transaction wrote it."""
+        return connection is None or connection.get_transaction() not in _written
 
 
 def _stored_terms(connection: Connection, terms: Terms) -> int:
@@ -419,20 +381,6 @@ def _stored_terms(connection: Connection, terms: Terms) -> int:
         return int(found)
     key = connection.execute(tables.terms.insert().values(digest=digest, body=terms.body())).inserted_primary_key
     return int(key[0]) if key is not None else 0
-
-
-def _look_up(reader: Connection, references: Sequence[bytes]) -> npt.NDArray[np.int64]:
-    known: dict[bytes, int] = {}
-    for part in _parts(sorted(set(references))):
-        rows = reader.execute(
-            select(tables.subject.c.pseudonym, tables.subject.c.id).where(tables.subject.c.pseudonym.in_(part))
-        )
-        known.update({bytes(row[0]): int(row[1]) for row in rows})
-    return np.array([known.get(reference, -1) for reference in references], dtype=np.int64)
-
-
-def _parts(items: Sequence[bytes], size: int = 500) -> Iterator[Sequence[bytes]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _all(count: int, value: int) -> npt.NDArray[np.int64]:

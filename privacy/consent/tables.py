@@ -84,6 +84,7 @@ cohort = Table(
     Column("study", String(128), primary_key=True),
     Column("run", String(128), primary_key=True),
     Column("purpose", String(64), nullable=False),
+    Column("separate", String(128), nullable=False),
     Column("frozen_at", BigInteger, nullable=False),
     Column("members", LargeBinary, nullable=False),
     Column("seal", LargeBinary, nullable=False),
