@@ -30,6 +30,7 @@ from ringfence.privacy.fields import (
     Nonce,
     NoteText,
     Number,
+    PublicKey,
     Record,
     RunId,
     SignedText,
@@ -50,6 +51,7 @@ _MAGIC = b"RFC1"
 Members: TypeAlias = Annotated[tuple[KeyMessage, ...], AtMost(MAX_HOLDERS)]
 Echoes: TypeAlias = Annotated[tuple[RosterEcho, ...], AtMost(MAX_HOLDERS)]
 Approvals: TypeAlias = Annotated[tuple[SignedText, ...], AtMost(8)]
+Proof: TypeAlias = Annotated[tuple[Digest, ...], AtMost(128)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +93,24 @@ class StudyOffer(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Join(Record):
-    """Holder to coordinator: it takes part, with this run key, these approvals, from this state."""
+    """Holder to coordinator: it takes part, with this run key, these approvals, from this state.
+
+    Attributes:
+        key: its signed key of the run.
+        nonce: of the offer.
+        approvals: two people's signed approvals, file form.
+        log_key: public key of its audit log.
+        checkpoint: its audit log's signed checkpoint.
+        proof: consistency proof from the position in the offer, empty for a newcomer.
+        ledger: its ledger's head.
+    """
 
     key: KeyMessage
     nonce: Nonce
     approvals: Approvals
+    log_key: PublicKey
     checkpoint: NoteText
+    proof: Proof
     ledger: LedgerHead
 
 
@@ -135,9 +149,10 @@ class Finish(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done(Record):
-    """Holder to coordinator: its audit checkpoint and ledger head after the study."""
+    """Holder to coordinator: its audit checkpoint, proven to continue the one it joined with, and ledger head."""
 
     checkpoint: NoteText
+    proof: Proof
     ledger: LedgerHead
 
 

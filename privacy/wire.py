@@ -196,6 +196,16 @@ def open_envelope(
     )
 
 
+def read_header(data: bytes) -> Header:
+    """What a message says of itself, before any signature was checked: only to find out how to open it.
+
+    Raises:
+        WaistError: RF-W102 to RF-W104 and RF-W111 malformed.
+    """
+    encoded, _ = unframe(data, _MAGIC)
+    return Header.from_json(parse_canonical(encoded))
+
+
 def _verify_sender(
     header: Header, encoded: bytes, signature: bytes, senders: Mapping[str, PublicIdentity]
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,6 +9,7 @@ from ringfence.audit.log import AuditLog
 from ringfence.models.task import StudyContext, Task, task_named
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.signed import SignedDocument
+from ringfence.privacy.fields import new_run_id
 from ringfence.privacy.schema import Schema
 from ringfence.privacy.study import Study
 from ringfence.privacy.waist import StudyPlan
@@ -51,7 +51,7 @@ class OpenStudy:
     context: StudyContext
     task: Task[object, object]
     plan: StudyPlan
-    run: str = field(default_factory=lambda: secrets.token_hex(16))
+    run: str = field(default_factory=new_run_id)
 
     @property
     def study(self) -> Study:

@@ -7,7 +7,6 @@ coordinator's own log.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -26,6 +25,7 @@ from ringfence.privacy.control import (
 )
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import RingfenceError
+from ringfence.privacy.fields import new_nonce
 from ringfence.privacy.secagg.keys import KeyMessage, verify_key_message
 from ringfence.server.approvals import approvers_of
 from ringfence.server.coordinator import COORDINATOR, Coordinator, OpenStudy
@@ -143,7 +143,7 @@ def _offer_to(coordinator: Coordinator, opened: OpenStudy, name: str) -> StudyOf
         study=opened.document.to_json(),
         schema=opened.schema_document.to_json(),
         run=opened.run,
-        nonce=secrets.token_hex(16),
+        nonce=new_nonce(),
         ledger=known[0] if known else None,
         log=known[1] if known else None,
     )

@@ -134,7 +134,7 @@ def _round(
         missing = set(roster.members) - set(updates)
         if not missing:
             try:
-                return _sum(coordinator, opened, query, attempt, updates), attempt + 1
+                return _sum(coordinator, opened, query, attempt, roster, updates), attempt + 1
             except WaistError:
                 missing = set()
         _void(coordinator, opened, query, attempt, missing)
@@ -240,13 +240,14 @@ def _sum(
     opened: OpenStudy,
     query: Query,
     attempt: int,
+    roster: _Roster,
     updates: Mapping[str, MaskedUpdate],
 ) -> Aggregate:
     """Unmask by adding, check the range, and split into the plan's blocks."""
     bound = sum_bound(
         opened.plan.rounds[query.round], [holder.max_customers for holder in opened.study.holders]
     )
-    total: IntVector = check_range(sum_words(list(updates.values())), bound)
+    total: IntVector = check_range(sum_words(list(updates.values()), members=roster.members), bound)
     lengths = opened.task.lengths(opened.context, query)
     ordered = {block.name: lengths[block.name] for block in opened.plan.rounds[query.round].blocks}
     coordinator.log.record(

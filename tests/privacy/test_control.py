@@ -54,6 +54,7 @@ ROSTER = verify_roster(
     min_holders=3,
     vouched={identity.public.fingerprint for identity in IDENTITIES.values()},
 )
+PROOF = (digest_of(b"node"),)
 ECHO = roster_echo(IDENTITIES["bank"], ROSTER)
 QUERY = Query(
     task="scorecard", round=1, numbers={"bits": 10}, arrays={"edges/age": np.arange(6).reshape(2, 3)}
@@ -69,12 +70,12 @@ MESSAGES: list[Any] = [
         ledger=HEAD,
         log=LogPosition(size=3, root=STUDY),
     ),
-    Join(key=MEMBERS[0], nonce=new_nonce(), approvals=(SIGNED, SIGNED), checkpoint=NOTE, ledger=HEAD),
+    Join(key=MEMBERS[0], nonce=new_nonce(), approvals=(SIGNED, SIGNED), log_key="ab" * 32, checkpoint=NOTE, proof=PROOF, ledger=HEAD),
     RosterCall(number=1, round=0, attempt=0, members=MEMBERS),
     ECHO,
     RoundCall(number=1, echoes=(ECHO,), query=QUERY),
     Finish(model=digest_of(b"model"), checkpoint=NOTE),
-    Done(checkpoint=NOTE, ledger=HEAD),
+    Done(checkpoint=NOTE, proof=PROOF, ledger=HEAD),
     Heartbeat(count=3),
     Unavailable(),
 ]

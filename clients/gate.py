@@ -1,0 +1,142 @@
+"""The waist gate: the only place where a contribution becomes bytes that may leave the holder.
+
+    attempt number (durable) -> noise -> mask -> charge + event + answer (one durable transaction) -> send
+
+Invariants:
+    The ledger and the audit event are durable before a value leaves (DESIGN, 6.2 and 6.3); they share one
+    transaction with the stored answer, so a crash can over-count and never under-count.
+    Noise is added before anything else is done to the vector, and the price charged is the one the noise source
+    recorded itself.
+    A repeat of an attempt gets the same bytes; the same attempt with another query is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from ringfence.clients.holder import COORDINATOR, Holder
+from ringfence.clients.pipeline import Joined
+from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.payload import encode_update
+from ringfence.privacy.secagg.attempts import AttemptKey
+from ringfence.privacy.secagg.keys import SessionKeys
+from ringfence.privacy.secagg.masks import mask
+from ringfence.privacy.secagg.roster import AgreedRoster
+from ringfence.privacy.secagg.wordsize import choose_word_bits
+from ringfence.privacy.waist import BlockPlan, Contribution, IntVector, RoundPlan
+from ringfence.privacy.wire import MessageKind, seal
+
+
+def begin(holder: Holder, key: AttemptKey) -> bytes | None:
+    """Make an attempt's number durable; the stored answer if it was answered before."""
+    return holder.attempts.begin(key)
+
+
+def send(
+    holder: Holder,
+    joined: Joined,
+    key: AttemptKey,
+    *,
+    keys: SessionKeys,
+    agreed: AgreedRoster,
+    plan: RoundPlan,
+    lengths: dict[str, int],
+    contribution: Contribution,
+) -> bytes:
+    """Noise, mask, charge, log, keep, and hand out the sealed message.
+
+    Args:
+        holder: whose contribution it is.
+        joined: the study's reservation at this holder.
+        key: the attempt, begun with `begin`.
+        keys: this run's X25519 pair.
+        agreed: the roster that every member signed.
+        plan: the round as the signed study fixes it.
+        lengths: entries of each block for this query.
+        contribution: exact integers; they stay here.
+
+    Returns:
+        The sealed envelope with the masked words.
+
+    Raises:
+        WaistError: the contribution does not fit its plan, or the word size.
+        BudgetError: the reservation does not cover the attempt.
+    """
+    _check(contribution, key, plan, lengths, holder.contract.max_customers)
+    share = holder.noise.share(plan, lengths, joined.admitted.plan.honest)
+    noisy: IntVector = np.concatenate(
+        [contribution.blocks[block.name] + share.blocks[block.name] for block in plan.blocks]
+    )
+    participants = [participant.max_customers for participant in joined.admitted.study.holders]
+    update = mask(
+        noisy,
+        keys=keys,
+        agreed=agreed,
+        round=key.round,
+        attempt=key.attempt,
+        query_digest=key.query,
+        word_bits=choose_word_bits(plan, participants),
+    )
+    sealed = seal(
+        holder.identity,
+        kind=MessageKind.MASKED_UPDATE,
+        study=key.study,
+        run=key.run,
+        round=key.round,
+        attempt=key.attempt,
+        sender=holder.name,
+        recipient=COORDINATOR,
+        payload=encode_update(update),
+    )
+    with holder.ledger.release(
+        joined.reservation,
+        run=key.run,
+        round=key.round,
+        attempt=key.attempt,
+        mu_squared=share.mu_squared,
+    ) as connection:
+        holder.log.record(
+            "waist.send",
+            "allow",
+            resource=f"study:{key.study}",
+            public={
+                "run": key.run,
+                "round": key.round,
+                "attempt": key.attempt,
+                "stage": plan.name,
+                "purpose": joined.admitted.study.purpose,
+                "entries": len(noisy),
+                "word_bits": update.word_bits,
+                "mu_squared": f"{share.mu_squared:.12g}",
+                "roster": list(agreed.roster.names),
+                "sent": "sha256:" + hashlib.sha256(sealed).hexdigest(),
+            },
+            connection=connection,
+        )
+        holder.attempts.store(key, sealed, connection=connection)
+    return sealed
+
+
+def _check(
+    contribution: Contribution, key: AttemptKey, plan: RoundPlan, lengths: dict[str, int], customers: int
+) -> None:
+    """The contribution answers this query, in the plan's blocks, within what so many customers can add."""
+    if contribution.query_digest != key.query:
+        raise WaistError("RF-W060", N_("A contribution answers another query than the one that was asked."))
+    for block in plan.blocks:
+        _check_block(block, contribution.blocks.get(block.name), lengths[block.name], customers)
+    if set(contribution.blocks) != {block.name for block in plan.blocks}:
+        raise WaistError("RF-W061", N_("A contribution has other blocks than its plan."))
+
+
+def _check_block(block: BlockPlan, values: IntVector | None, length: int, customers: int) -> None:
+    if values is None or values.dtype != np.int64 or values.shape != (length,) or length > block.max_length:
+        raise WaistError("RF-W062", N_("The block {block} has another shape than its plan."), block=block.name)
+    if length and int(np.abs(values).max()) > block.max_abs * customers:
+        raise WaistError(
+            "RF-W063",
+            N_("The block {block} holds more than its customers can add; the task's bound is wrong."),
+            block=block.name,
+        )

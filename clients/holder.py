@@ -1,0 +1,67 @@
+"""A holder as values: whose table, whose keys, whose registry, ledger and log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from ringfence.audit.log import AuditLog
+from ringfence.privacy.consent.registry import ConsentRegistry
+from ringfence.privacy.contract import Contract
+from ringfence.privacy.crypto.identity import Identity, PublicIdentity
+from ringfence.privacy.crypto.signed import SignedDocument
+from ringfence.privacy.ledger import Ledger
+from ringfence.privacy.mechanisms.source import NoiseSource, OsNoise
+from ringfence.privacy.schema import Schema
+from ringfence.privacy.secagg.attempts import AttemptStore
+
+COORDINATOR = "coordinator"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Everything a holder's process works with.
+
+    Attributes:
+        name: the holder's name in studies.
+        identity: its long-term Ed25519 key.
+        log_key: public half of its log's key.
+        contract: what its table is and may be used for.
+        schema: the public meaning of the columns.
+        base: folder that the contract's file names are relative to.
+        engine: the one store of consent, ledger and log, so that one transaction can span them.
+        registry: who has agreed to what.
+        ledger: what has been spent, for good.
+        log: what happened.
+        attempts: answers given, so that a repeat gets the same bytes.
+        coordinator: the coordinator whose studies are considered.
+        approvers: the people who may approve a study here.
+        approvals: approvals on file for a study's digest.
+        noise: where shares of noise come from.
+        clock: the present moment, UTC.
+    """
+
+    name: str
+    identity: Identity
+    log_key: PublicIdentity
+    contract: Contract
+    schema: Schema
+    base: Path
+    engine: Engine
+    registry: ConsentRegistry
+    ledger: Ledger
+    log: AuditLog
+    attempts: AttemptStore
+    coordinator: PublicIdentity
+    approvers: tuple[PublicIdentity, ...]
+    approvals: Callable[[str], Sequence[SignedDocument]]
+    noise: NoiseSource = OsNoise()
+    clock: Callable[[], datetime] = _now

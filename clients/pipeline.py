@@ -1,0 +1,247 @@
+"""A holder's whole path, stage by stage: from a study that asks to a contribution that may leave.
+
+    admit       is this study signed, allowed, approved, affordable?
+    join        read the allowed columns, filter by consent, count the cohort with noise, freeze it
+    contribute  re-read consent, encode who remains, compute the exact integer vector
+
+What `contribute` makes goes to the waist gate (`clients/gate.py`) and nowhere else. Each stage takes what only
+the stage before can make, so a skipped stage is a type error.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from ringfence.clients.holder import Holder
+from ringfence.clients.table import (
+    ConsentedTable,
+    RawTable,
+    consented,
+    minimised,
+    read_table,
+    separate_consents,
+)
+from ringfence.models.features import FeatureMatrix, encode
+from ringfence.models.task import StudyContext, Task, task_named
+from ringfence.privacy.accounting.amounts import study_amount
+from ringfence.privacy.accounting.slack import plan_slacks
+from ringfence.privacy.consent.cohort import Cohort, Members
+from ringfence.privacy.control import StudyOffer
+from ringfence.privacy.crypto.signed import SignedDocument, check_approvals
+from ringfence.privacy.errors import N_, SchemaError, StudyError
+from ringfence.privacy.ledger import Reservation
+from ringfence.privacy.policy import Obligations, Request, decide
+from ringfence.privacy.schema import Schema
+from ringfence.privacy.study import Study, positive_category
+from ringfence.privacy.waist import Contribution, Query, RoundPlan, StudyPlan
+
+# The cohort count is charged under this round number: it belongs to the join, before round 0.
+COHORT_ROUND = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """A study that is signed, allowed and approved here, with the price this holder computed itself."""
+
+    study: Study
+    digest: str
+    run: str
+    context: StudyContext
+    task: Task[object, object]
+    plan: StudyPlan
+    obligations: Obligations
+
+
+@dataclass(slots=True, kw_only=True)
+class Joined:
+    """A study this holder takes part in: its reservation, its cohort, and the table it read."""
+
+    admitted: Admitted
+    reservation: Reservation
+    cohort: Cohort
+    table: RawTable
+    _encoded: tuple[Members, FeatureMatrix] | None = field(default=None, repr=False)
+
+
+def admit(holder: Holder, offer: StudyOffer) -> Admitted:
+    """Decide whether the study may run here at all; nothing is read and nothing is spent.
+
+    Raises:
+        KeyFault: a document is not signed by the coordinator.
+        StudyError: not allowed (all reasons), or not approved by two people.
+        SchemaError: another schema than the contract's.
+        BudgetError: the ledger is behind what the coordinator last saw.
+    """
+    document = SignedDocument.from_json(offer.study)
+    study = Study.model_validate(json.loads(document.verify("study", [holder.coordinator])))
+    digest = study.digest()
+    schema_document = SignedDocument.from_json(offer.schema)
+    schema_document.verify("schema", [holder.coordinator])
+    if schema_document.body != holder.schema.canonical():
+        raise SchemaError(
+            "RF-C060",
+            N_("The study comes with another schema than the one in the contract; agree on one version first."),
+        )
+    request = Request(
+        study=study, contract=holder.contract, schema=holder.schema, now=holder.clock(), key=holder.identity.public
+    )
+    obligations = decide(request).require()
+    check_approvals(holder.approvals(digest), digest, holder.name, holder.approvers)
+    if offer.ledger is not None:
+        holder.ledger.check_head(offer.ledger.sequence, offer.ledger.hash.removeprefix("sha256:"))
+    context = StudyContext.of(study, holder.schema)
+    task = task_named(study.task)
+    return Admitted(
+        study=study,
+        digest=digest,
+        run=offer.run,
+        context=context,
+        task=task,
+        plan=task.plan(context),
+        obligations=obligations,
+    )
+
+
+def join(holder: Holder, admitted: Admitted) -> Joined:
+    """Reserve the whole study's price, read the table, count the cohort with noise, and freeze it.
+
+    Raises:
+        BudgetError: the study costs more than is left.
+        TableError: the table cannot be read or fails the quality gate.
+        StudyError: the noisy cohort is below the contract's minimum.
+    """
+    columns = admitted.obligations.columns
+    table = read_table(holder.contract, holder.schema, columns, holder.base)
+    table.quality.check()
+    holder.log.record(
+        "table.read",
+        "allow",
+        resource=f"study:{admitted.digest}",
+        public={"contract": holder.contract.digest(), "columns": list(columns.headers), "purpose": admitted.study.purpose},
+        private={"rows": len(table)},
+    )  # fmt: skip
+    reservation = _reserve(holder, admitted)
+    cohort = _freeze(holder, admitted, table, reservation)
+    return Joined(admitted=admitted, reservation=reservation, cohort=cohort, table=table)
+
+
+def contribute(holder: Holder, joined: Joined, query: Query) -> tuple[RoundPlan, dict[str, int], Contribution]:
+    """The exact integer vector of those who are in the cohort and consent at this moment.
+
+    Returns:
+        The round's plan, the entries of each block, and the contribution, for the waist gate.
+
+    Raises:
+        WaistError: the query is not one the plan can ask.
+    """
+    task, context = joined.admitted.task, joined.admitted.context
+    if query.task != task.name or not 0 <= query.round < len(joined.admitted.plan.rounds):
+        raise StudyError(
+            "RF-S060",
+            N_("The coordinator asks for round {round} of {task}, which the signed study does not contain."),
+            round=query.round,
+            task=query.task,
+        )
+    lengths = dict(task.lengths(context, query))
+    features = _current_features(holder, joined).train()
+    return joined.admitted.plan.rounds[query.round], lengths, task.contribute(context, query, features)
+
+
+def not_joined(run: str) -> StudyError:
+    """The refusal of a message about a run this process has not joined, or no longer knows."""
+    return StudyError(
+        "RF-S063",
+        N_("This process has not joined run {run}; the coordinator must offer the study again."),
+        run=run,
+    )
+
+
+def _reserve(holder: Holder, admitted: Admitted) -> Reservation:
+    """Reserve the study's whole price, or take up this run's reservation after a restart.
+
+    A reservation of an earlier run of the same study is closed: what left then stays charged, the rest lapses.
+    """
+    for open_one in holder.ledger.reservations():
+        if open_one.study_digest != admitted.digest:
+            continue
+        if all(run == admitted.run for run, _, _ in open_one.attempts):
+            return open_one
+        holder.ledger.commit(open_one)
+    epsilon_slack, delta_slack = plan_slacks(admitted.plan)
+    return holder.ledger.reserve(
+        admitted.digest,
+        study_amount(admitted.plan),
+        epsilon_slack=epsilon_slack,
+        delta_slack=delta_slack,
+    )
+
+
+def _freeze(holder: Holder, admitted: Admitted, table: RawTable, reservation: Reservation) -> Cohort:
+    """Freeze who is eligible now; a cohort frozen before a restart is taken up again, uncounted."""
+    if reservation.attempts:
+        return Cohort.load(holder.registry, study=admitted.digest, run=admitted.run)
+    indices = holder.registry.indices(table.keys())
+    plan = RoundPlan(name="cohort", blocks=(admitted.plan.cohort,))
+    share = holder.noise.share(plan, {"cohort": 1}, 1)
+    with holder.ledger.release(
+        reservation, run=admitted.run, round=COHORT_ROUND, attempt=0, mu_squared=share.mu_squared
+    ) as connection:
+        cohort = Cohort.freeze(
+            holder.registry,
+            study=admitted.digest,
+            run=admitted.run,
+            purpose=admitted.study.purpose,
+            at=holder.clock(),
+            indices=indices,
+            separate=separate_consents(table.allowed),
+            connection=connection,
+        )
+        members = len(cohort.members(holder.registry, connection=connection))
+        unit = admitted.plan.cohort.max_abs
+        noisy = (members * unit + int(share.blocks["cohort"][0])) / unit
+        enough = noisy >= admitted.obligations.min_cohort
+        holder.log.record(
+            "cohort.counted",
+            "allow" if enough else "deny",
+            resource=f"study:{admitted.digest}",
+            public={"run": admitted.run},
+            private={"members": members, "noisy": round(noisy)},
+            connection=connection,
+        )
+    if not enough:
+        holder.ledger.commit(reservation)
+        raise StudyError(
+            "RF-S062",
+            N_("The noisy cohort is below the contract's min_cohort = {minimum}; the holder does not join."),
+            minimum=admitted.obligations.min_cohort,
+        )
+    return cohort
+
+
+def _current_features(holder: Holder, joined: Joined) -> FeatureMatrix:
+    """Codes of those who are still in; encoded anew only when somebody has left."""
+    members = joined.cohort.current(holder.registry, holder.clock())
+    if joined._encoded is None or joined._encoded[0].subjects != members.subjects:
+        rows = consented(joined.table, holder.registry, members)
+        joined._encoded = members, feature_matrix(joined.admitted.study, holder.schema, rows)
+    return joined._encoded[1]
+
+
+def feature_matrix(study: Study, schema: Schema, rows: ConsentedTable) -> FeatureMatrix:
+    """Drop the customer key and encode: consenting rows as cell codes."""
+    small = minimised(
+        rows,
+        features=rows.allowed.features,
+        label=rows.allowed.label,
+        split_key=split_key(study),
+        test_fraction=study.evaluation.test_fraction,
+    )
+    return encode(small, schema, rows.allowed.features, rows.allowed.label or "", positive_category(study, schema))
+
+
+def split_key(study: Study) -> bytes:
+    """Key of the test split: the same at every holder and in every round of a study."""
+    return f"ringfence/split/v1/{study.id}/{study.schema_ref}".encode()
+
+

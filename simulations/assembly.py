@@ -1,0 +1,206 @@
+"""Builds the parties of a simulation from the real client and server code, with keys that are thrown away.
+
+Nothing here replaces a stage: holders read files, keep registries, ledgers and logs, verify signatures and draw
+noise from the operating system. What is simulated is who they are: the keys are made for the run and marked, and
+`ringfence-client` never accepts them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from ringfence.audit.log import AuditLog
+from ringfence.clients.agent import Agent
+from ringfence.clients.holder import Holder
+from ringfence.privacy.consent.registry import ConsentRegistry
+from ringfence.privacy.contract import Contract
+from ringfence.privacy.crypto.identity import Identity, PublicIdentity
+from ringfence.privacy.crypto.signed import SignedDocument, approve
+from ringfence.privacy.ledger import Ledger
+from ringfence.privacy.mechanisms.source import NoiseSource, OsNoise
+from ringfence.privacy.schema import Schema
+from ringfence.privacy.secagg.attempts import AttemptStore
+from ringfence.privacy.store import open_store
+from ringfence.privacy.study import Participant, Study
+from ringfence.server.coordinator import Coordinator
+from ringfence.server.registry import HolderRegistry
+
+Profile = Literal["simulation", "durable"]
+NoiseOf = Callable[[str], NoiseSource]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderKeys:
+    """Throw-away keys of one holder: its own, its log's, two people's who approve, and two of its store."""
+
+    identity: Identity
+    log: Identity
+    approvers: tuple[Identity, Identity]
+    registry: bytes
+    attempts: bytes
+
+    @classmethod
+    def make(cls) -> HolderKeys:
+        """Fresh keys, marked as simulation."""
+        return cls(
+            identity=Identity.generate("holder", simulation=True),
+            log=Identity.generate("log", simulation=True),
+            approvers=(
+                Identity.generate("approver", simulation=True),
+                Identity.generate("approver", simulation=True),
+            ),
+            registry=secrets.token_bytes(32),
+            attempts=secrets.token_bytes(32),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What a holder brings: its contract, the folder of its table, and its consent records.
+
+    Attributes:
+        contract: peers are filled in by the assembly.
+        base: folder the contract's file names are relative to.
+        consent: a file for `consent import`.
+    """
+
+    contract: Contract
+    base: Path
+    consent: Path
+
+
+def make_coordinator(profile: Profile, folder: Path, keys: tuple[Identity, Identity] | None = None) -> Coordinator:
+    """A coordinator with its own log and registry.
+
+    Args:
+        profile: `simulation` keeps the stores in memory, `durable` in `folder`.
+        folder: for the durable store.
+        keys: the coordinator's and its log's; fresh ones by default.
+    """
+    identity, log_key = keys or (
+        Identity.generate("coordinator", simulation=True),
+        Identity.generate("log", simulation=True),
+    )
+    engine = open_store(None if profile == "simulation" else folder / "coordinator.db")
+    log = AuditLog(
+        engine,
+        origin="ringfence.simulation/coordinator",
+        signer=log_key,
+        organisation="coordinator",
+        actor="server",
+        profile=profile,
+    )
+    return Coordinator(identity=identity, log=log, registry=HolderRegistry(engine))
+
+
+def make_holder(
+    site: Site,
+    schema: Schema,
+    keys: HolderKeys,
+    *,
+    peers: Sequence[PublicIdentity],
+    coordinator: PublicIdentity,
+    budget: tuple[Decimal, Decimal],
+    profile: Profile,
+    folder: Path,
+    noise: NoiseSource | None = None,
+) -> Holder:
+    """A holder with registry, ledger and log, its contract signed and its consent records imported.
+
+    A durable store that is there already is opened as it stands.
+
+    Args:
+        site: contract, table and consent records.
+        schema: the public meaning of the columns.
+        keys: the holder's keys.
+        peers: the other holders it vouches for.
+        coordinator: whose studies it considers.
+        budget: epsilon and delta of its ledger, for good.
+        profile: stores in memory or in `folder`.
+        folder: for the durable store.
+        noise: a source of noise; the operating system's by default (tests give their own).
+    """
+    contract = site.contract.model_copy(update={"peers": tuple(sorted(peer.fingerprint for peer in peers))})
+    name = contract.holder
+    path = None if profile == "simulation" else folder / f"{name}.db"
+    fresh = path is None or not path.exists()
+    engine = open_store(path)
+    log = AuditLog(
+        engine,
+        origin=f"ringfence.simulation/holder/{name}",
+        signer=keys.log,
+        organisation=name,
+        actor="client",
+        profile=profile,
+    )
+    registry = ConsentRegistry.open(engine, keys.registry, journal=log)
+    if fresh:
+        _found(contract, schema, keys, site, log, registry)
+        epsilon, delta = budget
+        ledger = Ledger.create(engine, population=contract.population, epsilon=epsilon, delta=delta, journal=log)
+    else:
+        ledger = Ledger.open(engine, log)
+
+    def approvals(digest: str) -> list[SignedDocument]:
+        return [approve(digest, name, person) for person in keys.approvers]
+
+    return Holder(
+        name=name,
+        identity=keys.identity,
+        log_key=keys.log.public,
+        contract=contract,
+        schema=schema,
+        base=site.base,
+        engine=engine,
+        registry=registry,
+        ledger=ledger,
+        log=log,
+        attempts=AttemptStore(engine, keys.attempts),
+        coordinator=coordinator,
+        approvers=tuple(person.public for person in keys.approvers),
+        approvals=approvals,
+        noise=noise or OsNoise(),
+    )
+
+
+def _found(
+    contract: Contract, schema: Schema, keys: HolderKeys, site: Site, log: AuditLog, registry: ConsentRegistry
+) -> None:
+    """What a holder does once: sign its contract and import its consent records."""
+    signed = SignedDocument(kind="contract", body=contract.canonical()).signed_by(keys.identity)
+    signed.verify("contract", [keys.identity.public])
+    log.record("schema.accepted", "allow", resource=f"schema:{schema.digest()}")
+    log.record("contract.signed", "allow", resource=f"contract:{contract.digest()}")
+    registry.import_file(site.consent, jurisdiction=contract.jurisdiction)
+
+
+def with_holders(study: Study, schema: Schema, sites: Mapping[str, Site], keys: Mapping[str, HolderKeys]) -> Study:
+    """The study as the coordinator will sign it: schema by digest, holders with their keys and declarations."""
+    participants = tuple(
+        Participant(
+            name=name,
+            key=keys[name].identity.public.hex,
+            max_customers=site.contract.max_customers,
+            overlap=site.contract.overlap,
+        )
+        for name, site in sites.items()
+    )
+    fields = study.model_dump(by_alias=True) | {"schema": schema.digest(), "holders": participants}
+    return Study.model_validate(fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InProcess:
+    """A transport that calls the holders' agents directly, in one process."""
+
+    agents: Mapping[str, Agent]
+
+    def exchange(self, messages: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """Hand each message to its holder's agent; a holder that answers with no bytes is absent."""
+        replies = {name: self.agents[name].handle(data) for name, data in messages.items() if name in self.agents}
+        return {name: data for name, data in replies.items() if data}

@@ -1,0 +1,179 @@
+"""Any table as a federation: cut it into holders, give each a contract, records of consent and a ledger, and run.
+
+Consent is simulated: unless a file is given, every customer is entered as having granted the study's purpose. The
+result says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ringfence.privacy.consent.events import SEPARATE_CONSENTS
+from ringfence.privacy.contract import Contract, LoadedContract, load_contract
+from ringfence.privacy.errors import N_, TableError, UsageError
+from ringfence.privacy.study import Study, load_study
+from ringfence.privacy.tabular import is_parquet
+from ringfence.simulations.assembly import Site
+from ringfence.simulations.partitions import partition
+from ringfence.simulations.population_files import CONSENT_COLUMNS
+
+SIMULATED_NOTICE = "Simulated consent: no person was asked, this run only shows what would be learned."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A study and the table it is asked of.
+
+    Attributes:
+        study: as people wrote it.
+        contract: of the whole table, with its schema.
+        data: the table's file.
+        spec: how it is cut: `iid`, `dirichlet:ALPHA` or `by:COLUMN`.
+        holders: into how many; None for `by:COLUMN`.
+        seed: of the cut (it is no privacy noise).
+    """
+
+    study: Study
+    contract: LoadedContract
+    data: Path
+    spec: str
+    holders: int | None
+    seed: int
+
+    @classmethod
+    def load(
+        cls, study: Path, contract: Path, data: Path | None, spec: str, holders: int | None, seed: int
+    ) -> Question:
+        """Read study and contract, and check that they speak of one schema.
+
+        Raises:
+            StudyError: every fault of the study.
+            ContractError: every fault of the contract.
+            UsageError: two schemas, or no file to read.
+        """
+        loaded = load_contract(contract)
+        asked = load_study(study, [loaded.schema])
+        if asked.schema_ref != loaded.schema.digest():
+            raise UsageError(
+                "RF-U340",
+                N_("The study {study} and the contract {contract} name two different schemas; make them name one."),
+                study=study.name,
+                contract=contract.name,
+            )
+        if data is None:
+            if loaded.contract.source.file is None:
+                raise UsageError(
+                    "RF-U341", N_("The contract {contract} names no file; give the table with --data."), contract=contract.name
+                )  # fmt: skip
+            data = loaded.path.parent / loaded.contract.source.file
+        if not spec.startswith("by:") and holders is None:
+            holders = max(3, asked.privacy.min_holders)
+        return cls(study=asked, contract=loaded, data=data, spec=spec, holders=holders, seed=seed)
+
+
+def lay_out(question: Question, folder: Path) -> tuple[dict[str, Site], int]:
+    """Cut the table into one file, one contract and one consent file a holder.
+
+    Args:
+        question: the study and its table.
+        folder: where the holders' files are written.
+
+    Returns:
+        The sites by holder's name, and the number of rows in all.
+
+    Raises:
+        TableError: the table cannot be read.
+        UsageError: it cannot be cut as asked.
+    """
+    contract = question.contract.contract
+    frame = _read_as_text(question.data, contract)
+    label = contract.column(question.study.label or "")
+    parts = partition(
+        frame, question.spec, question.holders, question.seed, label=label.header if label else None
+    )
+    sites = {}
+    for name, part in parts.items():
+        file = folder / f"{name}{question.data.suffix.lower() if is_parquet(question.data) else '.csv'}"
+        _write_as_text(part, file, contract)
+        consent = folder / f"{name}-consent.csv"
+        _everybody_consents(part[contract.subject], question.study, contract).to_csv(consent, index=False)
+        source = contract.source.model_copy(update={"file": file.name, "url": None, "table": None})
+        own = contract.model_copy(update={"holder": name, "source": source})
+        sites[name] = Site(contract=own, base=folder, consent=consent)
+    return sites, len(frame)
+
+
+def _read_as_text(path: Path, contract: Contract) -> pd.DataFrame:
+    """The whole table, every cell as it stands in the file; only the simulator ever reads it whole."""
+    if not path.is_file():
+        raise TableError(
+            "RF-T090", N_("The table {file} was not found; give its path with --data."), file=path.name
+        )
+    try:
+        if is_parquet(path):
+            frame = pd.read_parquet(path)
+        else:
+            frame = pd.read_csv(
+                path,
+                sep=contract.source.delimiter,
+                encoding="utf-8-sig" if contract.source.encoding == "utf-8" else contract.source.encoding,
+                dtype=str,
+                keep_default_na=False,
+            )
+    except UnicodeDecodeError:
+        raise TableError(
+            "RF-T091",
+            N_("The table {file} is not {encoding} text; set encoding in the contract's [source], e.g. gb18030."),
+            file=path.name,
+            encoding=contract.source.encoding,
+        ) from None
+    except (ValueError, pd.errors.ParserError, OSError):
+        raise TableError(
+            "RF-T092",
+            N_("The table {file} cannot be read as {kind}; check its format and the contract's delimiter."),
+            file=path.name,
+            kind="Parquet" if is_parquet(path) else "CSV",
+        ) from None
+    if contract.subject not in frame.columns:
+        raise TableError(
+            "RF-T093",
+            N_("The table {file} has no column {column}, the contract's subject; its {count} columns begin with "
+               "{first}. If that looks wrong, check the delimiter."),
+            file=path.name,
+            column=repr(contract.subject),
+            count=len(frame.columns),
+            first=repr(str(frame.columns[0])[:60]),
+        )  # fmt: skip
+    return frame
+
+
+def _write_as_text(part: pd.DataFrame, file: Path, contract: Contract) -> None:
+    if is_parquet(file):
+        part.to_parquet(file, index=False)
+    else:
+        part.to_csv(file, index=False, sep=contract.source.delimiter, encoding=contract.source.encoding)
+
+
+def _everybody_consents(keys: pd.Series, study: Study, contract: Contract) -> pd.DataFrame:
+    """A simulated grant of the study's purpose for every customer, separate consents included."""
+    names = [key for key in keys.astype(str).str.strip().unique() if key]
+    values: Mapping[str, str] = {
+        "event": "granted",
+        "purpose": study.purpose,
+        "at": "2020-01-01",
+        "valid_until": "",
+        "notice_id": "simulated",
+        "notice_version": "1",
+        "notice_language": "en",
+        "notice_digest": "sha256:" + hashlib.sha256(SIMULATED_NOTICE.encode()).hexdigest(),
+        "legal_basis": study.legal_basis,
+        "recipients": contract.holder,
+        "separate_consents": ";".join(SEPARATE_CONSENTS),
+    }
+    frame = pd.DataFrame({"customer_key": names}).assign(**values)
+    return frame[list(CONSENT_COLUMNS)]

@@ -1,0 +1,289 @@
+"""A federation in one place: parties, a signed study, a run, and exact figures that only a simulation may have."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ringfence.clients.agent import Agent
+from ringfence.clients.holder import Holder
+from ringfence.clients.pipeline import feature_matrix
+from ringfence.clients.table import consented, read_table
+from ringfence.models.features import FeatureMatrix
+from ringfence.models.metrics.exact import Metrics, evaluate
+from ringfence.models.scorecard import Scorecard
+from ringfence.privacy.accounting.study import StudyPrice, price
+from ringfence.privacy.consent.cohort import Cohort
+from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.policy import allowed_columns
+from ringfence.privacy.schema import Schema
+from ringfence.privacy.study import Study
+from ringfence.server.coordinator import Coordinator, OpenStudy, sign_study
+from ringfence.server.rounds import Progress, Release, run_study
+from ringfence.server.transport import Transport
+from ringfence.simulations.assembly import (
+    HolderKeys,
+    InProcess,
+    NoiseOf,
+    Profile,
+    Site,
+    make_coordinator,
+    make_holder,
+    with_holders,
+)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Federation:
+    """Holders, their coordinator and one signed study.
+
+    Attributes:
+        coordinator: who runs the study.
+        keys: throw-away keys by holder.
+        sites: contract, table and consent records by holder.
+        schema: the holders' common schema.
+        opened: the signed study.
+        profile: where the stores are.
+        folder: for durable stores.
+        budget: epsilon and delta of every holder's ledger.
+    """
+
+    coordinator: Coordinator
+    keys: Mapping[str, HolderKeys]
+    sites: Mapping[str, Site]
+    schema: Schema
+    opened: OpenStudy
+    profile: Profile
+    folder: Path
+    budget: tuple[Decimal, Decimal]
+
+    @classmethod
+    def make(
+        cls,
+        study: Study,
+        schema: Schema,
+        sites: Mapping[str, Site],
+        *,
+        profile: Profile,
+        folder: Path,
+        budget: tuple[Decimal, Decimal] | None = None,
+    ) -> Federation:
+        """Make keys, write the holders into the study and sign it.
+
+        Args:
+            study: as people wrote it.
+            schema: the holders' common schema.
+            sites: by holder's name.
+            profile: `simulation` (memory) or `durable` (files in `folder`).
+            folder: for durable stores.
+            budget: of every ledger; by default what the study may cost with all its attempts, and half again.
+        """
+        keys = {name: HolderKeys.make() for name in sites}
+        if study.features is None:
+            study = study.model_copy(update={"features": _common_features(study, schema, sites)})
+        coordinator = make_coordinator(profile, folder)
+        opened = sign_study(coordinator.identity, with_holders(study, schema, sites, keys), schema)
+        return cls(
+            coordinator=coordinator,
+            keys=keys,
+            sites=sites,
+            schema=schema,
+            opened=opened,
+            profile=profile,
+            folder=folder,
+            budget=budget or _ample(opened),
+        )
+
+    def holder(self, name: str, noise: NoiseOf | None = None) -> Holder:
+        """Assemble one holder, or open it where its durable store left off."""
+        return make_holder(
+            self.sites[name],
+            self.schema,
+            self.keys[name],
+            peers=[self.keys[other].identity.public for other in self.sites if other != name],
+            coordinator=self.coordinator.identity.public,
+            budget=self.budget,
+            profile=self.profile,
+            folder=self.folder,
+            noise=noise(name) if noise else None,
+        )
+
+    def price(self) -> StudyPrice:
+        """What the study costs, and what was assumed to say so."""
+        return price_of(self.opened)
+
+
+def price_of(opened: OpenStudy) -> StudyPrice:
+    """Price of a signed study."""
+    terms = opened.study.privacy
+    return price(
+        opened.plan,
+        delta=terms.delta,
+        overlap=opened.study.overlap(),
+        noise_form=terms.noise,
+        colluders=terms.colluders,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a simulated study gave.
+
+    Attributes:
+        release: the coordinator's release.
+        card: the scorecard in it.
+        seconds: wall time of the run, from offer to farewell.
+        metrics: exact figures on the test part of the holders that took part.
+        predictions: label, probability, points and holder of every test customer.
+        refusals: sentences for the holders' own people, by holder.
+    """
+
+    release: Release
+    card: Scorecard
+    seconds: float
+    metrics: Metrics
+    predictions: pd.DataFrame
+    refusals: Mapping[str, tuple[str, ...]]
+
+
+def run_in_process(
+    federation: Federation, *, noise: NoiseOf | None = None, progress: Progress = lambda *_: None, say: Say = lambda _: None
+) -> tuple[Outcome, dict[str, Holder]]:
+    """Run the study with all parties in this process.
+
+    Args:
+        federation: who and what.
+        noise: sources by holder's name; the operating system's by default.
+        progress: see `run_study`.
+        say: told what a holder refused, for its own people.
+
+    Returns:
+        The outcome, and the holders as the run left them.
+    """
+    holders = {name: federation.holder(name, noise) for name in federation.sites}
+    refusals: dict[str, list[str]] = {name: [] for name in holders}
+
+    def reporter(name: str) -> Callable[[str], None]:
+        def report(sentence: str) -> None:
+            refusals[name].append(sentence)
+            say(f"{name}: {sentence}")
+
+        return report
+
+    agents = {name: Agent(holder=holder, report=reporter(name)) for name, holder in holders.items()}
+    outcome = run_over(federation, InProcess(agents=agents), holders, refusals, progress)
+    return outcome, holders
+
+
+def run_over(
+    federation: Federation,
+    transport: Transport,
+    holders: Mapping[str, Holder],
+    refusals: Mapping[str, list[str]],
+    progress: Progress,
+) -> Outcome:
+    """Run the study over a transport and evaluate what it released."""
+    started = time.perf_counter()
+    release = run_study(federation.coordinator, federation.opened, transport, progress)
+    seconds = time.perf_counter() - started
+    card = release.result
+    assert isinstance(card, Scorecard)
+    predictions = predict_test_part(federation.opened, card, holders, release.holders)
+    return Outcome(
+        release=release,
+        card=card,
+        seconds=seconds,
+        metrics=evaluate(
+            predictions["probability"].to_numpy(dtype=np.float64), predictions["label"].to_numpy(dtype=np.uint8)
+        ),
+        predictions=predictions,
+        refusals={name: tuple(sentences) for name, sentences in refusals.items()},
+    )
+
+
+def predict_test_part(
+    opened: OpenStudy, card: Scorecard, holders: Mapping[str, Holder], names: tuple[str, ...]
+) -> pd.DataFrame:
+    """Probability, points and label of every test customer: exact, so for simulations only."""
+    frames = []
+    for name in names:
+        test = test_part(opened, holders[name])
+        frames.append(card.predict(opened.context, test).assign(label=test.label, holder=name))
+    return pd.concat(frames, ignore_index=True)
+
+
+def test_part(opened: OpenStudy, holder: Holder) -> FeatureMatrix:
+    """Codes of the test customers among a holder's cohort."""
+    columns = allowed_columns(holder.contract, opened.study, holder.schema)
+    table = read_table(holder.contract, holder.schema, columns, holder.base)
+    cohort = Cohort.load(holder.registry, study=opened.digest, run=opened.run)
+    rows = consented(table, holder.registry, cohort.current(holder.registry, holder.clock()))
+    return feature_matrix(opened.study, holder.schema, rows).test()
+
+
+def result_of(federation: Federation, outcome: Outcome, *, rows: int, runner: str) -> dict[str, Any]:
+    """The figures of a run, for `--json`."""
+    priced, metrics = federation.price(), outcome.metrics
+    study = federation.opened.study
+    return {
+        "study": study.id,
+        "study_digest": federation.opened.digest,
+        "task": study.task,
+        "auc": metrics.auc,
+        "pr_auc": metrics.pr_auc,
+        "ks": metrics.ks,
+        "gini": metrics.gini,
+        "brier": metrics.brier,
+        "metrics": "exact (simulation only)",
+        "test_customers": metrics.customers,
+        "epsilon": float(study.privacy.epsilon),
+        "delta": float(study.privacy.delta),
+        "noise": study.privacy.noise,
+        "h": priced.honest,
+        "privacy": priced.as_report(),
+        "holders": len(outcome.release.holders),
+        "present": list(outcome.release.holders),
+        "absent": list(outcome.release.absent),
+        "rows": rows,
+        "rounds": len(federation.opened.plan.rounds),
+        "attempts": list(outcome.release.attempts),
+        "seconds": round(outcome.seconds, 3),
+        "peak_rss_mb": round(peak_rss_mb(), 1),
+        "runner": runner,
+        "profile": federation.profile,
+        "model": outcome.release.digest,
+    }
+
+
+def peak_rss_mb() -> float:
+    """Largest resident set of this process so far, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def log_keys(federation: Federation) -> dict[str, PublicIdentity]:
+    """Public keys of the holders' logs."""
+    return {name: keys.log.public for name, keys in federation.keys.items()}
+
+
+def _common_features(study: Study, schema: Schema, sites: Mapping[str, Site]) -> tuple[str, ...]:
+    """Features that every holder's contract allows for the purpose, in the schema's order."""
+    allowed = [set(allowed_columns(site.contract, study, schema).features) for site in sites.values()]
+    return tuple(f.name for f in schema.features if all(f.name in names for names in allowed))
+
+
+def _ample(opened: OpenStudy) -> tuple[Decimal, Decimal]:
+    """A ledger large enough for one run with all its attempts."""
+    terms = opened.study.privacy
+    return min(Decimal(60), terms.epsilon * 3), terms.delta
