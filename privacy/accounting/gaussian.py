@@ -23,6 +23,7 @@ SMOOTHING_VARIANCE = 4.0
 SMOOTHING_SLACK = 1e-33
 _HALVINGS = 200
 _ROOT_HALF = math.sqrt(0.5)
+_ROOT_HALF_PI = math.sqrt(math.pi / 2)
 _LOG_ROOT_TAU = 0.5 * math.log(2 * math.pi)
 
 
@@ -69,8 +70,21 @@ def log_delta_of(epsilon: float, mu: float) -> float:
         first = float(log_ndtr(-low))
         second = epsilon + float(log_ndtr(-high))
         return first + math.log1p(-math.exp(second - first)) if second < first else -math.inf
-    gap = float(erfcx(low * _ROOT_HALF) - erfcx(high * _ROOT_HALF)) * math.sqrt(math.pi / 2)
+    gap = _mills_gap(low, mu)
     return -low * low / 2 - _LOG_ROOT_TAU + math.log(gap) if gap > 0 else -math.inf
+
+
+def _mills_gap(low: float, mu: float) -> float:
+    """`m(low) - m(low + mu)` for the Mills ratio `m(t) = (1 - Phi(t)) / phi(t)`."""
+    if mu < 0.01:
+        # The two nearly agree, so the slope `1 - t m(t)` is integrated instead (Simpson).
+        slopes = [1 - t * _mills(t) for t in (low, low + mu / 2, low + mu)]
+        return mu * (slopes[0] + 4 * slopes[1] + slopes[2]) / 6
+    return _mills(low) - _mills(low + mu)
+
+
+def _mills(t: float) -> float:
+    return float(erfcx(t * _ROOT_HALF)) * _ROOT_HALF_PI
 
 
 def delta_of(epsilon: float, mu: float) -> float:
