@@ -10,6 +10,7 @@ This is the only file that imports `presidio_analyzer`, and it does so when free
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -136,6 +137,15 @@ def _findings(spans: list[Span], folded: Folded) -> list[Finding]:
 # --- Presidio -----------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1)
+def _import_quietly() -> None:
+    """Import Presidio without the deprecation warnings of what it builds on, which are not ours to mend."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import presidio_analyzer.nlp_engine
+        import presidio_analyzer.predefined_recognizers  # noqa: F401
+
+
 def _without_hanzi(text: str) -> str:
     """A copy of equal length in which the word boundaries of the stock patterns work beside Chinese."""
     return text if text.isascii() else "".join(c if c < "\u2e80" else ";" for c in text)
@@ -143,6 +153,7 @@ def _without_hanzi(text: str) -> str:
 
 def _mainland_recogniser() -> Any:
     """Our own identifiers as a Presidio recogniser, so that one registry lists all there is."""
+    _import_quietly()
     from presidio_analyzer import LocalRecognizer, RecognizerResult
 
     class MainlandRecognizer(LocalRecognizer):  # type: ignore[misc]
@@ -185,6 +196,7 @@ def _email_recogniser() -> Any:
 @lru_cache(maxsize=1)
 def registry() -> Any:
     """The Presidio registry in use: ours for mainland China, the stock English ones that need no model."""
+    _import_quietly()
     from presidio_analyzer import RecognizerRegistry
     from presidio_analyzer import predefined_recognizers as stock
 
@@ -209,6 +221,7 @@ def registry() -> Any:
 @lru_cache(maxsize=1)
 def _stock_engine() -> Engine:
     """The analyser over `registry()`, on the no-op language engine."""
+    _import_quietly()
     from presidio_analyzer import AnalyzerEngine
     from presidio_analyzer.nlp_engine import NoOpNlpEngine
 
@@ -233,8 +246,10 @@ def _confirmed(result: Any, text: str) -> Span | None:
     kind = _STOCK_NAMES.get(result.entity_type, result.entity_type)
     piece = text[result.start : result.end]
     if kind == "PHONE":  # 0.4 stands for any run that some region dials; ask for a sign of a telephone number
-        telling = piece.startswith(("+", "(")) or sum(piece.count(c) for c in "-. ") >= 2
+        telling = piece.startswith(("+", "(")) or len(re.findall(r"\d{3,}", piece)) >= 3
         return Span(kind, result.start, result.end, THRESHOLD) if telling else None
+    if re.search(r"\d[.,]$", text[max(0, result.start - 2) : result.start]):
+        return None  # the fraction of a number
     if kind == "CREDIT_CARD" and not holds(card, re.sub("[ -]", "", piece)):
         return None
     if kind == "IP_ADDRESS":
@@ -257,6 +272,7 @@ def _model_engine(model: NerModel) -> Engine:
             ),
             folder=model.folder.name,
         )
+    _import_quietly()
     from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
     from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
     from presidio_analyzer.predefined_recognizers import SpacyRecognizer
