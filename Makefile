@@ -41,7 +41,7 @@ pyright: $(VENV)/.test ## types once more, by another checker (its node comes as
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 
 imports: $(VENV)/.test ## the layers of the house
-	PYTHONPATH=.types $(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/python docs/tools/layers.py
 
 docs: ## links, and the generated pages of the reference
 	$(PYTHON) docs/tools/links.py

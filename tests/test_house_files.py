@@ -50,6 +50,10 @@ def test_the_type_checkers_see_every_top_folder() -> None:
     links = ROOT / ".types" / "ringfence"
     assert {link.name for link in links.iterdir()} == set(CODE)
     assert {link.resolve() for link in links.iterdir()} == {ROOT / folder for folder in CODE}
+    tools = project()["tool"]
+    assert isinstance(tools, dict)
+    assert sorted(tools["pyright"]["include"]) == sorted(CODE)
+    assert tools["mypy"]["files"] == [".types/ringfence"]
 
 
 @pytest.mark.parametrize("page", ["README.md", "README.zh.md"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,15 +51,17 @@ def plant(root: Path, sources: dict[str, str]) -> None:
         (root / "ringfence" / name).write_text(source + "\n", encoding="utf-8")
 
 
-def lint(root: Path) -> subprocess.CompletedProcess[str]:
-    program = "from importlinter.cli import lint_imports; import sys; sys.exit(lint_imports(sys.argv[1], no_cache=True))"
-    return subprocess.run(
-        [sys.executable, "-c", program, str(ROOT / "pyproject.toml")],
-        cwd=root,
-        env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-    )
+def lint(root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "docs" / "tools" / "layers.py"), str(root)]
+    return subprocess.run(command, cwd=root, env={**os.environ, **environment}, capture_output=True, text=True)
+
+
+def test_a_tree_is_read_alone_whatever_is_installed(tmp_path: Path) -> None:
+    good, installed = tmp_path / "good", tmp_path / "installed"
+    plant(good, GOOD)
+    plant(installed, {**GOOD, "privacy/stray.py": "import torch"})
+    assert lint(installed).returncode == 1
+    assert lint(good, PYTHONPATH=str(installed)).returncode == 0
 
 
 def test_a_good_tree_keeps_every_contract(tmp_path: Path) -> None:
