@@ -31,6 +31,7 @@ from ringfence.privacy.wire import (
     MessageKind,
     frame,
     open_envelope,
+    read_header,
     seal,
     unframe,
 )
@@ -201,6 +202,14 @@ def test_only_a_study_offer_may_come_from_an_unknown_study() -> None:
     assert opened(offer, expect).study == STUDY
     with pytest.raises(WaistError, match="RF-W117"):
         Expected(kind=MessageKind.ROUND_CALL, study=None, run=RUN, recipient="bank")
+
+
+def test_a_header_can_be_read_before_it_is_verified() -> None:
+    header = read_header(GOOD)
+    assert (header.kind, header.sender, header.round, header.attempt) == ("masked-update", "bank", 2, 1)
+    for data in (b"", b"RFW1", GOOD[:50], GOOD.replace(b"bank", b"b*nk", 1)):
+        with pytest.raises(WaistError):
+            read_header(data)
 
 
 def test_a_header_is_canonical_or_nothing() -> None:
