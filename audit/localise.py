@@ -52,28 +52,47 @@ def name_alteration(found: bytes | bytearray, stated: bytes | bytearray) -> tupl
     first = first_difference(found, stated) or 0
     end = _common_end(found, stated, first)
     here, there = _items(found, first, end), _items(stated, first, end)
+    return _alteration(here, there, first, at_the_end=end == 0), first
+
+
+def _alteration(here: list[bytes], there: list[bytes], first: int, *, at_the_end: bool) -> AuditError:
+    """The fault for a stretch from `first` on that holds `here` and should hold `there`."""
     at = {"event": first, "line": first + 1}
+    if not here and at_the_end:
+        return BundleError(
+            "RF-A081",
+            N_("Events were cut off: the log ends before event {event} (line {line}), {count} are missing."),
+            **at,
+            count=len(there),
+        )
     if not here:
-        count = len(there)
-        if end:
-            text = N_(
+        return BundleError(
+            "RF-A080",
+            N_(
                 "Events were deleted: event {event} is missing before line {line} of log.jsonl, {count} in all."
-            )
-            return BundleError("RF-A080", text, **at, count=count), first
-        text = N_(
-            "Events were cut off: the log ends before event {event} (line {line}), {count} are missing."
+            ),
+            **at,
+            count=len(there),
         )
-        return BundleError("RF-A081", text, **at, count=count), first
     if not there:
-        text = N_("Events were inserted: event {event} (line {line} of log.jsonl) is not in the signed log.")
-        return BundleError("RF-A082", text, **at), first
-    if sorted(here) == sorted(there):
-        text = N_(
-            "Events were reordered: event {event} (line {line} of log.jsonl) is not the one signed there."
+        return BundleError(
+            "RF-A082",
+            N_("Events were inserted: event {event} (line {line} of log.jsonl) is not in the signed log."),
+            **at,
         )
-        return BundleError("RF-A083", text, **at), first
-    text = N_("Events were altered: event {event} (line {line} of log.jsonl) is not the one that was signed.")
-    return BundleError("RF-A084", text, **at), first
+    if sorted(here) == sorted(there):
+        return BundleError(
+            "RF-A083",
+            N_(
+                "Events were reordered: event {event} (line {line} of log.jsonl) is not the one signed there."
+            ),
+            **at,
+        )
+    return BundleError(
+        "RF-A084",
+        N_("Events were altered: event {event} (line {line} of log.jsonl) is not the one that was signed."),
+        **at,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

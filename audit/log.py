@@ -205,7 +205,7 @@ class AuditLog:
     @property
     def size(self) -> int:
         """Number of committed events."""
-        with self._engine.connect() as connection:
+        with store.reading(self._engine) as connection:
             return store.size(connection)
 
     def events(
@@ -223,13 +223,13 @@ class AuditLog:
 
     def inclusion(self, seq: int, size: int | None = None) -> list[bytes]:
         """PATH of RFC 6962 for event `seq` in the tree of the first `size` events (default: all)."""
-        with self._engine.connect() as connection:
+        with store.reading(self._engine) as connection:
             count = self._size(connection, size)
             return store.with_nodes(connection, lambda node: merkle.inclusion_path(seq, count, node))
 
     def consistency(self, old_size: int, size: int | None = None) -> list[bytes]:
         """PROOF of RFC 6962 that the first `old_size` events are a prefix of the first `size` (default: all)."""
-        with self._engine.connect() as connection:
+        with store.reading(self._engine) as connection:
             count = self._size(connection, size)
             return store.with_nodes(connection, lambda node: merkle.consistency_proof(old_size, count, node))
 
@@ -301,7 +301,7 @@ class AuditLog:
 
     def anchored(self, origin: str) -> Checkpoint | None:
         """The newest checkpoint of another log that is anchored here."""
-        with self._engine.connect() as connection:
+        with store.reading(self._engine) as connection:
             last = store.last_checkpoint(connection, origin)
         return None if last is None else Checkpoint(origin=origin, size=last[0], root=last[1])
 
@@ -344,7 +344,7 @@ class AuditLog:
         Raises:
             LogError: when there is no such event or its private part was erased.
         """
-        with self._engine.connect() as connection:
+        with store.reading(self._engine) as connection:
             leaf, salt, body = store.read_private(connection, seq)
         self.record("event.opened", "allow", resource=f"event:{parse_event(leaf).id}")
         note = self.checkpoint()
@@ -374,7 +374,7 @@ class AuditLog:
         self.record("log.exported", "allow", resource=f"log:{self.origin}")
         note = self.checkpoint()
         made = verify_checkpoint(note, [self.verifier])
-        with self._engine.connect() as connection:
+        with store.reading(self._engine) as connection:
             history = [
                 old
                 for size, old in store.read_checkpoints(connection, self.origin, HISTORY)

@@ -8,6 +8,7 @@ also holds the hashes of the complete subtrees that end with it, so any node of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from sqlalchemy import (
@@ -118,6 +119,16 @@ def create(engine: Engine, origin: str) -> None:
         )
 
 
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for reads alone.
+
+    The option is a hint to stores whose transactions are writers' from the start; others do not know it.
+    """
+    with engine.connect() as connection:
+        yield connection.execution_options(ringfence_read_only=True)
+
+
 def lock(connection: Connection) -> Frontier:
     """Take the writers' turn and read the tree's right edge.
 
@@ -189,7 +200,7 @@ def read_leaves(
     if resource is not None:
         query = query.where(event.c.resource == resource)
     while True:
-        with engine.connect() as connection:
+        with reading(engine) as connection:
             rows = connection.execute(
                 query.where(event.c.seq >= start).order_by(event.c.seq).limit(page)
             ).all()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringfence.audit.canonical import MAX_DEPTH, MAX_INTEGER, dumps, loads
@@ -20,11 +20,13 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_same_bytes_as_an_independent_implementation(value: object) -> None:
     assert dumps(value) == rfc8785.dumps(value)  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_parse_gives_back_what_was_written(value: object) -> None:
     assert loads(dumps(value)) == value

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringfence.audit.canonical import dumps
@@ -207,6 +207,7 @@ def test_private_part_takes_counts_but_no_persons() -> None:
         draft("waist.send", "allow", resource="x", private={"share": 0.5})  # type: ignore[dict-item]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_a_token_never_holds_a_space_or_a_control_character(text: str) -> None:
     try:

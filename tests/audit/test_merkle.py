@@ -132,6 +132,7 @@ def test_frontier_that_does_not_fit_its_size_is_refused(size: int, edge: list[by
         merkle.Frontier(size, edge)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_every_inclusion_proof_verifies_and_no_altered_one_does(data: st.DataObject) -> None:
     size = data.draw(st.integers(1, len(LEAVES)))
@@ -150,7 +151,7 @@ def test_every_inclusion_proof_verifies_and_no_altered_one_does(data: st.DataObj
             merkle.verify_inclusion(index, size, HASHES[index], proof[:place] + proof[place + 1 :], root)
 
 
-@settings(max_examples=200)
+@settings(deadline=None)
 @given(st.data())
 def test_every_consistency_proof_verifies_and_no_altered_one_does(data: st.DataObject) -> None:
     size = data.draw(st.integers(0, len(LEAVES)))

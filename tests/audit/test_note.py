@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringfence.audit.checkpoint import Checkpoint, parse_body, read_unverified, verify_checkpoint
@@ -47,6 +47,7 @@ def test_published_example_verifies() -> None:
         verify_note(EXAMPLE.replace(b"answer", b"reason"), [Verifier.parse(EXAMPLE_KEY)])
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(NOTE) - 1), st.integers(1, 255))
 def test_no_altered_byte_passes(place: int, flip: int) -> None:
     altered = NOTE[:place] + bytes([NOTE[place] ^ flip]) + NOTE[place + 1 :]
