@@ -50,7 +50,7 @@ def _by_count(rows: Sequence[int]) -> list[int]:
 
 def _fetch_rows(url: str, name: str, headers: Sequence[str], base_dir: Path) -> Any:
     import pyarrow as pa
-    from sqlalchemy import Select, column, inspect, select, table
+    from sqlalchemy import column, inspect, select, table
     from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
     schema, _dot, bare = name.rpartition(".")
@@ -67,7 +67,8 @@ def _fetch_rows(url: str, name: str, headers: Sequence[str], base_dir: Path) -> 
                 columns=", ".join(f'"{header}"' for header in missing[:10]),
                 hint=tabular.nearest(missing[0], known),
             )
-        statement: Select[Any] = select(*(column(header) for header in headers)).select_from(table(bare, schema=schema or None))
+        chosen: list[Any] = [column(header) for header in headers]
+        statement = select(*chosen).select_from(table(bare, schema=schema or None))
         with engine.connect() as connection:
             result = connection.execution_options(stream_results=True).execute(statement)
             batches = [_arrays(rows) for rows in result.partitions(1 << 16)]

@@ -304,7 +304,7 @@ def _require_allowed(allowed: Allowed, features: Sequence[str], label: str | Non
 def _labelled(label: pd.Series[Any]) -> Flags:
     known = label.notna().to_numpy(dtype=np.bool_)
     if isinstance(label.dtype, pd.CategoricalDtype):
-        known &= (label != OTHER).to_numpy(dtype=np.bool_)
+        known = known & (label != OTHER).to_numpy(dtype=np.bool_)
     return known
 
 
