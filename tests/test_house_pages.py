@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -41,6 +42,30 @@ def test_code_and_the_web_are_left_alone(text: str) -> None:
 
 def test_an_anchor_is_formed_as_github_does() -> None:
     assert links.anchor("What it does *not* protect: `a`, b") == "what-it-does-not-protect-a-b"
+
+
+def paths_named_in(text: str) -> set[str]:
+    """Paths of the repository that a page writes in code style."""
+    return set(re.findall(rf"`((?:{'|'.join((*CODE, 'docs', 'tests'))})/[^`\s]*)`", text))
+
+
+def stands(path: str) -> bool:
+    return any(any(ROOT.glob(form)) for form in (path.rstrip("/"), f"{path}.py"))
+
+
+@pytest.mark.parametrize("name", [name for name in files() if name.suffix == ".md"], ids=str)
+def test_every_file_that_a_page_names_is_there(name: Path) -> None:
+    named = paths_named_in((ROOT / name).read_text(encoding="utf-8"))
+    assert sorted(path for path in named if not stands(path)) == []
+
+
+def test_a_file_that_is_not_there_is_found() -> None:
+    named = paths_named_in("see `privacy/errors.py`, `privacy/absent.py`, `tests/test_house_*.py` and `other/x`")
+    assert {path: stands(path) for path in named} == {
+        "privacy/errors.py": True,
+        "privacy/absent.py": False,
+        "tests/test_house_*.py": True,
+    }
 
 
 def test_one_code_has_one_sentence() -> None:
