@@ -90,7 +90,7 @@ def _csv(path: Path) -> _Layout:
             N_("The file {file} is empty or has no rows; a header line and some rows are needed."),
             file=path.name,
         )
-    header, body = [cell.strip() for cell in rows[0]], rows[1:]
+    header, body = rows[0], rows[1:]
     fitting = [row for row in body if len(row) == len(header)]
     if 2 * len(fitting) < len(body):
         raise ContractError(

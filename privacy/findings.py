@@ -48,7 +48,7 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]
     for item in error.errors(include_url=False):
         location = tuple(part for part in item["loc"] if not _is_tag(part))
         inner = item.get("ctx", {}).get("error")
-        if item["type"] == "too_short" and len(item["input"]) >= item["ctx"]["min_length"]:
+        if item["type"] == "too_short" and len(item["input"]) >= item.get("ctx", {})["min_length"]:
             continue  # entries were given, they only did not survive their own faults
         if isinstance(inner, Problems):
             found.extend(problem.under(*location) for problem in inner.problems)

@@ -193,6 +193,7 @@ class _Walk:
             path = (*path, key)
             if path in self.counts:
                 path = (*path, self.counts[path] - 1)
+            self._record(path, self._line())
         return path
 
     def _pair(self, base: Path_) -> None:

@@ -209,11 +209,14 @@ def _read_private(path: Path) -> bytes:
         ) from error
     except OSError as error:
         raise _unsafe(path) from error
-    with os.fdopen(handle, "rb") as file:
+    try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) or (os.name == "posix" and status.st_mode & 0o077):
             raise _unsafe(path)
-        return file.read(MAX_BYTES)
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read(MAX_BYTES)
+    finally:
+        os.close(handle)
 
 
 def _unsafe(path: Path) -> KeyFault:
