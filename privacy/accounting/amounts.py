@@ -1,6 +1,7 @@
 """Exact amounts of mu squared: fixed-point decimals that never round in the spender's favour.
 
-An amount of mu squared has 30 decimal places. What is spent rounds up, what may be spent rounds down, sums are exact.
+An amount of mu squared has 20 decimal places, so that ordinary decimal arithmetic (28 digits) adds it exactly too.
+What is spent rounds up, what may be spent rounds down.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ringfence.privacy.waist import BlockPlan, RoundPlan, StudyPlan
 
 Number: TypeAlias = "Decimal | Fraction | float | int"
 
-PLACES = 30
+PLACES = 20
 # Slacks are far smaller than prices.
 SLACK_PLACES = 80
 _EXACT = Context(prec=400, traps=[Inexact])

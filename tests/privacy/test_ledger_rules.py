@@ -1,0 +1,470 @@
+"""The ledger's rules on every kind of store: reserve, release, commit, freeze, thaw, top up, and the chain."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import cast
+
+import pytest
+from ledger_support import (
+    DELTA,
+    EPSILON,
+    POSTGRESQL,
+    STUDY,
+    TableJournal,
+    new_ledger,
+    postgresql_database,
+    postgresql_server,
+    reopen,
+)
+from sqlalchemy import Engine, text
+
+from ringfence.privacy.accounting.filters import FilterName
+from ringfence.privacy.accounting.gaussian import epsilon_of, mu_of
+from ringfence.privacy.errors import BudgetError, StoreError
+from ringfence.privacy.lease import lease
+from ringfence.privacy.ledger import Ledger, Reservation
+from ringfence.privacy.ledger import chain as chain_module
+from ringfence.privacy.store import open_store, profile
+
+TWO = ("ed25519:aa", "ed25519:bb")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    if not POSTGRESQL.exists():
+        pytest.skip("PostgreSQL 15 is not installed")
+    with postgresql_server() as socket:
+        yield socket
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    match request.param:
+        case "memory":
+            engine = open_store(None)
+            yield engine
+            engine.dispose()
+        case "sqlite":
+            engine = open_store(tmp_path / "store.db")
+            yield engine
+            engine.dispose()
+        case _:
+            with postgresql_database(request.getfixturevalue("server")) as url:
+                engine = open_store(url)
+                yield engine
+                engine.dispose()
+
+
+def refused(call: Callable[[], object]) -> str:
+    with pytest.raises(BudgetError) as error:
+        call()
+    assert "{" not in error.value.sentence()
+    return error.value.code
+
+
+def charge(ledger: Ledger, reservation: Reservation, amount: str, attempt: int = 1, round_: int = 0) -> None:
+    with ledger.release(reservation, run="run-1", round=round_, attempt=attempt, mu_squared=Decimal(amount)):
+        pass
+
+
+def test_a_study_from_reservation_to_commit(engine: Engine) -> None:
+    ledger, journal = new_ledger(engine)
+    whole = ledger.left().mu_squared
+    reservation = ledger.reserve(STUDY, Decimal("0.2"))
+    assert reservation.mu_squared == ledger.spent().mu_squared >= Decimal("0.2")
+    charge(ledger, reservation, "0.05", 1)
+    charge(ledger, reservation, "0.05", 2)
+    assert ledger.charged().mu_squared == Decimal("0.1")
+    assert ledger.spent().mu_squared == reservation.mu_squared
+    ledger.commit(reservation)
+    assert ledger.spent().mu_squared == ledger.charged().mu_squared == Decimal("0.1")
+    assert ledger.left().mu_squared == whole - Decimal("0.1")
+    assert ledger.reservations() == ()
+    assert refused(lambda: charge(ledger, reservation, "0.01", 3)) == "RF-B309"
+    assert refused(lambda: ledger.commit(reservation)) == "RF-B309"
+    assert journal.actions() == [
+        "budget.created",
+        "budget.reserved",
+        "budget.charged",
+        "budget.charged",
+        "budget.refused",
+        "budget.refused",
+    ]
+    assert reopen(engine).spent() == ledger.spent()
+
+
+def test_balances_as_epsilon(engine: Engine) -> None:
+    ledger, _ = new_ledger(engine)
+    assert ledger.left().epsilon == pytest.approx(float(EPSILON), rel=1e-4)
+    assert ledger.left().epsilon <= EPSILON
+    assert ledger.left().delta == DELTA
+    ledger.reserve(STUDY, 0.1)
+    assert ledger.spent().epsilon == pytest.approx(epsilon_of(float(DELTA), math.sqrt(0.1)), rel=1e-6)
+
+
+def test_over_budget_is_refused_and_told(engine: Engine) -> None:
+    ledger, journal = new_ledger(engine)
+    whole = ledger.left().mu_squared
+    assert refused(lambda: ledger.reserve(STUDY, whole + Decimal("1e-20"))) == "RF-B303"
+    action, outcome, resource, public = journal.last()
+    assert (action, outcome, resource, public["code"]) == (
+        "budget.refused",
+        "deny",
+        f"study:{STUDY}",
+        "RF-B303",
+    )
+    ledger.reserve(STUDY, whole * Decimal("0.6"))
+    # The first study counts as spent before it has released anything.
+    assert refused(lambda: ledger.reserve("sha256:other", whole * Decimal("0.6"))) == "RF-B303"
+    assert ledger.left().mu_squared == pytest.approx(whole * Decimal("0.4"), rel=Decimal("1e-9"))
+
+
+def test_a_reservation_covers_its_parts_in_floats(engine: Engine) -> None:
+    """A total as one float, its parts as others: the last attempt must not fail for a rounding."""
+    ledger, _ = new_ledger(engine)
+    parts = [0.1 / 3, 0.7 / 11, 1 / 97, 0.1 / 7]
+    reservation = ledger.reserve(STUDY, math.fsum(parts))
+    for attempt, part in enumerate(parts):
+        with ledger.release(reservation, run="r", round=0, attempt=attempt, mu_squared=part):
+            pass
+    assert ledger.charged().mu_squared >= sum(Decimal(part) for part in parts)
+
+
+def test_more_than_reserved_or_twice_is_refused(engine: Engine) -> None:
+    ledger, _ = new_ledger(engine)
+    reservation = ledger.reserve(STUDY, Decimal("0.1"))
+    charge(ledger, reservation, "0.06")
+    assert refused(lambda: charge(ledger, reservation, "0.01")) == "RF-B305"
+    assert refused(lambda: charge(ledger, reservation, "0.05", 2)) == "RF-B306"
+    charge(ledger, reservation, "0.04", 2)
+    assert ledger.charged().mu_squared == Decimal("0.1")
+
+
+def test_the_callers_event_and_the_charge_stand_or_fall_together(engine: Engine) -> None:
+    ledger, journal = new_ledger(engine)
+    reservation = ledger.reserve(STUDY, Decimal("0.1"))
+
+    def send(fail: bool) -> None:
+        with ledger.release(
+            reservation, run="r", round=0, attempt=1, mu_squared=Decimal("0.1")
+        ) as connection:
+            journal.record("waist.send", "allow", resource="study:x", connection=connection)
+            if fail:
+                raise KeyError
+
+    with pytest.raises(KeyError):
+        send(True)
+    assert ledger.charged().mu_squared == 0
+    assert "waist.send" not in journal.actions()
+    send(False)
+    assert ledger.charged().mu_squared == Decimal("0.1")
+    assert journal.actions()[-2:] == ["budget.charged", "waist.send"]
+
+
+def test_a_charge_in_the_callers_transaction(engine: Engine) -> None:
+    ledger, journal = new_ledger(engine)
+    reservation = ledger.reserve(STUDY, Decimal("0.1"))
+
+    def attempt(number: int, fail: bool) -> None:
+        with (
+            engine.begin() as own,
+            ledger.release(
+                reservation, run="r", round=0, attempt=number, mu_squared=Decimal("0.05"), connection=own
+            ) as same,
+        ):
+            assert same is own
+            if fail:
+                raise KeyError
+
+    with pytest.raises(KeyError):
+        attempt(1, True)
+    assert ledger.charged().mu_squared == 0
+    attempt(1, False)
+    assert ledger.charged().mu_squared == Decimal("0.05")
+    assert refused(lambda: attempt(1, False)) == "RF-B305"
+    attempt(2, False)
+    assert journal.actions().count("budget.charged") == 2
+
+
+def test_a_journal_that_fails_stops_the_spending(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger, _ = new_ledger(engine)
+
+    def fail(*_: object, **__: object) -> int:
+        raise OSError("no log")
+
+    monkeypatch.setattr(TableJournal, "record", fail)
+    with pytest.raises(OSError, match="no log"):
+        ledger.reserve(STUDY, Decimal("0.1"))
+    assert ledger.spent().mu_squared == 0
+
+
+def test_freeze_until_two_people_thaw(engine: Engine) -> None:
+    ledger, journal = new_ledger(engine)
+    reservation = ledger.reserve(STUDY, Decimal("0.1"))
+    ledger.freeze("restored from a backup")
+    other = reopen(engine)
+    assert other.frozen() == "restored from a backup"
+    for call in (
+        lambda: other.reserve(STUDY, Decimal("0.1")),
+        lambda: charge(other, reservation, "0.1"),
+        lambda: other.commit(reservation),
+        lambda: other.top_up(TWO, mu_squared=Decimal(1), reason="x"),
+    ):
+        assert refused(call) == "RF-B308"
+    for approvals in ((), ("a",), ("a", " A "), ("a", ""), "ab"):
+        assert (
+            refused(lambda a=approvals: other.thaw(a, missing_mu_squared=Decimal("0.02"), reason="x"))  # type: ignore[misc]
+            == "RF-B320"
+        )
+    other.thaw(TWO, missing_mu_squared=Decimal("0.02"), reason="counted with the coordinator")
+    assert ledger.frozen() == ""
+    assert ledger.charged().mu_squared == Decimal("0.02")
+    charge(ledger, reservation, "0.1")
+    assert refused(lambda: ledger.thaw(TWO, missing_mu_squared=0, reason="again")) == "RF-B307"
+    assert [name for name in journal.actions() if "froz" in name or "thaw" in name] == [
+        "budget.frozen",
+        "budget.thawed",
+    ]
+
+
+def test_top_up_needs_two_people_and_an_amount(engine: Engine) -> None:
+    ledger, journal = new_ledger(engine)
+    whole = ledger.left().mu_squared
+    assert refused(lambda: ledger.top_up(("a", "a"), mu_squared=Decimal(1), reason="x")) == "RF-B320"
+    assert refused(lambda: ledger.top_up(TWO, mu_squared=0, reason="x")) == "RF-B313"
+    assert refused(lambda: ledger.top_up(TWO, mu_squared=Decimal(1), reason=" ")) == "RF-B321"
+    ledger.top_up(TWO, mu_squared=Decimal("0.25"), reason="board decision 7")
+    assert ledger.left().mu_squared == whole + Decimal("0.25")
+    action, _, _, public = journal.last()
+    assert (action, public["approvals"]) == ("budget.topup", list(TWO))
+    assert "board" not in json.dumps(public)
+
+
+def test_heads(engine: Engine) -> None:
+    ledger, _ = new_ledger(engine)
+    early = ledger.head()
+    ledger.reserve(STUDY, Decimal("0.1"))
+    assert ledger.check_head(0, "") == ledger.head()
+    assert ledger.check_head(early.sequence, early.hash) == ledger.head()
+    assert refused(lambda: ledger.check_head(early.sequence, "0" * 64)) == "RF-B312"
+    assert refused(lambda: ledger.reserve(STUDY, Decimal("0.1"))) == "RF-B308"
+    entries = len(ledger.entries())
+    assert refused(lambda: ledger.check_head(early.sequence, "0" * 64)) == "RF-B312"
+    assert len(ledger.entries()) == entries, "asking again does not fill the ledger"
+
+
+def test_an_older_copy_is_noticed(tmp_path: Path) -> None:
+    path, backup = tmp_path / "store.db", tmp_path / "backup.db"
+
+    def restore() -> tuple[Engine, Ledger]:
+        shutil.copy(backup, path)
+        engine = open_store(path)
+        return engine, reopen(engine)
+
+    engine = open_store(path)
+    ledger, _ = new_ledger(engine)
+    reservation = ledger.reserve(STUDY, Decimal("0.2"))
+    engine.dispose()
+    shutil.copy(path, backup)
+
+    engine = open_store(path)
+    charge(reopen(engine), reservation, "0.1")
+    known = reopen(engine).head()  # the coordinator keeps this one
+    engine.dispose()
+
+    engine, ledger = restore()
+    assert ledger.charged().mu_squared == 0, "on its own the copy looks well"
+    # The same spending again gives another head, so it cannot hide what left before.
+    charge(ledger, reservation, "0.1")
+    assert ledger.head().sequence == known.sequence
+    assert refused(lambda: ledger.check_head(known.sequence, known.hash)) == "RF-B312"
+    engine.dispose()
+
+    engine, ledger = restore()
+    assert refused(lambda: ledger.check_head(known.sequence, known.hash)) == "RF-B312"
+    engine.dispose()
+    engine = open_store(path)
+    ledger = reopen(engine)
+    assert refused(lambda: ledger.reserve(STUDY, Decimal("0.01"))) == "RF-B308"
+    ledger.thaw(TWO, missing_mu_squared=Decimal("0.1"), reason="from the coordinator's log")
+    assert ledger.check_head(known.sequence, known.hash) == ledger.head()
+    assert ledger.charged().mu_squared == Decimal("0.1")
+    later = ledger.head()
+    engine.dispose()
+
+    engine, ledger = restore()
+    assert refused(lambda: ledger.check_head(later.sequence, later.hash)) == "RF-B312"
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "update budget_ledger set entry = :entry where sequence = 2",
+        "update budget_ledger set hash = :hash where sequence = 2",
+        "delete from budget_ledger where sequence = 2",
+        "update budget_ledger set sequence = 9 where sequence = 3",
+    ],
+)
+def test_an_altered_chain_is_refused(engine: Engine, damage: str) -> None:
+    ledger, _ = new_ledger(engine)
+    reservation = ledger.reserve(STUDY, Decimal("0.1"))
+    charge(ledger, reservation, "0.1")
+    with engine.begin() as connection:
+        values = {"entry": b'{"v":1}', "hash": b"\x01" * 32}
+        used = {name: value for name, value in values.items() if f":{name}" in damage}
+        connection.execute(text(damage), used)
+    assert refused(lambda: reopen(engine)) == "RF-B301"
+
+
+def test_a_chain_that_was_cut_under_a_running_process_is_refused(engine: Engine) -> None:
+    ledger, _ = new_ledger(engine)
+    reservation = ledger.reserve(STUDY, Decimal("0.1"))
+    charge(ledger, reservation, "0.1")
+    with engine.begin() as connection:
+        connection.execute(text("delete from budget_ledger where sequence = 3"))
+    assert refused(lambda: ledger.reserve(STUDY, Decimal("0.1"))) == "RF-B301"
+
+
+def test_a_well_chained_history_that_breaks_a_rule_is_refused(engine: Engine) -> None:
+    """Hashes alone do not make a history lawful: a forged entry that charges what was not reserved."""
+    ledger, _ = new_ledger(engine)
+    reservation = ledger.reserve(STUDY, Decimal("0.1"))
+    head = ledger.head()
+    with engine.begin() as connection:
+        forged = {
+            "reservation": reservation.id,
+            "run": "r",
+            "round": 0,
+            "attempt": 1,
+            "amounts": {"mu2": "0.5"},
+        }
+        chain_module.append(connection, head.sequence + 1, bytes.fromhex(head.hash), "charged", forged)
+    assert refused(lambda: reopen(engine)) == "RF-B301"
+
+
+def test_entries_hold_exact_decimals_and_no_floats(engine: Engine) -> None:
+    ledger, _ = new_ledger(engine)
+    ledger.reserve(STUDY, 0.1)
+    created, reserved = ledger.entries()
+    assert (created.kind, reserved.kind) == ("created", "reserved")
+    assert created.fields["population"] == "cards"
+    amounts = reserved.fields["amounts"]
+    assert isinstance(amounts, dict)
+    assert Decimal(amounts["mu2"]) > Decimal("0.1")
+    assert len(amounts["mu2"]) <= 22
+    assert ledger.terms()["epsilon"] == "4"
+
+
+def test_slack_of_sampling_is_counted(engine: Engine) -> None:
+    ledger, _ = new_ledger(engine)
+    ledger.reserve(STUDY, Decimal("0.1"), epsilon_slack=1e-25, delta_slack=1e-40)
+    assert refused(lambda: ledger.reserve(STUDY, Decimal("0.1"), epsilon_slack=1e-3)) == "RF-B304"
+    assert refused(lambda: ledger.reserve(STUDY, Decimal("0.1"), delta_slack=1e-9)) == "RF-B304"
+
+
+def test_renyi_filter(engine: Engine) -> None:
+    journal = TableJournal(engine)
+    ledger = Ledger.create(
+        engine, population="p", epsilon=Decimal(4), delta=DELTA, journal=journal, filter="rdp"
+    )
+    left = ledger.left().mu_squared
+    assert 0 < left < Decimal(mu_of(4.0, float(DELTA)) ** 2)
+    reservation = ledger.reserve(STUDY, left * Decimal("0.9"))
+    charge(ledger, reservation, "0.01")
+    assert refused(lambda: ledger.reserve(STUDY, left * Decimal("0.2"))) == "RF-B303"
+    assert refused(lambda: ledger.reserve(STUDY, 0, renyi={Decimal(2): 0.1})) == "RF-B319"
+    orders = [Decimal(axis.removeprefix("rdp:")) for axis in reservation.amounts]
+    steps = ledger.reserve(STUDY, 0, renyi={order: order * Decimal("0.001") for order in orders})
+    with ledger.release(
+        steps, run="r", round=0, attempt=1, mu_squared=0, renyi={o: o * Decimal("0.001") for o in orders}
+    ):
+        pass
+    ledger.commit(reservation)
+    ledger.commit(steps)
+    assert ledger.spent() == ledger.charged()
+    assert ledger.spent().mu_squared == pytest.approx(Decimal("0.012"), rel=Decimal("1e-9"))
+
+
+def test_a_gaussian_ledger_takes_gaussian_events_only(engine: Engine) -> None:
+    ledger, _ = new_ledger(engine)
+    assert refused(lambda: ledger.reserve(STUDY, 0, renyi={Decimal(2): 0.1})) == "RF-B318"
+
+
+def test_made_once_and_not_opened_before(engine: Engine) -> None:
+    journal = TableJournal(engine)
+    assert refused(lambda: Ledger.open(engine, journal)) == "RF-B311"
+    ledger, _ = new_ledger(engine)
+    ledger.reserve(STUDY, Decimal("0.1"))
+    assert refused(lambda: new_ledger(engine)) == "RF-B322"
+    assert ledger.spent().mu_squared > 0
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "delta", "name", "population", "code"),
+    [
+        ("0", "1e-6", "gdp", "p", "RF-B314"),
+        ("65", "1e-6", "gdp", "p", "RF-B314"),
+        ("1", "0", "gdp", "p", "RF-B315"),
+        ("1", "1", "gdp", "p", "RF-B315"),
+        ("1", "1e-6", "pld", "p", "RF-B316"),
+        ("0.001", "1e-30", "rdp", "p", "RF-B317"),
+        ("1", "1e-6", "gdp", "", "RF-B321"),
+        ("1", "1e-6", "gdp", "p" * 2000, "RF-B321"),
+    ],
+)
+def test_bad_terms(epsilon: str, delta: str, name: str, population: str, code: str) -> None:
+    engine = open_store(None)
+
+    def create() -> None:
+        Ledger.create(
+            engine,
+            population=population,
+            epsilon=Decimal(epsilon),
+            delta=Decimal(delta),
+            journal=TableJournal(engine),
+            filter=cast(FilterName, name),
+        )
+
+    assert refused(create) == code
+    engine.dispose()
+
+
+@pytest.mark.parametrize("amount", [-0.1, math.nan, math.inf, Decimal("-1"), Decimal("NaN")])
+def test_bad_amounts(amount: float | Decimal) -> None:
+    engine = open_store(None)
+    ledger, _ = new_ledger(engine)
+    assert refused(lambda: ledger.reserve(STUDY, amount)) == "RF-B205"
+    reservation = ledger.reserve(STUDY, Decimal("0.1"))
+    assert (
+        refused(
+            lambda: ledger.release(reservation, run="r", round=0, attempt=1, mu_squared=amount).__enter__()
+        )
+        == "RF-B205"
+    )
+    engine.dispose()
+
+
+def test_postgresql_store_is_checked_and_leased(server: str) -> None:
+    with postgresql_database(server) as url:
+        first, second = open_store(url), open_store(url)
+        assert profile(first) == "postgresql"
+        with lease(first), pytest.raises(StoreError) as error, lease(second):
+            pass
+        assert error.value.code == "RF-B120"
+        with lease(second):
+            pass
+        with first.begin() as connection:
+            name = connection.exec_driver_sql("SELECT current_database()").scalar_one()
+            connection.exec_driver_sql(f"ALTER DATABASE {name} SET synchronous_commit = off")
+        first.dispose()
+        second.dispose()
+        with pytest.raises(StoreError) as error:
+            open_store(url)
+        assert error.value.code == "RF-B112"
