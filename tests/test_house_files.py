@@ -53,7 +53,7 @@ def test_the_type_checkers_see_every_top_folder() -> None:
     tools = project()["tool"]
     assert isinstance(tools, dict)
     assert sorted(tools["pyright"]["include"]) == sorted(CODE)
-    assert tools["mypy"]["files"] == [".types/ringfence"]
+    assert ".types/ringfence" in tools["mypy"]["files"]
 
 
 @pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
