@@ -236,7 +236,7 @@ def _open(arguments: argparse.Namespace, screen: _Screen) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    for word, following in zip(given, [*given[1:], ""], strict=True):
+    for word, following in zip(given, [*given, ""][1:], strict=True):
         # Before the parser is built, since its help texts are translated too.
         if word == "--language" or word.startswith("--language="):
             use_language(word.partition("=")[2] or following)

@@ -1,0 +1,248 @@
+"""The command `ringfence-audit`: what it prints, its exit statuses, and that it needs no more than it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from audit_kit import HOLDER, Evidence
+
+from ringfence.audit import cli
+from ringfence.audit.errors import use_language
+
+
+@pytest.fixture(autouse=True)
+def english() -> None:
+    use_language("en")
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = cli.main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return status, captured.out, captured.err
+
+
+def test_intact_bundle(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "verify", evidence.path)
+    assert status == 0
+    assert "INTACT: 2 logs verified" in out
+    assert out.count("freshness not shown") == 2
+    assert "anchored in coordinator up to 9 events" in out
+
+
+def test_checkpoint_and_trust(evidence: Evidence, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "old.checkpoint").write_bytes(evidence.earlier)
+    key = tmp_path / "holder.pub"
+    key.write_text(f"{evidence.holder.verifier}\n")
+    arguments = ["--checkpoint", tmp_path / "old.checkpoint", "--trust", key]
+    arguments += ["--trust", evidence.coordinator.verifier]
+    status, out, _ = run(capsys, "verify", evidence.path, *arguments)
+    assert status == 0
+    assert "continues the checkpoint given over 5 events" in out
+    assert out.count("freshness not shown") == 1
+    assert "taken from the bundle" not in out
+
+
+def test_altered_bundle(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
+    path = evidence.holder_path / "log.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"run-4", b"run-9"))
+    status, out, _ = run(capsys, "verify", evidence.path)
+    assert status == 1
+    assert "RF-A084" in out
+    assert "event 4 " in out
+    assert "REFUSED: 1 faults" in out
+
+
+def test_json_on_standard_output_leaves_people_standard_error(
+    evidence: Evidence, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = run(capsys, "verify", evidence.path, "--json", "-")
+    report = json.loads(out)
+    assert status == 0
+    assert report["intact"] is True
+    assert [log["name"] for log in report["logs"]] == ["coordinator", "holders/bank-a"]
+    assert "INTACT" in err
+
+
+def test_json_to_a_file(evidence: Evidence, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (evidence.path / "coordinator" / "checkpoint").unlink()
+    stranger = Path(evidence.holder_path / "checkpoint").read_bytes().replace(b"bank-a", b"bank-b")
+    (tmp_path / "stranger").write_bytes(stranger)
+    arguments = ("--json", tmp_path / "report.json", "--checkpoint", tmp_path / "stranger")
+    status, out, _ = run(capsys, "verify", evidence.path, *arguments)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert status == 1
+    assert report["intact"] is False
+    assert report["faults"][0]["code"] == "RF-A100"
+    assert "log (unknown)" in out
+    assert "RF-A100" in out
+
+
+def test_show_lists_and_filters(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = run(capsys, "show", evidence.path)
+    assert status == 0
+    assert len(out.splitlines()) == 16
+    assert "only `ringfence-audit verify`" in err
+    assert len(run(capsys, "show", evidence.path, "--type", "checkpoint.anchored")[1].splitlines()) == 2
+    assert len(run(capsys, "show", evidence.path, "--type", "log.")[1].splitlines()) == 2
+    assert run(capsys, "show", evidence.path, "--type", "log")[1] == ""
+    assert run(capsys, "show", evidence.path, "--since", "2999-01-01")[1] == ""
+    listed = json.loads(run(capsys, "show", evidence.path, "--since", "2020-01-01", "--json", "-")[1])
+    assert len(listed) == 16
+    assert listed[0]["action"] == "checkpoint.anchored"
+
+
+def test_show_goes_on_past_a_line_that_is_no_event(
+    evidence: Evidence, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = evidence.holder_path / "log.jsonl"
+    path.write_bytes(b"\x1b[2J\n" + path.read_bytes())
+    status, out, _ = run(capsys, "show", evidence.holder_path)
+    assert status == 1
+    assert ". 0 RF-A007" in out
+    assert len(out.splitlines()) == 11
+
+
+def test_nothing_in_a_bundle_can_steer_the_terminal(
+    evidence: Evidence, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = evidence.holder_path / "log.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"run-4"', b'"\\u001b[2J"'))
+    (evidence.holder_path / "na\x1bme").write_text("x")
+    for command in ("verify", "show"):
+        status, out, err = run(capsys, command, evidence.path)
+        assert status in (0, 1)
+        assert "\x1b" not in out + err
+
+
+def test_open_shows_a_genuine_event_and_refuses_another(
+    evidence: Evidence, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opening = evidence.holder.open_event(2)
+    path = tmp_path / "event.json"
+    path.write_bytes(opening.dumps())
+    key = evidence.holder.verifier
+    status, out, _ = run(capsys, "open", path, "--trust", key)
+    assert status == 0
+    assert f"genuine: event 2 of log {HOLDER}" in out
+    assert '{"rows": 1002}' in out
+    assert json.loads(run(capsys, "open", path, "--trust", key, "--json", "-")[1])["private"] == {
+        "rows": 1002
+    }
+    path.write_bytes(opening.dumps().replace(b"1002", b"1003"))
+    status, _, err = run(capsys, "open", path, "--trust", key)
+    assert status == 1
+    assert "RF-A054" in err
+    assert run(capsys, "open", path)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "code"),
+    [
+        ([], 2, "RF-A110"),
+        (["fly"], 2, "RF-A110"),
+        (["verify"], 2, "RF-A110"),
+        (["verify", "nowhere", "--colour"], 2, "RF-A110"),
+        (["verify", "nowhere"], 1, "RF-A075"),
+        (["verify", "nowhere", "--trust", "no key"], 1, "RF-A034"),
+        (["verify", "nowhere", "--checkpoint", "absent"], 1, "RF-A072"),
+        (["open", "absent", "--trust", "x"], 1, "RF-A072"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    arguments: list[str], status: int, code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, out, err = run(capsys, *arguments)
+    assert (found, out) == (status, "")
+    assert err.startswith(code)
+    assert len(err.splitlines()) == 1
+
+
+def test_unwritable_json_is_one_sentence(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = run(capsys, "verify", evidence.path, "--json", evidence.path / "none" / "report.json")
+    assert status == 1
+    assert err.startswith("RF-A112")
+
+
+def test_interrupt_ends_quietly(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "examine_bundle", interrupt)
+    assert run(capsys, "verify", evidence.path)[0] == 130
+
+
+def test_closed_pipe_ends_without_a_traceback(evidence: Evidence) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "ringfence.audit.cli", "show", str(evidence.path)],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(write)
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, expected in (
+        (["--help"], "examples:"),
+        (["--version"], "ringfence-audit "),
+        (["verify", "-h"], "FILE"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(arguments)
+        assert caught.value.code == 0
+        assert expected in capsys.readouterr().out
+
+
+def test_language_falls_back_to_english(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--language", "zh"], ["--language=en"]):
+        status, out, _ = run(capsys, *arguments, "verify", evidence.path)
+        assert status == 0
+        assert HOLDER in out
+
+
+def test_progress_is_shown_to_a_terminal(
+    evidence: Evidence, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringfence.audit.scan.PROGRESS_STEP", 4)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    _, _, err = run(capsys, "verify", evidence.path)
+    assert "holders/bank-a: 4 events read" in err
+
+
+BLOCKED = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"sqlalchemy", "numpy", "pydantic", "rfc8785", "rich", "torch", "flwr"}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Refuse())
+from ringfence.audit.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_verify_runs_without_any_other_package(evidence: Evidence) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED, "verify", str(evidence.path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "INTACT" in done.stdout
+    # The block works: the writing half cannot be imported under it.
+    writing = BLOCKED.replace("from ringfence.audit.cli import main", "import ringfence.audit.log")
+    failed = subprocess.run([sys.executable, "-c", writing], capture_output=True, text=True, check=False)
+    assert "ImportError: sqlalchemy" in failed.stderr
