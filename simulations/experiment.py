@@ -7,18 +7,23 @@ result says so.
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from ringfence.privacy.consent.events import SEPARATE_CONSENTS
 from ringfence.privacy.contract import Contract, LoadedContract, load_contract
-from ringfence.privacy.errors import N_, TableError, UsageError
+from ringfence.privacy.errors import N_, TableError, UsageError, _
 from ringfence.privacy.study import Study, load_study
 from ringfence.privacy.tabular import is_parquet
-from ringfence.simulations.assembly import Site
+from ringfence.privacy.terminal import Terminal
+from ringfence.simulations.assembly import Profile, Site
+from ringfence.simulations.conduct import export_logs, refuse_existing, run_with_progress
+from ringfence.simulations.federation import Federation, result_of
 from ringfence.simulations.partitions import partition
 from ringfence.simulations.population_files import CONSENT_COLUMNS
 
@@ -177,3 +182,56 @@ def _everybody_consents(keys: pd.Series, study: Study, contract: Contract) -> pd
     }
     frame = pd.DataFrame({"customer_key": names}).assign(**values)
     return frame[list(CONSENT_COLUMNS)]
+
+
+def run_question(
+    question: Question, *, runner: str, durable: bool, bundle: Path | None, terminal: Terminal
+) -> int:
+    """Lay the table out, run the study, say and write what came of it.
+
+    Args:
+        question: the study and its table.
+        runner: `in-process` or `flower`.
+        durable: keep stores in files of a temporary folder, as holders do.
+        bundle: folder for all logs, or None.
+        terminal: where to speak and to write JSON.
+
+    Returns:
+        The exit status, 0.
+    """
+    if bundle is not None:
+        refuse_existing(bundle)
+    with tempfile.TemporaryDirectory(prefix="ringfence-") as name:
+        folder = Path(name)
+        sites, rows = lay_out(question, folder)
+        profile: Profile = "durable" if durable or runner == "flower" else "simulation"
+        federation = Federation.make(
+            question.study, question.contract.schema, sites, profile=profile, folder=folder
+        )
+        outcome, holders = run_with_progress(federation, runner, terminal)
+        result = result_of(federation, outcome, rows=rows, runner=runner) | {
+            "partition": question.spec,
+            "consent": "simulated: every customer is entered as consenting",
+        }
+        if bundle is not None:
+            export_logs(federation, holders, bundle)
+    terminal.write_json(result)
+    for line in summary(result):
+        terminal.say(line)
+    return 0
+
+
+def summary(result: Mapping[str, Any]) -> list[str]:
+    """A run in a few lines for people."""
+    privacy = result["privacy"]
+    lines = [
+        _("Study {study}: {holders} holders, {rows} rows, {rounds} secure sums in {seconds} s").format(**result),
+        _("AUC {auc:.4f}, PR-AUC {pr_auc:.4f} on {test_customers} test customers; {metrics}").format(**result),
+        _("epsilon {epsilon} at delta {delta} for a customer over all holders (overlap {overlap})").format(
+            epsilon=privacy["customer_epsilon"], delta=privacy["delta"], overlap=privacy["overlap"]
+        ),
+        _("noise {noise_form}, {honest_shares} honest shares counted on").format(**privacy),
+    ]
+    if result["absent"]:
+        lines.append(_("absent: {names}").format(names=", ".join(result["absent"])))
+    return lines

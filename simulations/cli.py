@@ -1,0 +1,154 @@
+"""`ringfence-simulate`: the researcher's command. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ringfence.privacy.errors import _
+from ringfence.privacy.terminal import Parser, Terminal, add_json, add_language, add_version, run
+
+RUNNERS = ("in-process", "flower")
+
+
+def main() -> int:
+    """Entry point of the console script."""
+    return run(command, program="ringfence-simulate")
+
+
+def command(argv: Sequence[str]) -> int:
+    """Parse and do; errors are turned into sentences by `terminal.run`."""
+    arguments = parser().parse_args(argv)
+    status: int = arguments.do(arguments)
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's parser, also read by the reference documentation's test."""
+    top = Parser(
+        prog="ringfence-simulate",
+        description=_("Run federated studies on this machine, with the code that holders and coordinators run."),
+        examples=[
+            "ringfence-simulate demo",
+            "ringfence-simulate cases list",
+            "ringfence-simulate run study.toml --contract contract.toml --data table.csv --partition iid --holders 3",
+        ],
+    )
+    add_version(top)
+    add_language(top)
+    commands = top.add_subparsers(metavar=_("COMMAND"), required=True)
+    _add_demo(commands)
+    _add_run(commands)
+    _add_cases(commands)
+    return top
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help=_("bank, retailer and partner learn a churn model together"),
+        description=_(
+            "Generate three holders of one city, let them learn a churn scorecard under differential privacy, and "
+            "write report, model, masked sample and audit bundle. Generated people only; under a minute."
+        ),
+        examples=["ringfence-simulate demo", "ringfence-simulate demo --out out/demo --runner flower"],
+    )
+    demo.add_argument("--out", type=Path, default=Path("out/demo"), help=_("folder to write (default: out/demo)"))
+    demo.add_argument("--seed", type=int, default=1, help=_("of the generated people (default: 1); never of noise"))
+    demo.add_argument("--runner", choices=RUNNERS, default="in-process", help=_("how messages travel"))
+    add_json(demo)
+    add_language(demo)
+    demo.set_defaults(do=_demo)
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    one = commands.add_parser(
+        "run",
+        help=_("run a study on a table that is cut into holders"),
+        description=_(
+            "Run any study on any table: a contract says what the columns mean, a partition cuts the rows into "
+            "holders. Metrics are exact, which only a simulation may have; every customer is entered as consenting."
+        ),
+        examples=[
+            "ringfence-simulate cases copy telco telco",
+            "ringfence-simulate run telco/study.toml --contract telco/contract.toml --data telco.csv --holders 3",
+            "ringfence-simulate run study.toml --contract contract.toml --data t.csv --partition by:Region --json -",
+        ],
+    )
+    one.add_argument("study", type=Path, help=_("the study's TOML file"))
+    one.add_argument("--contract", type=Path, required=True, help=_("the table's contract"))
+    one.add_argument("--data", type=Path, help=_("the table, CSV or Parquet (default: the contract's file)"))
+    one.add_argument(
+        "--partition",
+        default="iid",
+        metavar="SPEC",
+        help=_("iid, dirichlet:ALPHA or by:COLUMN (default: iid)"),
+    )
+    one.add_argument("--holders", type=int, metavar="N", help=_("number of holders (default: the study's minimum)"))
+    one.add_argument("--seed", type=int, default=1, help=_("of the partition (default: 1); never of noise"))
+    one.add_argument("--runner", choices=RUNNERS, default="in-process", help=_("how messages travel"))
+    one.add_argument(
+        "--durable", action="store_true", help=_("keep ledgers and logs in files, as holders do, not in memory")
+    )
+    one.add_argument("--audit-bundle", type=Path, metavar="DIR", help=_("also export all logs to a new folder"))
+    add_json(one)
+    add_language(one)
+    one.set_defaults(do=_run)
+
+
+def _add_cases(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    cases = commands.add_parser("cases", help=_("worked cases: schema, contract and study of public tables"))
+    kinds = cases.add_subparsers(metavar=_("COMMAND"), required=True)
+    listing = kinds.add_parser("list", help=_("list the cases"))
+    add_language(listing)
+    listing.set_defaults(do=_list_cases)
+    copying = kinds.add_parser(
+        "copy", help=_("copy a case's files to a folder"), examples=["ringfence-simulate cases copy telco telco"]
+    )
+    copying.add_argument("name", help=_("name of the case"))
+    copying.add_argument("directory", type=Path, help=_("folder to write to; files there are never overwritten"))
+    add_language(copying)
+    copying.set_defaults(do=_copy_case)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from ringfence.simulations.demo import run_demo
+
+    return run_demo(arguments.out, seed=arguments.seed, runner=arguments.runner, terminal=Terminal.of(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from ringfence.simulations.experiment import Question, run_question
+
+    question = Question.load(
+        arguments.study,
+        arguments.contract,
+        arguments.data,
+        arguments.partition,
+        arguments.holders,
+        arguments.seed,
+    )
+    return run_question(
+        question,
+        runner=arguments.runner,
+        durable=arguments.durable,
+        bundle=arguments.audit_bundle,
+        terminal=Terminal.of(arguments),
+    )
+
+
+def _list_cases(arguments: argparse.Namespace) -> int:
+    from ringfence.simulations.cases import list_cases
+
+    for name, title in list_cases().items():
+        Terminal.of(arguments).say(f"{name:16} {title}")
+    return 0
+
+
+def _copy_case(arguments: argparse.Namespace) -> int:
+    from ringfence.simulations.cases import copy_case
+
+    for path in copy_case(arguments.name, arguments.directory):
+        Terminal.of(arguments).say(str(path))
+    return 0
