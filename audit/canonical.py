@@ -18,7 +18,12 @@ MAX_INTEGER = 2**53 - 1
 MAX_DEPTH = 16
 
 
-def _string(value: str) -> str:
+def quote(value: str) -> str:
+    """A string in its canonical form, quotes included.
+
+    Raises:
+        CanonicalError: for lone surrogates.
+    """
     if not value.isascii():
         try:
             value.encode("utf-8")
@@ -43,7 +48,7 @@ def _named(members: dict[object, object]) -> TypeGuard[dict[str, object]]:
 
 def _text(value: object, depth: int) -> str:
     if isinstance(value, str):
-        return _string(value)
+        return quote(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -59,7 +64,7 @@ def _text(value: object, depth: int) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join([_text(item, depth + 1) for item in value])}]"
     if isinstance(value, dict) and _named(value):
-        pairs = [f"{_string(name)}:{_text(value[name], depth + 1)}" for name in _ordered(value)]
+        pairs = [f"{quote(name)}:{_text(value[name], depth + 1)}" for name in _ordered(value)]
         return f"{{{','.join(pairs)}}}"
     raise CanonicalError(
         "RF-A004",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal, NoReturn, TypeAlias, cast, get_args
 
-from ringfence.audit.canonical import Json, dumps, loads
+from ringfence.audit.canonical import Json, dumps, loads, quote
 from ringfence.audit.catalogue import EVENT_TYPES
 from ringfence.audit.errors import N_, EventError
 from ringfence.audit.guard import check_private, check_public, check_token
@@ -73,26 +73,16 @@ class Event:
         Raises:
             EventError: when they are more than 64 KiB.
         """
-        leaf = dumps(
-            {
-                "specversion": "1.0",
-                "id": self.id,
-                "source": self.source,
-                "type": TYPE_PREFIX + self.action,
-                "time": self.time,
-                "subject": self.resource,
-                "datacontenttype": "application/json",
-                "data": {
-                    "actor": self.actor,
-                    "organisation": self.organisation,
-                    "outcome": self.outcome,
-                    "profile": self.profile,
-                    "sequence": self.sequence,
-                    "public": dict(self.public),
-                    "private": self.private,
-                },
-            }
-        )
+        # Members in canonical order, written out: this runs for every event, under the log's lock. A test holds
+        # it against the general form.
+        leaf = (
+            f'{{"data":{{"actor":{quote(self.actor)},"organisation":{quote(self.organisation)},'
+            f'"outcome":{quote(self.outcome)},"private":{quote(self.private)},"profile":{quote(self.profile)},'
+            f'"public":{dumps(dict(self.public)).decode()},"sequence":{dumps(self.sequence).decode()}}},'
+            f'"datacontenttype":"application/json","id":{quote(self.id)},"source":{quote(self.source)},'
+            f'"specversion":"1.0","subject":{quote(self.resource)},"time":{quote(self.time)},'
+            f'"type":{quote(TYPE_PREFIX + self.action)}}}'
+        ).encode()
         if len(leaf) > MAX_LEAF:
             raise EventError(
                 "RF-A050",

@@ -85,7 +85,7 @@ class AuditLog:
         self.origin = origin
         self.organisation = organisation
         self.actor = actor
-        self.profile = profile
+        self.profile: Profile = profile
         self._engine = engine
         self._signer = signer
         self._clock = clock

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,6 +51,21 @@ def test_leaf_is_a_cloud_event_and_reads_back() -> None:
     assert {"id", "source", "type"} <= envelope.keys()
     assert envelope["type"] == "ringfence.waist.send"
     assert b"\n" not in leaf
+
+
+TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=12)
+
+
+@settings(deadline=None)
+@given(TEXT, TEXT, st.integers(0, 2**53 - 1), st.dictionaries(TEXT, TEXT | st.booleans() | st.lists(TEXT)))
+def test_leaf_is_the_canonical_form_of_its_members(
+    actor: str, resource: str, sequence: int, public: Any
+) -> None:
+    leaf = replace(EVENT, actor=actor, resource=resource, sequence=sequence, public=public).leaf()
+    assert leaf == rfc8785.dumps(json.loads(leaf))
+    envelope = json.loads(leaf)
+    assert (envelope["data"]["actor"], envelope["subject"]) == (actor, resource)
+    assert (envelope["data"]["sequence"], envelope["data"]["public"]) == (sequence, public)
 
 
 def changed(**members: Any) -> bytes:
