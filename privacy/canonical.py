@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ringfence.privacy.errors import N_, RingfenceError
 from ringfence.privacy.faults import as_fault, gather, kind_name, refuse
-from ringfence.privacy.findings import build
+from ringfence.privacy.findings import build, key_of
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 LARGEST = 2**53 - 1  # the largest integer RFC 8785 writes exactly
@@ -100,9 +100,7 @@ class Document(BaseModel):
             raise cls.error(
                 "RF-C072", N_("The signed {kind} is not JSON; ask its signer for it again."), kind=kind
             ) from reason
-        found, problems = build(cls, data)
-        if found is None:
-            raise gather(cls.error, kind, [as_fault(problem, "", 0, data) for problem in problems])
+        found = cls._built(data)
         if found.canonical() != body:
             raise cls.error(
                 "RF-C071",
@@ -110,6 +108,27 @@ class Document(BaseModel):
                 kind=kind,
             )
         return found
+
+    @classmethod
+    def _built(cls, data: object) -> Self:
+        found, problems = build(cls, data)
+        if found is None:
+            faults = [as_fault(problem, "", 0, data) for problem in problems]
+            raise gather(cls.error, cls.__name__.lower(), faults)
+        return found
+
+    def revised(self, **values: object) -> Self:
+        """A copy with other values of some fields, by their Python names, checked anew.
+
+        Raises:
+            SchemaError, ContractError or StudyError: RF-C001, which lists what is wrong with it.
+        """
+        fields = type(self).model_fields
+        unknown = set(values) - set(fields)
+        if unknown:
+            raise ValueError(f"no such field: {sorted(unknown)}")
+        data = {key_of(name, info): values.get(name, getattr(self, name)) for name, info in fields.items()}
+        return self._built(data)
 
     def canonical(self) -> bytes:
         """RFC 8785 bytes: what is signed and digested."""

@@ -108,7 +108,7 @@ def _translate(
             code="RF-C014",
             template=N_("Must be one of {expected}."),
             path=path,
-            values={"expected": ctx["expected"]},
+            values={"expected": ctx["expected"].replace(" or ", ", ")},
         )
     if kind in _EXPECTED:
         return Problem(

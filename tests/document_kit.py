@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from pathlib import Path
+from typing import Any
 
 from ringfence.privacy.errors import RingfenceError
 from ringfence.privacy.faults import faults_of
@@ -34,3 +36,24 @@ def expected(path: Path) -> set[tuple[int, str]]:
 
 def found(error: RingfenceError) -> set[tuple[int, str]]:
     return {(fault.line, fault.code) for fault in faults_of(error)}
+
+
+def quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def written(value: Any) -> str:
+    """A value as TOML, with lists over several lines."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return quoted(value)
+        case list():
+            return "[\n" + "".join(f"{written(item)}, # ]\n" for item in value) + "]"
+        case dict():
+            return "{" + ", ".join(f"{quoted(key)} = {written(item)}" for key, item in value.items()) + "}"
+        case datetime.date():
+            return value.isoformat()
+    return str(value)

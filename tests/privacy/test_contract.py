@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import datetime
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from document_kit import GOOD, expected, found, museum
-from hypothesis import given
+from document_kit import GOOD, expected, found, museum, quoted, written
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringfence.privacy.contract import Contract, load_contract
@@ -153,3 +156,62 @@ def test_any_change_changes_the_digest(key: str) -> None:
     contract = load_contract(GOOD / "contract.toml").contract
     changed = {**json.loads(contract.canonical()), key: CHANGES[key]}
     assert Contract.model_validate(changed).digest() != contract.digest()
+
+
+def whole() -> dict[str, Any]:
+    """The good contract with its schema inside, as data."""
+    schema = tomllib.loads((GOOD / "schema.toml").read_text(encoding="utf-8"))
+    return {**tomllib.loads(HEAD), "schema": schema}
+
+
+def spots(data: Any) -> list[tuple[Any, Any]]:
+    """Every place of the data: its container and its key there."""
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    found_: list[tuple[Any, Any]] = []
+    for key, value in items:
+        found_ += [(data, key), *spots(value)]
+    return found_
+
+
+STRANGE = st.sampled_from(
+    [0, -1, 2**70, 1.5, float("nan"), float("inf"), True, "", "???", "x" * 300, "\n{}", [], [[]], [1, "a"], {}, {"a": {}},
+     {"name": 3}, datetime.date(2020, 1, 1), "sha256:x", "../..", "."]
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 10**6), STRANGE), min_size=1, max_size=3))
+def test_whatever_stands_anywhere_it_is_read_or_clearly_refused(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, Any]]
+) -> None:
+    data = whole()
+    for position, value in changes:
+        places = spots(data)
+        container, key = places[position % len(places)]
+        container[key] = copy.deepcopy(value)
+    text = "".join(f"{quoted(key)} = {written(value)}\n" for key, value in data.items())
+    file = tmp_path_factory.mktemp("strange") / "contract.toml"
+    file.write_text(text, encoding="utf-8")
+    try:
+        loaded = load_contract(file)
+    except ContractError as error:
+        faults = faults_of(error)
+        str(error)
+        lines = text.count("\n")
+        if not faults or not all(1 <= fault.line <= lines for fault in faults):
+            raise
+    else:
+        assert Contract.from_canonical(loaded.contract.canonical()) == loaded.contract
+
+
+def test_a_revised_contract_is_checked_anew() -> None:
+    contract = load_contract(GOOD / "contract.toml").contract
+    peers = ("ed25519:" + 32 * "1",)
+    assert contract.revised(peers=peers).peers == peers
+    assert contract.revised(peers=peers).revised(peers=contract.peers) == contract
+    with pytest.raises(ContractError, match="RF-C017"):
+        contract.revised(max_customers=0)
+    with pytest.raises(ContractError, match="RF-C108"):
+        contract.revised(peers=peers * 2)
+    with pytest.raises(ValueError, match="no such field"):
+        contract.revised(schema="x")

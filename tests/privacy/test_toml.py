@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from document_kit import quoted, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,25 +110,6 @@ scalars = st.integers(-9, 9) | st.booleans() | st.text(alphabet="ab \"'#[]{},=\n
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3)
 )
-
-
-def quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
-
-
-def written(value: Any) -> str:
-    """A value as TOML, with lists over several lines."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return quoted(value)
-        case list():
-            return "[\n" + "".join(f"{written(item)}, # ]\n" for item in value) + "]"
-        case dict():
-            return "{" + ", ".join(f"{quoted(key)} = {written(item)}" for key, item in value.items()) + "}"
-    return str(value)
 
 
 @settings(max_examples=60, deadline=None)
