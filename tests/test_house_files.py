@@ -12,7 +12,7 @@ from checkout import CODE, ROOT, files, parsed, project, python_files
 LONGEST = 400
 _TEXT = {".py", ".md", ".toml", ".sh", ".yml", ".yaml", ".json", ".html", ".css", ".js", ".svg", ".po", ".txt", ""}
 # Pieces are joined so that this file does not hold what it looks for.
-_HOSTS = ("py" + "pi.org", "python" + "hosted.org", "download." + "pytorch.org", "registry." + "npmjs", "mirrors" + ".")
+_HOSTS = ("py" + "pi.org", "python" + "hosted.org", "download." + "pytorch.org", "registry." + "npmjs", "mirrors" + ".", "local" + "host mirror")
 _PLACES = ("/wo" + "rk/", "/ro" + "ot/", "/opt/" + "py" + "pi", "file:///" + "opt")
 _MAKING = ("sub" + "-agent", "sub" + "agent", "SPEC" + ".md", "as an a" + "i ", "co-authored" + "-by")
 
