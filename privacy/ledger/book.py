@@ -69,7 +69,7 @@ class Book:
             BudgetError: there is no ledger here, or it was altered.
         """
         with reading(self._engine) as connection:
-            if not chain.table_exists(connection):
+            if not self._known.sequence and not chain.table_exists(connection):
                 raise _absent()
             state = self._follow(connection)
         if state.sequence == 0:

@@ -42,8 +42,12 @@ class Balance:
     """An amount of budget, as mu squared and as the epsilon it stands for at the ledger's delta."""
 
     mu_squared: Decimal
-    epsilon: float
     delta: Decimal
+
+    @property
+    def epsilon(self) -> float:
+        """What a single Gaussian event of that size would cost."""
+        return epsilon_of(float(self.delta), math.sqrt(self.mu_squared))
 
 
 class Ledger:
@@ -326,7 +330,4 @@ def _told(amounts: Amounts) -> str:
 
 
 def _balance(state: State, mu_squared: Decimal) -> Balance:
-    delta = Decimal(state.terms["delta"])
-    return Balance(
-        mu_squared=mu_squared, epsilon=epsilon_of(float(delta), math.sqrt(mu_squared)), delta=delta
-    )
+    return Balance(mu_squared=mu_squared, delta=Decimal(state.terms["delta"]))

@@ -120,7 +120,8 @@ def apply(state: State, kind: str, fields: Fields) -> State:
     """
     if kind == "created" and state.sequence:
         raise BudgetError(
-            "RF-B322", N_("This store holds a budget ledger already; a budget is made once and never made anew.")
+            "RF-B322",
+            N_("This store holds a budget ledger already; a budget is made once and never made anew."),
         )
     rule = _RULES.get(kind)
     if rule is None or (kind == "created") != (state.sequence == 0):

@@ -338,7 +338,7 @@ def test_a_well_chained_history_that_breaks_a_rule_is_refused(engine: Engine) ->
     reservation = ledger.reserve(STUDY, Decimal("0.1"))
     head = ledger.head()
     with engine.begin() as connection:
-        forged = {
+        forged: chain_module.Fields = {
             "reservation": reservation.id,
             "run": "r",
             "round": 0,
