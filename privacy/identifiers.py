@@ -47,7 +47,7 @@ class Span:
 
 # --- digit runs ---------------------------------------------------------------------------------------------------
 
-_RUN = re.compile(r"(?<!\d)(?<!\d[.,])(?:\d[ -]?){9,}[\dXx](?![0-9])(?!\.\d)")
+_RUN = re.compile(r"(?<!\d)(?<!\d[.,])(?:\d[ -]?){9,}[\dXx](?![0-9])(?!\.\d*[1-9])")
 _GROUP = re.compile(r"[\dXx]+")
 _MOBILE = re.compile(r"(?:0{0,2}86)?(1[3-9]\d{9})")
 _ID_WORD = re.compile(r"(?i)身份证|证件|公民身份|identity|id (?:card|number|no)|national id|resident id")

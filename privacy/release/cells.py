@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 _FORMULA = re.compile(r"[\s\"\u200b\ufeff]*[=+\-@＝＋－＠\t\r]")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)*|\.\d+)(?:[eE][+-]?\d+)?%?")
+_WHOLE = re.compile(r"[+-]?\d{1,18}(?:\.0*)?")
 _NOT_FINITE = re.compile(r"(?i)[+-]?(?:nan|inf|infinity|1\.#inf|1\.#qnan)")
 
 
@@ -78,18 +78,14 @@ def _counts(values: list[object], column: int) -> list[int | None]:
         if is_missing(value) or (isinstance(value, str) and not value.strip()):
             found.append(None)
             continue
-        try:
-            number = Decimal(str(value).strip())
-            whole = int(number)
-        except (InvalidOperation, ValueError, OverflowError):
-            number, whole = Decimal(1), 0
-        if number != whole or isinstance(value, bool):
+        text = str(value).strip()
+        if not _WHOLE.fullmatch(text):
             raise ExportError(
                 "RF-X035",
                 N_("Column {column} is declared a count but holds something else. Write whole numbers."),
                 column=column,
             )
-        found.append(whole)
+        found.append(int(text.partition(".")[0]))
     return found
 
 

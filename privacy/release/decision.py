@@ -14,7 +14,7 @@ from ringfence.privacy.errors import N_, ExportError
 from ringfence.privacy.masking import mask_frame
 from ringfence.privacy.release import cells, documents, markup, tables, tensors
 from ringfence.privacy.release.artefact import Artefact, ExportPolicy, Kind, Reason, ReleaseRefused
-from ringfence.privacy.release.parsed import Parsed
+from ringfence.privacy.release.parsed import Parsed, Text
 from ringfence.privacy.release.personal import check_personal, masked
 from ringfence.privacy.release.sniff import check_content, check_name, text_of
 
@@ -141,7 +141,7 @@ def _mask_bytes(artefact: Artefact, policy: ExportPolicy, notes: list[str]) -> b
                 documents.load_json(given), lambda text, key: masked(text, policy, key)
             )
             content = documents.write_json(change)
-        case "toml" | "text" | "markdown":
+        case "text" | "markdown":
             content = masked(text_of(given), policy).encode()
         case _:
             raise ExportError(
@@ -175,7 +175,8 @@ def _check(artefact: Artefact, parsed: Parsed, policy: ExportPolicy, notes: list
             cells.check_records(parsed.records, artefact.columns, policy.small_cells)
         except ExportError as fault:
             reasons.append(Reason.of(fault))
-    return reasons + check_personal(parsed.texts, policy)
+    name = Text(where="the artefact's name", text=artefact.name.rpartition(".")[0])
+    return reasons + check_personal((name, *parsed.texts), policy)
 
 
 def _is_table(parsed: Parsed) -> bool:

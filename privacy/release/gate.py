@@ -184,7 +184,7 @@ def _refusal(name: str, code: str, template: str) -> ReleaseRefused:
 
 def _as_given(artefact: Artefact) -> dict[str, Json]:
     """What only the log's owner may open: the name, and digest and size of bytes as they came."""
-    private: dict[str, Json] = {"name": artefact.name}
+    private: dict[str, Json] = {"file": artefact.name}
     if isinstance(artefact.content, bytes):
         private |= {
             "digest": "sha256:" + hashlib.sha256(artefact.content).hexdigest(),

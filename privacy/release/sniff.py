@@ -45,7 +45,8 @@ def check_name(name: str, kind: str) -> Kind:
     Raises:
         ExportError: RF-X006 unknown kind, RF-X001 not a plain name, RF-X002 another suffix than the kind's.
     """
-    known = next((k for k in SUFFIXES if k == kind), None)
+    kinds: tuple[Kind, ...] = tuple(SUFFIXES)
+    known = next((k for k in kinds if k == kind), None)
     if known is None:
         raise ExportError(
             "RF-X006",

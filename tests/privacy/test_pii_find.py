@@ -6,9 +6,11 @@ import os
 import socket
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
 from ringfence.privacy import pii
 from ringfence.privacy.customers import CustomerList
 from ringfence.privacy.errors import ExportError
@@ -114,21 +116,30 @@ def test_a_column_name_is_evidence() -> None:
 
 
 def test_findings_do_not_overlap_and_are_sorted() -> None:
-    text = "姓名：张伟 zhang@example.com https://example.com/?u=zhang@example.com 4111111111111111 13800138001"
+    text = (
+        "姓名：张伟 zhang@example.com https://example.com/?u=zhang@example.com 4111111111111111 13800138001"
+    )
     found = find(text)
     assert len(found) >= 5
-    assert all(a.end <= b.start for a, b in zip(found, found[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(found))
 
 
 def test_presidio_reads_free_text_beside_chinese() -> None:
-    kinds = {f.kind for f in find("付款地址bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq，网卡00:1B:44:11:3A:B7，NI号码AB123456C")}
+    kinds = {
+        f.kind
+        for f in find(
+            "付款地址bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq，网卡00:1B:44:11:3A:B7，NI号码AB123456C"
+        )
+    }
     assert {"CRYPTO", "MAC_ADDRESS", "UK_NINO"} <= kinds
 
 
 def test_our_recogniser_is_in_the_registry() -> None:
     names = {recogniser.name for recogniser in pii.registry().recognizers}
     assert "RingfenceIdentifiers" in names
-    assert {"CN_RESIDENT_ID", "CN_USCC"} <= {e for r in pii.registry().recognizers for e in r.supported_entities}
+    assert {"CN_RESIDENT_ID", "CN_USCC"} <= {
+        e for r in pii.registry().recognizers for e in r.supported_entities
+    }
 
 
 def test_the_network_is_never_asked(tmp_path: Path) -> None:
@@ -167,7 +178,9 @@ KEY = bytes(range(32))
 
 def listed(text: str) -> list[tuple[str, str]]:
     customers = CustomerList.of(
-        KEY, names=["张伟", "欧阳娜娜", "Zoë van der Berg", "May"], addresses=["翠湖花园7栋", "The Old Mill, Lower End"]
+        KEY,
+        names=["张伟", "欧阳娜娜", "Zoë van der Berg", "May"],
+        addresses=["翠湖花园7栋", "The Old Mill, Lower End"],
     )
     return [(f.kind, text[f.start : f.end]) for f in Scanner(customers=customers).find_cell(text)]
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ringfence.privacy.customers import CustomerList
 from ringfence.privacy.masking import Generalise, Mask, Redact, Token, mask_frame, mask_text
 from ringfence.privacy.pii import Scanner, find
@@ -31,7 +32,9 @@ PLANTED = [
 
 
 @pytest.mark.parametrize("planted", PLANTED)
-@pytest.mark.parametrize("operator", [Redact(), Mask(keep=0), Token(key=KEY), Generalise()], ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize(
+    "operator", [Redact(), Mask(keep=0), Token(key=KEY), Generalise()], ids=lambda o: type(o).__name__
+)
 def test_no_operator_leaves_the_identifier(planted: str, operator: Any) -> None:
     text = f"客户资料{planted}请核对, filed under {planted}."
     masked = mask_text(text, operator)
@@ -121,14 +124,22 @@ def test_a_masked_table_holds_nothing_of_what_was_planted() -> None:
 
 def test_missing_cells_stay_missing() -> None:
     masked, _ = mask_frame(
-        pd.DataFrame({"a": pd.array([13800138001, None], dtype="Int64"), "b": ["13800138001", None], "n": [float("nan"), 13800138001.0]})
+        pd.DataFrame(
+            {
+                "a": pd.array([13800138001, None], dtype="Int64"),
+                "b": ["13800138001", None],
+                "n": [float("nan"), 13800138001.0],
+            }
+        )
     )
     assert masked.isna().to_numpy().sum() == 3
     assert "13800138001" not in masked.to_csv()
 
 
 def test_whole_columns_are_masked_whatever_they_hold() -> None:
-    masked, _ = mask_frame(pd.DataFrame({"x": [1.5, 2.5], "flag": [True, False]}), {"x": Redact(), "flag": Redact()})
+    masked, _ = mask_frame(
+        pd.DataFrame({"x": [1.5, 2.5], "flag": [True, False]}), {"x": Redact(), "flag": Redact()}
+    )
     assert masked.to_numpy().tolist() == [["[VALUE]", "[VALUE]"]] * 2
 
 

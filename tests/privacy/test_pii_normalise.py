@@ -6,6 +6,7 @@ import unicodedata
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ringfence.privacy.normalise import fold, nfkc
 
 TRICKY = st.text(
