@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ringfence.privacy.errors import N_, StudyError, _
@@ -67,7 +67,7 @@ class Obligations:
         honest: h as this holder recomputed it.
         min_cohort: fewest customers.
         vouched: fingerprints this holder counts: its own and its peers', as far as they are in the study.
-        min_vouched: how many of them every roster must hold.
+        min_vouched: how many of them every roster must hold (checked in privacy/secagg/roster.py).
         purpose: purpose under which consent is looked up.
         legal_basis: legal basis of the processing.
         jurisdiction: whose law applies.
@@ -81,21 +81,6 @@ class Obligations:
     purpose: str
     legal_basis: str
     jurisdiction: str
-
-    def require_roster(self, roster: Iterable[str]) -> None:
-        """Check the fingerprints of a round's roster before anything is masked for it.
-
-        Raises:
-            StudyError: RF-S040 when too few of them are vouched for.
-        """
-        count = len(self.vouched & set(roster))
-        if count < self.min_vouched:
-            raise StudyError(
-                "RF-S040",
-                N_("The roster holds {count} keys this holder vouches for; {needed} are needed."),
-                count=count,
-                needed=self.min_vouched,
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 What each holder learns from a study it decides for itself: `h` is recomputed counting only peers whose keys
 its own contract vouches for. Peers nobody vouches for may be listed in a study, but they never count, so every
-roster must hold `min_holders` vouched keys (`Obligations.require_roster`). The budget is decided elsewhere.
+roster must hold `min_holders` vouched keys (checked in privacy/secagg/roster.py). The budget is decided elsewhere.
 """
 
 from __future__ import annotations

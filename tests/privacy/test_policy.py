@@ -243,26 +243,10 @@ def test_h_counts_only_vouched_peers(count: int, min_holders: int, colluders: in
     assert decision.allow == (len(mine) >= min_holders)
     if decision.allow:
         duties = decision.require()
-        # Every roster the holder accepts has at least h honest shares when 1 + colluders vouched peers
-        # and all strangers collude.
-        for size in range(count + 1):
-            strangers_first = sorted(range(count), key=lambda n: (n != 0, n in mine))[:size]
-            try:
-                duties.require_roster(KEYS[n].public.fingerprint for n in strangers_first)
-            except StudyError as error:
-                if error.code != "RF-S040":
-                    raise
-                continue
-            assert len(mine & set(strangers_first)) - 1 - colluders >= request.study.honest()
-
-
-def test_a_roster_of_strangers_is_refused() -> None:
-    duties = decide(REQUEST).require()
-    own = [key.public.fingerprint for key in KEYS]
-    duties.require_roster(own[:3])
-    for roster in ([], own[:2], [own[0], own[0], own[1]], [own[0], own[1], "ed25519:" + 32 * "0"]):
-        with pytest.raises(StudyError, match="RF-S040"):
-            duties.require_roster(roster)
+        # A roster must hold `min_vouched` of these keys, so it has h honest shares even when 1 + colluders
+        # vouched peers and all strangers collude.
+        assert duties.vouched == {KEYS[n].public.fingerprint for n in mine}
+        assert duties.min_vouched - 1 - colluders >= request.study.honest() == duties.honest
 
 
 def test_local_noise_stands_on_one_share() -> None:
