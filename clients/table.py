@@ -28,7 +28,7 @@ import pandas as pd
 from ringfence.clients.coding import OTHER, Coded, code
 from ringfence.clients.reading import Locate, fetch
 from ringfence.privacy import tabular
-from ringfence.privacy.consent import ConsentRegistry, Members
+from ringfence.privacy.consent import CohortMembers, ConsentRegistry
 from ringfence.privacy.contract import Contract
 from ringfence.privacy.errors import N_, ContractError, TableError
 from ringfence.privacy.policy import Allowed
@@ -162,7 +162,7 @@ def separate_consents(allowed: Allowed) -> tuple[str, ...]:
     return ("sensitive-data",) if allowed.sensitive else ()
 
 
-def consented(raw: RawTable, registry: ConsentRegistry, members: Members) -> ConsentedTable:
+def consented(raw: RawTable, registry: ConsentRegistry, members: CohortMembers) -> ConsentedTable:
     """The rows whose customers take part in this round.
 
     Args:
@@ -292,13 +292,14 @@ def _chosen(keys: Iterable[str], keep: Flags) -> tuple[str, ...]:
 
 
 def _require_allowed(allowed: Allowed, features: Sequence[str], label: str | None) -> None:
-    for name in (*features, *(() if label is None else (label,))):
-        if name not in allowed.headers or (name == allowed.label) != (name == label):
-            raise ContractError(
-                "RF-T031",
-                N_('"{column}" is not among the columns this study may use as a feature or label.'),
-                column=name,
-            )
+    refused = [name for name in features if name not in allowed.features or name == allowed.label]
+    refused += [label] if label is not None and label != allowed.label else []
+    for name in refused:
+        raise ContractError(
+            "RF-T031",
+            N_('"{column}" is not among the columns this study may use as a feature or label.'),
+            column=name,
+        )
 
 
 def _labelled(label: pd.Series[Any]) -> Flags:

@@ -125,7 +125,7 @@ def test_each_kind_of_event(engine: Engine, tmp_path: Path) -> None:
         grant("other-purpose", purpose="fraud-prevention"),
     ]
     report = registry.import_file(write(tmp_path / "c.csv", rows))
-    keys = sorted({row["customer_key"] for row in rows}) + ["stranger"]
+    keys = [*sorted({row["customer_key"] for row in rows}), "stranger"]
     assert eligible_keys(registry, keys, NOW) == {"yes", "renewed"}
     assert eligible_keys(registry, keys, datetime(2026, 1, 15, tzinfo=UTC)) == {
         "yes", "withdrawn", "objected", "expired", "refused", "all", "renewed", "ended",
