@@ -199,3 +199,16 @@ def test_a_decimal_has_one_spelling_and_keeps_its_value(number: Decimal) -> None
 )
 def test_spellings_of_decimals(spelling: str, text: str) -> None:
     assert decimal_text(Decimal(spelling)) == text
+
+
+@pytest.mark.parametrize("name", ["a", "9", "年龄", "a.b-c_d", "é", "x" * 64])
+def test_names(name: str) -> None:
+    assert Feature(name=name, kind="flag").name == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "_a", ".a", "-", "a b", "a\n", "a/b", "x" * 65, "a\u200b", "../a", "a,b", "=a"]
+)
+def test_what_is_not_a_name(name: str) -> None:
+    with pytest.raises(ValidationError):
+        Feature(name=name, kind="flag")
