@@ -100,6 +100,33 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     return members
 
 
+# Made once: `json.loads` with hooks would make a decoder for every call.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=_refuse_number, parse_constant=_refuse_number
+)
+
+
+def parse(data: bytes) -> Json:
+    """Parse JSON that may not be canonical; the caller compares its bytes with the canonical form.
+
+    Raises:
+        CanonicalError: when the bytes are not JSON, name a member twice, or hold a float.
+    """
+    try:
+        value: Json = _DECODER.decode(data.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise CanonicalError("RF-A007", N_("The bytes are not JSON in UTF-8.")) from None
+    return value
+
+
+def refuse_form() -> NoReturn:
+    """Raise the refusal of JSON that has another form than its canonical one."""
+    raise CanonicalError(
+        "RF-A008",
+        N_("The JSON is not in its canonical form (RFC 8785): members sorted, no spaces, shortest escapes."),
+    )
+
+
 def loads(data: bytes) -> Json:
     """Parse canonical JSON strictly: what is returned has exactly these bytes as its canonical form.
 
@@ -107,20 +134,7 @@ def loads(data: bytes) -> Json:
         CanonicalError: when the bytes are not JSON, name a member twice, hold a float or null, or are JSON
             in another form than the canonical one (spaces, order of members, escapes).
     """
-    try:
-        value: Json = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_float=_refuse_number,
-            parse_constant=_refuse_number,
-        )
-    except (ValueError, RecursionError):
-        raise CanonicalError("RF-A007", N_("The bytes are not JSON in UTF-8.")) from None
+    value = parse(data)
     if dumps(value) != data:
-        raise CanonicalError(
-            "RF-A008",
-            N_(
-                "The JSON is not in its canonical form (RFC 8785): members sorted, no spaces, shortest escapes."
-            ),
-        )
+        refuse_form()
     return value

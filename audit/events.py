@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal, NoReturn, TypeAlias, cast, get_args
 
-from ringfence.audit.canonical import Json, dumps, loads, quote
+from ringfence.audit.canonical import Json, dumps, loads, parse, quote, refuse_form
 from ringfence.audit.catalogue import EVENT_TYPES
 from ringfence.audit.errors import N_, EventError
 from ringfence.audit.guard import check_private, check_public, check_token
@@ -192,7 +192,7 @@ def parse_event(leaf: bytes) -> Event:
         CanonicalError: when the bytes are not canonical JSON.
         EventError: when members are missing, unknown or malformed.
     """
-    envelope = _object(loads(leaf), _ENVELOPE, "envelope")
+    envelope = _object(parse(leaf), _ENVELOPE, "envelope")
     data = _object(envelope["data"], _DATA, "data")
     _one_of(envelope, "specversion", ("1.0",))
     _one_of(envelope, "datacontenttype", ("application/json",))
@@ -204,7 +204,7 @@ def parse_event(leaf: bytes) -> Event:
         _malformed("sequence")
     if not isinstance(public, dict):
         _malformed("public")
-    return Event(
+    event = Event(
         id=_text(envelope, "id", _HEX_32),
         source=_text(envelope, "source"),
         action=kind.removeprefix(TYPE_PREFIX),
@@ -218,6 +218,9 @@ def parse_event(leaf: bytes) -> Event:
         public=public,
         private=_text(data, "private", _HEX_64),
     )
+    if event.leaf() != leaf:
+        refuse_form()
+    return event
 
 
 def open_event(leaf: bytes, salt: bytes, private: bytes) -> dict[str, Json]:

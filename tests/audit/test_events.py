@@ -109,6 +109,27 @@ def test_leaves_of_another_shape_are_refused(leaf: bytes) -> None:
         parse_event(leaf)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        (b'{"data"', b'{ "data"', "RF-A008"),
+        (b'"specversion":"1.0",', b'"specversion":"1.\\u0030",', "RF-A008"),
+        (b'"sequence":0', b'"sequence":-0', "RF-A008"),
+        (b'"sequence":0', b'"sequence":0.0', "RF-A005"),
+        (b'"epsilon":"0.5"', b'"epsilon":null', "RF-A004"),
+        (b'"epsilon":"0.5"', b'"epsilon":"\\ud800"', "RF-A001"),
+        (b'"actor":"client"', b'"actor":"client","actor":"client"', "RF-A006"),
+        (b'"sequence":0', b'"sequence":9007199254740992', "RF-A002"),
+    ],
+)
+def test_leaves_in_another_form_are_refused(old: bytes, new: bytes, code: str) -> None:
+    leaf = EVENT.leaf().replace(old, new)
+    assert leaf != EVENT.leaf()
+    with pytest.raises(CanonicalError) as caught:
+        parse_event(leaf)
+    assert caught.value.code == code
+
+
 def test_unknown_type_is_left_to_the_caller() -> None:
     assert parse_event(changed(type="ringfence.future.thing")).action == "future.thing"
 
