@@ -150,5 +150,5 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         self.engine.dispose()
 
 
-LedgerAgainstModel.TestCase.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+LedgerAgainstModel.TestCase.settings = settings(max_examples=12, stateful_step_count=30, deadline=None)
 TestLedgerAgainstModel = LedgerAgainstModel.TestCase

@@ -1,0 +1,150 @@
+"""The tables of the discrete Gaussian, threshold by threshold, and how large scales are split."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from fractions import Fraction
+
+import mpmath as mp
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ringfence.privacy.errors import BudgetError
+from ringfence.privacy.mechanisms import entropy
+from ringfence.privacy.mechanisms.gaussian import gaussian_weights
+from ringfence.privacy.mechanisms.law import (
+    CONVOLUTION_SLACK,
+    LARGEST_SCALE,
+    LARGEST_TABLE,
+    THRESHOLD_BITS,
+    gaussian_law,
+    table_entries,
+)
+from ringfence.privacy.mechanisms.table import MagnitudeTable, build_table
+
+mp.mp.dps = 110
+WORDS = 1 << 64
+
+
+def table_of(scale: float) -> MagnitudeTable:
+    return build_table(gaussian_weights(scale, table_entries(scale)))
+
+
+def exact_magnitudes(scale: float, reach: int) -> list[mp.mpf]:
+    """P(|X| = k), k = 0..reach, to a hundred digits."""
+    weights = [mp.exp(-(mp.mpf(k) ** 2) / (2 * mp.mpf(scale) ** 2)) for k in range(reach + 1)]
+    total = weights[0] + 2 * mp.fsum(weights[1:])
+    return [weights[0] / total, *(2 * weight / total for weight in weights[1:])]
+
+
+@pytest.mark.parametrize("scale", [4.0, 5.3, 21.7])
+def test_every_threshold_is_exact_to_the_last_bit(scale: float) -> None:
+    table = table_of(scale)
+    exact = exact_magnitudes(scale, table_entries(scale) + 40)
+    running = mp.mpf(0)
+    for threshold, mass in zip(table.thresholds, exact, strict=False):
+        running += mass
+        assert abs(mp.mpf(threshold) - running * mp.mpf(2) ** THRESHOLD_BITS) <= 1
+
+
+@pytest.mark.parametrize("scale", [4.0, 21.7])
+def test_the_table_is_within_the_stated_total_variation(scale: float) -> None:
+    table = table_of(scale)
+    steps = np.diff(np.array([0, *table.thresholds, 1 << THRESHOLD_BITS], dtype=object))
+    exact = exact_magnitudes(scale, table_entries(scale) + 200)
+    drawn = [mp.mpf(int(step)) / mp.mpf(2) ** THRESHOLD_BITS for step in steps]
+    drawn += [mp.mpf(0)] * (len(exact) - len(drawn))
+    distance = mp.fsum(abs(a - b) for a, b in zip(exact, drawn, strict=True)) / 2
+    stated = gaussian_law(scale).tv_error
+    assert distance <= stated
+    assert stated <= table_entries(scale) * 2.0**-128
+
+
+TABLE = table_of(6.5)
+
+
+@given(
+    st.lists(st.one_of(st.integers(0, WORDS - 1), st.sampled_from(range(len(TABLE.thresholds)))), max_size=50)
+)
+def test_the_guide_answers_as_a_plain_search(items: list[int]) -> None:
+    """Small numbers stand for words just beside a threshold."""
+    lead = [int(word) for word in TABLE.leading]
+    chosen = [item if item >= len(lead) else (lead[item] + item % 3 - 1) % WORDS for item in items]
+    chosen = [word for word in chosen if word not in lead]  # ties are tested by themselves
+    found = TABLE.magnitudes(np.array(chosen, dtype=np.uint64))
+    assert found.tolist() == [bisect_right(TABLE.thresholds, word << 128) for word in chosen]
+
+
+@pytest.mark.parametrize("index", [0, 1, 7, 30])
+@pytest.mark.parametrize("step", [-1, 0, 1])
+def test_a_tie_is_decided_by_all_bits(monkeypatch: pytest.MonkeyPatch, index: int, step: int) -> None:
+    threshold = TABLE.thresholds[index]
+    rest = (threshold + step) & ((1 << 128) - 1)
+    asked = []
+
+    def further(count: int) -> npt.NDArray[np.uint64]:
+        asked.append(count)
+        return np.frombuffer(rest.to_bytes(16, "big"), dtype=np.uint64)
+
+    monkeypatch.setattr(entropy, "words", further)
+    word = np.array([threshold >> 128], dtype=np.uint64)
+    assert TABLE.magnitudes(word).tolist() == [index + (step >= 0)]
+    assert asked == [2]
+
+
+def test_the_last_words_belong_to_the_tail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many thresholds share the largest leading word; all bits set is the largest magnitude."""
+    monkeypatch.setattr(entropy, "words", lambda count: np.full(count, WORDS - 1, dtype=np.uint64))
+    assert TABLE.magnitudes(np.array([WORDS - 1], dtype=np.uint64)).tolist() == [len(TABLE.thresholds)]
+    assert TABLE.magnitudes(np.array([0], dtype=np.uint64)).tolist() == [0]
+
+
+@settings(max_examples=300)
+@given(st.floats(LARGEST_TABLE, LARGEST_SCALE, exclude_min=True))
+def test_large_scales_are_split_within_the_theorem(scale: float) -> None:
+    inner, outer = gaussian_law(scale).parts
+    factor = outer.factor
+    assert inner.factor == 1
+    assert inner.scale >= 4 * factor
+    assert 4 <= outer.scale <= LARGEST_TABLE
+    assert inner.scale <= LARGEST_TABLE
+    total = Fraction(inner.scale) ** 2 + factor**2 * Fraction(outer.scale) ** 2
+    assert 0 <= total / Fraction(scale) ** 2 - 1 < Fraction(1, 10**12)
+
+
+def test_the_convolution_is_within_its_slack() -> None:
+    """`X1 + m X2` at the edge of the theorem, s1 = 4 m and s2 = 4, against the discrete Gaussian of the sum."""
+    factor, inner, outer = 3, 12, 4
+    square = mp.mpf(inner**2 + factor**2 * outer**2)
+
+    def both(x: int) -> mp.mpf:
+        return mp.fsum(
+            mp.exp(-mp.mpf((x - factor * j) ** 2) / (2 * inner**2) - mp.mpf(j * j) / (2 * outer**2))
+            for j in range(-100, 101)
+        )
+
+    ratios = [both(x) / mp.exp(-mp.mpf(x * x) / (2 * square)) for x in range(-30, 31)]
+    spread = mp.log(max(ratios) / min(ratios))
+    assert CONVOLUTION_SLACK / 10 < spread <= CONVOLUTION_SLACK
+
+
+@pytest.mark.parametrize(
+    ("scale", "code"),
+    [
+        (3.999, "RF-B001"),
+        (0.0, "RF-B001"),
+        (-8.0, "RF-B001"),
+        (math.nan, "RF-B001"),
+        (math.inf, "RF-B001"),
+        (LARGEST_SCALE * 1.01, "RF-B002"),
+    ],
+)
+def test_scales_that_cannot_be_drawn(scale: float, code: str) -> None:
+    with pytest.raises(BudgetError) as error:
+        gaussian_law(scale)
+    assert error.value.code == code
+    assert error.value.sentence()
