@@ -28,7 +28,7 @@ import pandas as pd
 from ringfence.clients.coding import OTHER, Coded, code
 from ringfence.clients.reading import Locate, fetch
 from ringfence.privacy import tabular
-from ringfence.privacy.consent import CohortMembers, ConsentRegistry
+from ringfence.privacy.consent import ConsentRegistry, Members
 from ringfence.privacy.contract import Contract
 from ringfence.privacy.errors import N_, ContractError, TableError
 from ringfence.privacy.policy import Allowed
@@ -162,7 +162,7 @@ def separate_consents(allowed: Allowed) -> tuple[str, ...]:
     return ("sensitive-data",) if allowed.sensitive else ()
 
 
-def consented(raw: RawTable, registry: ConsentRegistry, members: CohortMembers) -> ConsentedTable:
+def consented(raw: RawTable, registry: ConsentRegistry, members: Members) -> ConsentedTable:
     """The rows whose customers take part in this round.
 
     Args:

@@ -31,7 +31,7 @@ _MADE_HERE: Final = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CohortMembers:
+class Members:
     """Who takes part in one round; made by `Cohort.current` and by nothing else.
 
     Attributes:
@@ -171,7 +171,7 @@ class Cohort:
             )
         return BitMap.deserialize(bytes(row.members))
 
-    def current(self, registry: ConsentRegistry, at: datetime, *, connection: Connection | None = None) -> CohortMembers:
+    def current(self, registry: ConsentRegistry, at: datetime, *, connection: Connection | None = None) -> Members:
         """Who takes part in this round: frozen and eligible now; who left stays out from here on.
 
         Args:
@@ -189,7 +189,7 @@ class Cohort:
             connection.execute(
                 update(cohorts).where(self._row()).values(members=data, seal=self._seal(registry, data))
             )
-        return CohortMembers(subjects=FrozenBitMap(now), separate=self.separate, token=_MADE_HERE)
+        return Members(subjects=FrozenBitMap(now), separate=self.separate, token=_MADE_HERE)
 
     def _eligible(self, registry: ConsentRegistry, at: datetime, connection: Connection) -> BitMap:
         return registry.eligible(self.purpose, at, separate=self.separate, connection=connection)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap, FrozenBitMap
 from sqlalchemy import text
 
-from ringfence.privacy.consent import Cohort, CohortMembers, ConsentRegistry
+from ringfence.privacy.consent import Cohort, ConsentRegistry, Members
 from ringfence.privacy.errors import ConsentError
 from ringfence.privacy.store import open_store
 
@@ -47,7 +47,7 @@ def freeze(registry: ConsentRegistry, keys: list[str] = KEYS, run: str = "run", 
     return Cohort.freeze(registry, study="s", run=run, purpose=PURPOSE, at=at, indices=registry.indices(keys))
 
 
-def inside(registry: ConsentRegistry, members: CohortMembers, keys: list[str] = KEYS) -> list[str]:
+def inside(registry: ConsentRegistry, members: Members, keys: list[str] = KEYS) -> list[str]:
     return [key for key, held in zip(keys, members.holds(registry.indices(keys)), strict=True) if held]
 
 
@@ -143,7 +143,7 @@ def test_separate_consents_are_frozen_with_the_cohort(registry: ConsentRegistry,
 
 def test_members_cannot_be_made_up() -> None:
     with pytest.raises(ConsentError, match="RF-N024"):
-        CohortMembers(subjects=FrozenBitMap([1, 2]), separate=(), token=object())
+        Members(subjects=FrozenBitMap([1, 2]), separate=(), token=object())
 
 
 def test_holds_is_membership(registry: ConsentRegistry) -> None:
