@@ -58,7 +58,7 @@ def _exact_in_json(number: int) -> int:
 Exact: TypeAlias = Annotated[Decimal, BeforeValidator(to_decimal)]
 Whole: TypeAlias = Annotated[int, Field(strict=True), AfterValidator(_exact_in_json)]
 # Compiled, so that Python's notion of a letter holds here and in drafts alike.
-Slug: TypeAlias = Annotated[str, Field(pattern=re.compile(r"[^\W_][\w.\-]{0,63}\Z"))]
+Slug: TypeAlias = Annotated[str, Field(pattern=re.compile(r"\A[^\W_][\w.\-]{0,63}\Z"))]
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
 Prose: TypeAlias = Annotated[str, Field(min_length=1, max_length=2000)]
 
