@@ -7,6 +7,7 @@ noise from the operating system. What is simulated is who they are: the keys are
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from ringfence.clients.agent import Agent
 from ringfence.clients.holder import Holder
 from ringfence.privacy.consent.registry import ConsentRegistry
 from ringfence.privacy.contract import Contract
-from ringfence.privacy.crypto.identity import Identity, PublicIdentity
+from ringfence.privacy.crypto.identity import Identity, KeyKind, PublicIdentity
+from ringfence.privacy.crypto.keyfile import read_key, write_key
 from ringfence.privacy.crypto.signed import SignedDocument, approve
 from ringfence.privacy.ledger import Ledger
 from ringfence.privacy.mechanisms.source import NoiseSource, OsNoise
@@ -57,6 +59,40 @@ class HolderKeys:
             registry=secrets.token_bytes(32),
             attempts=secrets.token_bytes(32),
         )
+
+    def save(self, folder: Path) -> None:
+        """Write the keys to a new folder as key files marked as simulation, and the store's two beside them."""
+        folder.mkdir(parents=True)
+        for file, identity in self._files().items():
+            write_key(folder / file, identity, None, unwrapped=True)
+        for file, secret in (("registry.secret", self.registry), ("attempts.secret", self.attempts)):
+            descriptor = os.open(folder / file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(secret)
+
+    @classmethod
+    def load(cls, folder: Path) -> HolderKeys:
+        """Read what `save` wrote."""
+
+        def key(file: str, kind: KeyKind) -> Identity:
+            return read_key(folder / file, kind, simulation=True)
+
+        return cls(
+            identity=key("holder.key", "holder"),
+            log=key("log.key", "log"),
+            approvers=(key("approver-1.key", "approver"), key("approver-2.key", "approver")),
+            registry=(folder / "registry.secret").read_bytes(),
+            attempts=(folder / "attempts.secret").read_bytes(),
+        )
+
+    def _files(self) -> dict[str, Identity]:
+        first, second = self.approvers
+        return {
+            "holder.key": self.identity,
+            "log.key": self.log,
+            "approver-1.key": first,
+            "approver-2.key": second,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,7 @@ class Federation:
         profile: Profile,
         folder: Path,
         budget: tuple[Decimal, Decimal] | None = None,
+        keys: Mapping[str, HolderKeys] | None = None,
     ) -> Federation:
         """Make keys, write the holders into the study and sign it.
 
@@ -87,9 +88,10 @@ class Federation:
             sites: by holder's name.
             profile: `simulation` (memory) or `durable` (files in `folder`).
             folder: for durable stores.
-            budget: of every ledger; by default what the study may cost with all its attempts, and half again.
+            budget: epsilon and delta of every ledger; by default three times the study's epsilon.
+            keys: by holder's name; fresh ones by default.
         """
-        keys = {name: HolderKeys.make() for name in sites}
+        keys = dict(keys) if keys else {name: HolderKeys.make() for name in sites}
         if study.features is None:
             study = study.model_copy(update={"features": _common_features(study, schema, sites)})
         coordinator = make_coordinator(profile, folder)

@@ -36,7 +36,7 @@ class Bin:
     Attributes:
         label: what falls into it, for people.
         weight: log odds in units of 2^-16.
-        customers: noisy number of customers, rounded; may be negative.
+        customers: noisy number of customers, rounded; may be negative, and is not part of what is released.
     """
 
     label: str
@@ -118,12 +118,14 @@ class Scorecard:
         return pd.DataFrame({"points": points, "probability": 1.0 / (1.0 + np.exp(-scores))})
 
     def points_table(self) -> pd.DataFrame:
-        """One row a bin: feature, bin, customers (noisy), weight (log odds), points above the feature's lowest."""
+        """One row a bin: feature, bin, weight (log odds), points above the feature's lowest.
+
+        Noisy counts of customers stay out: small ones may not be shown to people, and a card does not need them.
+        """
         rows = [
             {
                 "feature": part.name,
                 "bin": b.label,
-                "customers_noisy": b.customers,
                 "weight": round(b.weight / 2**PARAMETER_BITS, 4),
                 "points": round(FACTOR * (b.weight - part.lowest) / 2**PARAMETER_BITS),
             }
@@ -151,9 +153,7 @@ class Scorecard:
                 {
                     "name": part.name,
                     "cells": list(part.cells),
-                    "bins": [
-                        {"label": b.label, "weight": b.weight, "customers_noisy": b.customers} for b in part.bins
-                    ],
+                    "bins": [{"label": b.label, "weight": b.weight} for b in part.bins],
                 }
                 for part in self.parts
             ],

@@ -1,0 +1,253 @@
+"""The main job: bank, retailer and partner of one generated city learn a churn scorecard together.
+
+Everything on the path is real: files, consent records, contracts, two approvers' key files a holder, ledgers and
+logs on disk, secure sums, discrete noise, the export gate. Only the people are generated.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ringfence.clients.holder import Holder
+from ringfence.models.features import encode
+from ringfence.privacy.contract import load_contract
+from ringfence.privacy.customers import CustomerList
+from ringfence.privacy.errors import N_, UsageError, _
+from ringfence.privacy.pii import Scanner
+from ringfence.privacy.release import Artefact, ColumnRule, ExportGate, ExportPolicy, ExportRefused
+from ringfence.privacy.study import load_study, positive_category
+from ringfence.privacy.terminal import Terminal
+from ringfence.simulations.assembly import HolderKeys, Site
+from ringfence.simulations.conduct import export_logs, run_with_progress
+from ringfence.simulations.federation import Federation, Outcome, result_of
+from ringfence.simulations.population_files import CODINGS
+from ringfence.simulations.populations import Population, generate, write
+from ringfence.simulations.report.facts import facts_of
+from ringfence.simulations.report.page import render
+
+HOLDERS = ("bank", "retailer", "partner")
+SAMPLE_OF = "bank"
+SAMPLE_ROWS = 200
+MARKER = "result.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stage:
+    """One run of the demo while it is being built, out of sight until it is whole."""
+
+    folder: Path
+    population: Population
+    federation: Federation
+    outcome: Outcome
+    holders: Mapping[str, Holder]
+    result: dict[str, Any]
+
+    @property
+    def resource(self) -> str:
+        return f"study:{self.federation.opened.digest}"
+
+
+def run_demo(out: Path, *, seed: int, runner: str, terminal: Terminal) -> int:
+    """Run the demo and put its folder in place when it is whole; an earlier demo there is replaced.
+
+    Raises:
+        UsageError: something else stands at `out`.
+    """
+    if out.exists() and not (out / MARKER).is_file():
+        raise UsageError(
+            "RF-U343",
+            N_("{folder} exists and is not an earlier demo; name another folder with --out."),
+            folder=str(out),
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".ringfence-demo-", dir=out.parent) as name:
+        folder = Path(name) / "demo"
+        folder.mkdir()
+        stage = _run(folder, seed, runner, terminal)
+        if out.exists():
+            shutil.rmtree(out)
+        folder.rename(out)
+    terminal.write_json(stage.result)
+    for line in _story(stage, out):
+        terminal.say(line)
+    return 0
+
+
+def _run(folder: Path, seed: int, runner: str, terminal: Terminal) -> _Stage:
+    terminal.say(_("Generating three holders of one city ..."))
+    population = generate(seed)
+    write(population, folder / "data")
+    schema, sites, keys = None, {}, {}
+    for name in HOLDERS:
+        loaded = load_contract(folder / "data" / f"contract-{name}.toml")
+        schema = loaded.schema
+        sites[name] = Site(
+            contract=loaded.contract, base=folder / "data", consent=folder / "data" / f"{name}-consent.csv"
+        )
+        HolderKeys.make().save(folder / "keys" / name)
+        keys[name] = HolderKeys.load(folder / "keys" / name)
+    assert schema is not None
+    study = load_study(folder / "data" / "study.toml", [schema])
+    with tempfile.TemporaryDirectory(prefix="ringfence-") as stores:
+        federation = Federation.make(
+            study, schema, sites, profile="durable", folder=Path(stores), keys=keys
+        )
+        terminal.say(_("Learning together ..."))
+        outcome, holders = run_with_progress(federation, runner, terminal)
+        rows = sum(len(frame) for frame in population.frames.values())
+        result = result_of(federation, outcome, rows=rows, runner=runner)
+        stage = _Stage(
+            folder=folder,
+            population=population,
+            federation=federation,
+            outcome=outcome,
+            holders=holders,
+            result=result,
+        )
+        _release(stage)
+        export_logs(federation, holders, folder / "audit-bundle")
+    return stage
+
+
+def _release(stage: _Stage) -> None:
+    """Let out what people get, through the export gate of whoever holds it."""
+    study = stage.federation.opened.study
+    epsilon = study.privacy.epsilon
+    gate = ExportGate(stage.federation.coordinator.log, ExportPolicy(epsilon=epsilon))
+    card = stage.outcome.card
+    rules = tuple(ColumnRule(name=name, sensitivity="plain") for name in ("feature", "bin", "weight", "points"))
+    model = [
+        Artefact(
+            name="scorecard.json",
+            kind="json",
+            content=json.dumps(card.to_dict(), indent=1, ensure_ascii=False).encode(),
+            epsilon=epsilon,
+            resource=stage.resource,
+        ),
+        Artefact(
+            name="points.csv",
+            kind="csv",
+            content=card.points_table(),
+            columns=rules,
+            epsilon=epsilon,
+            resource=stage.resource,
+        ),
+    ]
+    gate.release_all(model, stage.folder / "model")
+    stage.result["planted_leak"] = _try_to_leak(stage)
+    _release_sample(stage)
+    facts = facts_of(stage.federation, stage.outcome, stage.holders, stage.result)
+    for name, language in (("report.html", "en"), ("report.zh.html", "zh")):
+        page = Artefact(
+            name=name,
+            kind="html",
+            content=render(facts, language).encode(),
+            epsilon=epsilon,
+            resource=stage.resource,
+        )
+        gate.release(page, stage.folder)
+    figures = Artefact(
+        name=MARKER,
+        kind="json",
+        content=json.dumps(stage.result, indent=1, ensure_ascii=False).encode(),
+        epsilon=epsilon,
+        resource=stage.resource,
+    )
+    gate.release(figures, stage.folder)
+
+
+def _try_to_leak(stage: _Stage) -> str:
+    """Offer unmasked service notes as if they were clean; the gate must refuse, and its code is returned."""
+    notes = stage.population.notes[SAMPLE_OF].head(SAMPLE_ROWS)[["note"]]
+    artefact = Artefact(
+        name="notes.csv",
+        kind="csv",
+        content=notes,
+        columns=(ColumnRule(name="note", sensitivity="plain"),),
+        resource=stage.resource,
+    )
+    try:
+        _holder_gate(stage).release(artefact, stage.folder)
+    except ExportRefused as refusal:
+        return refusal.code
+    raise UsageError("RF-U344", N_("The planted leak passed the export gate; nothing of this run is released."))
+
+
+def _release_sample(stage: _Stage) -> None:
+    """Scored customers of one holder with their service notes, masked, without any key."""
+    frame = _scored(stage).head(SAMPLE_ROWS)
+    artefact = Artefact(
+        name="scored-sample.csv",
+        kind="csv",
+        content=frame,
+        masking="presidio",
+        columns=tuple(ColumnRule(name=str(name), sensitivity="plain") for name in frame.columns),
+        resource=stage.resource,
+    )
+    _holder_gate(stage).release(artefact, stage.folder)
+
+
+def _holder_gate(stage: _Stage) -> ExportGate:
+    """The export gate of the holder that the sample comes from; it knows its own customers' names."""
+    identity = CODINGS[SAMPLE_OF].identity
+    table = stage.population.frames[SAMPLE_OF]
+    names = [str(name) for column in ("name", "name_en") if column in identity for name in table[identity[column]]]
+    holder = stage.holders[SAMPLE_OF]
+    customers = CustomerList.of(stage.federation.keys[SAMPLE_OF].registry, names=names)
+    return ExportGate(holder.log, ExportPolicy(scanner=Scanner(customers=customers), formulas="neutralise"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows for scoring: the holder's own customers, none of them set apart."""
+
+    frame: pd.DataFrame
+
+    @property
+    def is_test(self) -> Any:
+        return pd.Series(False, index=self.frame.index).to_numpy()
+
+
+def _scored(stage: _Stage) -> pd.DataFrame:
+    """Points, probability and note of the customers who have a note, keys dropped."""
+    opened, table = stage.federation.opened, stage.population.shared[SAMPLE_OF]
+    notes = stage.population.notes[SAMPLE_OF]
+    rows = table.merge(notes, on="key", how="inner")
+    study, schema = opened.study, stage.federation.schema
+    features = encode(
+        _Rows(rows), schema, opened.context.features, study.label or "", positive_category(study, schema)
+    )
+    scores = stage.outcome.card.predict(opened.context, features)
+    return scores.round(4).assign(language=rows["language"], note=rows["note"])
+
+
+def _story(stage: _Stage, out: Path) -> list[str]:
+    """What happened, in ten lines, and the next command to try."""
+    result, privacy = stage.result, stage.result["privacy"]
+    return [
+        _("Three organisations learned one churn model; no customer row left any of them."),
+        _("  {rows} customers, {rounds} secure sums, {seconds} s with ledgers and logs on disk").format(**result),
+        _("  model: AUC {auc:.3f} ({metrics})").format(**result),
+        _("  privacy: epsilon {customer_epsilon} for a customer over all holders, delta {delta}, overlap {overlap}; "
+          "each holder was charged epsilon {holder_epsilon}").format(**privacy),
+        _("  noise: {honest_shares} honest shares are counted on, against the coordinator with one more holder").format(
+            **privacy
+        ),
+        _("  export gate: unmasked notes were refused ({code}); a masked sample was released").format(
+            code=result["planted_leak"]
+        ),
+        _("  report: {path} (Chinese: {zh})").format(path=out / "report.html", zh=out / "report.zh.html"),
+        _("  model: {model}; figures: {figures}; sample: {sample}").format(
+            model=out / "model", figures=out / MARKER, sample=out / "scored-sample.csv"
+        ),
+        _("  the holders' tables, consent records and contracts: {path}").format(path=out / "data"),
+        _("Next: ringfence-audit verify {path}").format(path=out / "audit-bundle"),
+    ]  # fmt: skip

@@ -1,0 +1,135 @@
+"""From noisy sums to a card: against an ordinary logistic regression, and under stress."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from ringfence.models.features import FeatureMatrix
+from ringfence.models.metrics.exact import auc
+from ringfence.models.scorecard import SCORECARD, Scorecard
+from ringfence.models.scorecard.binning import merge
+from ringfence.models.scorecard.plan import ScorecardOptions
+from ringfence.models.task import StudyContext
+from ringfence.privacy.mechanisms.source import OsNoise
+from ringfence.privacy.waist import Aggregate, IntVector, Query
+from small import context_of, frame_of, matrix_of
+
+
+def fit(context: StudyContext, parts: Sequence[FeatureMatrix], *, noisy: bool = True) -> Scorecard:
+    """The study without masks: what the coordinator would get."""
+    plan = SCORECARD.plan(context)
+    state, step = SCORECARD.start(context)
+    while isinstance(step, Query):
+        lengths = SCORECARD.lengths(context, step)
+        total: dict[str, IntVector] = {name: np.zeros(n, dtype=np.int64) for name, n in lengths.items()}
+        for part in parts:
+            blocks = SCORECARD.contribute(context, step, part).blocks
+            share = OsNoise().share(plan.rounds[step.round], lengths, plan.honest).blocks
+            for name in total:
+                total[name] = total[name] + blocks[name] + (share[name] if noisy else 0)
+        aggregate = Aggregate(round=step.round, holders=len(parts), blocks=total)
+        state, step = SCORECARD.step(context, state, aggregate)
+    return step
+
+
+def area(context: StudyContext, card: Scorecard, features: FeatureMatrix) -> float:
+    return auc(card.predict(context, features)["probability"].to_numpy(), features.label)
+
+
+def split(features: FeatureMatrix, count: int) -> list[FeatureMatrix]:
+    return [features.take(part) for part in np.array_split(np.arange(len(features.label)), count)]
+
+
+def test_without_noise_it_ranks_like_a_logistic_regression() -> None:
+    sklearn = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is a peer for benchmarks only")
+    context = context_of(privacy={"epsilon": "100"}, model={"iterations": 16})
+    train, test = matrix_of(context, frame_of(6000, 1)), matrix_of(context, frame_of(4000, 2))
+    card = fit(context, split(train, 3), noisy=False)
+    hot_train, hot_test = (np.eye(260)[f.codes.astype(int) // 8].reshape(len(f.label), -1) for f in (train, test))
+    peer = sklearn.LogisticRegression(C=0.1, max_iter=500).fit(hot_train, train.label)
+    assert area(context, card, test) >= auc(peer.decision_function(hot_test), test.label) - 0.01
+
+
+def test_at_epsilon_4_it_learns_the_structure() -> None:
+    context = context_of()
+    card = fit(context, split(matrix_of(context, frame_of(9000, 1)), 3))
+    assert area(context, card, matrix_of(context, frame_of(4000, 2))) > 0.70
+    table = card.points_table()
+    active = table[table["feature"] == "active"].set_index("bin")["points"]
+    assert active.filter(like="no").iloc[0] > active.filter(like="yes").iloc[0]
+
+
+def test_probabilities_are_calibrated_on_average() -> None:
+    context = context_of(privacy={"epsilon": "8"})
+    card = fit(context, split(matrix_of(context, frame_of(9000, 1)), 3))
+    test = matrix_of(context, frame_of(9000, 3))
+    assert card.predict(context, test)["probability"].mean() == pytest.approx(test.label.mean(), abs=0.05)
+
+
+@pytest.mark.parametrize("customers", [30, 300])
+def test_hardly_any_customers_still_give_a_card(customers: int) -> None:
+    context = context_of(privacy={"epsilon": "0.1"})
+    card = fit(context, split(matrix_of(context, frame_of(customers)), 3))
+    scores = card.scores(context, matrix_of(context, frame_of(100, 5)))
+    assert np.all(np.isfinite(scores))
+
+
+def test_one_class_everywhere_gives_a_card_without_signal() -> None:
+    context = context_of()
+    card = fit(context, split(matrix_of(context, frame_of(3000).assign(churn="no")), 3))
+    probability = card.predict(context, matrix_of(context, frame_of(500)))["probability"]
+    assert probability.max() < 0.5
+
+
+def test_an_attacker_like_aggregate_cannot_break_the_solver() -> None:
+    context = context_of()
+    state, step = SCORECARD.start(context)
+    rng = np.random.default_rng(1)
+    while isinstance(step, Query):
+        blocks = {n: rng.integers(-(2**31), 2**31, size) for n, size in SCORECARD.lengths(context, step).items()}
+        state, step = SCORECARD.step(context, state, Aggregate(round=step.round, holders=3, blocks=blocks))
+    assert np.all(np.isfinite([b.weight for part in step.parts for b in part.bins]))
+
+
+def grids(context: StudyContext) -> npt.NDArray[np.float64]:
+    from ringfence.models.scorecard.plan import coarse_size, options_of
+
+    return np.array([coarse_size(grid, options_of(context)) for grid in context.grids])
+
+
+def test_bins_cover_all_cells_in_order_and_hold_a_fair_part() -> None:
+    context = context_of()
+    sizes = grids(context).astype(int)
+    counts = np.concatenate([np.full(size, 1000.0) for size in sizes])
+    binning = merge(counts, 1.0, context.grids, ScorecardOptions())
+    assert len(binning.table) == sizes.sum()
+    assert binning.offsets[-1] == binning.table.max() + 1
+    age = binning.table[:32]
+    assert np.all(np.diff(age) >= 0)
+    assert binning.ordered[0] <= 8
+
+
+def test_noise_alone_makes_few_bins() -> None:
+    context = context_of()
+    rng = np.random.default_rng(3)
+    counts = rng.normal(0, 100, int(grids(context).sum()))
+    binning = merge(counts, 100.0, context.grids, ScorecardOptions())
+    assert binning.offsets[-1] <= 20
+
+
+def test_the_card_tells_its_points_and_its_digest() -> None:
+    context = context_of()
+    card = fit(context, split(matrix_of(context, frame_of(6000)), 3))
+    table = card.points_table()
+    assert set(table["feature"]) == set(context.features)
+    assert (table.groupby("feature")["points"].min() == 0).all()
+    features = matrix_of(context, frame_of(50))
+    predicted = card.predict(context, features)
+    by_hand = card.scores(context, features) / 2**16
+    assert np.allclose(predicted["probability"], 1 / (1 + np.exp(-by_hand)))
+    assert card.digest().startswith("sha256:")
+    assert card.to_dict()["positive"] == "yes"
+    assert "customers" not in str(card.to_dict())

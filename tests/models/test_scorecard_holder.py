@@ -1,0 +1,161 @@
+"""The holder's integer vectors: sensitivity, additivity, and queries that must be refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ringfence.models.features import FeatureMatrix
+from ringfence.models.scorecard import SCORECARD
+from ringfence.models.scorecard.holder import pair_positions, residual_table, residuals
+from ringfence.models.task import StudyContext
+from ringfence.privacy.errors import WaistError
+from ringfence.privacy.waist import Query
+from small import context_of, frame_of, matrix_of
+
+CONTEXT = context_of()
+FEATURES = matrix_of(CONTEXT, frame_of(300))
+PLAN = SCORECARD.plan(CONTEXT)
+
+
+def bins_query(context: StudyContext, round_index: int, seed: int = 0, theta_limit: int = 2**20) -> Query:
+    """A query with random, lawful bins and parameters."""
+    from ringfence.models.scorecard.plan import coarse_size, most_bins, options_of
+
+    rng, options = np.random.default_rng(seed), options_of(context)
+    tables, offsets = [], [0]
+    for grid in context.grids:
+        size, width = coarse_size(grid, options), int(rng.integers(1, most_bins(grid, options) + 1))
+        tables.append(rng.integers(0, width, size) + offsets[-1])
+        offsets.append(offsets[-1] + width)
+    arrays = {"bins": np.concatenate(tables), "offsets": np.array(offsets)}
+    if round_index > 1:
+        arrays["theta"] = rng.integers(-theta_limit, theta_limit, offsets[-1])
+    return Query(task="scorecard", round=round_index, arrays=arrays)
+
+
+QUERIES = [Query(task="scorecard", round=0), bins_query(CONTEXT, 1), bins_query(CONTEXT, 2), bins_query(CONTEXT, 5, 3)]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda q: f"round-{q.round}")
+def test_one_customer_stays_within_the_declared_sensitivity(query: Query) -> None:
+    lengths = SCORECARD.lengths(CONTEXT, query)
+    for row in range(60):
+        blocks = SCORECARD.contribute(CONTEXT, query, FEATURES.take(np.array([row]))).blocks
+        for block in PLAN.rounds[query.round].blocks:
+            values = blocks[block.name]
+            assert values.dtype == np.int64
+            assert values.shape == (lengths[block.name],)
+            assert int((values**2).sum()) <= block.sensitivity_squared
+            assert int(np.abs(values).max()) <= block.max_abs
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 2**31 - 1), st.integers(0, 299), st.sampled_from([1, 2]))
+def test_hypothesis_finds_no_neighbour_beyond_the_sensitivity(seed: int, limit: int, row: int, stage: int) -> None:
+    query = bins_query(CONTEXT, stage, seed, theta_limit=max(1, limit))
+    SCORECARD.lengths(CONTEXT, query)
+    everybody = SCORECARD.contribute(CONTEXT, query, FEATURES).blocks
+    without = SCORECARD.contribute(CONTEXT, query, FEATURES.take(np.delete(np.arange(300), row))).blocks
+    for block in PLAN.rounds[stage].blocks:
+        difference = everybody[block.name] - without[block.name]
+        assert int((difference**2).sum()) <= block.sensitivity_squared
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda q: f"round-{q.round}")
+def test_a_table_contributes_the_sum_of_its_customers_in_any_order_and_batching(query: Query) -> None:
+    order = np.random.default_rng(1).permutation(300)
+    whole = SCORECARD.contribute(CONTEXT, query, FEATURES).blocks
+    for parts in ([order], np.array_split(order, 7), [np.array([i]) for i in order]):
+        summed: dict[str, np.ndarray] = {}
+        for part in parts:
+            for name, values in SCORECARD.contribute(CONTEXT, query, FEATURES.take(part)).blocks.items():
+                summed[name] = summed.get(name, 0) + values
+        for name, values in whole.items():
+            assert np.array_equal(values, summed[name])
+
+
+def test_pairs_are_counted_across_features_only() -> None:
+    rows, columns = pair_positions(np.array([0, 2, 5]))
+    assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == [
+        (0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (1, 4),
+    ]  # fmt: skip
+
+
+def test_two_way_counts_against_a_slow_count() -> None:
+    query = QUERIES[1]
+    blocks = SCORECARD.contribute(CONTEXT, query, FEATURES).blocks
+    from ringfence.models.scorecard.holder import bins_of, coarse_codes
+    from ringfence.models.scorecard.plan import design
+
+    bins = bins_of(CONTEXT, coarse_codes(CONTEXT, FEATURES.codes), query.arrays["bins"])
+    unit = design(CONTEXT).pair_unit
+    rows, columns = pair_positions(query.arrays["offsets"])
+    for position in range(0, len(rows), 7):
+        both = sum(rows[position] in customer and columns[position] in customer for customer in bins.tolist())
+        assert blocks["pairs"][position] == both * unit
+
+
+def test_residuals_are_bounded_and_right_to_half_a_unit() -> None:
+    scores = np.array([-(2**40), -(2**16), 0, 2**15, 2**16, 2**40])
+    for label in (0, 1):
+        found = residuals(scores, np.full(6, label, dtype=np.uint8), 10)
+        exact = (1 / (1 + np.exp(-np.clip(scores / 2**16, -16, 16))) - label) * 1024
+        assert np.abs(found).max() <= 1024
+        assert np.abs(found - exact).max() <= 0.5 + 1e-9
+    assert residual_table(10).min() >= 0
+
+
+def test_one_class_and_a_constant_column_stop_nothing() -> None:
+    frame = frame_of(50).assign(churn="no", active="yes", age=40.0)
+    features = matrix_of(CONTEXT, frame)
+    for query in QUERIES:
+        SCORECARD.contribute(CONTEXT, query, features)
+
+
+def test_no_customers_contribute_zeros() -> None:
+    nobody = FEATURES.take(np.array([], dtype=np.int64))
+    for query in QUERIES:
+        for values in SCORECARD.contribute(CONTEXT, query, nobody).blocks.values():
+            assert not values.any()
+
+
+def broken(query: Query, **arrays: object) -> Query:
+    kept = {name: value for name, value in {**query.arrays, **arrays}.items() if value is not None}
+    return replace(query, arrays=kept)
+
+
+GOOD = bins_query(CONTEXT, 2)
+BAD = {
+    "parameters in a histogram": replace(GOOD, round=0),
+    "no bins": broken(GOOD, bins=None),
+    "no theta": broken(GOOD, theta=None),
+    "theta in the two-way round": replace(GOOD, round=1),
+    "short theta": broken(GOOD, theta=GOOD.arrays["theta"][:-1]),
+    "theta beyond 32 bits": broken(GOOD, theta=GOOD.arrays["theta"] + 2**40),
+    "short bins": broken(GOOD, bins=GOOD.arrays["bins"][:-1]),
+    "a bin of another feature": broken(GOOD, bins=np.roll(GOOD.arrays["bins"], 40)),
+    "a negative bin": broken(GOOD, bins=GOOD.arrays["bins"] - 1),
+    "offsets that fall": broken(GOOD, offsets=GOOD.arrays["offsets"][::-1].copy()),
+    "offsets that do not start at 0": broken(GOOD, offsets=GOOD.arrays["offsets"] + 1),
+    "too many bins": broken(GOOD, offsets=GOOD.arrays["offsets"] * 50),
+    "an extra number": replace(GOOD, numbers={"rows": 1}),
+}
+
+
+@pytest.mark.parametrize("query", BAD.values(), ids=BAD.keys())
+def test_queries_out_of_shape_or_range_are_refused(query: Query) -> None:
+    with pytest.raises(WaistError, match="RF-W050"):
+        SCORECARD.lengths(CONTEXT, query)
+
+
+def test_a_broken_clamp_would_break_the_bound() -> None:
+    """The property test above can fail: residuals without the clamp exceed the sensitivity."""
+    features: FeatureMatrix = FEATURES.take(np.array([0]))
+    block = next(b for b in PLAN.rounds[2].blocks if b.name == "gradient")
+    unclamped = np.full(4, block.max_abs * 3, dtype=np.int64)
+    assert int((unclamped**2).sum()) > block.sensitivity_squared
+    assert len(features.label) == 1
