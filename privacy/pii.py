@@ -243,7 +243,7 @@ def _stock_engine() -> Engine:
 
 def _confirmed(result: Any, text: str) -> Span | None:
     """A stock result in our names, or `None` where its pattern alone proves too little for a gate."""
-    kind = _STOCK_NAMES.get(result.entity_type, result.entity_type)
+    kind = str(_STOCK_NAMES.get(result.entity_type, result.entity_type))
     piece = text[result.start : result.end]
     if kind == "PHONE":  # 0.4 stands for any run that some region dials; ask for a sign of a telephone number
         telling = piece.startswith(("+", "(")) or len(re.findall(r"\d{3,}", piece)) >= 3

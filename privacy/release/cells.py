@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ringfence.privacy.errors import N_, ExportError
+from ringfence.privacy.identifiers import smallest_number
 from ringfence.privacy.masking import cell_text, is_missing
+from ringfence.privacy.normalise import fold
 from ringfence.privacy.release.artefact import ColumnRule, SmallCells
 from ringfence.privacy.release.parsed import Jsonic, Text, not_finite
 
@@ -182,16 +184,16 @@ def cell_texts(frame: pd.DataFrame) -> Iterator[Text]:
     """Every distinct cell of a table in which an identifier could stand, column by column, headers first."""
     for place, name in enumerate(frame.columns, start=1):
         yield Text(where=f"the name of column {place}", text=str(name))
-        for text in column_texts(frame.iloc[:, place - 1]):
+        for text in column_texts(frame.iloc[:, place - 1], smallest_number(fold(str(name)).text)):
             yield Text(where=f"column {place}", text=text, context=str(name))
 
 
-def column_texts(column: pd.Series) -> Iterator[str]:
-    """The distinct texts of one column; numbers too small or with a fraction are passed over in bulk."""
+def column_texts(column: pd.Series, smallest: int) -> Iterator[str]:
+    """The distinct texts of one column; numbers below `smallest` or with a fraction are passed over in bulk."""
     if column.dtype.kind in "iuf" and isinstance(column.dtype, np.dtype):
         values = column.to_numpy()
         with np.errstate(invalid="ignore"):
-            values = values[np.abs(values) >= 100_000]
+            values = values[np.abs(values) >= smallest]
         yield from (text for value in np.unique(values).tolist() if (text := cell_text(value)))
     elif column.dtype.kind not in "bmM":
         yield from (text for value in column.unique().tolist() if (text := cell_text(value)))

@@ -63,9 +63,9 @@ def decide(artefact: Artefact, policy: ExportPolicy) -> Cleared | ReleaseRefused
         parsed = _PARSERS[kind](content)
         reasons = _check(artefact, parsed, policy, notes)
     except ExportError as fault:
-        reasons = [Reason.of(fault)]
+        return _refuse(artefact, [Reason.of(fault)])
     if reasons:
-        return ReleaseRefused(name=artefact.name, kind=str(artefact.kind), reasons=tuple(reasons))
+        return _refuse(artefact, reasons)
     return Cleared(
         name=artefact.name,
         kind=kind,
@@ -73,6 +73,10 @@ def decide(artefact: Artefact, policy: ExportPolicy) -> Cleared | ReleaseRefused
         digest="sha256:" + hashlib.sha256(parsed.content).hexdigest(),
         notes=tuple(note for note in notes if note),
     )
+
+
+def _refuse(artefact: Artefact, reasons: list[Reason]) -> ReleaseRefused:
+    return ReleaseRefused(name=artefact.name, kind=str(artefact.kind), reasons=tuple(reasons))
 
 
 def _check_epsilon(artefact: Artefact, policy: ExportPolicy) -> None:

@@ -56,13 +56,15 @@ def write_one(content: bytes, digest: str, path: Path) -> Path:
     if os.path.lexists(path):
         raise _occupied()
     part = path.parent / f".{secrets.token_hex(8)}.part"
+    ours = [part]  # never remove what somebody else put under the name meanwhile
     try:
         with _storage_faults():
             _write_synced(content, digest, part)
             os.replace(part, path)
+            ours.append(path)
             _sync_folder(path.parent)
     except BaseException:
-        for leftover in (part, path):
+        for leftover in ours:
             with suppress(OSError):
                 leftover.unlink()
         raise
@@ -80,6 +82,7 @@ def write_all(files: dict[str, tuple[bytes, str]], folder: Path) -> Path:
     if os.path.lexists(folder):
         raise _occupied()
     part = folder.parent / f".{secrets.token_hex(8)}.part"
+    ours = [part]
     try:
         with _storage_faults():
             part.mkdir(mode=0o700)
@@ -87,9 +90,10 @@ def write_all(files: dict[str, tuple[bytes, str]], folder: Path) -> Path:
                 _write_synced(content, digest, part / name)
             _sync_folder(part)
             os.rename(part, folder)
+            ours.append(folder)
             _sync_folder(folder.parent)
     except BaseException:
-        for leftover in (part, folder):
+        for leftover in ours:
             shutil.rmtree(leftover, ignore_errors=True)
         raise
     return folder

@@ -45,8 +45,7 @@ def check_name(name: str, kind: str) -> Kind:
     Raises:
         ExportError: RF-X006 unknown kind, RF-X001 not a plain name, RF-X002 another suffix than the kind's.
     """
-    kinds: tuple[Kind, ...] = tuple(SUFFIXES)
-    known = next((k for k in kinds if k == kind), None)
+    known: Kind | None = next((k for k in SUFFIXES if k == kind), None)
     if known is None:
         raise ExportError(
             "RF-X006",
