@@ -8,19 +8,22 @@ import pwd
 import secrets
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, Text, select
 
+from ringfence.privacy.errors import BudgetError
 from ringfence.privacy.journal import Json, Outcome
-from ringfence.privacy.ledger import Ledger
+from ringfence.privacy.ledger import Ledger, Reservation
 from ringfence.privacy.store import open_store, reading
 
 POSTGRESQL = Path("/usr/lib/postgresql/15/bin")
 EPSILON, DELTA = Decimal(4), Decimal("0.000001")
+TWO = ("ed25519:aa", "ed25519:bb")
 STUDY = "sha256:" + "5" * 64
 
 _metadata = MetaData()
@@ -128,3 +131,31 @@ def postgresql_database(socket: str) -> Iterator[str]:
 
 def open_at(target: str | None) -> Engine:
     return open_store(target)
+
+
+@contextmanager
+def engine_of(kind: str, folder: Path, server: str) -> Iterator[Engine]:
+    """An open, empty store of a kind."""
+    with ExitStack() as stack:
+        match kind:
+            case "memory":
+                target = None
+            case "sqlite":
+                target = str(folder / "store.db")
+            case _:
+                target = stack.enter_context(postgresql_database(server))
+        engine = open_store(target)
+        stack.callback(engine.dispose)
+        yield engine
+
+
+def refused(call: Callable[[], object]) -> str:
+    with pytest.raises(BudgetError) as error:
+        call()
+    assert "{" not in error.value.sentence()
+    return error.value.code
+
+
+def charge(ledger: Ledger, reservation: Reservation, amount: str, attempt: int = 1, round_: int = 0) -> None:
+    with ledger.release(reservation, run="run-1", round=round_, attempt=attempt, mu_squared=Decimal(amount)):
+        pass

@@ -1,0 +1,187 @@
+"""What stops a ledger and what two people may do: freeze, thaw, top up, older copies, an altered chain."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from ledger_support import (
+    POSTGRESQL,
+    STUDY,
+    TWO,
+    charge,
+    engine_of,
+    new_ledger,
+    postgresql_server,
+    refused,
+    reopen,
+)
+from sqlalchemy import Engine, text
+
+from ringfence.privacy.ledger import Ledger
+from ringfence.privacy.ledger import chain as chain_module
+from ringfence.privacy.store import open_store
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    if not POSTGRESQL.exists():
+        pytest.skip("PostgreSQL 15 is not installed")
+    with postgresql_server() as socket:
+        yield socket
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    server = request.getfixturevalue("server") if request.param == "postgresql" else ""
+    with engine_of(request.param, tmp_path, server) as opened:
+        yield opened
+
+
+def test_freeze_until_two_people_thaw(engine: Engine) -> None:
+    ledger, journal = new_ledger(engine)
+    reservation = ledger.reserve(STUDY, Decimal("0.1"))
+    ledger.freeze("restored from a backup")
+    other = reopen(engine)
+    assert other.frozen() == "restored from a backup"
+    for call in (
+        lambda: other.reserve(STUDY, Decimal("0.1")),
+        lambda: charge(other, reservation, "0.1"),
+        lambda: other.commit(reservation),
+        lambda: other.top_up(TWO, mu_squared=Decimal(1), reason="x"),
+    ):
+        assert refused(call) == "RF-B308"
+    for approvals in ((), ("a",), ("a", " A "), ("a", ""), "ab"):
+        assert (
+            refused(lambda a=approvals: other.thaw(a, missing_mu_squared=Decimal("0.02"), reason="x"))  # type: ignore[misc]
+            == "RF-B320"
+        )
+    other.thaw(TWO, missing_mu_squared=Decimal("0.02"), reason="counted with the coordinator")
+    assert ledger.frozen() == ""
+    assert ledger.charged().mu_squared == Decimal("0.02")
+    charge(ledger, reservation, "0.1")
+    assert refused(lambda: ledger.thaw(TWO, missing_mu_squared=0, reason="again")) == "RF-B307"
+    assert [name for name in journal.actions() if "froz" in name or "thaw" in name] == [
+        "budget.frozen",
+        "budget.thawed",
+    ]
+
+
+def test_top_up_needs_two_people_and_an_amount(engine: Engine) -> None:
+    ledger, journal = new_ledger(engine)
+    whole = ledger.left().mu_squared
+    assert refused(lambda: ledger.top_up(("a", "a"), mu_squared=Decimal(1), reason="x")) == "RF-B320"
+    assert refused(lambda: ledger.top_up(TWO, mu_squared=0, reason="x")) == "RF-B313"
+    assert refused(lambda: ledger.top_up(TWO, mu_squared=Decimal(1), reason=" ")) == "RF-B321"
+    ledger.top_up(TWO, mu_squared=Decimal("0.25"), reason="board decision 7")
+    assert ledger.left().mu_squared == whole + Decimal("0.25")
+    action, _, _, public = journal.last()
+    assert (action, public["approvals"]) == ("budget.topup", list(TWO))
+    assert "board" not in json.dumps(public)
+
+
+def test_heads(engine: Engine) -> None:
+    ledger, _ = new_ledger(engine)
+    early = ledger.head()
+    ledger.reserve(STUDY, Decimal("0.1"))
+    assert ledger.check_head(0, "") == ledger.head()
+    assert ledger.check_head(early.sequence, early.hash) == ledger.head()
+    assert refused(lambda: ledger.check_head(early.sequence, "0" * 64)) == "RF-B312"
+    assert refused(lambda: ledger.reserve(STUDY, Decimal("0.1"))) == "RF-B308"
+    entries = len(ledger.entries())
+    assert refused(lambda: ledger.check_head(early.sequence, "0" * 64)) == "RF-B312"
+    assert len(ledger.entries()) == entries, "asking again does not fill the ledger"
+
+
+def test_an_older_copy_is_noticed(tmp_path: Path) -> None:
+    path, backup = tmp_path / "store.db", tmp_path / "backup.db"
+
+    def restore() -> tuple[Engine, Ledger]:
+        shutil.copy(backup, path)
+        engine = open_store(path)
+        return engine, reopen(engine)
+
+    engine = open_store(path)
+    ledger, _ = new_ledger(engine)
+    reservation = ledger.reserve(STUDY, Decimal("0.2"))
+    engine.dispose()
+    shutil.copy(path, backup)
+
+    engine = open_store(path)
+    charge(reopen(engine), reservation, "0.1")
+    known = reopen(engine).head()  # the coordinator keeps this one
+    engine.dispose()
+
+    engine, ledger = restore()
+    assert ledger.charged().mu_squared == 0, "on its own the copy looks well"
+    # The same spending again gives another head, so it cannot hide what left before.
+    charge(ledger, reservation, "0.1")
+    assert ledger.head().sequence == known.sequence
+    assert refused(lambda: ledger.check_head(known.sequence, known.hash)) == "RF-B312"
+    engine.dispose()
+
+    engine, ledger = restore()
+    assert refused(lambda: ledger.check_head(known.sequence, known.hash)) == "RF-B312"
+    engine.dispose()
+    engine = open_store(path)
+    ledger = reopen(engine)
+    assert refused(lambda: ledger.reserve(STUDY, Decimal("0.01"))) == "RF-B308"
+    ledger.thaw(TWO, missing_mu_squared=Decimal("0.1"), reason="from the coordinator's log")
+    assert ledger.check_head(known.sequence, known.hash) == ledger.head()
+    assert ledger.charged().mu_squared == Decimal("0.1")
+    later = ledger.head()
+    engine.dispose()
+
+    engine, ledger = restore()
+    assert refused(lambda: ledger.check_head(later.sequence, later.hash)) == "RF-B312"
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "update budget_ledger set entry = :entry where sequence = 2",
+        "update budget_ledger set hash = :hash where sequence = 2",
+        "delete from budget_ledger where sequence = 2",
+        "update budget_ledger set sequence = 9 where sequence = 3",
+    ],
+)
+def test_an_altered_chain_is_refused(engine: Engine, damage: str) -> None:
+    ledger, _ = new_ledger(engine)
+    reservation = ledger.reserve(STUDY, Decimal("0.1"))
+    charge(ledger, reservation, "0.1")
+    with engine.begin() as connection:
+        values = {"entry": b'{"v":1}', "hash": b"\x01" * 32}
+        used = {name: value for name, value in values.items() if f":{name}" in damage}
+        connection.execute(text(damage), used)
+    assert refused(lambda: reopen(engine)) == "RF-B301"
+
+
+def test_a_chain_that_was_cut_under_a_running_process_is_refused(engine: Engine) -> None:
+    ledger, _ = new_ledger(engine)
+    reservation = ledger.reserve(STUDY, Decimal("0.1"))
+    charge(ledger, reservation, "0.1")
+    with engine.begin() as connection:
+        connection.execute(text("delete from budget_ledger where sequence = 3"))
+    assert refused(lambda: ledger.reserve(STUDY, Decimal("0.1"))) == "RF-B301"
+
+
+def test_a_well_chained_history_that_breaks_a_rule_is_refused(engine: Engine) -> None:
+    """Hashes alone do not make a history lawful: a forged entry that charges what was not reserved."""
+    ledger, _ = new_ledger(engine)
+    reservation = ledger.reserve(STUDY, Decimal("0.1"))
+    head = ledger.head()
+    with engine.begin() as connection:
+        forged: chain_module.Fields = {
+            "reservation": reservation.id,
+            "run": "r",
+            "round": 0,
+            "attempt": 1,
+            "amounts": {"mu2": "0.5"},
+        }
+        chain_module.append(connection, head.sequence + 1, bytes.fromhex(head.hash), "charged", forged)
+    assert refused(lambda: reopen(engine)) == "RF-B301"
