@@ -94,6 +94,15 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedEvent:
+    """An event with its number in the log and its exact bytes."""
+
+    seq: int
+    leaf: bytes
+    event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """An event checked and committed, before the log gives it a number and a time."""
 

@@ -9,7 +9,6 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -17,27 +16,17 @@ from typing import get_args
 from sqlalchemy import Connection, Engine
 
 from ringfence.audit import merkle, store
-from ringfence.audit.bundle import LogFiles, write_log
+from ringfence.audit.bundle import LogFiles
 from ringfence.audit.canonical import Json
 from ringfence.audit.checkpoint import Checkpoint, verify_checkpoint
-from ringfence.audit.errors import N_, LogError
-from ringfence.audit.events import Draft, Event, Outcome, Profile, draft, parse_event
+from ringfence.audit.errors import N_, LogError, NoteError
+from ringfence.audit.events import Draft, Event, LoggedEvent, Outcome, Profile, draft, parse_event
+from ringfence.audit.export import PAGE, export
 from ringfence.audit.group import GroupCommit
 from ringfence.audit.guard import check_token
 from ringfence.audit.note import Signer, Verifier, check_key_name
 from ringfence.audit.opening import Opening
-
-PAGE = 1000
-HISTORY = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedEvent:
-    """An event with its number in the log and its exact bytes."""
-
-    seq: int
-    leaf: bytes
-    event: Event
+from ringfence.audit.witness import add_cosignature
 
 
 def _utc_now() -> datetime:
@@ -105,8 +94,6 @@ class AuditLog:
     def verifier(self) -> Verifier:
         """The key that auditors check this log's checkpoints with."""
         return Verifier(name=self.origin, raw=self._signer.public.raw)
-
-    # -- writing ----------------------------------------------------------------------------------------------
 
     def record(
         self,
@@ -200,8 +187,6 @@ class AuditLog:
             private=made.commitment,
         )
 
-    # -- reading and proving ----------------------------------------------------------------------------------
-
     @property
     def size(self) -> int:
         """Number of committed events."""
@@ -253,8 +238,8 @@ class AuditLog:
         with self._engine.begin() as connection:
             self._check(connection, store.lock(connection))
 
-    def _check(self, connection: Connection, tree: merkle.Frontier) -> Checkpoint | None:
-        """As `check`, under the caller's lock; return the last signed checkpoint."""
+    def _check(self, connection: Connection, tree: merkle.Frontier) -> None:
+        """As `check`, under the caller's lock."""
         found = store.with_nodes(connection, lambda node: merkle.root(tree.size, node))
         if found != tree.root():
             raise LogError(
@@ -267,7 +252,7 @@ class AuditLog:
             )
         last = store.last_checkpoint(connection, self.origin)
         if last is None:
-            return None
+            return
         size, root, note = last
         if size > tree.size or store.with_nodes(connection, lambda node: merkle.root(size, node)) != root:
             raise LogError(
@@ -278,9 +263,16 @@ class AuditLog:
                 ),
                 size=size,
             )
-        return verify_checkpoint(note, [self.verifier])
-
-    # -- checkpoints ------------------------------------------------------------------------------------------
+        try:
+            verify_checkpoint(note, [self.verifier])
+        except NoteError as error:
+            raise LogError(
+                "RF-A069",
+                N_(
+                    "The last checkpoint of {origin} was signed by another key; a log keeps its key for life."
+                ),
+                origin=self.origin,
+            ) from error
 
     def checkpoint(self) -> bytes:
         """The signed checkpoint of the present state, stored before it is handed out.
@@ -336,7 +328,26 @@ class AuditLog:
             store.keep_checkpoint(connection, other.origin, other.size, other.root, note)
             return self._append([(self.actor, made)], connection)[0]
 
-    # -- handing out ------------------------------------------------------------------------------------------
+    def cosign(
+        self, note: bytes, verifier: Verifier, proof: Sequence[bytes] = (), *, name: str, witness: Signer
+    ) -> bytes:
+        """Anchor another log's checkpoint here, then cosign it; what was not stored is never cosigned.
+
+        Args:
+            note: the other log's signed checkpoint.
+            verifier: its key.
+            proof: consistency proof from the checkpoint anchored last (empty for the first).
+            name: name of this witness.
+            witness: its key, another than this log's.
+
+        Returns:
+            The note with the cosignature added.
+
+        Raises:
+            NoteError, ProofError, LogError: as `anchor`.
+        """
+        self.anchor(note, verifier, proof)
+        return add_cosignature(note, name=name, signer=witness, stamp=int(self._clock().timestamp()))
 
     def open_event(self, seq: int) -> Opening:
         """One event with its salt, private part and proof, for one auditor; the opening itself is an event.
@@ -374,20 +385,10 @@ class AuditLog:
         self.record("log.exported", "allow", resource=f"log:{self.origin}")
         note = self.checkpoint()
         made = verify_checkpoint(note, [self.verifier])
-        with store.reading(self._engine) as connection:
-            history = [
-                old
-                for size, old in store.read_checkpoints(connection, self.origin, HISTORY)
-                if size < made.size
-            ]
-            kept = [
-                old
-                for origin in store.anchored_origins(connection, self.origin)
-                for _, old in store.read_checkpoints(connection, origin, HISTORY)
-            ]
-        rows = store.read_leaves(self._engine, 0, made.size, None, None, PAGE)
-        files = LogFiles(
-            checkpoint=note, verifier=self.verifier, history=tuple(history), anchors=(*kept, *anchors)
+        export(
+            self._engine,
+            made,
+            LogFiles(checkpoint=note, verifier=self.verifier, anchors=tuple(anchors)),
+            directory,
         )
-        write_log(Path(directory), files, ((leaf, leaf_hash) for _, leaf, leaf_hash in rows))
         return made

@@ -21,7 +21,10 @@ from ringfence.audit.group import GroupCommit
 from ringfence.audit.log import AuditLog
 from ringfence.audit.note import MemorySigner, Verifier
 from ringfence.audit.opening import Opening
+from ringfence.audit.verify import verify_bundle
+from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.journal import Journal
+from ringfence.privacy.store import open_store
 
 MakeLog = Callable[..., AuditLog]
 
@@ -366,3 +369,33 @@ def test_erasing_a_private_part_leaves_the_log_whole(make_log: MakeLog, tmp_path
     with pytest.raises(LogError, match="RF-A062"):
         log.open_event(2)
     assert isinstance(log.export_bundle(tmp_path / "bundle"), Checkpoint)
+
+
+@pytest.mark.parametrize("name", [None, "holder.db"])
+def test_log_lives_in_the_stores_of_the_privacy_layer(name: str | None, tmp_path: Path) -> None:
+    engine = open_store(None if name is None else tmp_path / name)
+    log = AuditLog(
+        engine,
+        origin=HOLDER,
+        signer=Identity.generate(kind="log"),
+        organisation="a",
+        actor="client",
+        profile="simulation",
+    )
+    fill(log, 3)
+    with engine.begin() as connection:
+        assert log.record("budget.charged", "allow", resource="budget:1", connection=connection) == 3
+    check_log(log)
+    assert log.open_event(0).verify([log.verifier]).private == {"rows": 1000}
+    log.export_bundle(tmp_path / "bundle")
+    assert verify_bundle(tmp_path / "bundle", trusted=[log.verifier]).logs[0].size == log.size
+    engine.dispose()
+
+
+def test_log_keeps_its_key(make_log: MakeLog) -> None:
+    log = make_log("keyed")
+    fill(log, 1)
+    make_log("keyed")  # Nothing signed yet: the first checkpoint binds the key.
+    log.checkpoint()
+    with pytest.raises(LogError, match="RF-A069"):
+        make_log("keyed")
