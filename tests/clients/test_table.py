@@ -1,13 +1,10 @@
-"""From a file to a minimised table: what is decoded, how it is coded, and what does not depend on the order."""
+"""From a file to coded values: what is decoded, from which source, and how it is written there."""
 
 from __future__ import annotations
 
-import hmac
 import os
-import random
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,113 +12,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pyarrow import csv as pa_csv
 from pyarrow import parquet
 from sqlalchemy import create_engine, text
+from table_kit import COLUMNS, FEATURES, HEADER, PURPOSE, ROWS, by_age, documents, minimise, write
 
-from ringfence.clients.table import (
-    OTHER,
-    MinimisedTable,
-    RawTable,
-    consented,
-    minimised,
-    read_table,
-    separate_consents,
-)
-from ringfence.privacy.consent import Cohort, ConsentRegistry
-from ringfence.privacy.contract import Contract
-from ringfence.privacy.errors import ConsentError, ContractError, TableError
+from ringfence.clients.table import OTHER, read_table
+from ringfence.privacy.errors import TableError
 from ringfence.privacy.policy import Allowed
-from ringfence.privacy.schema import Schema
-from ringfence.privacy.store import open_store
-
-PURPOSE = "churn-prediction"
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
-SPLIT = b"the split key of one study"
-NOTICE = "sha256:" + "0" * 64
-
-FEATURES: list[dict[str, Any]] = [
-    {"name": "age", "kind": "number", "bounds": [18, 90]},
-    {"name": "plan", "kind": "category", "categories": ["basic", "gold"]},
-    {"name": "joined", "kind": "date", "bounds": ["2000-01-01", "2030-01-01"]},
-    {"name": "churn", "kind": "flag"},
-]
-COLUMNS: list[dict[str, Any]] = [
-    {"name": "age", "source": "AGE", "purposes": [PURPOSE]},
-    {"name": "plan", "source": "PLAN_CD", "purposes": [PURPOSE], "values": {"1": "basic", "2": "gold"}},
-    {"name": "joined", "purposes": [PURPOSE]},
-    {"name": "churn", "purposes": [PURPOSE], "values": {"N": "no", "Y": "yes"}},
-]
-HEADER = "id,AGE,PLAN_CD,joined,churn,notes"
-ROWS = ["a,30,1,2020-02-29,N,x", "b,,2,,Y,y", "c,200,9,2031-01-01,Y,z"]
-
-
-def documents(
-    features: list[dict[str, Any]] = FEATURES, columns: list[dict[str, Any]] = COLUMNS, **contract: Any
-) -> tuple[Contract, Schema, Allowed]:
-    schema = Schema.model_validate({"id": "s", "version": 1, "feature": features})
-    made = Contract.model_validate(
-        {
-            "id": "c", "holder": "h", "version": 1, "schema": schema.digest(), "subject": "id", "population": "p",
-            "jurisdiction": "CN", "max_customers": 10_000, "min_cohort": 1, "source": {"file": "t.csv"}, "column": columns,
-        } | contract
-    )  # fmt: skip
-    names = [column["name"] for column in columns]
-    label = "churn" if "churn" in names else None
-    allowed = Allowed(
-        subject="id", label=label, features=tuple(name for name in names if name != label),
-        headers={column.name: column.header for column in made.columns},
-        sensitive=tuple(column.name for column in made.columns if column.sensitivity == "sensitive"),
-    )  # fmt: skip
-    return made, schema, allowed
-
-
-def write(folder: Path, rows: list[str], header: str = HEADER, encoding: str = "utf-8") -> Path:
-    path = folder / "t.csv"
-    path.write_bytes("\n".join([header, *rows, ""]).encode(encoding))
-    return path
-
-
-def everybody(keys: list[str], separate: str = "") -> ConsentRegistry:
-    registry = ConsentRegistry.open(open_store(None), bytes(range(32)))
-    frame = pd.DataFrame(
-        {
-            "customer_key": keys, "event": "granted", "purpose": PURPOSE, "at": "2026-01-01", "notice_id": "n",
-            "notice_version": "1", "notice_language": "en", "notice_digest": NOTICE, "legal_basis": "consent",
-            "separate_consents": separate,
-        }
-    )  # fmt: skip
-    path = Path(os.environ["PYTEST_TMP"]) / "consent.parquet"
-    frame.to_parquet(path)
-    registry.import_file(path)
-    return registry
-
-
-@pytest.fixture(autouse=True)
-def _scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTEST_TMP", str(tmp_path))
-
-
-def minimise(
-    raw: RawTable, features: tuple[str, ...] | None = None, registry: ConsentRegistry | None = None,
-    fraction: Decimal | Fraction = Fraction(0), split_key: bytes = SPLIT,
-) -> MinimisedTable:  # fmt: skip
-    registry = registry or everybody(sorted(set(raw.keys())))
-    cohort = Cohort.freeze(
-        registry, study="s", run=os.urandom(8).hex(), purpose=PURPOSE, at=NOW,
-        indices=registry.indices(raw.keys()), separate=separate_consents(raw.allowed),
-    )  # fmt: skip
-    rows = consented(raw, registry, cohort.current(registry, NOW))
-    return minimised(
-        rows, features=features or raw.allowed.features, label=raw.allowed.label, split_key=split_key,
-        test_fraction=fraction,
-    )  # fmt: skip
-
-
-def by_age(table: MinimisedTable) -> pd.DataFrame:
-    return table.frame.sort_values("age", na_position="first", ignore_index=True)
 
 
 def test_values_are_coded_by_schema_and_contract(tmp_path: Path) -> None:
@@ -292,138 +190,19 @@ def test_dates_of_parquet(tmp_path: Path) -> None:
         assert sorted(frame["joined"].fillna(0)) == [0, day.toordinal()]
 
 
-@pytest.mark.parametrize(("rule", "age"), [("first", 20.0), ("last", 50.0)])
-def test_one_row_a_customer(tmp_path: Path, rule: str, age: float) -> None:
-    write(tmp_path, ["a,20", "a,30", "b,40", "a,50"], "id,AGE")
-    raw = read_table(*documents(FEATURES[:1], COLUMNS[:1], duplicates=rule), tmp_path)
-    assert sorted(minimise(raw).frame["age"]) == sorted([age, 40.0])
-    assert raw.quality.passed
-
-
-def test_a_table_that_fails_the_gate_goes_no_further(tmp_path: Path) -> None:
-    write(tmp_path, ["a,20", "a,30"], "id,AGE")
-    raw = read_table(*documents(FEATURES[:1], COLUMNS[:1]), tmp_path)
-    assert not raw.quality.passed
-    with pytest.raises(TableError, match="RF-T040"):
-        minimise(raw)
-
-
-def test_rows_whose_label_is_not_known_are_left_out(tmp_path: Path) -> None:
-    write(tmp_path, ["a,30,1,,N,", "b,31,1,,,", "c,32,1,,maybe,"])
-    assert minimise(read_table(*documents(), tmp_path)).frame["age"].tolist() == [30]
-
-
-def test_only_those_who_consent_are_in(tmp_path: Path) -> None:
-    write(tmp_path, ROWS)
-    raw = read_table(*documents(), tmp_path)
-    registry = everybody(["a", "c", "elsewhere"])
-    registry.withdraw(["c"], PURPOSE, NOW)
-    assert minimise(raw, registry=registry).frame["age"].tolist() == [30]
-
-
-def test_sensitive_columns_need_the_separate_consent(tmp_path: Path) -> None:
-    write(tmp_path, ROWS)
-    columns = [COLUMNS[0] | {"sensitivity": "sensitive"}, *COLUMNS[1:]]
-    raw = read_table(*documents(columns=columns), tmp_path)
-    assert len(minimise(raw, registry=everybody(["a", "b", "c"]))) == 0
-    assert len(minimise(raw, registry=everybody(["a", "b"], "sensitive-data"))) == 2
-    registry = everybody(["a", "b", "c"], "sensitive-data")
-    cohort = Cohort.freeze(registry, study="s", run="r", purpose=PURPOSE, at=NOW, indices=registry.indices(raw.keys()))
-    with pytest.raises(ConsentError, match="RF-N023"):
-        consented(raw, registry, cohort.current(registry, NOW))
-
-
-def test_only_allowed_columns_can_be_taken(tmp_path: Path) -> None:
-    write(tmp_path, ROWS)
-    raw = read_table(*documents(), tmp_path)
-    for features in (("notes",), ("churn",), ("id",)):
-        with pytest.raises(ContractError, match="RF-T031"):
-            minimise(raw, features=features)
-    assert list(minimise(raw, features=("plan",)).frame.columns) == ["plan", "churn"]
-    with pytest.raises(TableError, match="RF-T032"):
-        minimise(raw, split_key=b"short")
-
-
-def test_nothing_that_identifies_is_left(tmp_path: Path) -> None:
-    write(tmp_path, [f"customer-{i},{20 + i % 3},1,,N,secret-{i}" for i in range(50)])
-    table = minimise(read_table(*documents(), tmp_path))
-    shown = table.frame.to_csv() + repr(table) + str(table.frame.index.tolist())
-    assert "customer-" not in shown
-    assert "secret-" not in shown
-    assert table.frame.index.tolist() == list(range(50))
-    assert not hasattr(table, "_keys")
-
-
-def test_the_split_is_the_keyed_hash_of_the_customer_alone(tmp_path: Path) -> None:
-    keys = [f"k{i}" for i in range(2000)]
-    write(tmp_path, [f"{key},{i % 60 + 20}.{i:04d}" for i, key in enumerate(keys)], "id,AGE")
-    raw = read_table(*documents(FEATURES[:1], COLUMNS[:1]), tmp_path)
-    table = minimise(raw, fraction=Decimal("0.2"))
-    ages = {f"{i % 60 + 20}.{i:04d}": key for i, key in enumerate(keys)}
-    for age, is_test in zip(table.frame["age"], table.is_test.tolist(), strict=True):
-        digest = hmac.digest(SPLIT, ages[f"{age:.4f}"].encode(), "sha256")
-        assert is_test == (Fraction(int.from_bytes(digest[:8]), 2**64) < Fraction(1, 5))
-    assert 250 < table.is_test.sum() < 550  # 400 expected, sd 17.9: fixed keys, so this cannot vary
-    assert not minimise(raw, fraction=Decimal(0)).is_test.any()
-    other = minimise(raw, fraction=Decimal("0.2"), split_key=b"the split key of another one")
-    assert other.frame["age"].tolist() != table.frame["age"].tolist()
-    long_key = minimise(raw, fraction=Decimal("0.5"), split_key=b"k" * 100)
-    first = hmac.digest(b"k" * 100, ages[f"{long_key.frame['age'][0]:.4f}"].encode(), "sha256")
-    assert bool(long_key.is_test[0]) == (first[0] < 128)
-
-
-CELLS = st.tuples(
-    st.sampled_from(["", "19", "30.5", "1000", "-4"]),
-    st.sampled_from(["", "1", "2.0", "gold", "?"]),
-    st.sampled_from(["", "2020-01-01", "1990-05-05"]),
-    st.sampled_from(["N", "Y", "", "?"]),
-)
-
-
-@given(rows=st.lists(CELLS, min_size=1, max_size=12), seed=st.integers(0, 9))
-@settings(max_examples=30, deadline=None)
-def test_the_order_of_rows_changes_nothing(rows: list[tuple[str, ...]], seed: int) -> None:
-    folder = Path(os.environ["PYTEST_TMP"])
-    lines = [",".join((f"c{i}", *cells, "")) for i, cells in enumerate(rows)]
-    tables = []
-    for order in (lines, random.Random(seed).sample(lines, len(lines))):
-        write(folder, order)
-        raw = read_table(*documents(), folder)
-        if raw.quality.passed:
-            tables.append(minimise(raw, fraction=Decimal("0.5")))
-    assert len(tables) in (0, 2)
-    if tables:
-        pd.testing.assert_frame_equal(tables[0].frame, tables[1].frame)
-        assert tables[0].is_test.tolist() == tables[1].is_test.tolist()
-
-
-@given(rows=st.lists(CELLS, min_size=2, max_size=8))
-@settings(max_examples=20, deadline=None)
-def test_a_row_is_coded_without_regard_to_other_rows(rows: list[tuple[str, ...]]) -> None:
-    folder = Path(os.environ["PYTEST_TMP"])
-    lines = [",".join((f"c{i}", *cells, "")) for i, cells in enumerate(rows)]
-    write(folder, lines)
-    together = read_table(*documents(), folder)
-    apart = []
-    for line in lines:
-        write(folder, [line])
-        apart.append(read_table(*documents(), folder)._frame)
-    pd.testing.assert_frame_equal(together._frame, pd.concat(apart, ignore_index=True))
-
-
 def test_telco_reads_with_blank_totals_as_missing(tmp_path: Path) -> None:
     folder = Path(os.environ.get("RINGFENCE_DATA", Path(__file__).parents[2] / ".." / "shared" / "data")).resolve()
     name = "WA_Fn-UseC_-Telco-Customer-Churn.csv"
     if not (folder / name).is_file():
         pytest.skip(f"{name} is not in RINGFENCE_DATA")
-    features = [
+    features: list[dict[str, Any]] = [
         {"name": "tenure", "kind": "number", "bounds": [0, 72]},
         {"name": "total", "kind": "number", "bounds": [0, 9000]},
         {"name": "senior", "kind": "flag"},
         {"name": "terms", "kind": "category", "categories": ["Month-to-month", "One year", "Two year"]},
         {"name": "churn", "kind": "flag"},
     ]
-    columns = [
+    columns: list[dict[str, Any]] = [
         {"name": "tenure", "purposes": [PURPOSE]},
         {"name": "total", "source": "TotalCharges", "purposes": [PURPOSE], "max_missing": "0.01"},
         {"name": "senior", "source": "SeniorCitizen", "purposes": [PURPOSE], "values": {"0": "no", "1": "yes"}},

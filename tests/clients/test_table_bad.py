@@ -22,7 +22,7 @@ SECRET = "zhang-wei-13800138000"
 
 
 def documents(**source: Any) -> tuple[Contract, Schema, Allowed]:
-    features = [
+    features: list[dict[str, Any]] = [
         {"name": "age", "kind": "number", "bounds": [0, 120]},
         {"name": "since", "kind": "date", "bounds": ["2000-01-01", "2030-01-01"]},
         {"name": "plan", "kind": "category", "categories": ["基本", "黄金"]},

@@ -324,14 +324,12 @@ def test_a_journal_that_fails_undoes_the_import(engine: Engine, tmp_path: Path) 
 
 def test_bad_questions(engine: Engine) -> None:
     registry = ConsentRegistry.open(engine, KEY)
-    for code, ask in {
-        "RF-N005": lambda: registry.eligible("churn", NOW),
-        "RF-N002": lambda: registry.eligible(PURPOSE, datetime(2026, 1, 1)),
-        "RF-N004": lambda: registry.withdraw(["a"], PURPOSE, NOW, kind=EventKind.GRANTED),  # type: ignore[arg-type]
-    }.items():
-        with pytest.raises(ConsentError) as fault:
-            ask()
-        assert fault.value.code == code
+    with pytest.raises(ConsentError, match="RF-N005"):
+        registry.eligible("churn", NOW)
+    with pytest.raises(ConsentError, match="RF-N002"):
+        registry.eligible(PURPOSE, datetime(2026, 1, 1))
+    with pytest.raises(ConsentError, match="RF-N004"):
+        registry.withdraw(["a"], PURPOSE, NOW, kind=EventKind.GRANTED)  # type: ignore[arg-type]
 
 
 EVENTS = st.lists(

@@ -1,0 +1,43 @@
+"""A customer table in PostgreSQL: only the allowed columns are selected, whatever their types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ledger_support import POSTGRESQL, postgresql_database, postgresql_server
+from sqlalchemy import create_engine, text
+from table_kit import COLUMNS, FEATURES, documents
+
+from ringfence.clients.table import read_table
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    if not POSTGRESQL.is_dir():
+        pytest.skip("PostgreSQL 15 is not installed")
+    with postgresql_server() as socket, postgresql_database(socket) as found:
+        yield found
+
+
+def test_types_of_postgresql(url: str, tmp_path: Path) -> None:
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(text("create schema crm"))
+        connection.execute(text('create table crm.customers (id bigint, "AGE" numeric(6,2), "PLAN_CD" smallint, '
+                                "joined date, churn char(1), secret text)"))  # fmt: skip
+        connection.execute(text("insert into crm.customers values (1, 30.5, 1, '2020-02-29', 'N', 's'), "
+                                "(2, null, 2, null, 'Y', 's')"))  # fmt: skip
+        # A reader without the right to the other column can still read, so it was not selected.
+        connection.execute(text("create role reader login"))
+        connection.execute(text("grant usage on schema crm to reader"))
+        connection.execute(text('grant select (id, "AGE", "PLAN_CD", joined, churn) on crm.customers to reader'))
+    engine.dispose()
+    source = {"url": url.replace("postgres@", "reader@"), "table": "crm.customers"}
+    raw = read_table(*documents(FEATURES, COLUMNS, source=source), tmp_path)
+    raw.quality.check()
+    assert sorted(raw.keys()) == ["1", "2"]
+    facts = {column.name: column for column in raw.quality.facts.columns}
+    assert [facts[name].missing for name in ("age", "plan", "joined", "churn")] == [1, 0, 1, 0]
+    assert facts["plan"].unknown == facts["churn"].unknown == 0
