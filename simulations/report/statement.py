@@ -1,0 +1,185 @@
+"""The promise to a customer and its price: every number of it in plain words, and the holders' budgets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from decimal import ROUND_CEILING, ROUND_FLOOR
+
+from ringfence.privacy.errors import N_
+from ringfence.simulations.report.charts import budget_chart
+from ringfence.simulations.report.facts import RunFacts
+from ringfence.simulations.report.markup import Column, Html, element, section, table
+from ringfence.simulations.report.results import figure
+from ringfence.simulations.report.words import Words, percent, price, rounded
+
+
+def privacy_section(facts: RunFacts, words: Words) -> Html:
+    """The guarantee as a sentence, then every number of it with what it means."""
+    return section(
+        "privacy",
+        words(N_("What is promised to a customer")),
+        element(
+            "p",
+            words(
+                N_("Whether or not one customer took part changes the probability of any result of this run by no "
+                   "more than a factor of {factor}, give or take a probability of {delta}. This holds for all holders of "
+                   "the study together, whatever else a reader knows or computes."),
+                factor=_factor(facts.epsilon_run),
+                delta=facts.privacy["delta"],
+            ),
+            class_="statement",
+        ),
+        table(
+            words(N_("The privacy statement, number by number")),
+            [Column(title=words(N_("What"))), Column(title=words(N_("Value"))), Column(title=words(N_("Meaning")))],
+            list(_statement(facts, words)),
+            form="prose",
+        ),
+    )  # fmt: skip
+
+
+def _factor(epsilon: float) -> str:
+    """By how much odds may change: e to the epsilon, rounded up; beyond a thousand only its size."""
+    if not math.isfinite(epsilon):
+        return "∞"
+    factor = math.exp(epsilon)
+    return rounded(factor, 2, ROUND_CEILING) if factor < 1000 else f"{factor:.1e}"
+
+
+def _statement(facts: RunFacts, words: Words) -> Iterator[tuple[str, str, str]]:
+    """Rows of the privacy statement: what, value, meaning; every entry of the price's report is in one of them."""
+    said = {key: words.fixed(value) for key, value in facts.privacy.items()}
+    said |= {"run": price(facts.epsilon_run), "asked": f"{facts.epsilon_asked:g}"}
+    for what, value, meaning in _ROWS:
+        yield words(what, **said), words(value, **said), words(meaning, **said)
+
+
+_ROWS = (
+    (
+        N_("Unit of privacy"),
+        "{unit}",
+        N_("All that a holder has about one customer counts as one, however many rows that is."),
+    ),
+    (
+        N_("Compared are"),
+        "{neighbouring_relation}",
+        N_("Two worlds that differ in this one customer must be hard to tell apart."),
+    ),
+    (
+        N_("ε of this run, customer, k = {overlap}"),
+        "{run}",
+        N_("Over all holders, for a customer at {overlap} of them, with the attempts that were really made."),
+    ),
+    (
+        N_("ε asked for by the study"),
+        "{asked}",
+        N_("The bound in the signed study, for the plan without repeated attempts."),
+    ),
+    (
+        N_("ε, customer, nothing repeated"),
+        "{customer_epsilon}",
+        N_("What the plan of the study costs a customer when every round succeeds at once."),
+    ),
+    (
+        N_("ε, customer, worst case"),
+        "{customer_epsilon_worst_case}",
+        N_("The same if every round had needed all {max_attempts} attempts; each attempt is paid for."),
+    ),
+    (
+        N_("ε, one holder, k = 1"),
+        "{holder_epsilon}",
+        N_("What leaves one holder alone costs a customer this much; its ledger is charged for it."),
+    ),
+    (
+        N_("ε, one holder, worst case"),
+        "{holder_epsilon_worst_case}",
+        N_("What the ledger sets aside before anything is computed."),
+    ),
+    (
+        N_("μ, one holder"),
+        N_("{holder_mu}, at worst {holder_mu_worst_case}"),
+        N_("The same price on the scale that an auditor can add up: squares of μ are summed."),
+    ),
+    (
+        N_("δ (delta)"),
+        "{delta}",
+        N_(
+            "The probability left outside the factor. It lies below one over each holder's number of customers."
+        ),
+    ),
+    (
+        N_("Noise"),
+        "{noise_form}",
+        N_("Whole numbers from the discrete Gaussian law, out of the operating system's random generator."),
+    ),
+    (
+        N_("Honest shares, h"),
+        "{honest_shares}",
+        N_("The promise counts on the noise of this many holders that keep their share to themselves."),
+    ),
+    (
+        N_("Colluding holders allowed for"),
+        "{colluders}",
+        N_("Holders that may pool what they know with the coordinator and one more holder."),
+    ),
+    (
+        N_("Attempts a round, at most"),
+        "{max_attempts}",
+        N_("A holder answers no further attempt; nobody can drain a ledger by failing on purpose."),
+    ),
+    (
+        N_("Accounting"),
+        "{accountant}",
+        N_(
+            "How the rounds add up. What the sampler is inexact by, {epsilon_slack} in ε and "
+            "{sampler_total_variation} in total variation, is contained in the figures above."
+        ),
+    ),
+    (
+        N_("Not covered"),
+        "{not_covered}",
+        N_("No party knows this total. Each holder's ledger limits what is spent at that holder."),
+    ),
+)
+
+
+def budget_section(facts: RunFacts, words: Words) -> Html:
+    """What each ledger has given away and still has."""
+    columns = [
+        Column(title=words(N_("Holder"))),
+        Column(title=words(N_("ε of the budget")), figures=True),
+        Column(title=words(N_("ε released")), figures=True),
+        Column(title=words(N_("released")), figures=True),
+        Column(title=words(N_("set aside")), figures=True),
+        Column(title=words(N_("left")), figures=True),
+        Column(title=words(N_("ε that still fits")), figures=True),
+    ]
+    rows = [
+        (
+            each.holder,
+            f"{each.epsilon:g}",
+            price(each.released),
+            percent(each.share_released),
+            percent(each.share_reserved),
+            percent(each.share_left),
+            rounded(each.left, 3, ROUND_FLOOR),
+        )
+        for each in facts.budgets
+    ]
+    deltas = words.names(tuple(sorted({each.delta for each in facts.budgets})))
+    return section(
+        "budget",
+        words(N_("Budget of each holder")),
+        element("p", words(
+            N_("A ledger is charged before a value leaves and is never refunded. Shares are of μ², which adds up from "
+               "release to release; ε does not, so ε released and ε that still fits need not add to the ε of the budget. "
+               "All at δ = {deltas}."),
+            deltas=deltas,
+        )),
+        figure(
+            budget_chart(facts, words),
+            words(N_("Figures of the budgets")),
+            table(words(N_("Privacy budget of each holder after the run")), columns, rows, form="wide"),
+        ),
+    )  # fmt: skip
