@@ -1,0 +1,78 @@
+"""`ringfence-client`: the holder's command. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from ringfence.clients import (
+    commands_budget,
+    commands_consent,
+    commands_contract,
+    commands_home,
+    commands_log,
+    commands_study,
+    commands_table,
+)
+from ringfence.privacy.errors import _
+from ringfence.privacy.terminal import Parser, add_language, add_version, run
+
+PROGRAM = "ringfence-client"
+# `ringfence-client log --sent` is short for `ringfence-client log list --sent`.
+_SHORT = {"log": "list", "budget": "show"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the console script."""
+    return run(command, argv, program=PROGRAM)
+
+
+def command(argv: Sequence[str]) -> int:
+    """Parse and do; errors are turned into sentences by `terminal.run`."""
+    arguments = parser().parse_args(in_full(argv))
+    status: int = arguments.do(arguments)
+    return status
+
+
+def in_full(argv: Sequence[str]) -> list[str]:
+    """The command line with the sub-command that `log` and `budget` stand for by themselves."""
+    words = list(argv)
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        at += 2 if words[at] == "--lang" else 1
+    if at < len(words) and words[at] in _SHORT:
+        following = words[at + 1] if at + 1 < len(words) else "-"
+        if following.startswith("-") and following not in {"-h", "--help"}:
+            words.insert(at + 1, _SHORT[words[at]])
+    return words
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's parser, also read by the reference documentation's test."""
+    top = Parser(
+        prog=PROGRAM,
+        description=_(
+            "A holder's own affairs: its keys, contract, consents, privacy budget, approvals and log. Customer rows "
+            "never leave this machine by any of these commands."
+        ),
+        examples=[
+            "ringfence-client init bank --name north-bank --population retail --budget-epsilon 4 --budget-delta 1e-7",
+            "ringfence-client contract draft customers.csv --out contract.toml",
+            "ringfence-client study check churn.signed.json",
+            "ringfence-client log --sent",
+        ],
+    )
+    add_version(top)
+    add_language(top)
+    commands = top.add_subparsers(metavar=_("COMMAND"), required=True)
+    for module in (
+        commands_home,
+        commands_contract,
+        commands_consent,
+        commands_budget,
+        commands_study,
+        commands_table,
+        commands_log,
+    ):
+        module.add(commands)
+    return top

@@ -1,0 +1,155 @@
+"""`ringfence-client budget`: what was spent, what a study would cost, and what two people may change."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ringfence.clients.options import add_passphrase, decimal, leaf, passphrases
+from ringfence.privacy.errors import _
+from ringfence.privacy.terminal import Terminal
+
+if TYPE_CHECKING:
+    from ringfence.privacy.ledger import Balance
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the sub-commands."""
+    budget = commands.add_parser(
+        "budget",
+        help=_("the privacy budget: spent, reserved, left, and what two people may change"),
+        examples=["ringfence-client budget", "ringfence-client budget explain churn.signed.json"],
+    )  # type: ignore[call-arg]  # our Parser's
+    kinds = budget.add_subparsers(metavar=_("COMMAND"), required=True)
+    show = leaf(kinds, "show", _("show what was spent, is reserved and is left (the same as budget alone)"))
+    show.add_argument("--entries", action="store_true", help=_("also list the ledger's entries"))
+    show.set_defaults(do=_show)
+    explain = leaf(
+        kinds, "explain", _("what a signed study would cost, and whether it fits; nothing is spent"),
+        examples=["ringfence-client budget explain churn.signed.json"],
+    )  # fmt: skip
+    explain.add_argument("study", type=Path, metavar="STUDY", help=_("the study as the coordinator signed it"))
+    explain.set_defaults(do=_explain)
+    thaw = leaf(
+        kinds,
+        "thaw",
+        _("open a frozen ledger again, by two approvers, entering what was spent beyond it"),
+        examples=[
+            "ringfence-client budget thaw --key ana.key --key ben.key --missing 0.04 --reason 'restored from backup'"
+        ],
+    )
+    thaw.add_argument(
+        "--missing", required=True, type=decimal, metavar="MU2", help=_("mu squared to be entered as spent; 0 if none")
+    )
+    _add_two_people(thaw)
+    thaw.set_defaults(do=_thaw)
+    raising = leaf(
+        kinds,
+        "top-up",
+        _("raise the budget, by two approvers; the promise made at init is weaker from then on"),
+        examples=[
+            "ringfence-client budget top-up --key ana.key --key ben.key --mu-squared 0.1 --reason 'board decision 12'"
+        ],
+    )
+    raising.add_argument("--mu-squared", required=True, type=decimal, metavar="MU2", help=_("mu squared to be added"))
+    _add_two_people(raising)
+    raising.set_defaults(do=_top_up)
+    close = leaf(
+        kinds,
+        "close",
+        _("close the reservation of a study that will not go on; what was released stays charged"),
+        examples=["ringfence-client budget close sha256:0f3a..."],
+    )
+    close.add_argument("study", metavar="STUDY_DIGEST", help=_("digest of the study, or its first digits"))
+    close.set_defaults(do=_close)
+
+
+def _add_two_people(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--key", action="append", type=Path, default=[], metavar="FILE", help=_("an approver's key file; give two")
+    )
+    parser.add_argument("--reason", required=True, metavar="TEXT", help=_("why, for those who read the log"))
+    add_passphrase(parser)
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.home import open_home
+    from ringfence.clients.spending import Standing
+
+    with open_home(arguments.config) as home:
+        standing = Standing.of(home.ledger)
+        entries = home.ledger.entries() if arguments.entries else ()
+    terminal, terms = Terminal.of(arguments), standing.terms
+    terminal.say(
+        _("Budget of {population}: epsilon {epsilon} at delta {delta}, filter {filter}").format(**terms)
+    )
+    terminal.say(f"{'':12}{'mu^2':>14}  {_('epsilon')}")
+    for name, balance in standing.rows():
+        terminal.say(f"{name:12}{float(balance.mu_squared):>14.6g}  {balance.epsilon:.4f}")
+    if standing.frozen:
+        terminal.say(_("FROZEN: {reason}").format(reason=standing.frozen))
+    for one in standing.open:
+        terminal.say(_("open reservation {id}: study {study}").format(id=one.id, study=one.study_digest))
+    for entry in entries:
+        said = " ".join(f"{key}={value}" for key, value in entry.fields.items())
+        terminal.say(f"{entry.sequence:>5} {entry.time} {entry.kind:10} {said}")
+    listed = [
+        {"sequence": e.sequence, "time": e.time, "kind": e.kind, "fields": dict(e.fields), "hash": e.hash.hex()}
+        for e in entries
+    ]
+    terminal.write_json(standing.as_json() | ({"entries": listed} if arguments.entries else {}))
+    return 0
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.home import open_home
+    from ringfence.clients.whatif import answer, price_lines, read_study
+
+    with open_home(arguments.config) as home:
+        found = answer(home, read_study(home, arguments.study), home.contract())
+    if found.no_price is not None:
+        raise found.no_price
+    terminal = Terminal.of(arguments)
+    terminal.say(_("Study {study} {digest}").format(study=found.study.id, digest=found.digest))
+    for line in price_lines(found):
+        terminal.say(line)
+    terminal.write_json(found.as_json())
+    return 0
+
+
+def _thaw(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.spending import thaw
+
+    balance = thaw(
+        arguments.config, arguments.key, arguments.missing, arguments.reason, passphrases(arguments)
+    )
+    return _done(arguments, _("The ledger is open again."), balance)
+
+
+def _top_up(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.spending import top_up
+
+    balance = top_up(
+        arguments.config, arguments.key, arguments.mu_squared, arguments.reason, passphrases(arguments)
+    )
+    return _done(arguments, _("The budget was raised."), balance)
+
+
+def _close(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.spending import close
+
+    digest, balance = close(arguments.config, arguments.study)
+    return _done(arguments, _("Closed the reservation of {study}.").format(study=digest), balance)
+
+
+def _done(arguments: argparse.Namespace, sentence: str, left: Balance) -> int:
+    terminal = Terminal.of(arguments)
+    terminal.say(sentence)
+    terminal.say(
+        _("left: mu^2 {mu} (epsilon {epsilon:.4f} at delta {delta})").format(
+            mu=f"{float(left.mu_squared):.6g}", epsilon=left.epsilon, delta=left.delta
+        )
+    )
+    terminal.write_json({"left": {"mu_squared": str(left.mu_squared), "epsilon": left.epsilon, "delta": str(left.delta)}})
+    return 0

@@ -1,0 +1,81 @@
+"""`ringfence-client study`: would this study be allowed here, and one person's approval of it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ringfence.clients.options import add_passphrase, leaf, passphrases
+from ringfence.privacy.errors import _
+from ringfence.privacy.terminal import Terminal
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the sub-commands."""
+    study = commands.add_parser("study", help=_("check and approve studies"))
+    kinds = study.add_subparsers(metavar=_("COMMAND"), required=True)
+    check = leaf(
+        kinds,
+        "check",
+        _("would this study be allowed here, at what price, and does it fit"),
+        more=_("Nothing is read of the table and nothing is spent. All reasons against it are listed; exit status 1 when "
+               "there is one, or when the budget does not cover it."),
+        examples=["ringfence-client study check churn.signed.json"],
+    )  # fmt: skip
+    check.add_argument("study", type=Path, metavar="STUDY", help=_("the study as the coordinator signed it"))
+    check.set_defaults(do=_check)
+    approve = leaf(
+        kinds,
+        "approve",
+        _("approve a study as one person; two different people are needed"),
+        examples=["ringfence-client study approve churn.signed.json --key ana.key"],
+    )
+    approve.add_argument("study", type=Path, metavar="STUDY", help=_("the study as the coordinator signed it"))
+    approve.add_argument("--key", type=Path, required=True, metavar="FILE", help=_("the approver's key file"))
+    add_passphrase(approve)
+    approve.set_defaults(do=_approve)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.home import open_home
+    from ringfence.clients.whatif import answer, price_lines, read_study
+
+    with open_home(arguments.config) as home:
+        found = answer(home, read_study(home, arguments.study), home.contract())
+    terminal = Terminal.of(arguments)
+    terminal.say(_("Study {study} {digest}").format(study=found.study.id, digest=found.digest))
+    terminal.say(_("purpose {purpose}, legal basis {basis}, expires {day}").format(
+        purpose=found.study.purpose, basis=found.study.legal_basis, day=found.study.expires
+    ))  # fmt: skip
+    for line in price_lines(found):
+        terminal.say(line)
+    terminal.say(_("approvals on file: {count} of 2").format(count=found.approvals))
+    terminal.write_json(found.as_json())
+    found.decision.require()
+    if found.no_price is not None:
+        raise found.no_price
+    terminal.say(_("It would be allowed here."))
+    return 0 if found.fits else 1
+
+
+def _approve(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.approving import approve_study
+    from ringfence.clients.home import open_home
+
+    with open_home(arguments.config) as home:
+        made = approve_study(home, arguments.study, arguments.key, passphrases(arguments))
+    terminal = Terminal.of(arguments)
+    terminal.say(_("{approver} approved {study} ({digest}).").format(
+        approver=made.approver, study=made.study, digest=made.digest
+    ))  # fmt: skip
+    terminal.say(_("approvals on file: {count} of 2").format(count=made.count))
+    terminal.write_json(
+        {
+            "approver": made.approver,
+            "study": made.study,
+            "digest": made.digest,
+            "file": str(made.file),
+            "approvals": made.count,
+        }
+    )
+    return 0

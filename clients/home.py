@@ -1,0 +1,282 @@
+"""A holder's home, opened: its store, log, ledger and people; and the whole `Holder` once its contract holds.
+
+Invariants:
+    What is not configured refuses (DESIGN, 6.8): no contract, no coordinator, fewer than two approvers.
+    A store is never begun anew by opening it, so a lost ledger cannot come back empty.
+    A contract counts only in the very form that the holder's key has signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from sqlalchemy import Engine
+
+from ringfence.audit.errors import AuditError
+from ringfence.audit.log import AuditLog
+from ringfence.audit.note import Signer
+from ringfence.clients.config import Settings, load_settings
+from ringfence.clients.holder import Holder
+from ringfence.clients.secret_files import Passphrases, read_secret
+from ringfence.privacy.consent.registry import ConsentRegistry
+from ringfence.privacy.contract import LoadedContract, load_contract
+from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.crypto.keyfile import read_public
+from ringfence.privacy.crypto.signed import SignedDocument, read_signed
+from ringfence.privacy.errors import N_, ContractError, RingfenceError, StoreError, UsageError
+from ringfence.privacy.journal import Json
+from ringfence.privacy.lease import lease
+from ringfence.privacy.ledger import Ledger
+from ringfence.privacy.secagg.attempts import AttemptStore
+from ringfence.privacy.store import open_store, require_durable
+
+ACTOR = "client"
+
+
+@dataclass(frozen=True, slots=True)
+class PublicHalf:
+    """A log's key without its secret: enough to record and to verify, never to sign a checkpoint."""
+
+    public: PublicIdentity
+
+    def sign(self, _message: bytes, /) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            UsageError: RF-U408 always.
+        """
+        raise UsageError("RF-U408", N_("The log's key was not opened, so no checkpoint can be signed here."))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """What a holder's commands work with; the holder's own secret key is not opened.
+
+    Attributes:
+        settings: the configuration.
+        identity: public half of the holder's key.
+        engine: the one store.
+        log: what happened.
+        ledger: what was spent.
+    """
+
+    settings: Settings
+    identity: PublicIdentity
+    engine: Engine
+    log: AuditLog
+    ledger: Ledger
+
+    def registry(self) -> ConsentRegistry:
+        """Who has agreed to what."""
+        key = read_secret(self.settings.path(self.settings.config.keys.registry))
+        return ConsentRegistry.open(self.engine, key, journal=self.log)
+
+    def contract(self) -> LoadedContract:
+        """The contract in force, its signature verified.
+
+        Raises:
+            UsageError: RF-U401 none is configured.
+            ContractError: RF-C001 it has faults, RF-C201 to RF-C204 it is not this holder's signed one.
+        """
+        loaded = load_contract(self.settings.contract())
+        require_own(self, loaded)
+        verify_signed(loaded, self.identity)
+        return loaded
+
+    def approvals(self, digest: str) -> list[SignedDocument]:
+        """The approvals on file for a study, not yet verified.
+
+        Raises:
+            KeyFault: a file of this study's approvals is malformed.
+        """
+        folder = self.settings.path(self.settings.config.approvals)
+        files = sorted(folder.glob(f"{digest.removeprefix('sha256:')}.*.json"))
+        return [read_signed(file) for file in files]
+
+    @contextmanager
+    def refusals(
+        self, action: str, resource: str, *, recorded: type[RingfenceError] | None = None
+    ) -> Iterator[None]:
+        """Record as an event what the block refuses, then let the refusal go on.
+
+        Args:
+            action: a type of event.
+            resource: what was asked for.
+            recorded: a family whose refusals the block records itself.
+        """
+        try:
+            yield
+        except (RingfenceError, AuditError) as refusal:
+            if recorded is None or not isinstance(refusal, recorded):
+                self.record_refusal(action, resource, refusal)
+            raise
+
+    def record_refusal(self, action: str, resource: str, refusal: RingfenceError | AuditError) -> None:
+        """Record one refusal; its sentence stays in the private part."""
+        public: Mapping[str, Json] = {"code": refusal.code}
+        private: Mapping[str, Json] = {"reason": refusal.sentence()[:1000]}
+        self.log.record(action, "deny", resource=resource, public=public, private=private)
+
+
+def require_own(home: Home, loaded: LoadedContract) -> None:
+    """Refuse a contract of another holder, or over customers whose budget another ledger keeps.
+
+    Raises:
+        ContractError: RF-C201 or RF-C202.
+    """
+    contract, population = loaded.contract, home.ledger.terms()["population"]
+    if contract.holder != home.settings.name:
+        raise ContractError(
+            "RF-C201",
+            N_('The contract is that of holder "{found}"; this is "{name}".'),
+            found=contract.holder,
+            name=home.settings.name,
+        )
+    if contract.population != population:
+        raise ContractError(
+            "RF-C202",
+            N_('The contract is over the population "{found}"; the privacy budget here counts "{population}". Another '
+               "population needs a home of its own, and two people who vouch that no customer is in both."),
+            found=contract.population,
+            population=population,
+        )  # fmt: skip
+
+
+def signed_path(contract: Path) -> Path:
+    """Where the signed form of a contract stands: `contract.signed.json` beside `contract.toml`."""
+    return contract.with_name(f"{contract.stem}.signed.json")
+
+
+def verify_signed(loaded: LoadedContract, identity: PublicIdentity) -> None:
+    """Check that the holder's key has signed this very contract.
+
+    Raises:
+        ContractError: RF-C203 it was never signed, RF-C204 it was changed since.
+        KeyFault: the signature does not hold.
+    """
+    path = signed_path(loaded.path)
+    if not path.exists():
+        raise ContractError(
+            "RF-C203",
+            N_("The contract {file} is not signed: ringfence-client contract sign {file}"),
+            file=loaded.path.name,
+        )
+    if read_signed(path).verify("contract", [identity]) != loaded.contract.canonical():
+        raise ContractError(
+            "RF-C204",
+            N_("The contract {file} was changed since it was signed. Undo the change, or raise its version and sign it."),
+            file=loaded.path.name,
+        )
+
+
+@contextmanager
+def open_home(
+    config: str | Path, *, passphrases: Passphrases | None = None, opens: Literal["log", ""] = ""
+) -> Iterator[Home]:
+    """Open a holder's home for one command; durable, its log's edge and its ledger's chain verified.
+
+    Args:
+        config: `client.toml` or its folder.
+        passphrases: where the log key's passphrase comes from.
+        opens: `log` to open the log's secret key, for checkpoints.
+
+    Raises:
+        UsageError, StoreError, BudgetError, KeyFault or LogError: it is not there, or not as it was left.
+    """
+    settings = load_settings(config)
+    keys = settings.config.keys
+    identity = read_public(_public_file(settings.path(keys.holder)))
+    signer: Signer = PublicHalf(read_public(_public_file(settings.path(keys.log))))
+    if opens == "log":
+        signer = (passphrases or Passphrases()).read_key(settings.path(keys.log), "log")
+    engine = open_existing(settings.store)
+    try:
+        log = make_log(engine, settings.name, settings.origin, signer)
+        yield Home(
+            settings=settings, identity=identity, engine=engine, log=log, ledger=Ledger.open(engine, log)
+        )
+    finally:
+        engine.dispose()
+
+
+def open_existing(store: Path | str) -> Engine:
+    """Open a store that was made before, never a new one.
+
+    Raises:
+        StoreError: RF-B400 the file is not there; it cannot be opened; it is in memory.
+    """
+    if isinstance(store, Path) and not store.exists():
+        raise StoreError(
+            "RF-B400",
+            N_("The store {file} is gone. Restore it from a backup; a lost ledger is never begun anew."),
+            file=store.name,
+        )
+    return require_durable(open_store(store))
+
+
+def make_log(engine: Engine, name: str, origin: str, signer: Signer) -> AuditLog:
+    """The holder's log in a store."""
+    return AuditLog(engine, origin=origin, signer=signer, organisation=name, actor=ACTOR, profile="durable")
+
+
+def load_holder(home: Home, passphrases: Passphrases | None = None) -> Holder:
+    """The whole holder, as studies need it: keys opened, contract verified, people known.
+
+    Args:
+        home: from `open_home`, which verified store, ledger and log.
+        passphrases: where the holder key's passphrase comes from.
+
+    Raises:
+        UsageError: something that a study needs is not configured.
+        ContractError: the contract is faulty, another's, or not signed in this form.
+        KeyFault: a key is missing, unsafe, of a simulation, or its public half is another's.
+    """
+    settings, keys = home.settings, home.settings.config.keys
+    identity = (passphrases or Passphrases()).read_key(settings.path(keys.holder), "holder")
+    if identity.public != home.identity:
+        raise another_key(settings.path(keys.holder))
+    loaded = home.contract()
+    return Holder(
+        name=settings.name,
+        identity=identity,
+        log_key=PublicIdentity(home.log.verifier.raw),
+        contract=loaded.contract,
+        schema=loaded.schema,
+        base=loaded.path.parent,
+        engine=require_durable(home.engine),
+        registry=home.registry(),
+        ledger=home.ledger,
+        log=home.log,
+        attempts=AttemptStore(home.engine, read_secret(settings.path(keys.attempts))),
+        coordinator=settings.coordinator(),
+        approvers=settings.approvers(),
+        approvals=home.approvals,
+    )
+
+
+@contextmanager
+def serving(config: str | Path, passphrases: Passphrases | None = None) -> Iterator[Holder]:
+    """The whole holder under the store's lease, for a process that answers a coordinator.
+
+    Raises:
+        StoreError: RF-B120 another process serves this store.
+    """
+    with open_home(config, passphrases=passphrases, opens="log") as home, lease(home.engine):
+        yield load_holder(home, passphrases)
+
+
+def another_key(path: Path) -> UsageError:
+    """The refusal of a key file whose public half beside it is another's."""
+    return UsageError(
+        "RF-U409",
+        N_("The public half beside {file} belongs to another key; restore both from one backup."),
+        file=path.name,
+    )
+
+
+def _public_file(path: Path) -> Path:
+    return path.with_name(path.name + ".pub")

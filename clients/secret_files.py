@@ -1,0 +1,133 @@
+"""Secrets of the holder's own in files: 32 random bytes in hex, readable by their owner only; and passphrases.
+
+Passphrases come from a file that only its owner can read, or from the terminal without an echo; never from the
+command line or the environment, where other processes could see them.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import secrets
+import stat
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ringfence.privacy.crypto.identity import Identity, KeyKind
+from ringfence.privacy.crypto.keyfile import read_key
+from ringfence.privacy.errors import N_, KeyFault, UsageError, _
+
+SECRET_BYTES = 32
+_MOST = 4096
+
+
+def write_secret(path: Path) -> None:
+    """Make a file of 32 random bytes in hex, mode 0600; an existing file is never replaced.
+
+    Raises:
+        FileExistsError: it is there already.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(SECRET_BYTES) + "\n")
+        file.flush()
+        os.fsync(handle)
+
+
+def read_secret(path: Path) -> bytes:
+    """The 32 bytes of a secret file.
+
+    Raises:
+        KeyFault: RF-K051 missing, RF-K052 others can read it, RF-K053 it holds something else.
+    """
+    text = _read_private(path).decode("ascii", "replace").strip()
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise KeyFault(
+            "RF-K053",
+            N_("The file {file} does not hold 32 bytes in hex; restore the one that init made."),
+            file=path.name,
+        )
+    return bytes.fromhex(text)
+
+
+def _read_private(path: Path) -> bytes:
+    """The bytes of a file that only its owner can read; rights are judged on the open file itself."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError as error:
+        raise KeyFault(
+            "RF-K051", N_("There is no file {file}; check its name, or restore it from a backup."), file=path.name
+        ) from error
+    except OSError as error:
+        raise _unsafe(path) from error
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or (os.name == "posix" and status.st_mode & 0o077):
+            raise _unsafe(path)
+        return file.read(_MOST)
+
+
+def _unsafe(path: Path) -> KeyFault:
+    return KeyFault(
+        "RF-K052",
+        N_("The file {file} holds a secret and must be a plain file that only its owner can read: chmod 600 {file}"),
+        file=path.name,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passphrases:
+    """Where a command takes passphrases from: files in the order of the keys, or the terminal."""
+
+    files: Sequence[Path] = ()
+
+    def read_key(self, path: Path, kind: KeyKind, *, position: int = 0) -> Identity:
+        """The key pair in a file; its passphrase is asked for only when it is wrapped.
+
+        Args:
+            path: the key file.
+            kind: what the key is needed for.
+            position: of the key among those the command needs; several keys may share the only file given.
+        """
+        given = self._given(position)
+        if given is not None:
+            return read_key(path, kind, given)
+        try:
+            return read_key(path, kind)
+        except KeyFault as fault:
+            if fault.code != "RF-K039":
+                raise
+        return read_key(path, kind, _ask(_("Passphrase of {file}: ").format(file=path.name)))
+
+    def new(self) -> str:
+        """A passphrase for keys to be made; typed twice when it comes from the terminal.
+
+        Raises:
+            UsageError: RF-U406 the two did not agree, RF-U407 there is no terminal to ask at.
+        """
+        given = self._given(0)
+        if given is not None:
+            return given
+        first = _ask(_("New passphrase: "))
+        if first != _ask(_("The same once more: ")):
+            raise UsageError("RF-U406", N_("The two passphrases differ; nothing was made. Start again."))
+        return first
+
+    def _given(self, position: int) -> str | None:
+        if not self.files:
+            return None
+        path = self.files[min(position, len(self.files) - 1)]
+        lines = _read_private(path).decode("utf-8-sig", "replace").splitlines()
+        return lines[0] if lines else ""
+
+
+def _ask(prompt: str) -> str:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "RF-U407",
+            N_("A passphrase is needed and there is no terminal to ask at. Give it with --passphrase-file."),
+        )
+    return getpass.getpass(prompt)

@@ -1,0 +1,149 @@
+"""What stands in the holder's ledger, and the three things its people may do to it by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import rfc8785
+
+from ringfence.clients.home import Home, open_home
+from ringfence.clients.secret_files import Passphrases
+from ringfence.privacy.accounting.amounts import as_text, subtract
+from ringfence.privacy.accounting.gaussian import epsilon_of
+from ringfence.privacy.crypto.identity import Identity
+from ringfence.privacy.crypto.signed import SignedDocument
+from ringfence.privacy.errors import N_, BudgetError, _
+from ringfence.privacy.ledger import Balance, Ledger, Reservation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A ledger as its people see it.
+
+    Attributes:
+        terms: fixed at creation.
+        released: charged for ever.
+        reserved: set aside for open studies and not released yet.
+        left: the largest Gaussian event that still fits.
+        frozen: why nothing may be spent, or empty.
+        open: the reservations.
+    """
+
+    terms: Mapping[str, str]
+    released: Balance
+    reserved: Balance
+    left: Balance
+    frozen: str
+    open: tuple[Reservation, ...]
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> Standing:
+        """Read a ledger."""
+        spent, released = ledger.spent(), ledger.charged()
+        reserved = subtract(spent.mu_squared, released.mu_squared)
+        return cls(
+            terms=ledger.terms(),
+            released=released,
+            reserved=Balance(
+                mu_squared=reserved, epsilon=epsilon_of(float(spent.delta), float(reserved) ** 0.5), delta=spent.delta
+            ),
+            left=ledger.left(),
+            frozen=ledger.frozen(),
+            open=ledger.reservations(),
+        )
+
+    def rows(self) -> tuple[tuple[str, Balance], ...]:
+        """Names for people, and balances."""
+        return (_("released"), self.released), (_("reserved"), self.reserved), (_("left"), self.left)
+
+    def as_json(self) -> dict[str, object]:
+        """The same for programs."""
+        rows = {"released": self.released, "reserved": self.reserved, "left": self.left}
+        return {
+            **self.terms,
+            **{name: {"mu_squared": as_text(b.mu_squared), "epsilon": b.epsilon} for name, b in rows.items()},
+            "frozen": self.frozen,
+            "reservations": [
+                {"id": one.id, "study": one.study_digest, "mu_squared": as_text(one.mu_squared)} for one in self.open
+            ],
+        }
+
+
+def thaw(config: Path, keys: Sequence[Path], missing: Decimal, reason: str, passphrases: Passphrases) -> Balance:
+    """Open a frozen ledger by two approvers; return what is left."""
+    with open_home(config) as home:
+        people = _two_people(home, "thaw", keys, missing, reason, passphrases)
+        home.ledger.thaw(people, missing_mu_squared=missing, reason=reason)
+        return home.ledger.left()
+
+
+def top_up(config: Path, keys: Sequence[Path], amount: Decimal, reason: str, passphrases: Passphrases) -> Balance:
+    """Raise the budget by two approvers; return what is left."""
+    with open_home(config) as home:
+        people = _two_people(home, "top-up", keys, amount, reason, passphrases)
+        home.ledger.top_up(people, mu_squared=amount, reason=reason)
+        return home.ledger.left()
+
+
+def _two_people(
+    home: Home, act: str, keys: Sequence[Path], amount: Decimal, reason: str, passphrases: Passphrases
+) -> list[str]:
+    """Fingerprints of two different approvers who signed this very decision; a refusal is an event.
+
+    Raises:
+        BudgetError: RF-B401 not two keys, RF-B402 one person twice.
+        KeyFault: a key cannot be opened, or is not an approver's of this holder.
+    """
+    head = home.ledger.head()
+    ledger = home.ledger.entries()[0].hash.hex()[:16]
+    with home.refusals("budget.refused", f"budget:{ledger}"):
+        if len(keys) != 2:
+            raise BudgetError(
+                "RF-B401", N_("{count} key files were given; two approvers decide this: --key A --key B"), count=len(keys)
+            )
+        people: list[Identity] = [
+            passphrases.read_key(path, "approver", position=position) for position, path in enumerate(keys)
+        ]
+        if people[0].public == people[1].public:
+            raise BudgetError(
+                "RF-B402", N_("Both key files hold the key of one person; two different people decide this.")
+            )
+        # Signed over the ledger's head, so that a decision is good for one act at one moment.
+        body = rfc8785.dumps(
+            {"act": act, "holder": home.settings.name, "head": head.hash, "mu_squared": str(amount), "reason": reason}
+        )
+        decision = SignedDocument(kind="budget-decision", body=body)
+        for person in people:
+            decision = decision.signed_by(person)
+        signers = decision.signers("budget-decision", home.settings.approvers(), threshold=2)
+    return [signer.fingerprint for signer in signers]
+
+
+def close(config: Path, study: str) -> tuple[str, Balance]:
+    """Close the open reservation of a study, by its digest or the first digits of it.
+
+    Raises:
+        BudgetError: RF-B403 there is none, RF-B404 several begin so; the ledger is frozen.
+    """
+    with open_home(config) as home:
+        wanted = study.removeprefix("sha256:").lower()
+        found = [
+            one for one in home.ledger.reservations() if one.study_digest.removeprefix("sha256:").startswith(wanted)
+        ]
+        if not found or not wanted:
+            raise BudgetError(
+                "RF-B403", N_("No study with the digest {study} has an open reservation; ringfence-client budget lists them."),
+                study=study,
+            )  # fmt: skip
+        if len({one.study_digest for one in found}) > 1:
+            raise BudgetError("RF-B404", N_("Several open studies begin with {study}; give more digits."), study=study)
+        digest = found[0].study_digest
+        home.log.record(
+            "study.finished", "allow", resource=f"study:{digest}", public={"reason": "reservation-closed-by-hand"}
+        )
+        for one in found:
+            home.ledger.commit(one)
+        return digest, home.ledger.left()

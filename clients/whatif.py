@@ -1,0 +1,150 @@
+"""What a signed study would mean here, without running it: whether it is allowed, its price, whether that fits.
+
+Nothing is read of the table and nothing is spent. The price is computed by this holder's own code from the signed
+study, as `pipeline.admit` does before a run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+from ringfence.clients.home import Home
+from ringfence.models.task import StudyContext, task_named
+from ringfence.privacy.accounting.amounts import as_text
+from ringfence.privacy.accounting.study import StudyPrice, price
+from ringfence.privacy.contract import LoadedContract
+from ringfence.privacy.crypto.signed import read_signed
+from ringfence.privacy.decision import Decision
+from ringfence.privacy.errors import N_, RingfenceError, StudyError, _
+from ringfence.privacy.policy import Request, decide
+from ringfence.privacy.study import Study
+
+# A reservation takes this much more than the price, see privacy/ledger.
+_MARGIN = 1 + Fraction(1, 10**12)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What would become of a study.
+
+    Attributes:
+        study: the study, its coordinator's signature verified.
+        digest: of the study.
+        decision: of the policy, with all reasons.
+        price: None where it cannot be computed.
+        no_price: why not.
+        left: mu squared that is left in the ledger.
+        reserved: whether the ledger holds an open reservation for it.
+        frozen: why nothing may be spent, or empty.
+        approvals: approvals on file.
+    """
+
+    study: Study
+    digest: str
+    decision: Decision
+    price: StudyPrice | None
+    no_price: RingfenceError | None
+    left: Decimal
+    reserved: bool
+    frozen: str
+    approvals: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether the ledger could take it now."""
+        if self.price is None or self.frozen:
+            return False
+        return self.reserved or Fraction(self.price.reserve) * _MARGIN <= Fraction(self.left)
+
+    def as_json(self) -> dict[str, object]:
+        """The same for programs."""
+        return {
+            "study": self.study.id,
+            "digest": self.digest,
+            "purpose": self.study.purpose,
+            "allowed": self.decision.allow,
+            "reasons": [{"code": reason.code, "sentence": reason.sentence} for reason in self.decision.reasons],
+            "price": None if self.price is None else self.price.as_report(),
+            "reserve_mu_squared": None if self.price is None else as_text(self.price.reserve),
+            "left_mu_squared": as_text(self.left),
+            "fits": self.fits,
+            "reserved": self.reserved,
+            "frozen": self.frozen,
+            "approvals": self.approvals,
+        }
+
+
+def read_study(home: Home, path: Path) -> Study:
+    """A signed study, verified to be this holder's coordinator's.
+
+    Raises:
+        KeyFault: not a signed study, or not signed by the coordinator.
+        StudyError: it is not a study of this version.
+        UsageError: no coordinator is configured.
+    """
+    document = read_signed(path)
+    return Study.from_canonical(document.verify("study", [home.settings.coordinator()]))
+
+
+def answer(home: Home, study: Study, loaded: LoadedContract) -> Answer:
+    """Decide, price and compare with the ledger."""
+    request = Request(
+        study=study, contract=loaded.contract, schema=loaded.schema, now=datetime.now(UTC), key=home.identity
+    )
+    digest = study.digest()
+    found, problem = _price(study, loaded)
+    return Answer(
+        study=study,
+        digest=digest,
+        decision=decide(request),
+        price=found,
+        no_price=problem,
+        left=home.ledger.left().mu_squared,
+        reserved=any(one.study_digest == digest for one in home.ledger.reservations()),
+        frozen=home.ledger.frozen(),
+        approvals=len(home.approvals(digest)),
+    )
+
+
+def _price(study: Study, loaded: LoadedContract) -> tuple[StudyPrice | None, RingfenceError | None]:
+    try:
+        if study.schema_ref != loaded.schema.digest():
+            raise StudyError(
+                "RF-S200", N_("The study is written for another schema than the contract, so it has no price here.")
+            )
+        plan = task_named(study.task).plan(StudyContext.of(study, loaded.schema))
+        terms = study.privacy
+        return price(
+            plan, delta=terms.delta, overlap=study.overlap(), noise_form=terms.noise, colluders=terms.colluders
+        ), None
+    except RingfenceError as error:
+        return None, error
+
+
+def price_lines(found: Answer) -> list[str]:
+    """The price and whether it fits, for people."""
+    if found.price is None:
+        return [] if found.no_price is None else [found.no_price.sentence()]
+    report = found.price.as_report()
+    lines = [
+        _("customer, all holders: epsilon {epsilon} at delta {delta}; with every attempt spent {worst}").format(
+            epsilon=report["customer_epsilon"], delta=report["delta"], worst=report["customer_epsilon_worst_case"]
+        ),
+        _("this holder alone:     epsilon {epsilon}; with every attempt spent {worst}").format(
+            epsilon=report["holder_epsilon"], worst=report["holder_epsilon_worst_case"]
+        ),
+        _("the ledger would reserve mu^2 {reserve}; {left} is left").format(
+            reserve=f"{float(found.price.reserve):.6g}", left=f"{float(found.left):.6g}"
+        ),
+    ]
+    if found.frozen:
+        lines.append(_("It does not fit: the ledger is frozen."))
+    elif found.reserved:
+        lines.append(_("It is reserved already."))
+    else:
+        lines.append(_("It fits.") if found.fits else _("It does not fit."))
+    return lines
