@@ -19,6 +19,7 @@ import numpy as np
 from ringfence.clients.holder import COORDINATOR, Holder
 from ringfence.clients.pipeline import Joined
 from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.journal import listed
 from ringfence.privacy.payload import encode_update
 from ringfence.privacy.secagg.attempts import AttemptKey
 from ringfence.privacy.secagg.keys import SessionKeys
@@ -110,7 +111,7 @@ def send(
                 "entries": len(noisy),
                 "word_bits": update.word_bits,
                 "mu_squared": f"{share.mu_squared:.12g}",
-                "roster": list(agreed.roster.names),
+                "roster": listed(agreed.roster.names),
                 "sent": "sha256:" + hashlib.sha256(sealed).hexdigest(),
             },
             connection=connection,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -63,5 +63,5 @@ class Holder:
     coordinator: PublicIdentity
     approvers: tuple[PublicIdentity, ...]
     approvals: Callable[[str], Sequence[SignedDocument]]
-    noise: NoiseSource = OsNoise()
+    noise: NoiseSource = field(default_factory=OsNoise)
     clock: Callable[[], datetime] = _now

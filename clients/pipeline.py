@@ -10,8 +10,8 @@ the stage before can make, so a skipped stage is a type error.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
+from typing import Any
 
 from ringfence.clients.holder import Holder
 from ringfence.clients.table import (
@@ -30,6 +30,7 @@ from ringfence.privacy.consent.cohort import Cohort, Members
 from ringfence.privacy.control import StudyOffer
 from ringfence.privacy.crypto.signed import SignedDocument, check_approvals
 from ringfence.privacy.errors import N_, SchemaError, StudyError
+from ringfence.privacy.journal import listed
 from ringfence.privacy.ledger import Reservation
 from ringfence.privacy.policy import Obligations, Request, decide
 from ringfence.privacy.schema import Schema
@@ -48,7 +49,7 @@ class Admitted:
     digest: str
     run: str
     context: StudyContext
-    task: Task[object, object]
+    task: Task[Any, Any]
     plan: StudyPlan
     obligations: Obligations
 
@@ -74,7 +75,7 @@ def admit(holder: Holder, offer: StudyOffer) -> Admitted:
         BudgetError: the ledger is behind what the coordinator last saw.
     """
     document = SignedDocument.from_json(offer.study)
-    study = Study.model_validate(json.loads(document.verify("study", [holder.coordinator])))
+    study = Study.from_canonical(document.verify("study", [holder.coordinator]))
     digest = study.digest()
     schema_document = SignedDocument.from_json(offer.schema)
     schema_document.verify("schema", [holder.coordinator])
@@ -118,7 +119,7 @@ def join(holder: Holder, admitted: Admitted) -> Joined:
         "table.read",
         "allow",
         resource=f"study:{admitted.digest}",
-        public={"contract": holder.contract.digest(), "columns": list(columns.headers), "purpose": admitted.study.purpose},
+        public={"contract": holder.contract.digest(), "columns": listed(columns.headers), "purpose": admitted.study.purpose},
         private={"rows": len(table)},
     )  # fmt: skip
     reservation = _reserve(holder, admitted)

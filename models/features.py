@@ -141,7 +141,7 @@ def category_codes(values: pd.Series, feature: Feature) -> Codes:
     """Cells of categories: listed values by position, unknown ones to "other", absent ones to "missing"."""
     grid = grid_of(feature)
     categories = list(feature.categories or ())
-    codes = pd.Index(categories, dtype="object").get_indexer(values.astype("object")).astype(np.int64)
+    codes = pd.Index(categories, dtype="object").get_indexer(pd.Index(values.astype("object"))).astype(np.int64)
     absent = values.isna().to_numpy(dtype=bool)
     unknown = (codes < 0) & ~absent
     if grid.other is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from ringfence.models.features import CellGrid, FeatureMatrix, grid_of
 from ringfence.privacy.errors import N_, StudyError
@@ -17,8 +17,17 @@ from ringfence.privacy.schema import Schema
 from ringfence.privacy.study import Study
 from ringfence.privacy.waist import Aggregate, Contribution, Query, StudyPlan
 
+
+class Released(Protocol):
+    """What a task ends with: something that knows its own digest."""
+
+    def digest(self) -> str:
+        """`sha256:<hex>` over its canonical form."""
+        ...
+
+
 State = TypeVar("State")
-Result = TypeVar("Result")
+Result = TypeVar("Result", bound=Released)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +88,7 @@ class Task(Generic[State, Result]):
     step: Callable[[StudyContext, State, Aggregate], tuple[State, Query | Result]]
 
 
-def task_named(name: str) -> Task[object, object]:
+def task_named(name: str) -> Task[Any, Any]:
     """Look a task up by the name a study gives.
 
     Raises:
@@ -87,7 +96,7 @@ def task_named(name: str) -> Task[object, object]:
     """
     from ringfence.models.scorecard import SCORECARD
 
-    tasks: dict[str, Task[object, object]] = {SCORECARD.name: SCORECARD}  # type: ignore[dict-item]
+    tasks: dict[str, Task[Any, Any]] = {SCORECARD.name: SCORECARD}
     if name not in tasks:
         raise StudyError(
             "RF-S050",

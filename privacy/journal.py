@@ -6,13 +6,18 @@ the caller's transaction, so that a ledger entry and its event stand or fall tog
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol, TypeAlias
 
 from sqlalchemy import Connection
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json]"
 Outcome: TypeAlias = Literal["allow", "deny", "error"]
+
+
+def listed(names: Iterable[str]) -> list[Json]:
+    """Names in order, as a member of an event."""
+    return sorted(names)
 
 
 class Journal(Protocol):

@@ -19,6 +19,7 @@ from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.purposes import catalogue, unknown_purpose
 from ringfence.privacy.schema import Schema
 from ringfence.privacy.study import Participant, Study, study_against_schema
+from ringfence.privacy.terms import too_few_honest
 
 __all__ = ["Allowed", "Decision", "Obligations", "Reason", "Reasons", "Request", "allowed_columns", "decide"]
 
@@ -141,15 +142,8 @@ def _document_reasons(request: Request) -> Findings:
             template=N_("The study expired on {day}; ask for a new one."),
             values={"day": study.expires.isoformat()},
         )
-    if study.distributed and study.honest() < 1:
-        yield Reason(
-            code="RF-S003",
-            template=N_(
-                "Distributed noise needs min_holders - 1 - colluders of at least 1, here it is {honest}: "
-                'use more holders, or noise = "local".'
-            ),
-            values={"honest": study.honest()},
-        )
+    for problem in too_few_honest(study.privacy):
+        yield Reason(code=problem.code, template=problem.template, values=problem.values)
 
 
 # PIPL, Article 13: consent; contract; statutory duties; public health emergency or vital interest; news and

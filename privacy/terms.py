@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ringfence.privacy.canonical import Document, Exact, Slug, Whole
 from ringfence.privacy.errors import N_
-from ringfence.privacy.faults import refuse
+from ringfence.privacy.faults import Problem, settle
 
 
 class PrivacyTerms(Document):
@@ -43,17 +44,24 @@ class PrivacyTerms(Document):
 
     @model_validator(mode="after")
     def _whole(self) -> PrivacyTerms:
-        if self.noise == "distributed" and self.min_holders - 1 - self.colluders < 1:
-            refuse(
-                "RF-S003",
-                N_(
-                    "Distributed noise needs min_holders - 1 - colluders of at least 1, here it is {honest}: "
-                    'use more holders, or noise = "local".'
-                ),
-                "min_holders",
-                honest=self.min_holders - 1 - self.colluders,
-            )
+        settle(too_few_honest(self))
         return self
+
+
+def too_few_honest(terms: PrivacyTerms) -> Iterator[Problem]:
+    """Refuse distributed noise that too few honest holders would share."""
+    honest = terms.min_holders - 1 - terms.colluders
+    # Of a sum of two, each holder takes its own part away: there is nothing to share the noise with.
+    if terms.noise == "distributed" and (honest < 1 or terms.min_holders < 3):
+        yield Problem(
+            code="RF-S003",
+            path=("min_holders",),
+            values={"holders": terms.min_holders, "honest": honest},
+            template=N_(
+                "Distributed noise needs min_holders of at least 3 and min_holders - 1 - colluders of at least "
+                '1, here they are {holders} and {honest}: use more holders, or noise = "local".'
+            ),
+        )
 
 
 class Evaluation(Document):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ringfence.audit.log import AuditLog
 from ringfence.models.task import StudyContext, Task, task_named
@@ -49,7 +50,7 @@ class OpenStudy:
     document: SignedDocument
     schema_document: SignedDocument
     context: StudyContext
-    task: Task[object, object]
+    task: Task[Any, Any]
     plan: StudyPlan
     run: str = field(default_factory=new_run_id)
 
@@ -81,7 +82,7 @@ def sign_study(coordinator: Identity, study: Study, schema: Schema) -> OpenStudy
     task = task_named(study.task)
     if study.features is None:
         usable = tuple(f.name for f in schema.features if f.kind != "text" and f.name != study.label)
-        study = study.model_copy(update={"features": usable})
+        study = study.revised(features=usable)
     context = StudyContext.of(study, schema)
     return OpenStudy(
         document=SignedDocument(kind="study", body=study.canonical()).signed_by(coordinator),

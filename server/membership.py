@@ -26,6 +26,7 @@ from ringfence.privacy.control import (
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import RingfenceError
 from ringfence.privacy.fields import new_nonce
+from ringfence.privacy.journal import listed
 from ringfence.privacy.secagg.keys import KeyMessage, verify_key_message
 from ringfence.server.approvals import approvers_of
 from ringfence.server.coordinator import COORDINATOR, Coordinator, OpenStudy
@@ -80,7 +81,7 @@ def offer(
         "allow",
         resource=f"study:{opened.digest}",
         public={"run": opened.run, "purpose": opened.study.purpose, "legal_basis": opened.study.legal_basis,
-                "holders": asked, "epsilon": str(opened.study.privacy.epsilon),
+                "holders": listed(asked), "epsilon": str(opened.study.privacy.epsilon),
                 "delta": str(opened.study.privacy.delta)},
     )  # fmt: skip
     messages = {
@@ -170,7 +171,7 @@ def _join(
     members.keys[name] = join.key
     resource = f"study:{opened.digest}"
     coordinator.log.record(
-        "study.approved", "allow", resource=resource, public={"holder": name, "approvers": list(approvers)}
+        "study.approved", "allow", resource=resource, public={"holder": name, "approvers": listed(approvers)}
     )
     coordinator.log.record(
         "study.joined", "allow", resource=resource, public={"holder": name, "run": opened.run}

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ringfence.models.task import State
 from ringfence.privacy.control import RosterCall, RoundCall, open_message, seal_message
 from ringfence.privacy.errors import N_, RingfenceError, WaistError
+from ringfence.privacy.journal import listed
 from ringfence.privacy.payload import MAX_ENTRIES, decode_update
 from ringfence.privacy.secagg.keys import KeyMessage
 from ringfence.privacy.secagg.masks import sum_words
@@ -80,12 +80,12 @@ def run_study(
         attempts.append(spent)
         state, step = opened.task.step(opened.context, state, aggregate)
     progress(len(rounds), len(rounds), "release")
-    digest = str(step.digest())  # type: ignore[attr-defined]
+    digest = step.digest()
     coordinator.log.record(
         "model.released",
         "allow",
         resource=f"study:{opened.digest}",
-        public={"model": digest, "run": opened.run, "holders": sorted(members.keys)},
+        public={"model": digest, "run": opened.run, "holders": listed(members.keys)},
     )
     finish(coordinator, opened, transport, members, digest)
     return Release(
@@ -128,7 +128,7 @@ def _round(
             "allow",
             resource=f"study:{opened.digest}",
             public={"run": opened.run, "round": query.round, "attempt": attempt, "query": query.digest().hex(),
-                    "roster": sorted(members.keys)},
+                    "roster": listed(members.keys)},
         )  # fmt: skip
         updates = _collect(coordinator, opened, transport, roster, query, attempt)
         missing = set(roster.members) - set(updates)
@@ -254,7 +254,7 @@ def _sum(
         "aggregate.received",
         "allow",
         resource=f"study:{opened.digest}",
-        public={"run": opened.run, "round": query.round, "attempt": attempt, "roster": sorted(updates)},
+        public={"run": opened.run, "round": query.round, "attempt": attempt, "roster": listed(updates)},
     )
     return Aggregate(round=query.round, holders=len(updates), blocks=dict(split_blocks(total, ordered)))
 
@@ -266,7 +266,7 @@ def _void(
         "attempt.voided",
         "error",
         resource=f"study:{opened.digest}",
-        public={"run": opened.run, "round": query.round, "attempt": attempt, "missing": sorted(missing)},
+        public={"run": opened.run, "round": query.round, "attempt": attempt, "missing": listed(missing)},
     )
 
 

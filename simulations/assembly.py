@@ -161,7 +161,7 @@ def make_holder(
         folder: for the durable store.
         noise: a source of noise; the operating system's by default (tests give their own).
     """
-    contract = site.contract.model_copy(update={"peers": tuple(sorted(peer.fingerprint for peer in peers))})
+    contract = site.contract.revised(peers=tuple(sorted(peer.fingerprint for peer in peers)))
     name = contract.holder
     path = None if profile == "simulation" else folder / f"{name}.db"
     fresh = path is None or not path.exists()
@@ -226,8 +226,7 @@ def with_holders(study: Study, schema: Schema, sites: Mapping[str, Site], keys: 
         )
         for name, site in sites.items()
     )
-    fields = study.model_dump(by_alias=True) | {"schema": schema.digest(), "holders": participants}
-    return Study.model_validate(fields)
+    return study.revised(schema_ref=schema.digest(), holders=participants)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

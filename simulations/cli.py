@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
     demo = commands.add_parser(
         "demo",
         help=_("bank, retailer and partner learn a churn model together"),
@@ -62,7 +62,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     demo.set_defaults(do=_demo)
 
 
-def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_run(commands: argparse._SubParsersAction[Parser]) -> None:
     one = commands.add_parser(
         "run",
         help=_("run a study on a table that is cut into holders"),
@@ -97,7 +97,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     one.set_defaults(do=_run)
 
 
-def _add_cases(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_cases(commands: argparse._SubParsersAction[Parser]) -> None:
     cases = commands.add_parser("cases", help=_("worked cases: schema, contract and study of public tables"))
     kinds = cases.add_subparsers(metavar=_("COMMAND"), required=True)
     listing = kinds.add_parser("list", help=_("list the cases"))

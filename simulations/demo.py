@@ -32,6 +32,7 @@ from ringfence.simulations.population_files import CODINGS
 from ringfence.simulations.populations import Population, generate, write
 from ringfence.simulations.report.facts import facts_of
 from ringfence.simulations.report.page import render
+from ringfence.simulations.report.words import Language
 
 HOLDERS = ("bank", "retailer", "partner")
 SAMPLE_OF = "bank"
@@ -145,7 +146,8 @@ def _release(stage: _Stage) -> None:
     stage.result["planted_leak"] = _try_to_leak(stage)
     _release_sample(stage)
     facts = facts_of(stage.federation, stage.outcome, stage.holders, stage.result)
-    for name, language in (("report.html", "en"), ("report.zh.html", "zh")):
+    pages: tuple[tuple[str, Language], ...] = (("report.html", "en"), ("report.zh.html", "zh-CN"))
+    for name, language in pages:
         page = Artefact(
             name=name,
             kind="html",

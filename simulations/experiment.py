@@ -107,8 +107,8 @@ def lay_out(question: Question, folder: Path) -> tuple[dict[str, Site], int]:
         _write_as_text(part, file, contract)
         consent = folder / f"{name}-consent.csv"
         _everybody_consents(part[contract.subject], question.study, contract).to_csv(consent, index=False)
-        source = contract.source.model_copy(update={"file": file.name, "url": None, "table": None})
-        own = contract.model_copy(update={"holder": name, "source": source})
+        source = contract.source.revised(file=file.name, url=None, table=None)
+        own = contract.revised(holder=name, source=source)
         sites[name] = Site(contract=own, base=folder, consent=consent)
     return sites, len(frame)
 

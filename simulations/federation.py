@@ -93,7 +93,7 @@ class Federation:
         """
         keys = dict(keys) if keys else {name: HolderKeys.make() for name in sites}
         if study.features is None:
-            study = study.model_copy(update={"features": _common_features(study, schema, sites)})
+            study = study.revised(features=_common_features(study, schema, sites))
         coordinator = make_coordinator(profile, folder)
         opened = sign_study(coordinator.identity, with_holders(study, schema, sites, keys), schema)
         return cls(

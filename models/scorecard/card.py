@@ -137,7 +137,8 @@ class Scorecard:
     @property
     def base_points(self) -> int:
         """Points of a customer who is in the lowest bin of every feature."""
-        return round(EVEN_ODDS_POINTS + FACTOR * sum(part.lowest for part in self.parts) / 2**PARAMETER_BITS)
+        lowest: float = sum(part.lowest for part in self.parts) / 2**PARAMETER_BITS
+        return round(EVEN_ODDS_POINTS + FACTOR * lowest)
 
     def to_dict(self) -> dict[str, Any]:
         """The card as strings, integers, lists and objects."""

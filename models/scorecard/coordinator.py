@@ -59,9 +59,10 @@ def step(
     shape = design(context)
     if aggregate.round == 0:
         return _after_histogram(context, shape, aggregate)
-    assert state.binning is not None
+    binning = state.binning
+    assert binning is not None
     if aggregate.round == 1:
-        state = _after_two_way(context, shape, state, state.binning, aggregate)
+        state = _after_two_way(context, shape, state, binning, aggregate)
     state = _after_gradient(shape, state, aggregate)
     if len(state.iterates) == shape.options.iterations:
         return state, _finish(context, shape, state)
@@ -69,8 +70,8 @@ def step(
         task="scorecard",
         round=aggregate.round + 1,
         arrays={
-            "bins": state.binning.table,
-            "offsets": state.binning.offsets,
+            "bins": binning.table,
+            "offsets": binning.offsets,
             "theta": _fixed_point(state.iterates[-1], shape),
         },
     )
@@ -147,8 +148,8 @@ def _noise(context: StudyContext, round_index: int, block: str, holders: int) ->
 
 def _fixed_point(theta: FloatArray, shape: Design) -> npt.NDArray[np.int64]:
     scaled = np.rint(theta / math.sqrt(shape.dimensions) * 2**PARAMETER_BITS)
-    return np.clip(scaled, -PARAMETER_LIMIT, PARAMETER_LIMIT).astype(np.int64)
+    return np.asarray(np.clip(scaled, -PARAMETER_LIMIT, PARAMETER_LIMIT).astype(np.int64))
 
 
 def _float_point(theta: npt.NDArray[np.int64], shape: Design) -> FloatArray:
-    return theta / 2**PARAMETER_BITS * math.sqrt(shape.dimensions)
+    return np.asarray(theta / 2**PARAMETER_BITS * math.sqrt(shape.dimensions))

@@ -97,7 +97,7 @@ def bins_of(
     """Bins of rows, shape `(n, D)`, from a table over all coarse cells."""
     options = design(context).options
     starts = np.cumsum([0, *(coarse_size(grid, options) for grid in context.grids)])[:-1]
-    return table[coarse + starts]
+    return np.asarray(table[coarse + starts])
 
 
 def pair_positions(offsets: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -114,7 +114,8 @@ def residual_table(residual_bits: int) -> npt.NDArray[np.int64]:
     """The public table `round(2^R p)` over clamped scores, in steps of 2^-8 from -16 to 16."""
     steps = np.arange(-SCORE_LIMIT * 2**TABLE_BITS, SCORE_LIMIT * 2**TABLE_BITS + 1)
     probability = 1.0 / (1.0 + np.exp(-steps / 2**TABLE_BITS))
-    return np.rint(probability * 2**residual_bits).astype(np.int64)
+    table: npt.NDArray[np.int64] = np.rint(probability * 2**residual_bits).astype(np.int64)
+    return table
 
 
 def residuals(
@@ -124,7 +125,7 @@ def residuals(
     step = PARAMETER_BITS - TABLE_BITS
     limit = SCORE_LIMIT * 2**TABLE_BITS
     index = np.clip(scores >> step, -limit, limit) + limit
-    return residual_table(residual_bits)[index] - (label.astype(np.int64) << residual_bits)
+    return np.asarray(residual_table(residual_bits)[index] - (label.astype(np.int64) << residual_bits))
 
 
 def _cell_counts(context: StudyContext, coarse: npt.NDArray[np.int64]) -> IntVector:

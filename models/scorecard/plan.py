@@ -228,7 +228,7 @@ def _gradient_block(context: StudyContext, shape: Design) -> BlockPlan:
 
 def _unit(scale_of_one: float) -> int:
     """Smallest power of two that lifts a share's scale to `SMALLEST_SCALE` grid units."""
-    return 2 ** max(0, math.ceil(math.log2(SMALLEST_SCALE / scale_of_one)))
+    return 1 << max(0, math.ceil(math.log2(SMALLEST_SCALE / scale_of_one)))
 
 
 def _residual_bits(scale_of_one: float) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from parties import Parties, federation_of
+
 from ringfence.audit.log import AuditLog
 from ringfence.clients.agent import Agent
 from ringfence.models.scorecard import Scorecard

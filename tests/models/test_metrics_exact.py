@@ -1,9 +1,12 @@
+"""Exact metrics against their definitions."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ringfence.models.metrics.exact import (
     auc,
     average_precision,

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pytest
+from small import context_of, frame_of, matrix_of
+
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.metrics.exact import auc
 from ringfence.models.scorecard import SCORECARD, Scorecard
@@ -15,7 +17,6 @@ from ringfence.models.scorecard.plan import ScorecardOptions
 from ringfence.models.task import StudyContext
 from ringfence.privacy.mechanisms.source import OsNoise
 from ringfence.privacy.waist import Aggregate, IntVector, Query
-from small import context_of, frame_of, matrix_of
 
 
 def fit(context: StudyContext, parts: Sequence[FeatureMatrix], *, noisy: bool = True) -> Scorecard:

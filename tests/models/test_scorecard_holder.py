@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small import context_of, frame_of, matrix_of
+
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.scorecard import SCORECARD
 from ringfence.models.scorecard.holder import pair_positions, residual_table, residuals
 from ringfence.models.task import StudyContext
 from ringfence.privacy.errors import WaistError
 from ringfence.privacy.waist import Query
-from small import context_of, frame_of, matrix_of
 
 CONTEXT = context_of()
 FEATURES = matrix_of(CONTEXT, frame_of(300))
