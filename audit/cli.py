@@ -226,7 +226,8 @@ def _open(arguments: argparse.Namespace, screen: _Screen) -> int:
             number=found.index, origin=found.checkpoint.origin, size=found.checkpoint.size
         )
     )
-    members = _members(found.checkpoint.origin, found.index, found.event) | {"private": found.private}
+    members = _members(found.checkpoint.origin, found.index, found.event)
+    members["private"] = found.private
     for key, value in members.items():
         screen.line(f"  {key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
     screen.finish(members)

@@ -4,48 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from audit_kit import COORDINATOR, HOLDER, fill
+from audit_kit import COORDINATOR, HOLDER, check_log, fill
 from sqlalchemy import Engine, create_engine, delete, update
 from sqlalchemy.pool import StaticPool
 
 from ringfence.audit import merkle, store
-from ringfence.audit.checkpoint import Checkpoint, verify_checkpoint
+from ringfence.audit.checkpoint import verify_checkpoint
 from ringfence.audit.errors import EventError, LogError, NoteError, ProofError
 from ringfence.audit.events import draft
 from ringfence.audit.group import GroupCommit
 from ringfence.audit.log import AuditLog
-from ringfence.audit.note import MemorySigner, Verifier
-from ringfence.audit.opening import Opening
+from ringfence.audit.note import MemorySigner
 from ringfence.audit.verify import verify_bundle
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.journal import Journal
 from ringfence.privacy.store import open_store
 
 MakeLog = Callable[..., AuditLog]
-
-
-def root_from_scratch(log: AuditLog) -> bytes:
-    hashes = [merkle.leaf_hash(logged.leaf) for logged in log.events()]
-    return merkle.root(len(hashes), merkle.list_node(hashes))
-
-
-def check_log(log: AuditLog) -> None:
-    """Everything that must hold after any step."""
-    log.check()
-    checkpoint = verify_checkpoint(log.checkpoint(), [log.verifier])
-    logged = list(log.events())
-    assert checkpoint.size == log.size == len(logged)
-    assert checkpoint.root == root_from_scratch(log)
-    assert [one.seq for one in logged] == list(range(len(logged)))
-    following: dict[str, int] = {}
-    for one in logged:
-        assert one.event.sequence == following.get(one.event.source, 0)
-        following[one.event.source] = one.event.sequence + 1
 
 
 def test_log_satisfies_the_journal(make_log: MakeLog) -> None:
@@ -303,72 +282,6 @@ def test_store_whose_tree_and_rows_disagree_does_not_open(make_log: MakeLog) -> 
         connection.execute(update(store.event).where(store.event.c.seq == 3).values(closed=b""))
     with pytest.raises(LogError, match="RF-A061"):
         log.check()
-
-
-def test_anchoring_demands_a_checkpoint_that_continues_the_last(make_log: MakeLog) -> None:
-    holder, coordinator = make_log("a"), make_log("b", COORDINATOR)
-    fill(holder, 3)
-    assert coordinator.anchored(HOLDER) is None
-    assert coordinator.anchor(holder.checkpoint(), holder.verifier) == 0
-    assert coordinator.anchor(holder.checkpoint(), holder.verifier) is None
-    fill(holder, 4)
-    with pytest.raises(ProofError):
-        coordinator.anchor(holder.checkpoint(), holder.verifier)
-    assert coordinator.anchor(holder.checkpoint(), holder.verifier, holder.consistency(3)) == 1
-    anchored = coordinator.anchored(HOLDER)
-    assert anchored == verify_checkpoint(holder.checkpoint(), [holder.verifier])
-    older = replace(anchored, size=3)
-    with pytest.raises(ProofError, match="RF-A026"):
-        coordinator.anchor(older.sign(holder._signer), holder.verifier)
-    forked = replace(anchored, root=merkle.leaf_hash(b"other"))
-    with pytest.raises(ProofError, match="RF-A023"):
-        coordinator.anchor(forked.sign(holder._signer), holder.verifier)
-    with pytest.raises(NoteError, match="RF-A043"):
-        coordinator.anchor(holder.checkpoint(), Verifier(name=HOLDER, raw=MemorySigner().public.raw))
-    with pytest.raises(LogError, match="RF-A068"):
-        coordinator.anchor(coordinator.checkpoint(), coordinator.verifier)
-    (first, second) = coordinator.events(action="checkpoint.anchored")
-    assert first.event.public["size"] == 3
-    assert second.event.public == {"log": HOLDER, "size": 7, "root": anchored.root.hex()}
-    check_log(coordinator)
-
-
-def test_opened_event_verifies_alone_and_only_unaltered(make_log: MakeLog) -> None:
-    log = make_log()
-    fill(log, 5)
-    opening = Opening.loads(log.open_event(2).dumps())
-    found = opening.verify([log.verifier])
-    assert found.private == {"rows": 1002}
-    assert found.index == 2
-    assert found.checkpoint.size == log.size == 6
-    assert [one.event.action for one in log.events()][-1] == "event.opened"
-    other = log.open_event(3)
-    for altered in (
-        replace(opening, private=b'{"rows":1003}'),
-        replace(opening, salt=other.salt),
-        replace(opening, index=3),
-        replace(opening, leaf=other.leaf),
-        replace(opening, proof=opening.proof[1:]),
-        replace(opening, checkpoint=other.checkpoint),
-    ):
-        with pytest.raises((EventError, ProofError)):
-            altered.verify([log.verifier])
-    with pytest.raises(NoteError):
-        opening.verify([Verifier(name=HOLDER, raw=MemorySigner().public.raw)])
-    for data in (b"{}", b'{"format":"x"}', opening.dumps().replace(b'"salt":"', b'"salt":"zz')):
-        with pytest.raises(EventError, match="RF-A055"):
-            Opening.loads(data)
-
-
-def test_erasing_a_private_part_leaves_the_log_whole(make_log: MakeLog, tmp_path: Path) -> None:
-    log = make_log()
-    fill(log, 5)
-    with log._engine.begin() as connection:
-        connection.execute(delete(store.private).where(store.private.c.seq == 2))
-    check_log(log)
-    with pytest.raises(LogError, match="RF-A062"):
-        log.open_event(2)
-    assert isinstance(log.export_bundle(tmp_path / "bundle"), Checkpoint)
 
 
 @pytest.mark.parametrize("name", [None, "holder.db"])

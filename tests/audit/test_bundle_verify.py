@@ -6,14 +6,10 @@ import base64
 import json
 import shutil
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
-from audit_kit import COORDINATOR, HOLDER, Evidence, fill
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from audit_kit import COORDINATOR, HOLDER, Evidence, edited, faults, fill, lines, refit, rewrite, signed_log
 
 from ringfence.audit import merkle
 from ringfence.audit.bundle import LogFiles, write_log
@@ -21,7 +17,6 @@ from ringfence.audit.canonical import dumps
 from ringfence.audit.checkpoint import Checkpoint, verify_checkpoint
 from ringfence.audit.errors import BundleError
 from ringfence.audit.events import parse_event
-from ringfence.audit.localise import first_difference, name_alteration
 from ringfence.audit.log import AuditLog
 from ringfence.audit.note import MemorySigner, Verifier
 from ringfence.audit.report import BundleRefused, LogReport, Report
@@ -33,34 +28,6 @@ MakeLog = Callable[..., AuditLog]
 def report_of(report: Report, name: str) -> LogReport:
     (found,) = [log for log in report.logs if log.name == name]
     return found
-
-
-def faults(path: Path, **options: object) -> list[tuple[str, int | None]]:
-    return [(fault.error.code, fault.event) for fault in examine_bundle(path, **options).all_faults()]  # type: ignore[arg-type]
-
-
-def lines(folder: Path) -> list[bytes]:
-    return (folder / "log.jsonl").read_bytes().splitlines()
-
-
-def rewrite(folder: Path, events: list[bytes], *, hashes: bool = False) -> None:
-    """Put other events into a log; with `hashes` also fit its table and its manifest, as a forger would."""
-    (folder / "log.jsonl").write_bytes(b"".join(line + b"\n" for line in events))
-    if hashes:
-        (folder / "hashes").write_bytes(b"".join(map(merkle.leaf_hash, events)))
-        refit(folder)
-
-
-def refit(folder: Path) -> None:
-    """Make the manifest name the files as they are."""
-    manifest = json.loads((folder / "manifest.json").read_bytes())
-    for name in manifest["files"]:
-        manifest["files"][name] = sha256((folder / name).read_bytes()).hexdigest()
-    (folder / "manifest.json").write_bytes(dumps(manifest) + b"\n")
-
-
-def edited(line: bytes) -> bytes:
-    return line.replace(b'"epsilon":"0.5"', b'"epsilon":"0.4"')
 
 
 def test_whole_bundle_verifies(evidence: Evidence) -> None:
@@ -224,20 +191,6 @@ def test_second_history_is_found_by_anchors_and_by_a_copy(evidence: Evidence) ->
     assert [fault.error.code for fault in report_of(found, "holders/bank-a").faults] == ["RF-A095"]
 
 
-def signed_log(tmp_path: Path, events: list[bytes], signer: MemorySigner) -> Path:
-    tree = merkle.Frontier()
-    for line in events:
-        tree.append(merkle.leaf_hash(line))
-    note = Checkpoint(origin=HOLDER, size=tree.size, root=tree.root()).sign(signer)
-    verifier = Verifier(name=HOLDER, raw=signer.public.raw)
-    write_log(
-        tmp_path / "signed",
-        LogFiles(checkpoint=note, verifier=verifier),
-        ((e, merkle.leaf_hash(e)) for e in events),
-    )
-    return tmp_path / "signed"
-
-
 def test_gap_in_a_sequence_is_found_though_everything_is_signed(evidence: Evidence, tmp_path: Path) -> None:
     events = lines(evidence.holder_path)
     path = signed_log(tmp_path, [*events[:4], *events[5:]], MemorySigner())
@@ -369,120 +322,3 @@ def test_folder_without_a_log_and_folder_in_use_are_refused(evidence: Evidence, 
     (tmp_path / "file").write_text("x")
     with pytest.raises(BundleError, match="RF-A071"):
         evidence.holder.export_bundle(tmp_path / "file" / "below")
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A signed log of twelve events that each differ."""
-    folder = tmp_path_factory.mktemp("pristine")
-    base = {
-        "actor": "client",
-        "organisation": "a",
-        "outcome": "allow",
-        "profile": "durable",
-        "private": "0" * 64,
-    }
-    events = [
-        dumps(
-            {
-                "specversion": "1.0",
-                "id": f"{number:032x}",
-                "source": "a#client",
-                "type": "ringfence.waist.send",
-                "time": "2026-11-01T00:00:00.000000Z",
-                "subject": f"study:{number}",
-                "datacontenttype": "application/json",
-                "data": {**base, "sequence": number, "public": {"epsilon": "0.5"}},
-            }
-        )
-        for number in range(12)
-    ]
-    return signed_log(folder, events, MemorySigner())
-
-
-def alter(data: st.DataObject, events: list[bytes]) -> list[bytes]:
-    place = data.draw(st.integers(0, len(events) - 1))
-    kind = data.draw(st.sampled_from(["edit", "insert", "delete", "swap", "cut"]))
-    match kind:
-        case "edit":
-            at = data.draw(st.integers(0, len(events[place]) - 1))
-            flip = data.draw(st.integers(1, 255).filter(lambda n: events[place][at] ^ n != 0x0A))
-            line = events[place][:at] + bytes([events[place][at] ^ flip]) + events[place][at + 1 :]
-            return [*events[:place], line, *events[place + 1 :]]
-        case "insert":
-            return [*events[:place], data.draw(st.sampled_from([*events, b"{}", b""])), *events[place:]]
-        case "delete":
-            return [*events[:place], *events[place + 1 :]]
-        case "swap":
-            other = data.draw(st.integers(0, len(events) - 1).filter(lambda n: n != place))
-            moved = list(events)
-            moved[place], moved[other] = moved[other], moved[place]
-            return moved
-        case _:
-            return events[:place]
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_every_random_alteration_is_found_and_the_first_bad_event_named(
-    data: st.DataObject, pristine: Path
-) -> None:
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy"
-        shutil.copytree(pristine, copy)
-        events = lines(copy)
-        altered = events
-        for _ in range(data.draw(st.integers(1, 3))):
-            altered = alter(data, altered) if altered else altered
-        if altered == events:
-            verify_bundle(copy)
-            return
-        rewrite(copy, altered)
-        pairs = zip(altered, events, strict=False)
-        expected = next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(altered), len(events)))
-        with pytest.raises(BundleRefused) as caught:
-            verify_bundle(copy)
-        first = caught.value.report.all_faults()[0]
-        assert first.event == expected
-        # A forger who fits the table and the manifest as well is found all the same.
-        rewrite(copy, altered, hashes=True)
-        with pytest.raises(BundleRefused):
-            verify_bundle(copy)
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_every_flipped_byte_of_every_file_is_found(data: st.DataObject, pristine: Path) -> None:
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy"
-        shutil.copytree(pristine, copy)
-        path = copy / data.draw(
-            st.sampled_from(["log.jsonl", "hashes", "checkpoint", "key.pub", "manifest.json"])
-        )
-        whole = path.read_bytes()
-        at = data.draw(st.integers(0, len(whole) - 1))
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :])
-        with pytest.raises(BundleRefused):
-            verify_bundle(copy)
-
-
-def test_a_verifier_that_trusts_the_table_would_pass_a_forgery(pristine: Path, tmp_path: Path) -> None:
-    """The table of hashes alone proves nothing: fitted to forged events, it agrees with them."""
-    copy = tmp_path / "copy"
-    shutil.copytree(pristine, copy)
-    rewrite(copy, [edited(lines(copy)[0]), *lines(copy)[1:]], hashes=True)
-    found = b"".join(map(merkle.leaf_hash, lines(copy)))
-    assert first_difference(found, (copy / "hashes").read_bytes()) is None
-    assert [code for code, _ in faults(copy)] == ["RF-A093"]
-
-
-@settings(deadline=None)
-@given(st.lists(st.sampled_from("abc"), max_size=12), st.lists(st.sampled_from("abc"), max_size=12))
-def test_first_difference_is_the_first(one: list[str], other: list[str]) -> None:
-    found, stated = (b"".join(sha256(item.encode()).digest() for item in items) for items in (one, other))
-    expected = next(
-        (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
-    )
-    assert first_difference(found, stated) == (None if one == other else expected)
-    if one != other:
-        assert name_alteration(found, stated)[1] == expected
