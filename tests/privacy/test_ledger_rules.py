@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -298,3 +299,27 @@ def test_postgresql_store_is_checked_and_leased(server: str) -> None:
         with pytest.raises(StoreError) as error:
             open_store(url)
         assert error.value.code == "RF-B112"
+
+
+def test_threads_cannot_overspend_together(engine: Engine) -> None:
+    ledger, _ = new_ledger(engine)
+    whole = ledger.left().mu_squared
+    part = whole * 2 / 21  # ten fit, an eleventh does not
+    made: list[Reservation] = []
+    refusals: list[str] = []
+
+    def spend() -> None:
+        for _ in range(4):
+            try:
+                made.append(ledger.reserve(STUDY, part))
+            except BudgetError as error:
+                refusals.append(error.code)
+
+    threads = [threading.Thread(target=spend) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == len({reservation.id for reservation in made}) == 10
+    assert refusals == ["RF-B303"] * 6
+    assert ledger.spent().mu_squared <= whole
