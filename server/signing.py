@@ -1,0 +1,232 @@
+"""Signs schemas and studies: the holders' own signed declarations are verified and entered, then the price is told.
+
+Invariant: a holder enters a study only with the key whose fingerprint the coordinator was told by another way, and
+only as its own declaration says.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ringfence.privacy.accounting.study import StudyPrice, price
+from ringfence.privacy.canonical import DIGEST, Document, Slug, Whole
+from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_signed
+from ringfence.privacy.errors import N_, KeyFault, StudyError, UsageError
+from ringfence.privacy.faults import as_fault, gather
+from ringfence.privacy.findings import build
+from ringfence.privacy.schema import Schema, load_schema, resolve_schema
+from ringfence.privacy.study import Study, load_study
+from ringfence.privacy.terms import Participant
+from ringfence.privacy.toml import read_toml
+from ringfence.server.coordinator import OpenStudy, sign_study
+from ringfence.server.office import Office
+from ringfence.server.passphrases import Passphrases
+
+DECLARATION = "declaration"
+
+
+class Declaration(Document):
+    """What a holder signs about itself: public facts of its contract."""
+
+    error = StudyError
+
+    name: Slug
+    key: str
+    log_key: str
+    max_customers: Whole
+    overlap: Whole | None = None
+    contract: str
+    schema_ref: str
+
+
+def read_declaration(path: Path, trusted: Sequence[str]) -> Declaration:
+    """A holder's declaration, signed by the key it names, which is one of the trusted.
+
+    Raises:
+        KeyFault: it is not a signed declaration, or the signature does not hold.
+        StudyError: RF-S210 it is malformed, RF-S211 its key is not trusted here.
+    """
+    document = read_signed(path)
+    found = _parse(path, document.body)
+    identity = PublicIdentity.from_hex(found.key)
+    document.verify(DECLARATION, [identity])
+    if identity.fingerprint not in trusted:
+        raise StudyError(
+            "RF-S211",
+            N_("The holder {name} shows the key {fingerprint}, which server.toml does not list. Ask the holder for its "
+               "fingerprint by another way and enter it under holders."),
+            name=found.name,
+            fingerprint=identity.fingerprint,
+        )  # fmt: skip
+    return found
+
+
+def _parse(path: Path, body: bytes) -> Declaration:
+    try:
+        data = json.loads(body)
+        members: dict[str, Any] = dict(data)
+        members["schema_ref"] = members.pop("schema")
+        found, _ = build(Declaration, members)
+        if found is not None and DIGEST.fullmatch(found.schema_ref):
+            return found
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise StudyError(
+        "RF-S210",
+        N_("The file {file} is not a holder's declaration; ask the holder for: ringfence-client contract declare"),
+        file=path.name,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A study that was signed."""
+
+    opened: OpenStudy
+    price: StudyPrice
+    file: Path
+
+
+def sign_schema_file(office: Office, path: Path, out: Path | None, passphrases: Passphrases) -> tuple[Schema, Path]:
+    """Sign a schema; the signed form goes beside it.
+
+    Raises:
+        SchemaError: it has faults.
+        UsageError: RF-U510 another signed schema stands there.
+    """
+    schema = load_schema(path)
+    target = out or path.with_name(f"{path.stem}.signed.json")
+    document = SignedDocument(kind="schema", body=schema.canonical()).signed_by(office.key(passphrases))
+
+    def record() -> None:
+        office.log.record("schema.accepted", "allow", resource=f"schema:{schema.digest()}")
+
+    _write(target, document, record)
+    return schema, target
+
+
+def sign_study_file(
+    office: Office, path: Path, declarations: Sequence[Path], out: Path | None, passphrases: Passphrases
+) -> Signed:
+    """Enter the holders into a study, sign it, and write it beside its file.
+
+    Raises:
+        StudyError: the study or a declaration has faults, or they do not fit together.
+        KeyFault: a signature does not hold.
+        UsageError: RF-U510 another signed study stands there.
+    """
+    study = load_study(path, today=datetime.datetime.now(datetime.UTC).date())
+    if study.holders:
+        raise StudyError(
+            "RF-S212", N_("{file} lists holders; leave them out, they come from declarations."), file=path.name
+        )
+    schema = _schema_of(path, study)
+    trusted = office.settings.config.holders
+    found = [read_declaration(declaration, trusted) for declaration in declarations]
+    opened = sign_study(office.key(passphrases), _entered(path, study, schema, found), schema)
+    priced = price_of(opened.study, schema)
+    target = out or path.with_name(f"{path.stem}.signed.json")
+    terms = opened.study.privacy
+
+    def record() -> None:
+        office.log.record(
+            "study.offered",
+            "allow",
+            resource=f"study:{opened.digest}",
+            public={
+                "stage": "signed",
+                "purpose": study.purpose,
+                "legal_basis": study.legal_basis,
+                "holders": sorted(one.name for one in found),
+                "epsilon": str(terms.epsilon),
+                "delta": f"{terms.delta:f}",
+            },
+        )
+
+    _write(target, opened.document, record)
+    return Signed(opened=opened, price=priced, file=target)
+
+
+def _schema_of(path: Path, study: Study) -> Schema:
+    resolved = resolve_schema(read_toml(path, StudyError))
+    if resolved.schema is None:
+        raise StudyError(
+            "RF-S213",
+            N_("The schema {digest} of the study is not at hand; put its file beside the study as schema.toml."),
+            digest=study.schema_ref,
+        )
+    return resolved.schema
+
+
+def _entered(path: Path, study: Study, schema: Schema, declarations: Sequence[Declaration]) -> Study:
+    """The study with its holders, checked anew as a whole."""
+    for one in declarations:
+        if one.schema_ref != schema.digest():
+            raise StudyError(
+                "RF-S214",
+                N_("The holder {name} has a contract over another schema; agree on one version first."),
+                name=one.name,
+            )
+    holders = tuple(
+        Participant(name=one.name, key=one.key, max_customers=one.max_customers, overlap=one.overlap)
+        for one in declarations
+    )
+    data = study.model_dump(by_alias=True) | {"schema": schema.digest(), "holders": holders}
+    entered, problems = build(Study, data)
+    if entered is None:
+        raise gather(StudyError, path.name, [as_fault(problem, path.name, 0, data) for problem in problems])
+    return entered
+
+
+def price_of(study: Study, schema: Schema) -> StudyPrice:
+    """The price of a study with its holders."""
+    from ringfence.models.task import StudyContext, task_named
+
+    terms = study.privacy
+    plan = task_named(study.task).plan(StudyContext.of(study, schema))
+    return price(
+        plan, delta=terms.delta, overlap=study.overlap(), noise_form=terms.noise, colluders=terms.colluders
+    )
+
+
+def read_own_study(office: Office, path: Path) -> Study:
+    """A signed study of this coordinator.
+
+    Raises:
+        KeyFault: it is none, or another coordinator's.
+    """
+    return Study.from_canonical(read_signed(path).verify("study", [office.identity]))
+
+
+def _write(target: Path, document: SignedDocument, record: Callable[[], None]) -> None:
+    """Write, record, name; what approvals may already be bound to is never replaced by something else."""
+    if target.exists():
+        _require_same(target, document)
+    waiting = target.with_name(f".{target.name}.new")
+    try:
+        write_signed(waiting, document)
+        record()
+        os.replace(waiting, target)
+    except BaseException:
+        with suppress(OSError):
+            waiting.unlink()
+        raise
+
+
+def _require_same(target: Path, document: SignedDocument) -> None:
+    with suppress(KeyFault):
+        if read_signed(target).body == document.body:
+            return
+    raise UsageError(
+        "RF-U510",
+        N_("{file} holds something else, and approvals may be bound to it. Choose another name with --out."),
+        file=str(target),
+    )
