@@ -41,10 +41,7 @@ class Subjects:
             return cached[1].find(references)
         if len(references) <= _FEW:
             return _look_up(reader, references)
-        rows = reader.execute(
-            select(tables.subject.c.pseudonym, tables.subject.c.id).where(tables.subject.c.pseudonym.is_not(None))
-        ).all()
-        index = SubjectIndex([row[0] for row in rows], [row[1] for row in rows])
+        index = _whole_index(reader)
         if keep:
             self._index = (total, index)
         return index.find(references)
@@ -67,6 +64,20 @@ class Subjects:
         connection.execute(update(tables.registry).values(subjects=start + len(fresh)))
         subject[unknown] = [number[references[i]] for i in unknown.tolist()]
         return subject, len(fresh)
+
+
+def _whole_index(reader: Connection) -> SubjectIndex:
+    """All pseudonyms with their numbers, straight from the driver's cursor: a million take about a second."""
+    c = tables.subject.c
+    found = reader.execute(select(c.pseudonym, c.id).where(c.pseudonym.is_not(None)))
+    references: list[bytes] = []
+    numbers: list[int] = []
+    while rows := found.cursor.fetchmany(1 << 14):
+        some, those = zip(*rows, strict=True)
+        references.extend(some)
+        numbers.extend(those)
+    found.close()
+    return SubjectIndex(references, numbers)
 
 
 def _look_up(reader: Connection, references: Sequence[bytes]) -> npt.NDArray[np.int64]:

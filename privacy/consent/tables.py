@@ -112,19 +112,13 @@ def from_micros(micros: int) -> datetime | None:
 
 
 def insert_many(connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
-    """Insert rows given as tuples in the order of `names`.
+    """Insert rows given as tuples in the order of `names`, which is that of the table's columns.
 
     The statement is compiled once and handed to the driver as it is: going through SQLAlchemy's own
     parameter handling would take three times as long for a million rows.
     """
     compiled = table.insert().compile(dialect=connection.dialect, column_keys=list(names))
-    order = list(getattr(compiled, "positiontup", None) or ())
-    if not rows:
-        return
-    if order:
-        if order != list(names):
-            places = [names.index(name) for name in order]
-            rows = [tuple(row[place] for place in places) for row in rows]
+    if getattr(compiled, "positiontup", None):  # SQLite counts parameters, PostgreSQL names them
         connection.exec_driver_sql(str(compiled), list(rows))
     else:
         connection.exec_driver_sql(str(compiled), [dict(zip(names, row, strict=True)) for row in rows])
