@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pytest
+from sklearn.linear_model import LogisticRegression
 from small import context_of, frame_of, matrix_of
 
 from ringfence.models.features import FeatureMatrix
@@ -45,12 +46,11 @@ def split(features: FeatureMatrix, count: int) -> list[FeatureMatrix]:
 
 
 def test_without_noise_it_ranks_like_a_logistic_regression() -> None:
-    sklearn = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is a peer for benchmarks only")
     context = context_of(privacy={"epsilon": "100"}, model={"iterations": 16})
     train, test = matrix_of(context, frame_of(6000, 1)), matrix_of(context, frame_of(4000, 2))
     card = fit(context, split(train, 3), noisy=False)
     hot_train, hot_test = (np.eye(260)[f.codes.astype(int) // 8].reshape(len(f.label), -1) for f in (train, test))
-    peer = sklearn.LogisticRegression(C=0.1, max_iter=500).fit(hot_train, train.label)
+    peer = LogisticRegression(C=0.1, max_iter=500).fit(hot_train, train.label)
     assert area(context, card, test) >= auc(peer.decision_function(hot_test), test.label) - 0.01
 
 

@@ -225,7 +225,7 @@ def test_whatever_is_asked_only_allowed_columns_are_decoded(names: set[str], lab
 @settings(max_examples=100, deadline=None)
 @given(st.integers(2, 6), st.integers(1, 6), st.integers(0, 3), st.sets(st.integers(1, 5)))
 def test_h_counts_only_vouched_peers(count: int, min_holders: int, colluders: int, vouched: set[int]) -> None:
-    if min_holders - 1 - colluders < 1 or min_holders > count:
+    if min_holders < 3 or min_holders - 1 - colluders < 1 or min_holders > count:
         return
     request = replace(
         contract(peers=tuple(KEYS[n].public.fingerprint for n in sorted(vouched | {5}))),

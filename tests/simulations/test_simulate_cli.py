@@ -1,0 +1,312 @@
+"""`ringfence-simulate` as its users call it: files of theirs, and what is said when something is wrong with them."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small import FEATURES, frame_of
+
+from ringfence.privacy.terminal import run
+from ringfence.simulations.cli import command
+
+STUDY = """
+id = "own-churn"
+schema = "schema.toml"
+purpose = "churn-prediction"
+legal_basis = "consent"
+task = "scorecard"
+label = "churn"
+expires = 2035-12-31
+dpia = "test"
+[privacy]
+epsilon = "{epsilon}"
+delta = "{delta}"
+noise = "distributed"
+min_holders = 3
+[model]
+iterations = 2
+"""
+CONTRACT = """
+id = "own-contract"
+holder = "own"
+version = 1
+schema = "schema.toml"
+subject = "key"
+population = "own-customers"
+jurisdiction = "CN"
+max_customers = 5000
+min_cohort = {min_cohort}
+overlap = 1
+[source]
+file = "table.csv"
+encoding = "{encoding}"
+"""
+
+
+def toml_of(feature: dict[str, object]) -> str:
+    return "\n".join(["[[feature]]", *(f"{key} = {json.dumps(value)}" for key, value in feature.items())])
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Path:
+    """A folder with schema, contract, study and table, as the tutorial describes them."""
+    write(tmp_path)
+    return tmp_path
+
+
+def write(
+    folder: Path,
+    frame: pd.DataFrame | None = None,
+    *,
+    epsilon: str = "4",
+    delta: str = "1e-6",
+    min_cohort: int = 100,
+    encoding: str = "utf-8",
+    columns: tuple[str, ...] = ("age", "spend", "plan", "active", "churn"),
+) -> None:
+    (folder / "schema.toml").write_text('id = "own"\nversion = 1\n' + "\n".join(map(toml_of, FEATURES)))
+    (folder / "study.toml").write_text(STUDY.format(epsilon=epsilon, delta=delta))
+    body = "\n".join(
+        f'[[column]]\nname = "{name}"\nsensitivity = "plain"\npurposes = ["churn-prediction"]' for name in columns
+    )
+    (folder / "contract.toml").write_text(CONTRACT.format(min_cohort=min_cohort, encoding=encoding) + body)
+    table(frame if frame is not None else frame_of(1200)).to_csv(folder / "table.csv", index=False)
+
+
+def table(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(key=[f"k{i}" for i in range(len(frame))], region=np.arange(len(frame)) % 3)
+
+
+def call(folder: Path, *extra: str) -> int:
+    arguments = ["run", str(folder / "study.toml"), "--contract", str(folder / "contract.toml"), *extra]
+    return run(command, arguments, program="ringfence-simulate")
+
+
+def test_an_own_table_runs_without_code(case: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = case / "result.json"
+    assert call(case, "--json", str(target), "--audit-bundle", str(case / "bundle")) == 0
+    result = json.loads(target.read_text())
+    wanted = {
+        "auc", "pr_auc", "epsilon", "delta", "holders", "rows", "rounds", "seconds", "peak_rss_mb", "metrics",
+        "noise", "h",
+    }  # fmt: skip
+    assert wanted <= result.keys()
+    assert result["metrics"] == "exact (simulation only)"
+    assert (result["holders"], result["rows"], result["h"]) == (3, 1200, 2)
+    assert "simulated" in result["consent"]
+    assert "AUC" in capsys.readouterr().out
+    assert {path.name for path in (case / "bundle" / "holders").iterdir()} == {"holder-1", "holder-2", "holder-3"}
+
+
+def test_json_on_standard_output_is_json_alone(case: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(case, "--json", "-", "--partition", "by:region") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["partition"] == "by:region"
+    assert "AUC" in captured.err
+
+
+def test_stores_on_disk_give_the_same_kind_of_result(case: Path) -> None:
+    assert call(case, "--durable", "--partition", "dirichlet:0.5", "--holders", "4", "--json", str(case / "r.json")) == 0
+    assert json.loads((case / "r.json").read_text())["profile"] == "durable"
+
+
+def no_table(folder: Path) -> None:
+    (folder / "table.csv").unlink()
+
+
+def empty_table(folder: Path) -> None:
+    (folder / "table.csv").write_bytes(b"")
+
+
+def header_alone(folder: Path) -> None:
+    (folder / "table.csv").write_text("key,age,spend,plan,active,churn\n")
+
+
+def wrong_delimiter(folder: Path) -> None:
+    (folder / "table.csv").write_text((folder / "table.csv").read_text().replace(",", ";"))
+
+
+def chinese_text(folder: Path) -> None:
+    frame = table(frame_of(1200)).assign(plan="基础")
+    frame.to_csv(folder / "table.csv", index=False, encoding="gb18030")
+
+
+def lacking_column(folder: Path) -> None:
+    table(frame_of(1200)).drop(columns="plan").to_csv(folder / "table.csv", index=False)
+
+
+def doubled_customer(folder: Path) -> None:
+    frame = table(frame_of(1200))
+    pd.concat([frame, frame.iloc[:3]]).to_csv(folder / "table.csv", index=False)
+
+
+def few_rows(folder: Path) -> None:
+    write(folder, frame_of(60))
+
+
+def large_cohort(folder: Path) -> None:
+    write(folder, min_cohort=4000)
+
+
+def epsilon_zero(folder: Path) -> None:
+    write(folder, epsilon="0")
+
+
+def epsilon_negative(folder: Path) -> None:
+    write(folder, epsilon="-1")
+
+
+def large_delta(folder: Path) -> None:
+    write(folder, delta="0.001")
+
+
+def broken_toml(folder: Path) -> None:
+    (folder / "study.toml").write_text("id = \n")
+
+
+def text_in_a_number(folder: Path) -> None:
+    frame = table(frame_of(1200)).astype({"age": object})
+    frame.loc[5, "age"] = "unknown-age"
+    frame.to_csv(folder / "table.csv", index=False)
+
+
+def no_column_allowed(folder: Path) -> None:
+    write(folder, columns=("age", "churn"))
+    path = folder / "contract.toml"
+    path.write_text(path.read_text().replace("churn-prediction", "credit-risk"))
+
+
+BAD: dict[Callable[[Path], None], str] = {
+    no_table: "RF-T",
+    empty_table: "RF-T",
+    header_alone: "RF-",
+    wrong_delimiter: "delimiter",
+    chinese_text: "gb18030",
+    lacking_column: "RF-T",
+    doubled_customer: "RF-T",
+    few_rows: "RF-W200",
+    large_cohort: "min_cohort",
+    epsilon_zero: "epsilon",
+    epsilon_negative: "epsilon",
+    large_delta: "delta",
+    broken_toml: "study.toml",
+    text_in_a_number: "age",
+    no_column_allowed: "RF-S",
+}
+
+
+@pytest.mark.parametrize("spoil", BAD, ids=lambda spoil: spoil.__name__)
+def test_bad_input_gets_a_sentence_and_leaves_nothing(
+    case: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], None]
+) -> None:
+    spoil(case)
+    status = call(case, "--json", str(case / "result.json"))
+    captured = capsys.readouterr()
+    assert status in (1, 2)
+    assert BAD[spoil] in captured.err + captured.out
+    assert "Traceback" not in captured.err
+    assert "RF-U999" not in captured.err
+    assert "unknown-age" not in captured.err + captured.out
+    assert not (case / "result.json").exists()
+
+
+GOOD: dict[str, Callable[[Path], None]] = {
+    "a byte order mark": lambda f: (f / "table.csv").write_bytes(b"\xef\xbb\xbf" + (f / "table.csv").read_bytes()),
+    "one class at a holder": lambda f: write(
+        f, frame_of(1200).assign(churn=lambda t: np.where(np.arange(len(t)) % 3 == 0, "no", t["churn"]))
+    ),
+    "an unknown category": lambda f: write(f, frame_of(1200).assign(plan=lambda t: np.where(np.arange(len(t)) % 5, "new", t["plan"]))),
+    "a constant column": lambda f: write(f, frame_of(1200).assign(age=40.0)),
+    "numbers out of bounds": lambda f: write(f, frame_of(1200).assign(age=lambda t: t["age"] * 1000)),
+    "a column that the contract lacks": lambda f: write(f, frame_of(1200).assign(secret="x")),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_what_must_not_stop_a_study(case: Path, name: str) -> None:
+    GOOD[name](case)
+    assert call(case, "--partition", "by:region", "--json", str(case / "r.json")) == 0
+    assert json.loads((case / "r.json").read_text())["holders"] == 3
+
+
+def test_a_holder_below_the_cohort_is_reported_absent(case: Path) -> None:
+    frame = table(frame_of(2400))
+    frame["region"] = np.where(np.arange(2400) < 30, "tiny", np.arange(2400) % 3)
+    frame.to_csv(case / "table.csv", index=False)
+    assert call(case, "--partition", "by:region", "--json", str(case / "r.json")) == 0
+    result = json.loads((case / "r.json").read_text())
+    assert result["absent"] == ["tiny"]
+    assert result["holders"] == 3
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ("--partition", "round:robin"),
+        ("--partition", "dirichlet:0"),
+        ("--partition", "by:nothing"),
+        ("--holders", "0"),
+        ("--holders", "two"),
+        ("--json", "no/such/folder/x.json"),
+        ("--audit-bundle", "."),
+        ("--noise", "none"),
+    ],
+)
+def test_wrong_options_are_one_sentence(
+    case: Path, capsys: pytest.CaptureFixture[str], extra: tuple[str, str]
+) -> None:
+    assert call(case, *extra) == 2
+    assert capsys.readouterr().err.startswith("RF-U")
+
+
+def test_ctrl_c_is_one_sentence(
+    case: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ringfence.server.rounds.sum_words", interrupt)
+    assert call(case, "--json", str(case / "r.json")) == 130
+    assert capsys.readouterr().err.startswith("RF-U904")
+    assert not (case / "r.json").exists()
+
+
+def test_a_full_disk_is_one_sentence(
+    case: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "holder-1.csv")
+
+    monkeypatch.setattr("pandas.DataFrame.to_csv", full)
+    assert call(case) == 1
+    assert capsys.readouterr().err.startswith("RF-U906")
+
+
+def test_cases_are_listed_and_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command, ["cases", "list"], program="x") == 0
+    assert "telco" in capsys.readouterr().out
+    assert run(command, ["cases", "copy", "telco", str(tmp_path / "mine")], program="x") == 0
+    assert (tmp_path / "mine" / "study.toml").is_file()
+    assert run(command, ["cases", "copy", "telco", str(tmp_path / "mine")], program="x") == 2
+    assert run(command, ["cases", "copy", "nothing", str(tmp_path / "other")], program="x") == 2
+
+
+def test_the_installed_command_helps_without_heavy_libraries() -> None:
+    code = (
+        "import sys; sys.argv = ['ringfence-simulate', '--help']\n"
+        "from ringfence.simulations.cli import main\n"
+        "status = main()\n"
+        "heavy = {'numpy', 'pandas', 'torch', 'flwr', 'ray', 'altair', 'sqlalchemy', 'pydantic'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy or status else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "ringfence-simulate demo" in done.stdout
