@@ -28,9 +28,9 @@ from sqlalchemy import Engine
 
 from ringfence.privacy.accounting.filters import FilterName
 from ringfence.privacy.accounting.gaussian import epsilon_of, mu_of
-from ringfence.privacy.errors import StoreError
+from ringfence.privacy.errors import BudgetError, StoreError
 from ringfence.privacy.lease import lease
-from ringfence.privacy.ledger import Ledger
+from ringfence.privacy.ledger import Ledger, Reservation
 from ringfence.privacy.store import open_store, profile
 
 
