@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -198,7 +198,25 @@ def run_over(
     """Run the study over a transport and evaluate what it released."""
     started = time.perf_counter()
     release = run_study(federation.coordinator, federation.opened, transport, progress)
-    seconds = time.perf_counter() - started
+    return outcome_of(federation, release, time.perf_counter() - started, holders, refusals)
+
+
+def outcome_of(
+    federation: Federation,
+    release: Release,
+    seconds: float,
+    holders: Mapping[str, Holder],
+    refusals: Mapping[str, Sequence[str]],
+) -> Outcome:
+    """Evaluate what a run released.
+
+    Args:
+        federation: whose run it was.
+        release: what the coordinator released.
+        seconds: wall time of the run.
+        holders: as the run left them.
+        refusals: sentences for the holders' own people, by holder.
+    """
     card = release.result
     assert isinstance(card, Scorecard)
     predictions = predict_test_part(federation.opened, card, holders, release.holders)

@@ -1,0 +1,71 @@
+"""A holder behind Flower: one array of sealed bytes in, one out, and nothing else that Flower offers.
+
+Invariants:
+    Whatever fails, the reply is an array of no bytes. An exception that reached Flower would travel to the
+    coordinator with its text, which is a release (DESIGN, section 1).
+    The app has no setting of its own. Which agent answers is decided by whoever installed the app on this node.
+
+The bytes travel as they are, under a serialisation name of our own, so that nothing parses them before the
+signature has been checked. `server/flower.py` has the same form; the two sides share no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from ringfence.clients.agent import Agent
+from ringfence.privacy.control import MAX_CONTROL
+from ringfence.privacy.payload import MAX_ENTRIES
+
+FORM = "ringfence.sealed/v1"
+MAX_BYTES = MAX_CONTROL + 8 * MAX_ENTRIES
+_NAME = "sealed"
+
+
+def make_client_app(agent_of: Callable[[Context], Agent]) -> ClientApp:
+    """The app of one node, or of many simulated ones.
+
+    Args:
+        agent_of: the agent that answers on the node of a context; it may raise, the coordinator learns nothing.
+
+    Returns:
+        An app that answers messages of the type `query` and no other.
+    """
+    app = ClientApp()
+
+    def answer(message: Message, context: Context) -> Message:
+        return Message(packed(_answer(message, context, agent_of)), reply_to=message)
+
+    app.query()(answer)
+    return app
+
+
+def _answer(message: Message, context: Context, agent_of: Callable[[Context], Agent]) -> bytes:
+    try:
+        data = unpacked(message)
+        return agent_of(context).handle(data) if data else b""
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # the cryptography library's panics are no Exceptions
+        return b""
+
+
+def packed(data: bytes) -> RecordDict:
+    """One record with one array that holds these bytes."""
+    array = Array(dtype="uint8", shape=(len(data),), stype=FORM, data=data)
+    return RecordDict({_NAME: ArrayRecord({_NAME: array})})
+
+
+def unpacked(message: Message) -> bytes:
+    """The bytes of a message of exactly this form; none for every other message."""
+    if not message.has_content() or list(message.content) != [_NAME]:
+        return b""
+    record = message.content[_NAME]
+    if not isinstance(record, ArrayRecord) or list(record) != [_NAME]:
+        return b""
+    array = record[_NAME]
+    plain = array.stype == FORM and array.dtype == "uint8" and tuple(array.shape) == (len(array.data),)
+    return bytes(array.data) if plain and len(array.data) <= MAX_BYTES else b""

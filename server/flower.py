@@ -1,0 +1,196 @@
+"""The coordinator's way to holders over a Flower grid: sealed bytes out, sealed bytes back, until a deadline.
+
+Flower's own ways to wait are not used. Its strategies may sample before all nodes are there, its polls sleep for
+seconds, and a pull can block for minutes on one reply that was announced and never sent. So each holder's message
+has a thread of its own that waits for the node, sends, and polls; the deadline is ours.
+
+Nothing that arrives is believed here: a reply counts for the holder it was asked of, and its signature says
+whether that holder wrote it. An error, a reply of another form and a reply after the deadline are all silence.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from flwr.app import Array, ArrayRecord, Context, Message, MessageType, RecordDict
+from flwr.serverapp import Grid, ServerApp
+
+from ringfence.privacy.control import MAX_CONTROL
+from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.payload import MAX_ENTRIES
+
+FORM = "ringfence.sealed/v1"
+MAX_BYTES = MAX_CONTROL + 8 * MAX_ENTRIES
+_NAME = "sealed"
+
+
+class Stopped(Exception):
+    """The study was stopped from outside while holders were being asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polling:
+    """How often a reply is looked for: every `first` seconds, each wait longer by `growth`, up to `longest`."""
+
+    first: float = 0.02
+    growth: float = 1.25
+    longest: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowerTransport:
+    """A `Transport` over a Flower grid.
+
+    Attributes:
+        grid: Flower's, of any kind.
+        nodes: node id of each holder, by name.
+        timeout: seconds that one exchange may take, waiting for absent nodes included.
+        polling: how often replies are looked for.
+        stop: when set, an exchange under way ends with `Stopped`.
+    """
+
+    grid: Grid
+    nodes: Mapping[str, int]
+    timeout: float
+    polling: Polling = Polling()
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def exchange(self, messages: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """Send to every holder named and wait for their replies, or for the deadline.
+
+        Raises:
+            Stopped: the stop was set.
+        """
+        deadline = time.monotonic() + self.timeout
+        over, replies = threading.Event(), queue.SimpleQueue[tuple[str, bytes]]()
+        asked = [name for name in messages if name in self.nodes]
+
+        def carry(name: str) -> None:
+            try:
+                reply = self._carry(self.nodes[name], messages[name], over)
+            except Exception:  # of the grid, whatever it is: this holder is absent
+                reply = b""
+            replies.put((name, reply))
+
+        for name in asked:
+            # A daemon: a pull that blocks inside the grid must hold up neither the study nor the process's end.
+            threading.Thread(target=carry, args=(name,), name=f"ringfence-carry-{name}", daemon=True).start()
+        try:
+            return self._gather(replies, len(asked), deadline)
+        finally:
+            over.set()
+
+    def _gather(
+        self, replies: queue.SimpleQueue[tuple[str, bytes]], count: int, deadline: float
+    ) -> dict[str, bytes]:
+        """What arrives in time; a thread that is still at work at the deadline is no longer waited for."""
+        arrived: dict[str, bytes] = {}
+        finished = 0
+        while finished < count and (left := deadline - time.monotonic()) > 0:
+            if self.stop.is_set():
+                raise Stopped
+            try:
+                name, reply = replies.get(timeout=min(left, 0.2))
+            except queue.Empty:
+                continue
+            finished += 1
+            if reply:
+                arrived[name] = reply
+        return arrived
+
+    def _carry(self, node: int, data: bytes, over: threading.Event) -> bytes:
+        """One message to one node and its reply; no bytes for everything that is no reply."""
+        waits = self._waits(over)
+        while node not in set(self.grid.get_node_ids()):
+            if not next(waits):
+                return b""
+        message = Message(packed(data), node, MessageType.QUERY, ttl=self.timeout)
+        ids = [each for each in self.grid.push_messages([message]) if each]
+        waits = self._waits(over)
+        while ids:
+            for reply in self.grid.pull_messages(ids):
+                if reply.metadata.reply_to_message_id in ids:
+                    return unpacked(reply)
+            if not next(waits):
+                break
+        return b""
+
+    def _waits(self, over: threading.Event) -> _Waits:
+        return _Waits(polling=self.polling, over=over, pause=self.polling.first)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Waits:
+    """Growing pauses; each step sleeps one and says whether the exchange still goes on."""
+
+    polling: Polling
+    over: threading.Event
+    pause: float
+
+    def __next__(self) -> bool:
+        ended = self.over.wait(self.pause)
+        self.pause = min(self.pause * self.polling.growth, self.polling.longest)
+        return not ended
+
+
+def wait_for_nodes(
+    grid: Grid, count: int, *, timeout: float, stop: threading.Event, polling: Polling = Polling()
+) -> tuple[int, ...]:
+    """Ids of the grid's nodes, in order, once there are enough of them.
+
+    Raises:
+        WaistError: RF-W220 when they are not there in time.
+        Stopped: the stop was set.
+    """
+    deadline = time.monotonic() + timeout
+    waits = _Waits(polling=polling, over=stop, pause=polling.first)
+    while len(nodes := sorted(set(grid.get_node_ids()))) < count:
+        if time.monotonic() >= deadline:
+            raise WaistError(
+                "RF-W220",
+                N_("{found} of {count} Flower nodes came within {seconds} s; start the others, then the study."),
+                found=len(nodes),
+                count=count,
+                seconds=f"{timeout:g}",
+            )
+        if not next(waits):
+            raise Stopped
+    return tuple(nodes)
+
+
+def make_server_app(conduct: Callable[[Grid], None]) -> ServerApp:
+    """An app that hands Flower's grid to a function of ours and does nothing else.
+
+    Args:
+        conduct: runs a study over the grid, as a rule with a `FlowerTransport`.
+    """
+    app = ServerApp()
+
+    def main(grid: Grid, context: Context) -> None:
+        del context  # Flower's configuration decides nothing here
+        conduct(grid)
+
+    app.main()(main)
+    return app
+
+
+def packed(data: bytes) -> RecordDict:
+    """One record with one array that holds these bytes."""
+    array = Array(dtype="uint8", shape=(len(data),), stype=FORM, data=data)
+    return RecordDict({_NAME: ArrayRecord({_NAME: array})})
+
+
+def unpacked(message: Message) -> bytes:
+    """The bytes of a message of exactly this form; none for errors and for every other message."""
+    if not message.has_content() or list(message.content) != [_NAME]:
+        return b""
+    record = message.content[_NAME]
+    if not isinstance(record, ArrayRecord) or list(record) != [_NAME]:
+        return b""
+    array = record[_NAME]
+    plain = array.stype == FORM and array.dtype == "uint8" and tuple(array.shape) == (len(array.data),)
+    return bytes(array.data) if plain and len(array.data) <= MAX_BYTES else b""
