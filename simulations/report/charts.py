@@ -63,7 +63,7 @@ def points_charts(facts: RunFacts, words: Words) -> list[tuple[str, Html]]:
             _specification(
                 _bars(frame, max(1, most), extent, words(N_("points"))), height=STEP * len(frame) + 46
             ),
-            name=f"points-{position}",
+            name=f"chart-points-{position}",
             title=words(N_("Points of {feature}"), feature=name),
             description=words.sentences(
                 f"{row['bin']}: {whole(int(row['points']))}" for row in frame.to_dict("records")
@@ -93,7 +93,7 @@ def calibration_chart(facts: RunFacts, words: Words) -> Html:
     )
     return draw(
         _specification(chart, height=320),
-        name="calibration",
+        name="chart-calibration",
         title=words(N_("Calibration")),
         description=words.sentences(
             words(N_("predicted {predicted}, observed {observed}"), predicted=percent(row["predicted"]),
@@ -119,7 +119,7 @@ def roc_chart(facts: RunFacts, words: Words) -> Html:
     )
     return draw(
         _specification(_diagonal(1.0) + curve, height=320),
-        name="roc",
+        name="chart-roc",
         title=words(N_("ROC curve")),
         description=words(
             N_("The area under the curve is {auc}; the diagonal, chance, has 0.500."),
@@ -156,7 +156,7 @@ def budget_chart(facts: RunFacts, words: Words) -> Html:
     )  # fmt: skip
     return draw(
         _specification(chart, height=28 * len(budgets) + 84),
-        name="budget",
+        name="chart-budget",
         title=words(N_("Privacy budget of each holder")),
         description=words.sentences(
             words(N_("{holder}: {released} released, {reserved} set aside, {left} left"), holder=each.holder,
