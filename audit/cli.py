@@ -59,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=form,
     )
     parser.add_argument("--version", action="version", version=f"ringfence-audit {_version()}")
-    parser.add_argument("--language", choices=("en", "zh"), help=_("language of messages"))
+    parser.add_argument("--lang", choices=("en", "zh"), help=_("language of messages"))
     commands = parser.add_subparsers(dest="command", required=True, metavar=_("COMMAND"))
 
     verify = commands.add_parser("verify", help=_("verify every log of a bundle"), formatter_class=form)
@@ -239,7 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     for word, following in zip(given, [*given, ""][1:], strict=True):
         # Before the parser is built, since its help texts are translated too.
-        if word == "--language" or word.startswith("--language="):
+        if word == "--lang" or word.startswith("--lang="):
             use_language(word.partition("=")[2] or following)
     run = {"verify": _verify, "show": _show, "open": _open}
     try:

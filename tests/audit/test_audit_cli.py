@@ -206,7 +206,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_language_falls_back_to_english(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["--language", "zh"], ["--language=en"]):
+    for arguments in (["--lang", "zh"], ["--lang=en"]):
         status, out, _ = run(capsys, *arguments, "verify", evidence.path)
         assert status == 0
         assert HOLDER in out
