@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from ringfence.clients import (
@@ -47,7 +46,7 @@ def in_full(argv: Sequence[str]) -> list[str]:
     return words
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command's parser, also read by the reference documentation's test."""
     top = Parser(
         prog=PROGRAM,

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 from ringfence.clients.options import add_passphrase, decimal, leaf, passphrases
 from ringfence.privacy.errors import _
-from ringfence.privacy.terminal import Terminal
+from ringfence.privacy.terminal import Parser, Terminal
 
 if TYPE_CHECKING:
     from ringfence.privacy.ledger import Balance
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(commands: argparse._SubParsersAction[Parser]) -> None:
     """Declare the sub-commands."""
     budget = commands.add_parser(
         "budget",
         help=_("the privacy budget: spent, reserved, left, and what two people may change"),
         examples=["ringfence-client budget", "ringfence-client budget explain churn.signed.json"],
-    )  # type: ignore[call-arg]  # our Parser's
+    )
     kinds = budget.add_subparsers(metavar=_("COMMAND"), required=True)
     show = leaf(kinds, "show", _("show what was spent, is reserved and is left (the same as budget alone)"))
     show.add_argument("--entries", action="store_true", help=_("also list the ledger's entries"))

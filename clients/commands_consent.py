@@ -7,13 +7,13 @@ from pathlib import Path
 
 from ringfence.clients.options import leaf
 from ringfence.privacy.errors import N_, ConsentError, UsageError, _
-from ringfence.privacy.terminal import Terminal
+from ringfence.privacy.terminal import Parser, Terminal
 
 ENCODINGS = ("utf-8", "utf-8-sig", "gb18030", "gbk", "latin-1")
 KINDS = ("withdrawn", "objected", "refused")
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(commands: argparse._SubParsersAction[Parser]) -> None:
     """Declare the sub-commands."""
     consent = commands.add_parser("consent", help=_("take in consents and withdrawals, and ask what stands"))
     kinds = consent.add_subparsers(metavar=_("COMMAND"), required=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ringfence.clients.options import add_passphrase, leaf, new_file, passphrases
 from ringfence.privacy.errors import N_, UsageError, _
-from ringfence.privacy.terminal import Terminal
+from ringfence.privacy.terminal import Parser, Terminal
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(commands: argparse._SubParsersAction[Parser]) -> None:
     """Declare the sub-commands."""
     contract = commands.add_parser("contract", help=_("draft, check, sign and declare the contract"))
     kinds = contract.add_subparsers(metavar=_("COMMAND"), required=True)

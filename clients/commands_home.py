@@ -7,13 +7,13 @@ from pathlib import Path
 
 from ringfence.clients.options import add_wrapping, decimal, leaf, new_passphrase
 from ringfence.privacy.errors import _
-from ringfence.privacy.terminal import Terminal
+from ringfence.privacy.terminal import Parser, Terminal
 
 FILTERS = ("gdp", "rdp")
 KINDS = ("holder", "log", "approver", "coordinator")
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(commands: argparse._SubParsersAction[Parser]) -> None:
     """Declare the sub-commands."""
     init = leaf(
         commands,
@@ -43,7 +43,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _add_key(commands)
 
 
-def _add_key(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_key(commands: argparse._SubParsersAction[Parser]) -> None:
     keys = commands.add_parser("key", help=_("make and look at key files"))
     kinds = keys.add_subparsers(metavar=_("COMMAND"), required=True)
     new = leaf(

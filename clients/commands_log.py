@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 
 from ringfence.clients.options import add_passphrase, leaf, passphrases
 from ringfence.privacy.errors import N_, UsageError, _
-from ringfence.privacy.terminal import Terminal
+from ringfence.privacy.terminal import Parser, Terminal
 
 if TYPE_CHECKING:
-    from ringfence.audit.log import LoggedEvent
+    from ringfence.audit.events import LoggedEvent
 
 OUTCOMES = ("allow", "deny", "error")
 SHOWN = 50
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(commands: argparse._SubParsersAction[Parser]) -> None:
     """Declare the sub-commands."""
     log = commands.add_parser(
         "log",
         help=_("the holder's own log: list, what was sent, export, verify"),
         examples=["ringfence-client log", "ringfence-client log --sent", "ringfence-client log export evidence"],
-    )  # type: ignore[call-arg]  # our Parser's
+    )
     kinds = log.add_subparsers(metavar=_("COMMAND"), required=True)
     listing = leaf(
         kinds,

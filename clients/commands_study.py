@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ringfence.clients.options import add_passphrase, leaf, passphrases
 from ringfence.privacy.errors import _
-from ringfence.privacy.terminal import Terminal
+from ringfence.privacy.terminal import Parser, Terminal
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(commands: argparse._SubParsersAction[Parser]) -> None:
     """Declare the sub-commands."""
     study = commands.add_parser("study", help=_("check and approve studies"))
     kinds = study.add_subparsers(metavar=_("COMMAND"), required=True)

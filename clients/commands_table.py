@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ringfence.clients.options import leaf
 from ringfence.privacy.errors import N_, UsageError, _
-from ringfence.privacy.terminal import Terminal
+from ringfence.privacy.terminal import Parser, Terminal
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(commands: argparse._SubParsersAction[Parser]) -> None:
     """Declare the sub-commands."""
     table = commands.add_parser("table", help=_("look at the table as a study would"))
     kinds = table.add_subparsers(metavar=_("COMMAND"), required=True)

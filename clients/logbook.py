@@ -11,8 +11,9 @@ from sqlalchemy import Engine
 from ringfence.audit import store
 from ringfence.audit.checkpoint import verify_checkpoint
 from ringfence.audit.errors import AuditError, LogError
-from ringfence.audit.events import open_event, parse_event
-from ringfence.audit.log import PAGE, AuditLog, LoggedEvent
+from ringfence.audit.events import LoggedEvent, open_event, parse_event
+from ringfence.audit.export import PAGE
+from ringfence.audit.log import AuditLog
 from ringfence.audit.merkle import Frontier, leaf_hash, verify_inclusion
 from ringfence.privacy.errors import N_, RingfenceError
 

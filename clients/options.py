@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringfence.privacy.errors import N_, UsageError, _
-from ringfence.privacy.terminal import add_json, add_language
+from ringfence.privacy.terminal import Parser, add_json, add_language
 
 if TYPE_CHECKING:
     from ringfence.clients.secret_files import Passphrases
 
-Commands = argparse._SubParsersAction  # typed uses: `Commands[argparse.ArgumentParser]`
-
 
 def leaf(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: argparse._SubParsersAction[Parser],
     name: str,
     text: str,
     *,
@@ -26,7 +24,7 @@ def leaf(
     examples: Sequence[str] = (),
     home: bool = True,
     json: bool = True,
-) -> argparse.ArgumentParser:
+) -> Parser:
     """A sub-command with what nearly all have: `--config`, `--json`, `--lang`.
 
     Args:
@@ -39,7 +37,7 @@ def leaf(
         json: it has a result for programs.
     """
     description = f"{text[:1].upper()}{text[1:]}. {more}".strip()
-    made = commands.add_parser(name, help=text, description=description, examples=examples)  # type: ignore[call-arg]  # our Parser's
+    made = commands.add_parser(name, help=text, description=description, examples=examples)
     if home:
         made.add_argument(
             "--config",

@@ -11,12 +11,12 @@ import rfc8785
 
 from ringfence.clients.home import Home, open_home
 from ringfence.clients.secret_files import Passphrases
-from ringfence.privacy.accounting.amounts import as_text, subtract
-from ringfence.privacy.accounting.gaussian import epsilon_of
+from ringfence.privacy.accounting.amounts import allowed_amount, as_text, subtract
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.signed import SignedDocument
 from ringfence.privacy.errors import N_, BudgetError, _
 from ringfence.privacy.ledger import Balance, Ledger, Reservation
+from ringfence.privacy.ledger.terms import checked_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +47,7 @@ class Standing:
         return cls(
             terms=ledger.terms(),
             released=released,
-            reserved=Balance(
-                mu_squared=reserved, epsilon=epsilon_of(float(spent.delta), float(reserved) ** 0.5), delta=spent.delta
-            ),
+            reserved=Balance(mu_squared=reserved, delta=spent.delta),
             left=ledger.left(),
             frozen=ledger.frozen(),
             open=ledger.reservations(),
@@ -104,6 +102,9 @@ def _two_people(
             raise BudgetError(
                 "RF-B401", N_("{count} key files were given; two approvers decide this: --key A --key B"), count=len(keys)
             )
+        checked_text("reason", reason)
+        if not allowed_amount(amount) and act == "top-up":
+            raise BudgetError("RF-B313", N_("A top-up of zero changes nothing; give an amount."))
         people: list[Identity] = [
             passphrases.read_key(path, "approver", position=position) for position, path in enumerate(keys)
         ]

@@ -12,7 +12,7 @@ from ringfence.privacy.errors import N_, UsageError, _
 from ringfence.privacy.terminal import Parser, Terminal, add_json, add_language, add_version, run
 
 if TYPE_CHECKING:
-    from ringfence.audit.log import LoggedEvent
+    from ringfence.audit.events import LoggedEvent
     from ringfence.server.passphrases import Passphrases
 
 PROGRAM = "ringfence-server"
@@ -44,7 +44,7 @@ def in_full(argv: Sequence[str]) -> list[str]:
     return words
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command's parser, also read by the reference documentation's test."""
     top = Parser(
         prog=PROGRAM,
@@ -70,15 +70,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _leaf(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: argparse._SubParsersAction[Parser],
     name: str,
     text: str,
     *,
     home: bool = True,
     examples: Sequence[str] = (),
-) -> argparse.ArgumentParser:
+) -> Parser:
     description = f"{text[:1].upper()}{text[1:]}."
-    made = commands.add_parser(name, help=text, description=description, examples=examples)  # type: ignore[call-arg]  # our Parser's
+    made = commands.add_parser(name, help=text, description=description, examples=examples)
     if home:
         made.add_argument(
             "--config",
@@ -101,7 +101,7 @@ def _add_passphrase(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_init(commands: argparse._SubParsersAction[Parser]) -> None:
     init = _leaf(
         commands, "init", _("make a coordinator's home: keys, store, log, server.toml; all or nothing"), home=False,
         examples=["ringfence-server init desk --name city-analytics"],
@@ -115,7 +115,7 @@ def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     init.set_defaults(do=_init)
 
 
-def _add_documents(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_documents(commands: argparse._SubParsersAction[Parser]) -> None:
     schema = commands.add_parser("schema", help=_("sign the schema that holders share"))
     kinds = schema.add_subparsers(metavar=_("COMMAND"), required=True)
     sign = _leaf(kinds, "sign", _("sign a schema; the signed form goes beside it"))
@@ -146,7 +146,7 @@ def _add_documents(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     show.set_defaults(do=_show)
 
 
-def _add_log(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_log(commands: argparse._SubParsersAction[Parser]) -> None:
     log = commands.add_parser("log", help=_("the coordinator's log: list and export"))
     kinds = log.add_subparsers(metavar=_("COMMAND"), required=True)
     listing = _leaf(kinds, "list", _("list events, newest first (the same as log alone)"))

@@ -22,6 +22,7 @@ from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_s
 from ringfence.privacy.errors import N_, KeyFault, StudyError, UsageError
 from ringfence.privacy.faults import as_fault, gather
 from ringfence.privacy.findings import build
+from ringfence.privacy.journal import Json
 from ringfence.privacy.schema import Schema, load_schema, resolve_schema
 from ringfence.privacy.study import Study, load_study
 from ringfence.privacy.terms import Participant
@@ -145,7 +146,7 @@ def sign_study_file(
                 "stage": "signed",
                 "purpose": study.purpose,
                 "legal_basis": study.legal_basis,
-                "holders": sorted(one.name for one in found),
+                "holders": list[Json](sorted(one.name for one in found)),
                 "epsilon": str(terms.epsilon),
                 "delta": f"{terms.delta:f}",
             },
