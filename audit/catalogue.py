@@ -37,6 +37,7 @@ EVENT_TYPES: Mapping[str, str] = MappingProxyType(
         "budget.refused": N_("A request was refused because the privacy budget does not cover it."),
         "budget.frozen": N_("A privacy budget was frozen; nothing can be reserved."),
         "budget.thawed": N_("A frozen privacy budget was opened again."),
+        "budget.closed": N_("A reservation was closed: what was released stays charged, the rest lapsed."),
         "budget.topup": N_("A privacy budget was raised by decision of its owners."),
         "checkpoint.anchored": N_("The checkpoint of another log was verified and is now part of this one."),
         "export.requested": N_("A person asked to take an artefact out."),

@@ -26,7 +26,7 @@ class Step:
     Attributes:
         kind: of the entry.
         fields: of the entry.
-        action: of the event, or empty for a step that has none.
+        action: of the event.
         outcome: of the event when the entry is made.
         study: digest of the study it is for, or empty.
         public: what everybody may read.
@@ -156,7 +156,7 @@ class Book:
                 private={"reason": str(refusal), **step.private},
                 connection=connection,
             )
-        elif step.action:
+        else:
             self._journal.record(
                 step.action,
                 step.outcome,

@@ -199,7 +199,7 @@ class Ledger:
         step = Step(
             kind="committed",
             fields={"reservation": reservation.id},
-            action="",
+            action="budget.closed",
             study=reservation.study_digest,
         )
         with self._book.deciding(step):

@@ -69,6 +69,7 @@ def test_a_study_from_reservation_to_commit(engine: Engine) -> None:
         "budget.reserved",
         "budget.charged",
         "budget.charged",
+        "budget.closed",
         "budget.refused",
         "budget.refused",
     ]
