@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 # Altair's chart classes are many; what they have in common here is `to_dict`.
-Chart: TypeAlias = "alt.Chart | alt.LayerChart"
+Chart: TypeAlias = "alt.Chart | alt.LayerChart | alt.FacetChart"
 
 INK, MUTED, GRID = "#1b2733", "#4a5a6a", "#d9e0e7"
 SPENT, RESERVED, LEFT = "#0b4f8a", "#b4540a", "#7d8b99"

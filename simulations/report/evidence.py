@@ -48,7 +48,7 @@ def _events(facts: RunFacts, words: Words) -> Html:
     counts = frame.groupby(["action", "outcome", "log"], sort=False)["count"].sum()
     kinds = dict.fromkeys((str(row["action"]), str(row["outcome"])) for row in frame.to_dict("records"))
     order = {action: position for position, action in enumerate(EVENT_TYPES)}
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             join([element("code", action), element("small", words.event(EVENT_TYPES[action]))]),
             words.fixed(outcome),

@@ -52,7 +52,7 @@ def render(facts: RunFacts, language: Language = "en") -> str:
 
 
 def _head(title: str) -> Html:
-    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    style = resources.files("ringfence.simulations.report").joinpath("style.css").read_text(encoding="utf-8")
     return element(
         "head",
         element("meta", charset="utf-8"),

@@ -110,7 +110,9 @@ def parties_of(run: str, logs: Mapping[str, AuditLog], present: tuple[str, ...])
         vectors=sum(each.vectors for each in made),
         words=sum(each.words for each in made),
         sums=len(_of_run(logs[COORDINATOR], "aggregate.received", run)),
-        peers=len({each.public.get("holder") for each in _of_run(logs[COORDINATOR], "study.joined", run)}),
+        peers=len(
+            {str(each.public.get("holder")) for each in _of_run(logs[COORDINATOR], "study.joined", run)}
+        ),
     )
     return (coordinator, *made)
 

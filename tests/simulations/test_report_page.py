@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from html.parser import HTMLParser
+from itertools import pairwise
+from typing import Literal
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -34,10 +36,10 @@ def budget(name: str) -> HolderBudget:
     )  # fmt: skip
 
 
-def party(name: str, role: str = "holder", present: bool = True) -> Party:
+def party(name: str, role: Literal["coordinator", "holder"] = "holder", present: bool = True) -> Party:
     return Party(
         name=name, role=role, present=present, vectors=7 if present else 0, words=4321, sums=6, peers=2
-    )  # type: ignore[arg-type]
+    )
 
 
 def facts(
@@ -164,7 +166,7 @@ def test_the_page_can_be_walked_without_seeing_it(english: str) -> None:
     assert reader.elements[0] == ("html", {"lang": "en"})
     assert by_tag["main"] == by_tag["h1"] == 1
     levels = [int(tag[1]) for tag, _ in reader.elements if re.fullmatch("h[1-6]", tag)]
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
     assert by_tag["caption"] == by_tag["table"] > 5
     assert all(a.get("scope") in {"row", "col"} for tag, a in reader.elements if tag == "th")
     links = [a["href"][1:] for tag, a in reader.elements if tag == "a"]
