@@ -6,6 +6,7 @@ key files; when it is gone, the driver opens the stores again to evaluate and to
 
 Invariants:
     What a holder says to its own people is written to a file of its folder; Flower carries sealed bytes only.
+    Ray's ports, which run code and are open to the network, take orders under a token of this run only.
     Nothing stays: no process, no file, no environment variable, no line of Flower's or Ray's on the terminal.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import signal
 import tempfile
 import threading
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from flwr.app import Context
     from flwr.serverapp import Grid
 
-# One phase: long enough for a large table on a slow machine, and for Ray to start before the first.
+# One phase: long enough for a large table on a slow machine.
 PHASE_SECONDS = 1800.0
 # Ray gets one processor and the actor needs it, so there is room for exactly one actor.
 _ONE_ACTOR = {"num_cpus": 1, "num_gpus": 0.0}
@@ -221,10 +223,10 @@ def _simulate(federation: Federation, hall: _Hall, said: _Said, progress: Progre
 
         def conduct(grid: Grid) -> None:
             try:
-                nodes = wait_for_nodes(grid, len(hall.sites), timeout=PHASE_SECONDS, stop=stop)
-                said.inner = FlowerTransport(
-                    grid=grid, nodes=hall.assign(nodes), timeout=PHASE_SECONDS, stop=stop
-                )
+                nodes = hall.assign(wait_for_nodes(grid, len(hall.sites), timeout=PHASE_SECONDS, stop=stop))
+                said.inner = FlowerTransport(grid=grid, nodes=nodes, timeout=PHASE_SECONDS, stop=stop)
+                # No bytes are answered by no bytes, as soon as the actor is up: the clock starts after Ray has.
+                said.exchange(dict.fromkeys(nodes, b""))
                 started = time.perf_counter()
                 release = run_study(federation.coordinator, federation.opened, said, progress)
                 result.set_result((release, time.perf_counter() - started))
@@ -267,7 +269,6 @@ def _run(server_app: Any, client_app: Any, nodes: int, folder: Path) -> Exceptio
                     "log_to_driver": False,
                     "logging_level": "critical",
                     "object_store_memory": _OBJECT_STORE,
-                    "_node_ip_address": "127.0.0.1",
                     "_temp_dir": str(folder / "ray"),
                 },
                 "client_resources": dict(_ONE_ACTOR),
@@ -284,13 +285,24 @@ def _run(server_app: Any, client_app: Any, nodes: int, folder: Path) -> Exceptio
 def _environment(folder: Path) -> Iterator[None]:
     """Flower's and Ray's variables for the length of a run; the environment is then as it was."""
     before = dict(os.environ)
-    os.environ.update(_QUIET | {"FLWR_HOME": str(folder / "flower")})
+    closed = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    os.environ.update(_QUIET | closed | {"FLWR_HOME": str(folder / "flower")})
     os.environ.pop("RAY_ADDRESS", None)
     try:
+        _reread_ray_settings()
         yield
     finally:
         os.environ.clear()
         os.environ.update(before)
+        _reread_ray_settings()
+
+
+def _reread_ray_settings() -> None:
+    """Let Ray's library see the environment as it is now; it has read it when it was first imported."""
+    from ray._raylet import AuthenticationTokenLoader, Config
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager
