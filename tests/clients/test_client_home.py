@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -42,7 +41,7 @@ def refused(capsys: pytest.CaptureFixture[str], status: int, code: str, expected
 def test_init_makes_everything_for_its_owner_only(tmp_path: Path) -> None:
     home = tmp_path / "bank"
     assert init(home, "--no-passphrase", "--json", tmp_path / "out.json") == 0
-    made = {path.relative_to(home).as_posix() for path in home.rglob("*")}
+    made = {path.relative_to(home).as_posix() for path in home.rglob("*")} - {"holder.db-journal"}
     assert made == {
         "approvals", "client.toml", "holder.db", "keys", "keys/attempts.key", "keys/registry.key",
         "keys/holder.key", "keys/holder.key.pub", "keys/log.key", "keys/log.key.pub",
@@ -270,11 +269,12 @@ def test_a_home_that_is_not_as_it_was_left_is_refused(tmp_path: Path, spoil: str
 def test_the_installed_command_helps_quickly_and_loads_nothing_heavy() -> None:
     script = Path(sys.executable).with_name("ringfence-client")
     command = [str(script)] if script.exists() else [sys.executable, "-c", "from ringfence.clients.cli import main; main()"]
-    started = time.process_time_ns()
+    before = os.times()
     helped = subprocess.run([*command, "--help"], capture_output=True, text=True, check=False, timeout=60)
     assert helped.returncode == 0
     assert "study" in helped.stdout
-    assert time.process_time_ns() - started < 10**9
+    after = os.times()
+    assert (after.children_user + after.children_system) - (before.children_user + before.children_system) < 1
     code = (
         "import sys; from ringfence.clients.cli import parser; parser(); from ringfence.server.cli import parser as p; p();"
         "print(sorted({'numpy', 'pandas', 'sqlalchemy', 'pydantic', 'pyarrow', 'torch', 'flwr', 'rich'} & set(sys.modules)))"

@@ -1,0 +1,97 @@
+"""`ringfence-client consent`: all rows or none, withdrawals from a file, standing by purpose; no key in any event."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_kit import Town, client, events, read, town, write_consents
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Town:
+    return town(tmp_path)
+
+
+def refused(capsys: pytest.CaptureFixture[str], status: int, code: str, expected: int = 1) -> str:
+    error = capsys.readouterr().err
+    assert status == expected, error
+    assert error.startswith(f"{code}: "), error
+    return error
+
+
+def eligible(here: Town, key: str) -> bool:
+    out = here.root / "status.json"
+    assert client("consent", "status", key, "--config", here.home, "--json", out) == 0
+    purposes = read(out)["purposes"]
+    return bool(purposes.get("churn-prediction", {}).get("eligible", False))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+def test_consents_are_imported_and_counted(here: Town, encoding: str) -> None:
+    file = write_consents(here.root / "c.csv", ["C1", "客户2"], encoding=encoding)
+    out = here.root / "out.json"
+    assert client("consent", "import", file, "--config", here.home, "--encoding", encoding, "--json", out) == 0
+    assert (read(out)["rows"], read(out)["new_customers"]) == (2, 2)
+    assert eligible(here, "C1")
+    assert eligible(here, "客户2")
+    assert not eligible(here, "C3")
+    assert client("consent", "coverage", "--config", here.home, "--json", out) == 0
+    assert read(out)["purposes"]["churn-prediction"]["eligible"] == 2
+    newest = events(here.home, here.root / "log.json")[0]
+    assert (newest["action"], newest["outcome"], newest["public"]) == ("consent.imported", "allow", {})
+
+
+def test_a_faulty_file_is_refused_whole_and_the_refusal_is_one_event(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = len(events(here.home, here.root / "log.json"))
+    file = write_consents(here.root / "c.csv", ["C1", "C2"])
+    file.write_text(file.read_text(encoding="utf-8").replace("C2,granted", "C2,grantet"), encoding="utf-8")
+    capsys.readouterr()
+    error = refused(capsys, client("consent", "import", file, "--config", here.home), "RF-N010")
+    assert "c.csv:3" in error
+    assert "C2" not in error
+    assert not eligible(here, "C1")
+    found = events(here.home, here.root / "log.json")
+    assert len(found) == before + 1
+    assert (found[0]["action"], found[0]["outcome"]) == ("consent.imported", "deny")
+    capsys.readouterr()
+    # The legal basis is judged by the contract's jurisdiction: PIPL has no legitimate interest.
+    file.write_text(file.read_text(encoding="utf-8").replace("grantet", "granted").replace(",consent\n", ",legitimate-interest\n"), encoding="utf-8")  # fmt: skip
+    refused(capsys, client("consent", "import", file, "--config", here.home), "RF-N010")
+    refused(capsys, client("consent", "import", here.root / "absent.csv", "--config", here.home), "RF-T001")
+    refused(capsys, client("consent", "import", file, "--delimiter", "ab", "--config", here.home), "RF-U440", 2)
+    assert [event["outcome"] for event in events(here.home, here.root / "log.json")[:2]] == ["deny", "deny"]
+    assert len(events(here.home, here.root / "log.json")) == before + 3
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+def test_withdrawals_come_from_a_file_or_the_command_line(here: Town, encoding: str) -> None:
+    assert client("consent", "import", write_consents(here.root / "c.csv", ["C1", "客户2", "C3"]), "--config", here.home) == 0
+    leaving = here.root / "leaving.txt"
+    leaving.write_text("客户2\n\n stranger \n", encoding=encoding)
+    out = here.root / "out.json"
+    words = ("consent", "withdraw", "C1", "--file", leaving, "--purpose", "churn-prediction", "--config", here.home)
+    assert client(*words, "--json", out) == 0
+    assert read(out) == {"recorded": 3, "unknown_before": 1, "purpose": "churn-prediction"}
+    assert [eligible(here, key) for key in ("C1", "客户2", "C3")] == [False, False, True]
+    found = events(here.home, here.root / "log.json")
+    assert found[0]["action"] == "consent.withdrawn"
+    assert not any(key in str(found) for key in ("C1", "客户2", "C3", "stranger"))
+    assert client("consent", "withdraw", "C3", "--purpose", "all", "--kind", "objected", "--config", here.home) == 0
+    assert not eligible(here, "C3")
+
+
+def test_withdrawals_that_cannot_be_understood_record_nothing(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    assert client("consent", "import", write_consents(here.root / "c.csv", ["C1"]), "--config", here.home) == 0
+    capsys.readouterr()
+    words = ("consent", "withdraw", "--config", here.home, "--purpose")
+    refused(capsys, client(*words, "all"), "RF-U441", 2)
+    refused(capsys, client(*words, "churn", "C1"), "RF-N005")
+    refused(capsys, client(*words, "all", "--file", here.root / "absent.txt"), "RF-U909")
+    bad = here.root / "bad.txt"
+    bad.write_bytes(b"C1\xff\xff\n")
+    refused(capsys, client(*words, "all", "--file", bad), "RF-N100")
+    assert eligible(here, "C1")
+    assert events(here.home, here.root / "log.json")[0]["public"] == {"code": "RF-N005"}

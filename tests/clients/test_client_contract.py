@@ -1,0 +1,187 @@
+"""`ringfence-client contract`: drafts, all faults with lines, signatures, declarations; refusals are events."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command_kit import client, configure, events, init, new_key, read, town, write_contract, write_table
+
+from ringfence.clients import signing
+from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.crypto.signed import read_signed
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    assert init(tmp_path / "north") == 0
+    return tmp_path / "north"
+
+
+def refused(capsys: pytest.CaptureFixture[str], status: int, code: str, expected: int = 1) -> str:
+    error = capsys.readouterr().err
+    assert status == expected, error
+    assert error.startswith(f"{code}: "), error
+    return error
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+def test_a_draft_names_the_columns_and_no_value(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], encoding: str
+) -> None:
+    table = tmp_path / "customers.csv"
+    table.write_text("客户号,age,城市\n10000001,31,北京\n10000002,44,上海\n", encoding=encoding)
+    assert client("contract", "draft", table) == 0
+    shown = capsys.readouterr().out
+    assert "城市" in shown
+    assert "北京" not in shown
+    out = tmp_path / "contract.toml"
+    assert client("contract", "draft", table, "--out", out) == 0
+    assert out.read_text(encoding="utf-8").rstrip() == shown.rstrip()
+    capsys.readouterr()
+    refused(capsys, client("contract", "draft", table, "--out", out), "RF-U432", 2)
+    refused(capsys, client("contract", "draft", table, "--out", tmp_path / "no" / "c.toml"), "RF-U433", 2)
+    refused(capsys, client("contract", "draft", tmp_path / "absent.csv"), "RF-C080")
+    error = refused(capsys, client("contract", "check", out), "RF-C001")
+    assert "contract.toml:6: holder:" in error
+
+
+def test_check_lists_every_fault_with_its_line(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    contract = write_contract(home)
+    assert client("contract", "check", contract, "--json", tmp_path / "ok.json") == 0
+    assert read(tmp_path / "ok.json")["digest"].startswith("sha256:")
+    text = contract.read_text(encoding="utf-8").replace("version = 1", "version = 0").replace("CN", "China")
+    contract.write_text(text.replace('purposes = ["churn-prediction"]', 'purposes = ["chrun"]'), encoding="utf-8")
+    capsys.readouterr()
+    assert client("contract", "check", contract, "--json", "-") == 1
+    out = capsys.readouterr()
+    faults = json.loads(out.out)["faults"]
+    assert [fault["line"] for fault in faults] == sorted(fault["line"] for fault in faults)
+    assert len(faults) == 5
+    for fault in faults:
+        assert f"contract.toml:{fault['line']}: " in out.err
+
+
+def test_a_signed_contract_is_an_event_and_holds_only_in_that_form(home: Path, tmp_path: Path) -> None:
+    contract = write_contract(home)
+    configure(home, contract="contract.toml")
+    assert client("contract", "sign", contract, "--config", home, "--json", tmp_path / "out.json") == 0
+    made = read(tmp_path / "out.json")
+    assert made["in_force"] is True
+    newest = events(home, tmp_path / "log.json")[:2]
+    assert [event["action"] for event in newest] == ["contract.signed", "schema.accepted"]
+    assert newest[0]["public"] == {"contract": made["digest"], "version": 1}
+    assert client("contract", "sign", contract, "--config", home) == 0  # the very same contract again
+
+
+def test_a_change_needs_a_higher_version(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    contract = write_contract(home)
+    assert client("contract", "sign", contract, "--config", home) == 0
+    before = (home / "contract.signed.json").read_bytes()
+    text = contract.read_text(encoding="utf-8").replace("max_customers = 5000", "max_customers = 6000")
+    contract.write_text(text, encoding="utf-8")
+    capsys.readouterr()
+    refused(capsys, client("contract", "sign", contract, "--config", home), "RF-C205")
+    assert (home / "contract.signed.json").read_bytes() == before
+    assert events(home, tmp_path / "log.json")[0]["public"] == {"code": "RF-C205"}
+    contract.write_text(text.replace("version = 1", "version = 2", 1), encoding="utf-8")
+    assert client("contract", "sign", contract, "--config", home) == 0
+
+
+@pytest.mark.parametrize(("field", "code"), [("name", "RF-C201"), ("population", "RF-C202")])
+def test_another_holders_contract_and_another_population_are_refused(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], field: str, code: str
+) -> None:
+    contract = write_contract(home, **{field: "other"})
+    refused(capsys, client("contract", "sign", contract, "--config", home), code)
+    assert not (home / "contract.signed.json").exists()
+    assert events(home, tmp_path / "log.json")[0]["action"] == "contract.refused"
+
+
+def test_a_folder_that_cannot_be_written_leaves_no_event(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract = write_contract(home)
+    count = len(events(home, tmp_path / "log.json"))
+    capsys.readouterr()
+
+    def refuse(path: Path, _document: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(signing, "write_signed", refuse)
+    refused(capsys, client("contract", "sign", contract, "--config", home), "RF-U908")
+    assert len(events(home, tmp_path / "log.json")) == count
+    assert not list(home.glob("*signed*"))
+
+
+def test_a_key_of_a_simulation_signs_nothing(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for suffix in ("", ".pub"):
+        (home / "keys" / f"holder.key{suffix}").unlink()
+    new_key(home / "keys" / "holder.key", "holder", simulation=True)
+    refused(capsys, client("contract", "sign", write_contract(home), "--config", home), "RF-K038")
+    assert events(home, tmp_path / "log.json")[0]["public"] == {"code": "RF-K038"}
+
+
+def test_a_declaration_is_signed_and_holds_public_facts_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    here = town(tmp_path)
+    document = read_signed(here.declarations[0])
+    body = json.loads(document.body)
+    assert set(body) == {"name", "key", "log_key", "max_customers", "contract", "schema"}
+    document.verify("declaration", [PublicIdentity.from_hex(body["key"])])
+    words = ("contract", "declare", "--config", here.home, "--out")
+    refused(capsys, client(*words, tmp_path / "no" / "d.json"), "RF-U433", 2)
+    (here.home / "contract.signed.json").unlink()
+    refused(capsys, client(*words, tmp_path / "d.json"), "RF-C203")
+    assert not (tmp_path / "d.json").exists()
+
+
+def test_the_table_is_checked_for_a_purpose_and_for_a_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    here = town(tmp_path)
+    out = tmp_path / "out.json"
+    words = ("table", "check", "--config", here.home, "--json", out)
+    assert client(*words, "--purpose", "churn-prediction", "--label", "churn") == 0
+    found = read(out)
+    assert found["passed"] is True
+    assert found["customers"] == 40
+    assert {column["name"] for column in found["columns"]} == {"age", "plan", "churn"}
+    assert client(*words, "--study", here.sign()) == 0
+    newest = events(here.home, tmp_path / "log.json")[0]
+    assert newest["action"] == "table.read"
+    assert newest["public"]["columns"] == ["churn", "age", "plan"]
+    capsys.readouterr()
+    refused(capsys, client(*words, "--purpose", "fraud-prevention"), "RF-S041")
+    refused(capsys, client(*words, "--purpose", "fraud"), "RF-S002")
+    refused(capsys, client(*words, "--purpose", "churn-prediction", "--label", "nothing"), "RF-S203")
+    assert events(here.home, tmp_path / "log.json")[0]["action"] == "table.refused"
+
+
+def test_a_table_that_does_not_pass_is_reported_and_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    here = town(tmp_path)
+    table = here.home / "customers.csv"
+    table.write_text(table.read_text(encoding="utf-8") + "C1,30,G,no\n", encoding="utf-8")
+    words = ("table", "check", "--config", here.home, "--purpose", "churn-prediction")
+    error_first = client(*words, "--json", tmp_path / "out.json")
+    error = refused(capsys, error_first, "RF-T040")
+    assert "C1" not in error
+    assert read(tmp_path / "out.json")["passed"] is False
+    table.unlink()
+    refused(capsys, client(*words), "RF-T001")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+def test_tables_with_a_byte_order_mark_and_in_gb18030_are_read(tmp_path: Path, encoding: str) -> None:
+    home = tmp_path / "north"
+    assert init(home) == 0
+    contract = write_contract(home, encoding=encoding, gold="黄金")
+    write_table(home, encoding=encoding, gold="黄金")
+    configure(home, contract="contract.toml")
+    assert client("contract", "sign", contract, "--config", home) == 0
+    out = tmp_path / "out.json"
+    assert client("table", "check", "--config", home, "--purpose", "churn-prediction", "--json", out) == 0
+    assert {column["name"]: column["unknown"] for column in read(out)["columns"]} == {"age": 0, "plan": 0, "churn": 0}
+
+
+def test_without_a_contract_nothing_is_read(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(capsys, client("table", "check", "--config", home, "--purpose", "churn-prediction"), "RF-U401", 2)
+    assert events(home, tmp_path / "log.json")[0]["public"] == {"code": "RF-U401"}
