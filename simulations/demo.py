@@ -146,7 +146,7 @@ def _release(stage: _Stage) -> None:
     stage.result["planted_leak"] = _try_to_leak(stage)
     _release_sample(stage)
     facts = facts_of(stage.federation, stage.outcome, stage.holders, stage.result)
-    pages: tuple[tuple[str, Language], ...] = (("report.html", "en"), ("report.zh.html", "zh-CN"))
+    pages: tuple[tuple[str, Language], ...] = (("report.html", "en"), ("report-zh.html", "zh-CN"))
     for name, language in pages:
         page = Artefact(
             name=name,
@@ -246,7 +246,7 @@ def _story(stage: _Stage, out: Path) -> list[str]:
         _("  export gate: unmasked notes were refused ({code}); a masked sample was released").format(
             code=result["planted_leak"]
         ),
-        _("  report: {path} (Chinese: {zh})").format(path=out / "report.html", zh=out / "report.zh.html"),
+        _("  report: {path} (Chinese: {zh})").format(path=out / "report.html", zh=out / "report-zh.html"),
         _("  model: {model}; figures: {figures}; sample: {sample}").format(
             model=out / "model", figures=out / MARKER, sample=out / "scored-sample.csv"
         ),

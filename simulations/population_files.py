@@ -64,7 +64,7 @@ CODINGS: Mapping[str, Coding] = {
             "tier": {"basic": "B", "standard": "S", "premium": "P"},
             "autopay": _YN, "churn": _YN, "credit_uptake": _YN,
         },
-        identity={"name_en": "full_name", "mobile": "mobile", "resident_id": "id_number"},
+        identity={"name_en": "full_name", "name": "name_zh", "mobile": "mobile", "resident_id": "id_number"},
     ),
     "retailer": Coding(
         file="retailer.csv",
