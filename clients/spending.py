@@ -142,9 +142,6 @@ def close(config: Path, study: str) -> tuple[str, Balance]:
         if len({one.study_digest for one in found}) > 1:
             raise BudgetError("RF-B404", N_("Several open studies begin with {study}; give more digits."), study=study)
         digest = found[0].study_digest
-        home.log.record(
-            "study.finished", "allow", resource=f"study:{digest}", public={"reason": "reservation-closed-by-hand"}
-        )
         for one in found:
             home.ledger.commit(one)
         return digest, home.ledger.left()

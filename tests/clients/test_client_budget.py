@@ -1,0 +1,220 @@
+"""`ringfence-client budget` and `study`: prices, approvals by two people, what two people may change; all events."""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from command_kit import Town, client, configure, events, init, new_key, read, server, town
+
+from ringfence.clients.home import open_home
+from ringfence.privacy.crypto.signed import check_approvals
+from ringfence.privacy.errors import RingfenceError
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Town:
+    return town(tmp_path)
+
+
+def refused(capsys: pytest.CaptureFixture[str], status: int, code: str, expected: int = 1) -> str:
+    error = capsys.readouterr().err
+    assert status == expected, error
+    assert error.startswith(f"{code}: "), error
+    return error
+
+
+def budget(here: Town, *words: object) -> dict[str, object]:
+    out = here.root / "budget.json"
+    assert client("budget", *words, "--config", here.home, "--json", out) == 0
+    found: dict[str, object] = read(out)
+    return found
+
+
+def left(here: Town) -> Decimal:
+    found = budget(here)["left"]
+    assert isinstance(found, dict)
+    return Decimal(found["mu_squared"])
+
+
+def newest(here: Town) -> dict[str, object]:
+    found: dict[str, object] = events(here.home, here.root / "log.json")[0]
+    return found
+
+
+def test_the_budget_shows_what_is_released_reserved_and_left(here: Town) -> None:
+    before = budget(here)
+    assert (before["epsilon"], before["filter"], before["population"]) == ("4", "gdp", "people")
+    with open_home(here.home) as home:
+        reservation = home.ledger.reserve("sha256:" + "a" * 64, Decimal("0.2"))
+        with home.ledger.release(reservation, run="r", round=0, attempt=0, mu_squared=Decimal("0.05")):
+            pass
+    after = budget(here, "show", "--entries")
+    assert isinstance(after["released"], dict)
+    assert isinstance(after["reserved"], dict)
+    assert isinstance(after["entries"], list)
+    assert isinstance(after["reservations"], list)
+    assert Decimal(after["released"]["mu_squared"]) == Decimal("0.05")
+    assert abs(Decimal(after["reserved"]["mu_squared"]) - Decimal("0.15")) < Decimal("1e-9")
+    assert [entry["kind"] for entry in after["entries"]] == ["created", "reserved", "charged"]
+    assert after["reservations"][0]["study"] == "sha256:" + "a" * 64
+
+
+def test_a_reservation_is_closed_by_hand_and_what_left_stays_charged(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = left(here)
+    with open_home(here.home) as home:
+        for letter in "ab":
+            reservation = home.ledger.reserve("sha256:a" + letter * 63, Decimal("0.2"))
+        with home.ledger.release(reservation, run="r", round=0, attempt=0, mu_squared=Decimal("0.05")):
+            pass
+    words = ("budget", "close", "--config", here.home)
+    refused(capsys, client(*words, "sha256:a"), "RF-B404")
+    refused(capsys, client(*words, "sha256:"), "RF-B403")
+    refused(capsys, client(*words, "ff"), "RF-B403")
+    assert client(*words, "ab") == 0
+    assert client(*words, "sha256:aa") == 0
+    assert left(here) == start - Decimal("0.05")
+    assert newest(here)["action"] == "budget.closed"
+
+
+def test_a_study_is_explained_and_nothing_is_spent(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    study, out = here.sign(), here.root / "out.json"
+    start, count = left(here), len(events(here.home, here.root / "log.json"))
+    for words in (("budget", "explain"), ("study", "check")):
+        assert client(*words, study, "--config", here.home, "--json", out) == 0
+        found = read(out)
+        assert (found["allowed"], found["fits"], found["reasons"]) == (True, True, [])
+        assert Decimal(found["price"]["customer_epsilon"]) <= Decimal("1.000001")
+        assert Decimal(found["reserve_mu_squared"]) < start
+    assert left(here) == start
+    assert len(events(here.home, here.root / "log.json")) == count
+    dear = here.sign("dear.json", epsilon="20")
+    assert client("study", "check", dear, "--config", here.home, "--json", out) == 1
+    assert read(out)["fits"] is False
+    assert client("budget", "explain", dear, "--config", here.home) == 0
+    capsys.readouterr()
+    with open_home(here.home) as home:
+        home.ledger.freeze("restored")
+    assert client("study", "check", study, "--config", here.home, "--json", out) == 1
+    assert read(out)["frozen"] == "restored"
+
+
+def test_all_reasons_against_a_study_are_told(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    study, out = here.sign(purpose="fraud-prevention"), here.root / "out.json"
+    error_status = client("study", "check", study, "--config", here.home, "--json", out)
+    error = refused(capsys, error_status, "RF-S041")
+    assert error.count("RF-S046") == 3
+    assert len(read(out)["reasons"]) == 3
+    refused(capsys, client("study", "approve", study, "--key", here.ana, "--config", here.home), "RF-S041")
+    assert newest(here)["action"] == "study.refused"
+
+
+def test_a_study_that_is_not_the_coordinators_is_refused(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    study = here.sign()
+    text = study.read_text(encoding="utf-8")
+    altered = here.root / "altered.json"
+    altered.write_text(text.replace("churn-1", "churn-2"), encoding="utf-8")
+    for words in (("study", "check"), ("budget", "explain"), ("study", "approve")):
+        more = ("--key", here.ana) if words[1] == "approve" else ()
+        refused(capsys, client(*words, altered, *more, "--config", here.home), "RF-K003")
+        refused(capsys, client(*words, here.declarations[0], *more, "--config", here.home), "RF-K012")
+        refused(capsys, client(*words, here.root / "study.toml", *more, "--config", here.home), "RF-K016")
+        refused(capsys, client(*words, here.root / "absent.json", *more, "--config", here.home), "RF-K017")
+    assert server("init", here.root / "other", "--name", "other", "--no-passphrase") == 0
+    configure(here.home, coordinator="../other/keys/coordinator.key.pub")
+    capsys.readouterr()
+    refused(capsys, client("study", "check", study, "--config", here.home), "RF-K015")
+
+
+def test_a_new_home_refuses_studies_until_it_is_configured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    here = town(tmp_path)
+    study = here.sign()
+    assert init(tmp_path / "new") == 0
+    capsys.readouterr()
+    refused(capsys, client("study", "check", study, "--config", tmp_path / "new"), "RF-U402", 2)
+    refused(capsys, client("study", "check", study, "--config", tmp_path / "nowhere"), "RF-U405", 2)
+
+
+def test_two_different_people_approve(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    study, out = here.sign(), here.root / "out.json"
+    words = ("study", "approve", study, "--config", here.home, "--key")
+    assert client(*words, here.ana, "--json", out) == 0
+    digest = read(out)["digest"]
+    capsys.readouterr()
+    refused(capsys, client(*words, here.ana), "RF-S202")
+    with open_home(here.home) as home, pytest.raises(RingfenceError, match="RF-S032"):
+        check_approvals(home.approvals(digest), digest, "north", home.settings.approvers())
+    assert client(*words, here.ben, "--json", out) == 0
+    assert read(out)["approvals"] == 2
+    with open_home(here.home) as home:
+        assert len(check_approvals(home.approvals(digest), digest, "north", home.settings.approvers())) == 2
+        assert home.approvals("sha256:" + "0" * 64) == []
+    actions = [(event["action"], event["outcome"]) for event in events(here.home, here.root / "log.json")[:3]]
+    assert actions == [("study.approved", "allow"), ("study.refused", "deny"), ("study.approved", "allow")]
+
+
+@pytest.mark.parametrize(
+    ("key", "code"), [("stranger", "RF-S201"), ("holder", "RF-K037"), ("open", "RF-K035"), ("simulation", "RF-K038")]
+)
+def test_a_key_that_may_not_approve_writes_nothing(
+    here: Town, capsys: pytest.CaptureFixture[str], key: str, code: str
+) -> None:
+    study = here.sign()
+    path = new_key(here.root / f"{key}.key", "holder" if key == "holder" else "approver", simulation=key == "simulation")
+    if key == "open":
+        path.chmod(0o644)
+    capsys.readouterr()
+    refused(capsys, client("study", "approve", study, "--key", path, "--config", here.home), code)
+    assert list((here.home / "approvals").iterdir()) == []
+    assert newest(here)["public"] == {"code": code}
+
+
+def test_two_people_raise_the_budget(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    start = left(here)
+    words = ("budget", "top-up", "--config", here.home, "--reason", "board decision", "--mu-squared")
+    both = ("--key", here.ana, "--key", here.ben)
+    stranger = new_key(here.root / "stranger.key")
+    same = here.root / "copy.key"
+    same.write_bytes(here.ana.read_bytes())
+    same.chmod(0o600)
+    cases = (
+        (("0.1", "--key", here.ana), "RF-B401"),
+        (("0.1", *both, "--key", stranger), "RF-B401"),
+        (("0.1", "--key", here.ana, "--key", same), "RF-B402"),
+        (("0.1", "--key", here.ana, "--key", stranger), "RF-K015"),
+        (("0", *both), "RF-B313"),
+        (("-1", *both), "RF-B205"),
+    )
+    for more, code in cases:
+        refused(capsys, client(*words, *more), code)
+        assert (newest(here)["action"], newest(here)["outcome"]) == ("budget.refused", "deny"), code
+    assert left(here) == start
+    capsys.readouterr()
+    refused(capsys, client(*words, "much", *both), "RF-U431", 2)
+    assert client(*words, "0.1", *both) == 0
+    assert left(here) == start + Decimal("0.1")
+    assert newest(here)["action"] == "budget.topup"
+
+
+def test_two_people_thaw_a_ledger_and_enter_what_is_missing(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    start = left(here)
+    words = ("budget", "thaw", "--config", here.home, "--key", here.ana, "--key", here.ben, "--missing")
+    refused(capsys, client(*words, "0.1", "--reason", "restored"), "RF-B307")
+    with open_home(here.home) as home:
+        home.ledger.freeze("restored from a backup")
+    assert budget(here)["frozen"] == "restored from a backup"
+    capsys.readouterr()
+    refused(capsys, client("budget", "top-up", *words[2:-1], "--mu-squared", "1", "--reason", "x"), "RF-B308")
+    refused(capsys, client(*words, "0.1", "--reason", " "), "RF-B321")
+    assert client(*words, "0.1", "--reason", "two rounds of May") == 0
+    assert left(here) == start - Decimal("0.1")
+    assert budget(here)["frozen"] == ""
+
+
+def test_a_store_that_others_can_open_is_refused(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    os.chmod(here.home / "holder.db", 0o644)
+    refused(capsys, client("budget", "--config", here.home), "RF-B110")

@@ -1,0 +1,178 @@
+"""`ringfence-client log`, and a whole study run by holders opened from their homes: what was sent is shown."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+from command_kit import NAMES, Town, client, events, read, server, town, write_consents, write_table
+
+from ringfence.audit.cli import main as audit_main
+from ringfence.clients.agent import Agent
+from ringfence.clients.home import serving
+from ringfence.privacy.crypto.signed import read_signed
+from ringfence.privacy.schema import load_schema
+from ringfence.privacy.study import Study
+from ringfence.server.coordinator import Coordinator, sign_study
+from ringfence.server.office import open_office
+from ringfence.server.passphrases import Passphrases
+from ringfence.server.registry import HolderRegistry
+from ringfence.server.rounds import run_study
+
+PEOPLE = 1500
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Town:
+    return town(tmp_path)
+
+
+def refused(capsys: pytest.CaptureFixture[str], status: int, code: str, expected: int = 1) -> str:
+    error = capsys.readouterr().err
+    assert status == expected, error
+    assert error.startswith(f"{code}: "), error
+    return error
+
+
+class Direct:
+    """Carries messages to agents in this process."""
+
+    def __init__(self, agents: Mapping[str, Agent]) -> None:
+        self.agents = agents
+
+    def exchange(self, messages: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        return {name: self.agents[name].handle(data) for name, data in messages.items()}
+
+
+def test_homes_made_by_the_commands_run_a_study_and_show_what_they_sent(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The noise of the cohort count has a deviation below 50; 1,480 above min_cohort is more than 29 of them.
+    signed = here.sign(epsilon="6")
+    keys = [f"C{number}" for number in range(PEOPLE)]
+    consents = write_consents(here.root / "consents.csv", keys)
+    for name in NAMES:
+        home = here.root / name
+        write_table(home, rows=PEOPLE)
+        assert client("consent", "import", consents, "--config", home) == 0
+        for person in (here.ana, here.ben):
+            assert client("study", "approve", signed, "--key", person, "--config", home) == 0
+    reports: list[str] = []
+    with ExitStack() as stack:
+        office = stack.enter_context(open_office(here.desk, passphrases=Passphrases()))
+        holders = {name: stack.enter_context(serving(here.root / name)) for name in NAMES}
+        study = Study.from_canonical(read_signed(signed).body)
+        identity = office.key(Passphrases())
+        opened = sign_study(identity, study, load_schema(here.root / "schema.toml"))
+        coordinator = Coordinator(identity=identity, log=office.log, registry=HolderRegistry(office.engine))
+        agents = {name: Agent(holder=holder, report=reports.append) for name, holder in holders.items()}
+        release = run_study(coordinator, opened, Direct(agents))
+    assert reports == []
+    assert release.holders == NAMES
+    sent = events(here.home, here.root / "sent.json", "--sent")
+    sums = [event for event in sent if event["action"] == "waist.send"]
+    assert len(sums) == len(opened.plan.rounds)
+    assert {event["resource"] for event in sent} == {f"study:{opened.digest}"}
+    for event in sums:
+        assert set(event["public"]) >= {"round", "attempt", "entries", "mu_squared", "sent"}
+    capsys.readouterr()
+    assert client("log", "--sent", "--config", here.home) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("mu^2=") == len(sums)
+    assert shown.count("bytes=sha256:") == len(sums)
+    assert client("log", "verify", "--config", here.home, "--json", here.root / "v.json") == 0
+    assert read(here.root / "v.json")["signed"] > 0
+    assert server("holders", "--config", here.desk, "--json", here.root / "h.json") == 0
+    assert [row["name"] for row in read(here.root / "h.json")["seen"]] == sorted(NAMES)
+
+
+def test_events_are_listed_newest_first_by_filters(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    out = here.root / "log.json"
+    numbers = [event["event"] for event in events(here.home, out)]
+    assert numbers == sorted(numbers, reverse=True)
+    assert len(numbers) > 4
+    assert [event["event"] for event in events(here.home, out, "--limit", "2")] == numbers  # --all
+    assert client("log", "--config", here.home, "--limit", "2", "--json", out) == 0
+    assert [event["event"] for event in read(out)["events"]] == numbers[:2]
+    assert {event["action"] for event in events(here.home, out, "--type", "key.")} == {"key.created"}
+    assert len(events(here.home, out, "--type", "budget.created")) == 1
+    assert events(here.home, out, "--type", "budget") == []
+    assert events(here.home, out, "--outcome", "deny") == []
+    assert len(events(here.home, out, "--resource", "schema:")) == 1
+    first = events(here.home, out)[-1]["time"]
+    assert len(events(here.home, out, "--since", first)) == len(numbers)
+    assert events(here.home, out, "--since", "2999") == []
+    assert len(events(here.home, out, "--until", first[:10])) >= 1
+    assert events(here.home, out, "--until", "2000-01-01") == []
+    assert events(here.home, out, "--sent") == []
+    capsys.readouterr()
+    refused(capsys, client("log", "--limit", "0", "--config", here.home), "RF-U451", 2)
+    refused(capsys, client("log", "--outcome", "maybe", "--config", here.home), "RF-U901", 2)
+    assert client("log", "--type", "no.such", "--config", here.home) == 0
+    assert "No event fits" in capsys.readouterr().out
+
+
+def test_the_bundle_is_verified_by_the_officers_command(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = here.root / "bundle"
+    assert client("log", "export", bundle, "--config", here.home, "--json", here.root / "out.json") == 0
+    key = read(here.root / "out.json")["key"]
+    assert audit_main(["verify", str(bundle), "--trust", key]) == 0
+    assert events(here.home, here.root / "log.json", "--sent")[0]["action"] == "log.exported"
+    capsys.readouterr()
+    refused(capsys, client("log", "export", bundle, "--config", here.home), "RF-U452", 2)
+    (here.home / "keys" / "log.key").chmod(0o644)
+    refused(capsys, client("log", "export", here.root / "second", "--config", here.home), "RF-K035")
+    assert not (here.root / "second").exists()
+
+
+def test_a_whole_log_is_verified(here: Town) -> None:
+    out = here.root / "v.json"
+    assert client("log", "verify", "--config", here.home, "--json", out) == 0
+    found = read(out)
+    assert (found["intact"], found["signed"], found["erased"]) == (True, 0, 0)
+    assert found["events"] == len(events(here.home, here.root / "log.json"))
+
+
+def altered(home: Path, statement: str) -> None:
+    with closing(sqlite3.connect(home / "holder.db")) as database, database:
+        database.execute(statement)
+
+
+def tables(home: Path) -> dict[str, list[str]]:
+    with closing(sqlite3.connect(home / "holder.db")) as database:
+        names = [row[0] for row in database.execute("select name from sqlite_master where type = 'table'")]
+        return {name: [row[1] for row in database.execute(f"pragma table_info({name})")] for name in names}
+
+
+def table_with(home: Path, *columns: str) -> str:
+    (name,) = [name for name, found in tables(home).items() if set(columns) <= set(found)]
+    return name
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("update {event} set leaf = cast(replace(cast(leaf as text), 'allow', 'allox') as blob) where seq = 3", "RF-U421"),
+        ("update {event} set leaf = cast(leaf as text) where seq = 3", "RF-U421"),
+        ("update {private} set body = cast('{{}}' as blob) where seq = 0", "RF-U423"),
+        ("delete from {event} where seq = 3", "RF-"),
+    ],
+)  # fmt: skip
+def test_an_altered_log_is_found(
+    here: Town, capsys: pytest.CaptureFixture[str], statement: str, code: str
+) -> None:
+    event, private = table_with(here.home, "leaf", "closed"), table_with(here.home, "salt", "body")
+    altered(here.home, statement.format(event=event, private=private))
+    capsys.readouterr()
+    assert client("log", "verify", "--config", here.home) == 1
+    assert capsys.readouterr().err.startswith(code)
+
+
+def test_an_erased_private_part_is_told_and_stops_nothing(here: Town) -> None:
+    altered(here.home, f"delete from {table_with(here.home, 'salt', 'body')} where seq = 0")
+    out = here.root / "v.json"
+    assert client("log", "verify", "--config", here.home, "--json", out) == 0
+    assert read(out)["erased"] == 1
