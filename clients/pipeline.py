@@ -22,8 +22,9 @@ from ringfence.clients.table import (
     read_table,
     separate_consents,
 )
+from ringfence.models.catalogue import task_named
 from ringfence.models.features import FeatureMatrix, encode
-from ringfence.models.task import StudyContext, Task, task_named
+from ringfence.models.task import StudyContext, Task
 from ringfence.privacy.accounting.amounts import study_amount
 from ringfence.privacy.accounting.slack import plan_slacks
 from ringfence.privacy.consent.cohort import Cohort, Members

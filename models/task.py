@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ringfence.models.features import CellGrid, FeatureMatrix, grid_of
 from ringfence.privacy.errors import N_, StudyError
@@ -86,22 +86,3 @@ class Task(Generic[State, Result]):
     contribute: Callable[[StudyContext, Query, FeatureMatrix], Contribution]
     start: Callable[[StudyContext], tuple[State, Query]]
     step: Callable[[StudyContext, State, Aggregate], tuple[State, Query | Result]]
-
-
-def task_named(name: str) -> Task[Any, Any]:
-    """Look a task up by the name a study gives.
-
-    Raises:
-        StudyError: no such task is installed.
-    """
-    from ringfence.models.scorecard import SCORECARD
-
-    tasks: dict[str, Task[Any, Any]] = {SCORECARD.name: SCORECARD}
-    if name not in tasks:
-        raise StudyError(
-            "RF-S050",
-            N_("The study asks for the task {name}; installed are: {known}. Correct `task` or update Ringfence."),
-            name=name,
-            known=", ".join(sorted(tasks)),
-        )
-    return tasks[name]

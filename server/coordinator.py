@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ringfence.audit.log import AuditLog
-from ringfence.models.task import StudyContext, Task, task_named
+from ringfence.models.catalogue import task_named
+from ringfence.models.task import StudyContext, Task
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.signed import SignedDocument
 from ringfence.privacy.fields import new_run_id

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import context_of, schema_of, study_of
 
+from ringfence.models.catalogue import task_named
 from ringfence.models.scorecard import SCORECARD
 from ringfence.models.scorecard.plan import LARGEST_SCALE, SMALLEST_SCALE, design
-from ringfence.models.task import StudyContext, task_named
+from ringfence.models.task import StudyContext
 from ringfence.privacy.accounting.study import price
 from ringfence.privacy.errors import StudyError
 
