@@ -134,13 +134,14 @@ def close(config: Path, study: str) -> tuple[str, Balance]:
         found = [
             one for one in home.ledger.reservations() if one.study_digest.removeprefix("sha256:").startswith(wanted)
         ]
-        if not found or not wanted:
-            raise BudgetError(
-                "RF-B403", N_("No study with the digest {study} has an open reservation; ringfence-client budget lists them."),
-                study=study,
-            )  # fmt: skip
-        if len({one.study_digest for one in found}) > 1:
-            raise BudgetError("RF-B404", N_("Several open studies begin with {study}; give more digits."), study=study)
+        with home.refusals("budget.refused", f"budget:{home.settings.name}"):
+            if not found or not wanted:
+                raise BudgetError(
+                    "RF-B403", N_("No study with the digest {study} has an open reservation; ringfence-client budget lists them."),
+                    study=study,
+                )  # fmt: skip
+            if len({one.study_digest for one in found}) > 1:
+                raise BudgetError("RF-B404", N_("Several open studies begin with {study}; give more digits."), study=study)
         digest = found[0].study_digest
         for one in found:
             home.ledger.commit(one)

@@ -133,7 +133,7 @@ def sign_study_file(
     trusted = office.settings.config.holders
     found = [read_declaration(declaration, trusted) for declaration in declarations]
     opened = sign_study(office.key(passphrases), _entered(path, study, schema, found), schema)
-    priced = price_of(opened.study, schema)
+    priced = price_of(opened)
     target = out or path.with_name(f"{path.stem}.signed.json")
     terms = opened.study.privacy
 
@@ -187,14 +187,15 @@ def _entered(path: Path, study: Study, schema: Schema, declarations: Sequence[De
     return entered
 
 
-def price_of(study: Study, schema: Schema) -> StudyPrice:
+def price_of(opened: OpenStudy) -> StudyPrice:
     """The price of a study with its holders."""
-    from ringfence.models.task import StudyContext, task_named
-
-    terms = study.privacy
-    plan = task_named(study.task).plan(StudyContext.of(study, schema))
+    terms = opened.study.privacy
     return price(
-        plan, delta=terms.delta, overlap=study.overlap(), noise_form=terms.noise, colluders=terms.colluders
+        opened.plan,
+        delta=terms.delta,
+        overlap=opened.study.overlap(),
+        noise_form=terms.noise,
+        colluders=terms.colluders,
     )
 
 

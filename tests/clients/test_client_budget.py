@@ -118,8 +118,8 @@ def test_a_study_that_is_not_the_coordinators_is_refused(here: Town, capsys: pyt
     text = study.read_text(encoding="utf-8")
     altered = here.root / "altered.json"
     altered.write_text(text.replace("churn-1", "churn-2"), encoding="utf-8")
-    for words in (("study", "check"), ("budget", "explain"), ("study", "approve")):
-        more = ("--key", here.ana) if words[1] == "approve" else ()
+    approving: tuple[object, ...] = ("--key", here.ana)
+    for words, more in ((("study", "check"), ()), (("budget", "explain"), ()), (("study", "approve"), approving)):
         refused(capsys, client(*words, altered, *more, "--config", here.home), "RF-K003")
         refused(capsys, client(*words, here.declarations[0], *more, "--config", here.home), "RF-K012")
         refused(capsys, client(*words, here.root / "study.toml", *more, "--config", here.home), "RF-K016")

@@ -93,7 +93,7 @@ def test_a_change_needs_a_higher_version(home: Path, tmp_path: Path, capsys: pyt
 def test_another_holders_contract_and_another_population_are_refused(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], field: str, code: str
 ) -> None:
-    contract = write_contract(home, **{field: "other"})
+    contract = write_contract(home, name="other") if field == "name" else write_contract(home, population="other")
     refused(capsys, client("contract", "sign", contract, "--config", home), code)
     assert not (home / "contract.signed.json").exists()
     assert events(home, tmp_path / "log.json")[0]["action"] == "contract.refused"
@@ -145,7 +145,8 @@ def test_the_table_is_checked_for_a_purpose_and_for_a_study(tmp_path: Path, caps
     assert found["passed"] is True
     assert found["customers"] == 40
     assert {column["name"] for column in found["columns"]} == {"age", "plan", "churn"}
-    assert client(*words, "--study", here.sign()) == 0
+    study = here.sign()
+    assert client(*words, "--study", study) == 0
     newest = events(here.home, tmp_path / "log.json")[0]
     assert newest["action"] == "table.read"
     assert newest["public"]["columns"] == ["churn", "age", "plan"]
@@ -153,6 +154,8 @@ def test_the_table_is_checked_for_a_purpose_and_for_a_study(tmp_path: Path, caps
     refused(capsys, client(*words, "--purpose", "fraud-prevention"), "RF-S041")
     refused(capsys, client(*words, "--purpose", "fraud"), "RF-S002")
     refused(capsys, client(*words, "--purpose", "churn-prediction", "--label", "nothing"), "RF-S203")
+    refused(capsys, client(*words, "--study", study, "--label", "churn"), "RF-U450", 2)
+    refused(capsys, client(*words), "RF-U901", 2)
     assert events(here.home, tmp_path / "log.json")[0]["action"] == "table.refused"
 
 

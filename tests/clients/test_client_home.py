@@ -13,7 +13,6 @@ import pytest
 from command_kit import client, configure, events, init, new_key, read, town, write_contract
 from sqlalchemy import Engine
 
-from ringfence.clients import founding, secret_files
 from ringfence.clients.cli import in_full
 from ringfence.clients.home import load_holder, open_home, serving
 from ringfence.clients.secret_files import Passphrases
@@ -77,7 +76,7 @@ def test_a_failure_in_the_middle_leaves_nothing(
     def fail(*_: object, **__: object) -> None:
         raise BudgetError("RF-B317", "no budget")
 
-    monkeypatch.setattr(founding.Ledger, "create", fail)
+    monkeypatch.setattr("ringfence.clients.founding.Ledger.create", fail)
     refused(capsys, init(tmp_path / "bank"), "RF-B317")
     assert list(tmp_path.iterdir()) == []
 
@@ -88,7 +87,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(
     def refuse(*_: object, dir: Path, **__: object) -> str:
         raise PermissionError(13, "Permission denied", str(dir))
 
-    monkeypatch.setattr(founding.tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
     refused(capsys, init(tmp_path / "bank"), "RF-U908")
 
 
@@ -142,7 +141,7 @@ def test_a_passphrase_is_asked_twice_at_the_terminal(
 ) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     answers = iter([PASSPHRASE, "something else", PASSPHRASE, PASSPHRASE, PASSPHRASE])
-    monkeypatch.setattr(secret_files.getpass, "getpass", lambda _prompt: next(answers))
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: next(answers))
     words = ("key", "new", "--kind", "approver", tmp_path / "ana.key")
     refused(capsys, client(*words), "RF-U406", 2)
     assert list(tmp_path.iterdir()) == []

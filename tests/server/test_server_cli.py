@@ -19,7 +19,7 @@ from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_s
 from ringfence.privacy.errors import UsageError
 from ringfence.privacy.faults import faults_of
 from ringfence.privacy.study import Study
-from ringfence.server import office, passphrases, signing
+from ringfence.server import office, signing
 from ringfence.server.config import ServerConfig, ServerKeys, load_settings
 
 PAGE = (ROOT / "docs" / "reference" / "server.toml.md").read_text(encoding="utf-8")
@@ -113,7 +113,7 @@ def test_wrapped_keys_are_opened_by_a_private_file_or_at_the_terminal(
     refused(capsys, server(*sign), "RF-U407", 2)
     answers = iter(["wrong passphrase", "a long passphrase", "one of two", "two of two"])
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr(passphrases.getpass, "getpass", lambda _prompt: next(answers))
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: next(answers))
     refused(capsys, server(*sign), "RF-K040")
     assert not (tmp_path / "schema.signed.json").exists()
     assert server(*sign) == 0
