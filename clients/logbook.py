@@ -100,8 +100,8 @@ def verify_log(log: AuditLog, engine: Engine) -> Verified:
             raise _fault("RF-U420", N_("Event {seq} is missing from the log."), tree.size)
         if not isinstance(leaf, bytes) or leaf_hash(leaf) != kept:  # SQLite would hold text there too
             raise _fault("RF-U421", N_("Event {seq} was changed after it was written."), seq)
-        erased += _check_private(engine, seq, leaf)
         event = parse_event(leaf)
+        erased += _check_private(engine, seq, leaf)
         if event.sequence != following.get(event.source, 0):
             raise _fault("RF-U424", N_("Before event {seq} an event of the same producer is missing."), seq)
         following[event.source] = event.sequence + 1

@@ -157,6 +157,8 @@ def test_passphrase_files_that_others_can_read_and_both_choices_are_refused(
     refused(capsys, client(*words, file), "RF-K052")
     refused(capsys, client(*words, tmp_path / "absent"), "RF-K051")
     refused(capsys, client(*words, passphrase_file(tmp_path / "short", "short")), "RF-K031")
+    (tmp_path / "link").symlink_to(tmp_path / "short")
+    refused(capsys, client(*words, tmp_path / "link"), "RF-K052")
     refused(capsys, client(*words, file, "--no-passphrase"), "RF-U430", 2)
     assert not (tmp_path / "a.key").exists()
 

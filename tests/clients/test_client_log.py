@@ -11,6 +11,7 @@ import pytest
 from command_kit import NAMES, Town, client, events, read, server, town, write_consents, write_table
 
 from ringfence.audit.cli import main as audit_main
+from ringfence.audit.merkle import leaf_hash
 from ringfence.clients.agent import Agent
 from ringfence.clients.home import serving
 from ringfence.privacy.crypto.signed import read_signed
@@ -158,7 +159,8 @@ def table_with(home: Path, *columns: str) -> str:
         ("update {event} set leaf = cast(replace(cast(leaf as text), 'allow', 'allox') as blob) where seq = 3", "RF-U421"),
         ("update {event} set leaf = cast(leaf as text) where seq = 3", "RF-U421"),
         ("update {private} set body = cast('{{}}' as blob) where seq = 0", "RF-U423"),
-        ("delete from {event} where seq = 3", "RF-"),
+        ("delete from {event} where seq = 1", "RF-U420"),
+        ("delete from {event} where seq = 3", "RF-A061"),
     ],
 )  # fmt: skip
 def test_an_altered_log_is_found(
@@ -169,6 +171,34 @@ def test_an_altered_log_is_found(
     capsys.readouterr()
     assert client("log", "verify", "--config", here.home) == 1
     assert capsys.readouterr().err.startswith(code)
+
+
+@pytest.mark.parametrize(
+    ("signed", "old", "new", "code"),
+    [
+        (True, b'"outcome":"allow"', b'"outcome":"perhaps"', "RF-A0"),
+        (True, b'"kind":"log"', b'"kind":"lag"', "RF-U422"),
+        (False, b'"kind":"log"', b'"kind":"lag"', "RF-A0"),
+        (False, b'"sequence":2', b'"sequence":7', "RF-U424"),
+    ],
+)
+def test_an_event_that_was_exchanged_together_with_its_hash_is_found(
+    here: Town, capsys: pytest.CaptureFixture[str], signed: bool, old: bytes, new: bytes, code: str
+) -> None:
+    """Event 2 hashes into a part of the tree that opening the log does not look at."""
+    if signed:
+        assert client("log", "export", here.root / "bundle", "--config", here.home) == 0
+    name = table_with(here.home, "leaf", "closed")
+    with closing(sqlite3.connect(here.home / "holder.db")) as database, database:
+        (leaf, closed) = database.execute(f"select leaf, closed from {name} where seq = 2").fetchone()
+        assert old in leaf
+        leaf = leaf.replace(old, new)
+        closed = leaf_hash(leaf) + closed[32:]
+        database.execute(f"update {name} set leaf = ?, closed = ? where seq = 2", (leaf, closed))
+    capsys.readouterr()
+    assert client("log", "verify", "--config", here.home) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(code), error
 
 
 def test_an_erased_private_part_is_told_and_stops_nothing(here: Town) -> None:
