@@ -7,10 +7,12 @@ import os
 import stat
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from command_kit import client, configure, events, init, new_key, read, town, write_contract
+from ledger_support import POSTGRESQL, postgresql_database, postgresql_server
 from sqlalchemy import Engine
 
 from ringfence.clients.cli import in_full
@@ -310,3 +312,19 @@ def test_json_goes_to_standard_output_whole(tmp_path: Path, capsys: pytest.Captu
     out = capsys.readouterr()
     assert json.loads(out.out)["name"] == "north"
     assert "holder key" in out.err
+
+
+@pytest.mark.skipif(not POSTGRESQL.exists(), reason="PostgreSQL is not installed")
+def test_a_home_may_keep_its_store_in_postgresql(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ExitStack() as stack:
+        url = stack.enter_context(postgresql_database(stack.enter_context(postgresql_server())))
+        assert init(tmp_path / "bank", "--no-passphrase", "--store", url) == 0
+        assert not (tmp_path / "bank" / "holder.db").exists()
+        assert [event["action"] for event in events(tmp_path / "bank", tmp_path / "log.json")][-1] == "budget.created"
+        assert client("log", "verify", "--config", tmp_path / "bank") == 0
+        capsys.readouterr()
+        # The database has a log and a ledger; a second home over it is refused whole.
+        assert init(tmp_path / "second", "--no-passphrase", "--store", url) == 1
+        assert capsys.readouterr().err.startswith("RF-")
+        assert not (tmp_path / "second").exists()
+        assert len(events(tmp_path / "bank", tmp_path / "log.json", "--type", "key.")) == 2
