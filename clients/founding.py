@@ -88,6 +88,7 @@ def found(folder: Path, plan: Plan) -> Founded:
         BudgetError: the budget is out of range.
         KeyFault, StoreError: something cannot be written.
     """
+    folder = Path(os.path.abspath(folder))  # `init .` has a parent and a name too
     require_free(folder)
     _require_names(plan)
     build_at = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))

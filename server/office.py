@@ -152,6 +152,7 @@ def found(folder: Path, name: str, passphrase: str | None) -> tuple[PublicIdenti
         UsageError: RF-U410 something is there already, RF-U411 no parent folder, RF-U412 the name may not
             be used.
     """
+    folder = Path(os.path.abspath(folder))  # `init .` has a parent and a name too
     require_free(folder)
     config, problems = build(ServerConfig, {"name": name, "store": DATABASE})
     if config is None:

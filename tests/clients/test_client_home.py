@@ -72,6 +72,13 @@ def test_an_empty_folder_may_be_used_and_anything_else_is_never_overwritten(
     refused(capsys, init(tmp_path / "absent" / "bank"), "RF-U411", 2)
 
 
+def test_the_present_folder_may_be_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bank").mkdir()
+    monkeypatch.chdir(tmp_path / "bank")
+    assert init(Path()) == 0
+    assert (tmp_path / "bank" / "client.toml").exists()
+
+
 def test_a_failure_in_the_middle_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
