@@ -13,7 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from ringfence.clients.home import Home
-from ringfence.models.task import StudyContext, task_named
+from ringfence.models.catalogue import task_named
+from ringfence.models.task import StudyContext
 from ringfence.privacy.accounting.amounts import as_text
 from ringfence.privacy.accounting.study import StudyPrice, price
 from ringfence.privacy.contract import LoadedContract
