@@ -51,6 +51,7 @@ class FlowerTransport:
         timeout: seconds that one exchange may take, waiting for absent nodes included.
         polling: how often replies are looked for.
         stop: when set, an exchange under way ends with `Stopped`.
+        clock: seconds that only grow.
     """
 
     grid: Grid
@@ -58,6 +59,7 @@ class FlowerTransport:
     timeout: float
     polling: Polling = Polling()
     stop: threading.Event = field(default_factory=threading.Event)
+    clock: Callable[[], float] = time.monotonic
 
     def exchange(self, messages: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Send to every holder named and wait for their replies, or for the deadline.
@@ -65,7 +67,7 @@ class FlowerTransport:
         Raises:
             Stopped: the stop was set.
         """
-        deadline = time.monotonic() + self.timeout
+        deadline = self.clock() + self.timeout
         over, replies = threading.Event(), queue.SimpleQueue[tuple[str, bytes]]()
         asked = [name for name in messages if name in self.nodes]
 
@@ -90,7 +92,7 @@ class FlowerTransport:
         """What arrives in time; a thread that is still at work at the deadline is no longer waited for."""
         arrived: dict[str, bytes] = {}
         finished = 0
-        while finished < count and (left := deadline - time.monotonic()) > 0:
+        while finished < count and (left := deadline - self.clock()) > 0:
             if self.stop.is_set():
                 raise Stopped
             try:
@@ -138,7 +140,13 @@ class _Waits:
 
 
 def wait_for_nodes(
-    grid: Grid, count: int, *, timeout: float, stop: threading.Event, polling: Polling = Polling()
+    grid: Grid,
+    count: int,
+    *,
+    timeout: float,
+    stop: threading.Event,
+    polling: Polling = Polling(),
+    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[int, ...]:
     """Ids of the grid's nodes, in order, once there are enough of them.
 
@@ -146,10 +154,10 @@ def wait_for_nodes(
         WaistError: RF-W220 when they are not there in time.
         Stopped: the stop was set.
     """
-    deadline = time.monotonic() + timeout
+    deadline = clock() + timeout
     waits = _Waits(polling=polling, over=stop, pause=polling.first)
     while len(nodes := sorted(set(grid.get_node_ids()))) < count:
-        if time.monotonic() >= deadline:
+        if clock() >= deadline:
             raise WaistError(
                 "RF-W220",
                 N_("{found} of {count} Flower nodes came within {seconds} s; start the others, then the study."),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from small import frame_of, schema_of, study_of
 
 from ringfence.clients.agent import Agent
 from ringfence.clients.holder import Holder
@@ -16,7 +17,6 @@ from ringfence.privacy.contract import Contract
 from ringfence.simulations.assembly import InProcess, NoiseOf, Profile, Site
 from ringfence.simulations.experiment import _everybody_consents
 from ringfence.simulations.federation import Federation
-from small import frame_of, schema_of, study_of
 
 PURPOSES = ["churn-prediction"]
 

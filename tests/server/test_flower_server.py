@@ -1,0 +1,271 @@
+"""The coordinator's side of Flower over a grid in this process: dead, late, blocked and babbling nodes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from flower_kit import Deliver, LocalGrid, at_once, context_of, take_task
+from flwr.app import Error, Message
+from flwr.serverapp import Grid
+from parties import Parties, federation_of
+
+from ringfence.clients.flower import make_client_app
+from ringfence.privacy.errors import WaistError
+from ringfence.privacy.wire import Header, read_header
+from ringfence.server.flower import (
+    FlowerTransport,
+    Polling,
+    Stopped,
+    make_server_app,
+    packed,
+    unpacked,
+    wait_for_nodes,
+)
+from ringfence.server.rounds import Release, run_study
+
+QUICK = Polling(first=0.001, longest=0.001)
+NEVER = 3600.0
+
+
+@pytest.fixture(autouse=True)
+def _task(monkeypatch: pytest.MonkeyPatch) -> None:
+    take_task(monkeypatch)
+
+
+NAMES = ("bank", "retailer", "partner", "insurer")
+NODES = {name: 100 + index for index, name in enumerate(NAMES)}
+
+
+def is_call(message: Message, name: str, round: int, attempt: int | None = 0) -> bool:
+    header = header_of(message)
+    return (
+        message.metadata.dst_node_id == NODES[name]
+        and header.kind == "round-call"
+        and header.round == round
+        and attempt in (None, header.attempt)
+    )
+
+
+def header_of(message: Message) -> Header:
+    return read_header(unpacked(message))
+
+
+def run(tmp_path: Path, deliver: Deliver) -> tuple[Release, Parties]:
+    """A study of four holders, three needed, over the local grid."""
+    parties = Parties.of(federation_of(tmp_path, names=NAMES, privacy={"min_holders": 3}))
+    apps = {
+        node: make_client_app(lambda context: parties.agents[{v: k for k, v in NODES.items()}[context.node_id]])
+        for node in NODES.values()
+    }
+    grid = LocalGrid(apps=apps, deliver=deliver)
+    transport = FlowerTransport(
+        grid=grid, nodes=NODES, timeout=NEVER, polling=QUICK, clock=lambda: grid.now
+    )
+    return run_study(parties.federation.coordinator, parties.federation.opened, transport), parties
+
+
+def test_a_study_over_the_grid_releases_a_model(tmp_path: Path) -> None:
+    release, parties = run(tmp_path, at_once)
+    assert release.holders == tuple(sorted(NAMES))
+    assert set(release.attempts) == {1}
+    assert not any(parties.said.values())
+
+
+def test_a_node_that_dies_in_mid_round_is_left_behind(tmp_path: Path) -> None:
+    dead = []
+
+    def deliver(_grid: LocalGrid, message: Message, reply: Message) -> Iterable[Message]:
+        if is_call(message, "insurer", round=1):
+            dead.append(True)
+        if dead and message.metadata.dst_node_id == NODES["insurer"]:
+            return [Message(Error(code=3, reason="Node Unavailable"), reply_to=message)]
+        return [reply]
+
+    release, _ = run(tmp_path, deliver)
+    assert dead
+    assert release.absent == ("insurer",)
+    assert release.attempts == (1, 2, 1)
+
+
+def test_a_node_that_answers_late_takes_part_in_the_next_attempt(tmp_path: Path) -> None:
+    late = []
+
+    def deliver(grid: LocalGrid, message: Message, reply: Message) -> Iterable[Message]:
+        header = header_of(message)
+        here = (header.kind, header.round, header.attempt)
+        if is_call(message, "partner", round=1):
+            others = {(name, here) for name in NAMES if name != "partner"}
+            if others <= grid.delivered:  # everybody else is in: the deadline passes
+                grid.now += NEVER
+                late.append(reply)
+            return []
+        grid.delivered.add((header.recipient, here))
+        return [reply]
+
+    release, parties = run(tmp_path, deliver)
+    assert late
+    assert release.absent == ()
+    assert release.attempts == (1, 2, 1)
+    # What came too late was charged all the same: it may have left.
+    spent = float(parties.holders["partner"].ledger.charged().mu_squared)
+    assert spent > parties.federation.price().mu ** 2
+
+
+@pytest.mark.parametrize("garbage", [b"\x00" * 40, b"not a message", b""], ids=["zeros", "text", "empty"])
+def test_a_node_that_answers_garbage_voids_one_attempt(tmp_path: Path, garbage: bytes) -> None:
+    def deliver(_grid: LocalGrid, message: Message, reply: Message) -> Iterable[Message]:
+        if is_call(message, "retailer", round=2):
+            return [Message(packed(garbage), reply_to=message)]
+        return [reply]
+
+    release, _ = run(tmp_path, deliver)
+    assert release.attempts == (1, 1, 2)
+    assert release.absent == ()
+
+
+def test_a_node_cannot_answer_in_anothers_name(tmp_path: Path) -> None:
+    """Flower does not compare who replies; the signature does."""
+    kept: list[Message] = []
+
+    def deliver(_grid: LocalGrid, message: Message, reply: Message) -> Iterable[Message]:
+        if is_call(message, "bank", round=1):
+            kept.append(reply)
+        if is_call(message, "partner", round=1):
+            return [Message(kept[0].content, reply_to=message)] if kept else []
+        return [reply]
+
+    release, _ = run(tmp_path, deliver)
+    assert kept
+    assert release.attempts == (1, 2, 1)
+
+
+# --- one exchange at a time -------------------------------------------------------------------------------
+
+
+@dataclass
+class Upper:
+    """Stands in for an agent."""
+
+    def handle(self, data: bytes) -> bytes:
+        return data.upper()
+
+
+def grid_of(*nodes: int, deliver: Deliver = at_once) -> LocalGrid:
+    return LocalGrid(apps=dict.fromkeys(nodes, make_client_app(lambda _: Upper())), deliver=deliver)  # type: ignore[arg-type,return-value]
+
+
+def transport_of(grid: LocalGrid, *, timeout: float = NEVER, **nodes: int) -> FlowerTransport:
+    return FlowerTransport(grid=grid, nodes=nodes, timeout=timeout, polling=QUICK)
+
+
+def test_replies_come_by_name() -> None:
+    transport = transport_of(grid_of(1, 2), a=1, b=2)
+    assert transport.exchange({"a": b"x", "b": b"y"}) == {"a": b"X", "b": b"Y"}
+    assert transport.exchange({"b": b"z"}) == {"b": b"Z"}
+    assert transport.exchange({}) == {}
+
+
+def test_a_holder_without_a_node_is_absent() -> None:
+    assert transport_of(grid_of(1), a=1).exchange({"a": b"x", "stranger": b"y"}) == {"a": b"X"}
+
+
+def test_a_node_that_comes_later_is_waited_for() -> None:
+    grid = grid_of(1)
+    calls = []
+
+    def ids() -> Iterable[int]:
+        calls.append(1)
+        return [1] if len(calls) > 5 else []
+
+    grid.get_node_ids = ids  # type: ignore[method-assign]
+    assert transport_of(grid, a=1).exchange({"a": b"x"}) == {"a": b"X"}
+    assert len(calls) == 6
+
+
+def test_a_node_that_never_comes_is_absent_at_the_deadline() -> None:
+    assert transport_of(grid_of(1), a=1, b=2, timeout=0.2).exchange({"a": b"x", "b": b"y"}) == {"a": b"X"}
+
+
+def test_a_pull_that_blocks_holds_up_nobody() -> None:
+    """A reply that was announced and never sent blocks Flower's pull for minutes."""
+    release = threading.Event()
+
+    def deliver(_grid: LocalGrid, message: Message, reply: Message) -> Iterable[Message]:
+        if message.metadata.dst_node_id == 2:
+            release.wait()
+        return [reply]
+
+    transport = transport_of(grid_of(1, 2, deliver=deliver), a=1, b=2, timeout=0.5)
+    try:
+        assert transport.exchange({"a": b"x", "b": b"y"}) == {"a": b"X"}
+    finally:
+        release.set()
+
+
+@pytest.mark.parametrize("refusal", [[], [None]])
+def test_a_message_that_was_not_taken_is_not_waited_for(refusal: list[None]) -> None:
+    grid = grid_of(1)
+    grid.push_messages = lambda _messages: refusal  # type: ignore[assignment,method-assign,return-value]
+    assert transport_of(grid, a=1).exchange({"a": b"x"}) == {}
+
+
+def test_a_grid_that_fails_for_one_node_serves_the_others() -> None:
+    def deliver(_grid: LocalGrid, message: Message, reply: Message) -> Iterable[Message]:
+        if message.metadata.dst_node_id == 2:
+            raise ConnectionError("gone")
+        return [reply]
+
+    transport = transport_of(grid_of(1, 2, deliver=deliver), a=1, b=2)
+    assert transport.exchange({"a": b"x", "b": b"y"}) == {"a": b"X"}
+
+
+def test_a_reply_to_another_message_is_not_taken() -> None:
+    grid = grid_of(1)
+
+    def deliver(_grid: LocalGrid, message: Message, reply: Message) -> Iterable[Message]:
+        other = Message(packed(b"old"), reply_to=message)
+        other.metadata.__dict__["_reply_to_message_id"] = "another"
+        return [other, reply]
+
+    grid.deliver = deliver
+    assert transport_of(grid, a=1).exchange({"a": b"x"}) == {"a": b"X"}
+
+
+def test_a_stop_ends_an_exchange() -> None:
+    transport = transport_of(grid_of(), a=1)
+    transport.stop.set()
+    with pytest.raises(Stopped):
+        transport.exchange({"a": b"x"})
+
+
+def test_nodes_are_waited_for_and_sorted() -> None:
+    grid = grid_of(9, 3)
+    assert wait_for_nodes(grid, 2, timeout=NEVER, stop=threading.Event()) == (3, 9)
+
+
+def test_too_few_nodes_are_said() -> None:
+    grid = grid_of(9, 3)
+    times = iter(range(0, 100, 30))
+    with pytest.raises(WaistError, match="2 of 3") as caught:
+        wait_for_nodes(
+            grid, 3, timeout=60, stop=threading.Event(), polling=QUICK, clock=lambda: float(next(times))
+        )
+    assert caught.value.code == "RF-W220"
+
+
+def test_waiting_for_nodes_can_be_stopped() -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Stopped):
+        wait_for_nodes(grid_of(), 1, timeout=NEVER, stop=stop)
+
+
+def test_the_server_app_hands_the_grid_on() -> None:
+    got: list[Grid] = []
+    grid = grid_of()
+    make_server_app(got.append)(grid, context_of(0))
+    assert got == [grid]
