@@ -15,7 +15,12 @@ from ringfence.audit.checkpoint import read_unverified
 from ringfence.audit.errors import AuditError
 from ringfence.clients import gate, pipeline
 from ringfence.clients.holder import COORDINATOR, Holder
-from ringfence.privacy.control import (
+from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.errors import RingfenceError
+from ringfence.privacy.secagg.attempts import AttemptKey
+from ringfence.privacy.secagg.keys import SessionKeys, key_message
+from ringfence.privacy.secagg.roster import Roster, roster_echo, verify_echoes, verify_roster
+from ringfence.privacy.wire.control import (
     MAX_CONTROL,
     ControlMessage,
     Done,
@@ -31,13 +36,8 @@ from ringfence.privacy.control import (
     open_message,
     seal_message,
 )
-from ringfence.privacy.crypto.identity import PublicIdentity
-from ringfence.privacy.errors import RingfenceError
-from ringfence.privacy.payload import MAX_ENTRIES
-from ringfence.privacy.secagg.attempts import AttemptKey
-from ringfence.privacy.secagg.keys import SessionKeys, key_message
-from ringfence.privacy.secagg.roster import Roster, roster_echo, verify_echoes, verify_roster
-from ringfence.privacy.wire import Header, MessageKind, read_header
+from ringfence.privacy.wire.envelope import Header, MessageKind, read_header
+from ringfence.privacy.wire.payload import MAX_ENTRIES
 
 Report = Callable[[str], None]
 

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ringfence.clients import (
-    commands_budget,
-    commands_consent,
-    commands_contract,
-    commands_home,
-    commands_log,
-    commands_study,
-    commands_table,
-)
+from ringfence.clients.commands import budget, consent, contract, home, log, study, table
 from ringfence.privacy.errors import _
 from ringfence.privacy.terminal import Parser, add_language, add_version, run
 
@@ -65,13 +57,13 @@ def parser() -> Parser:
     add_language(top)
     commands = top.add_subparsers(metavar=_("COMMAND"), required=True)
     for module in (
-        commands_home,
-        commands_contract,
-        commands_consent,
-        commands_budget,
-        commands_study,
-        commands_table,
-        commands_log,
+        home,
+        contract,
+        consent,
+        budget,
+        study,
+        table,
+        log,
     ):
         module.add(commands)
     return top

@@ -19,7 +19,7 @@ import pandas as pd
 
 from ringfence.clients.reading import Locate
 from ringfence.privacy import tabular
-from ringfence.privacy.columns import Column, Source
+from ringfence.privacy.documents.columns import Column, Source
 from ringfence.privacy.errors import N_, TableError
 from ringfence.privacy.quality import ColumnFacts
 from ringfence.privacy.schema import Feature

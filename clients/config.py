@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from ringfence.privacy.canonical import Document, Slug, Text
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.keyfile import read_public
+from ringfence.privacy.documents.canonical import Document, Slug, Text
+from ringfence.privacy.documents.faults import Problem, settle
+from ringfence.privacy.documents.findings import build
+from ringfence.privacy.documents.toml import read_toml
 from ringfence.privacy.errors import N_, KeyFault, RingfenceError, UsageError
-from ringfence.privacy.faults import Problem, settle
-from ringfence.privacy.findings import build
-from ringfence.privacy.toml import read_toml
 
 FILE_NAME = "client.toml"
 HEX_DIGITS = 64

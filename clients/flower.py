@@ -17,8 +17,8 @@ from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from ringfence.clients.agent import Agent
-from ringfence.privacy.control import MAX_CONTROL
-from ringfence.privacy.payload import MAX_ENTRIES
+from ringfence.privacy.wire.control import MAX_CONTROL
+from ringfence.privacy.wire.payload import MAX_ENTRIES
 
 FORM = "ringfence.sealed/v1"
 MAX_BYTES = MAX_CONTROL + 8 * MAX_ENTRIES

@@ -20,14 +20,14 @@ from ringfence.clients.holder import COORDINATOR, Holder
 from ringfence.clients.pipeline import Joined
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.journal import listed
-from ringfence.privacy.payload import encode_update
 from ringfence.privacy.secagg.attempts import AttemptKey
 from ringfence.privacy.secagg.keys import SessionKeys
 from ringfence.privacy.secagg.masks import mask
 from ringfence.privacy.secagg.roster import AgreedRoster
 from ringfence.privacy.secagg.wordsize import choose_word_bits
 from ringfence.privacy.waist import BlockPlan, Contribution, IntVector, RoundPlan
-from ringfence.privacy.wire import MessageKind, seal
+from ringfence.privacy.wire.envelope import MessageKind, seal
+from ringfence.privacy.wire.payload import encode_update
 
 
 def begin(holder: Holder, key: AttemptKey) -> bytes | None:

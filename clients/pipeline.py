@@ -28,7 +28,6 @@ from ringfence.models.task import StudyContext, Task
 from ringfence.privacy.accounting.amounts import study_amount
 from ringfence.privacy.accounting.slack import plan_slacks
 from ringfence.privacy.consent.cohort import Cohort, Members
-from ringfence.privacy.control import StudyOffer
 from ringfence.privacy.crypto.signed import SignedDocument, check_approvals
 from ringfence.privacy.errors import N_, SchemaError, StudyError
 from ringfence.privacy.journal import listed
@@ -37,6 +36,7 @@ from ringfence.privacy.policy import Obligations, Request, decide
 from ringfence.privacy.schema import Schema
 from ringfence.privacy.study import Study, positive_category
 from ringfence.privacy.waist import Contribution, Query, RoundPlan, StudyPlan
+from ringfence.privacy.wire.control import StudyOffer
 
 # The cohort count is charged under this round number: it belongs to the join, before round 0.
 COHORT_ROUND = -1

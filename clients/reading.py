@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ringfence.privacy import tabular
-from ringfence.privacy.columns import Source
+from ringfence.privacy.documents.columns import Source
 from ringfence.privacy.errors import N_, TableError
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from ringfence.privacy.canonical import DIGEST, Document, Slug, Text, Whole
-from ringfence.privacy.columns import Column, Sensitivity, Source
+from ringfence.privacy.documents.canonical import DIGEST, Document, Slug, Text, Whole
+from ringfence.privacy.documents.columns import Column, Sensitivity, Source
+from ringfence.privacy.documents.faults import Problem, settle
+from ringfence.privacy.documents.findings import build, salvage, valid_entries
+from ringfence.privacy.documents.toml import read_toml
 from ringfence.privacy.errors import N_, ContractError, RingfenceError
-from ringfence.privacy.faults import Problem, settle
-from ringfence.privacy.findings import build, salvage, valid_entries
 from ringfence.privacy.schema import Feature, Schema, resolve_schema
-from ringfence.privacy.toml import read_toml
 
 __all__ = ["Column", "Contract", "LoadedContract", "Sensitivity", "Source", "load_contract"]
 

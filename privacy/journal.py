@@ -17,7 +17,9 @@ Outcome: TypeAlias = Literal["allow", "deny", "error"]
 
 def listed(names: Iterable[str]) -> list[Json]:
     """Names in order, as a member of an event."""
-    return sorted(names)
+    members: list[Json] = []
+    members.extend(sorted(names))
+    return members
 
 
 class Journal(Protocol):

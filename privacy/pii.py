@@ -17,12 +17,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from ringfence.privacy import identifiers
-from ringfence.privacy.checksums import card, holds
-from ringfence.privacy.customers import CustomerList
 from ringfence.privacy.errors import N_, ExportError
-from ringfence.privacy.identifiers import Span, keep_best, scan
-from ringfence.privacy.normalise import Folded, fold
+from ringfence.privacy.identifiers import patterns as identifiers
+from ringfence.privacy.identifiers.checksums import card, holds
+from ringfence.privacy.identifiers.customers import CustomerList
+from ringfence.privacy.identifiers.normalise import Folded, fold
+from ringfence.privacy.identifiers.patterns import Span, keep_best, scan
 
 Language: TypeAlias = Literal["en", "zh", "mixed"]
 Engine: TypeAlias = "Callable[[str], Iterator[Span]]"

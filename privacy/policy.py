@@ -15,11 +15,11 @@ from typing import TypeAlias
 from ringfence.privacy.contract import Column, Contract
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.decision import Allowed, Decision, Obligations, Reason, Reasons
+from ringfence.privacy.documents.terms import too_few_honest
 from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.purposes import catalogue, unknown_purpose
 from ringfence.privacy.schema import Schema
 from ringfence.privacy.study import Participant, Study, study_against_schema
-from ringfence.privacy.terms import too_few_honest
 
 __all__ = ["Allowed", "Decision", "Obligations", "Reason", "Reasons", "Request", "allowed_columns", "decide"]
 

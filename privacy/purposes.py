@@ -11,8 +11,8 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Literal
 
+from ringfence.privacy.documents.faults import Problem
 from ringfence.privacy.errors import N_, StudyError
-from ringfence.privacy.faults import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

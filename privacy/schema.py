@@ -12,12 +12,12 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from ringfence.privacy.canonical import DIGEST, Document, Slug, Whole
+from ringfence.privacy.documents.canonical import DIGEST, Document, Slug, Whole
+from ringfence.privacy.documents.faults import Fault, Problem, faults_of, settle
+from ringfence.privacy.documents.feature import Bounds, Feature, Kind
+from ringfence.privacy.documents.findings import build
+from ringfence.privacy.documents.toml import TomlFile, read_toml
 from ringfence.privacy.errors import N_, RingfenceError, SchemaError
-from ringfence.privacy.faults import Fault, Problem, faults_of, settle
-from ringfence.privacy.feature import Bounds, Feature, Kind
-from ringfence.privacy.findings import build
-from ringfence.privacy.toml import TomlFile, read_toml
 
 __all__ = ["Bounds", "Feature", "Kind", "Schema", "load_schema", "resolve_schema"]
 

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
-from ringfence.privacy.canonical import (
+from ringfence.privacy.documents.canonical import (
     DIGEST,
     LARGEST,
     Document,
@@ -23,13 +23,13 @@ from ringfence.privacy.canonical import (
     Text,
     decimal_text,
 )
+from ringfence.privacy.documents.faults import Problem, kind_name, refuse, settle
+from ringfence.privacy.documents.findings import build, salvage, valid_entries
+from ringfence.privacy.documents.terms import Evaluation, Participant, PrivacyTerms
+from ringfence.privacy.documents.toml import read_toml
 from ringfence.privacy.errors import N_, RingfenceError, StudyError
-from ringfence.privacy.faults import Problem, kind_name, refuse, settle
-from ringfence.privacy.findings import build, salvage, valid_entries
 from ringfence.privacy.purposes import catalogue, unknown_purpose
 from ringfence.privacy.schema import Schema, resolve_schema
-from ringfence.privacy.terms import Evaluation, Participant, PrivacyTerms
-from ringfence.privacy.toml import read_toml
 
 __all__ = [
     "Evaluation",

@@ -223,7 +223,7 @@ def _sign_study(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from ringfence.privacy.canonical import plain
+    from ringfence.privacy.documents.canonical import plain
     from ringfence.server.office import open_office
     from ringfence.server.signing import read_own_study
 

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from ringfence.privacy.canonical import Document, Slug, Text
 from ringfence.privacy.contract import Fingerprint
+from ringfence.privacy.documents.canonical import Document, Slug, Text
+from ringfence.privacy.documents.faults import Problem, settle
+from ringfence.privacy.documents.findings import build
+from ringfence.privacy.documents.toml import read_toml
 from ringfence.privacy.errors import N_, RingfenceError, UsageError
-from ringfence.privacy.faults import Problem, settle
-from ringfence.privacy.findings import build
-from ringfence.privacy.toml import read_toml
 
 FILE_NAME = "server.toml"
 

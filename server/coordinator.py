@@ -11,10 +11,10 @@ from ringfence.models.catalogue import task_named
 from ringfence.models.task import StudyContext, Task
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.signed import SignedDocument
-from ringfence.privacy.fields import new_run_id
 from ringfence.privacy.schema import Schema
 from ringfence.privacy.study import Study
 from ringfence.privacy.waist import StudyPlan
+from ringfence.privacy.wire.fields import new_run_id
 from ringfence.server.registry import HolderRegistry
 
 COORDINATOR = "coordinator"

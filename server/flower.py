@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from flwr.app import Array, ArrayRecord, Context, Message, MessageType, RecordDict
 from flwr.serverapp import Grid, ServerApp
 
-from ringfence.privacy.control import MAX_CONTROL
 from ringfence.privacy.errors import N_, WaistError
-from ringfence.privacy.payload import MAX_ENTRIES
+from ringfence.privacy.wire.control import MAX_CONTROL
+from ringfence.privacy.wire.payload import MAX_ENTRIES
 
 FORM = "ringfence.sealed/v1"
 MAX_BYTES = MAX_CONTROL + 8 * MAX_ENTRIES
@@ -52,6 +52,7 @@ class FlowerTransport:
         polling: how often replies are looked for.
         stop: when set, an exchange under way ends with `Stopped`.
         clock: seconds that only grow.
+        failed: told the holder and Flower's code when Flower itself reports a failure; its text is not read.
     """
 
     grid: Grid
@@ -60,6 +61,7 @@ class FlowerTransport:
     polling: Polling = Polling()
     stop: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], float] = time.monotonic
+    failed: Callable[[str, int], None] = lambda _name, _code: None
 
     def exchange(self, messages: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Send to every holder named and wait for their replies, or for the deadline.
@@ -73,7 +75,7 @@ class FlowerTransport:
 
         def carry(name: str) -> None:
             try:
-                reply = self._carry(self.nodes[name], messages[name], over)
+                reply = self._carry(name, messages[name], over)
             except Exception:  # of the grid, whatever it is: this holder is absent
                 reply = b""
             replies.put((name, reply))
@@ -104,8 +106,9 @@ class FlowerTransport:
                 arrived[name] = reply
         return arrived
 
-    def _carry(self, node: int, data: bytes, over: threading.Event) -> bytes:
+    def _carry(self, name: str, data: bytes, over: threading.Event) -> bytes:
         """One message to one node and its reply; no bytes for everything that is no reply."""
+        node = self.nodes[name]
         waits = self._waits(over)
         while node not in set(self.grid.get_node_ids()):
             if not next(waits):
@@ -116,6 +119,8 @@ class FlowerTransport:
         while ids:
             for reply in self.grid.pull_messages(ids):
                 if reply.metadata.reply_to_message_id in ids:
+                    if reply.has_error() and not over.is_set():
+                        self.failed(name, reply.error.code)
                     return unpacked(reply)
             if not next(waits):
                 break

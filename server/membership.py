@@ -13,7 +13,11 @@ from dataclasses import dataclass, field
 from ringfence.audit.checkpoint import read_unverified
 from ringfence.audit.errors import AuditError
 from ringfence.audit.note import Verifier
-from ringfence.privacy.control import (
+from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.errors import RingfenceError
+from ringfence.privacy.journal import listed
+from ringfence.privacy.secagg.keys import KeyMessage, verify_key_message
+from ringfence.privacy.wire.control import (
     Done,
     Finish,
     Join,
@@ -23,11 +27,7 @@ from ringfence.privacy.control import (
     open_message,
     seal_message,
 )
-from ringfence.privacy.crypto.identity import PublicIdentity
-from ringfence.privacy.errors import RingfenceError
-from ringfence.privacy.fields import new_nonce
-from ringfence.privacy.journal import listed
-from ringfence.privacy.secagg.keys import KeyMessage, verify_key_message
+from ringfence.privacy.wire.fields import new_nonce
 from ringfence.server.approvals import approvers_of
 from ringfence.server.coordinator import COORDINATOR, Coordinator, OpenStudy
 from ringfence.server.transport import Transport

@@ -17,8 +17,8 @@ from ringfence.audit.log import AuditLog
 from ringfence.audit.note import Signer
 from ringfence.privacy.crypto.identity import Identity, KeyKind, PublicIdentity
 from ringfence.privacy.crypto.keyfile import read_public, write_key
+from ringfence.privacy.documents.findings import build
 from ringfence.privacy.errors import N_, StoreError, UsageError, _
-from ringfence.privacy.findings import build
 from ringfence.privacy.store import open_store, reading, require_durable
 from ringfence.server.config import FILE_NAME, ServerConfig, Settings, load_settings, log_origin
 from ringfence.server.passphrases import Passphrases

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Engine, MetaData, String, Table, delete, insert, select
 
-from ringfence.privacy.control import LedgerHead, LogPosition
+from ringfence.privacy.wire.control import LedgerHead, LogPosition
 
 METADATA = MetaData()
 

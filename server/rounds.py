@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ringfence.privacy.control import RosterCall, RoundCall, open_message, seal_message
 from ringfence.privacy.errors import N_, RingfenceError, WaistError
 from ringfence.privacy.journal import listed
-from ringfence.privacy.payload import MAX_ENTRIES, decode_update
 from ringfence.privacy.secagg.keys import KeyMessage
 from ringfence.privacy.secagg.masks import sum_words
 from ringfence.privacy.secagg.roster import RosterEcho
 from ringfence.privacy.secagg.wordsize import check_range, choose_word_bits, sum_bound
 from ringfence.privacy.waist import Aggregate, IntVector, MaskedUpdate, Query, split_blocks
-from ringfence.privacy.wire import Expected, MessageKind, open_envelope
+from ringfence.privacy.wire.control import RosterCall, RoundCall, open_message, seal_message
+from ringfence.privacy.wire.envelope import Expected, MessageKind, open_envelope
+from ringfence.privacy.wire.payload import MAX_ENTRIES, decode_update
 from ringfence.server.coordinator import COORDINATOR, Coordinator, OpenStudy
 from ringfence.server.membership import Members, finish, offer
 from ringfence.server.transport import Transport

@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from ringfence.privacy.accounting.study import StudyPrice, price
-from ringfence.privacy.canonical import DIGEST, Document, Slug, Whole
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_signed
+from ringfence.privacy.documents.canonical import DIGEST, Document, Slug, Whole
+from ringfence.privacy.documents.faults import as_fault, gather
+from ringfence.privacy.documents.findings import build
+from ringfence.privacy.documents.terms import Participant
+from ringfence.privacy.documents.toml import read_toml
 from ringfence.privacy.errors import N_, KeyFault, StudyError, UsageError
-from ringfence.privacy.faults import as_fault, gather
-from ringfence.privacy.findings import build
 from ringfence.privacy.journal import Json
 from ringfence.privacy.schema import Schema, load_schema, resolve_schema
 from ringfence.privacy.study import Study, load_study
-from ringfence.privacy.terms import Participant
-from ringfence.privacy.toml import read_toml
 from ringfence.server.coordinator import OpenStudy, sign_study
 from ringfence.server.office import Office
 from ringfence.server.passphrases import Passphrases

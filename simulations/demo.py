@@ -19,8 +19,8 @@ import pandas as pd
 from ringfence.clients.holder import Holder
 from ringfence.models.features import encode
 from ringfence.privacy.contract import load_contract
-from ringfence.privacy.customers import CustomerList
 from ringfence.privacy.errors import N_, UsageError, _
+from ringfence.privacy.identifiers.customers import CustomerList
 from ringfence.privacy.pii import Scanner
 from ringfence.privacy.release import Artefact, ColumnRule, ExportGate, ExportPolicy, ExportRefused
 from ringfence.privacy.study import load_study, positive_category
@@ -28,8 +28,8 @@ from ringfence.privacy.terminal import Terminal
 from ringfence.simulations.assembly import HolderKeys, Site
 from ringfence.simulations.conduct import export_logs, run_with_progress
 from ringfence.simulations.federation import Federation, Outcome, result_of
-from ringfence.simulations.population_files import CODINGS
-from ringfence.simulations.populations import Population, generate, write
+from ringfence.simulations.populations.city import Population, generate, write
+from ringfence.simulations.populations.files import CODINGS
 from ringfence.simulations.report.facts import facts_of
 from ringfence.simulations.report.page import render
 from ringfence.simulations.report.words import Language

@@ -25,7 +25,7 @@ from ringfence.simulations.assembly import Profile, Site
 from ringfence.simulations.conduct import export_logs, refuse_existing, run_with_progress
 from ringfence.simulations.federation import Federation, result_of
 from ringfence.simulations.partitions import partition
-from ringfence.simulations.population_files import CONSENT_COLUMNS
+from ringfence.simulations.populations.files import CONSENT_COLUMNS
 
 SIMULATED_NOTICE = "Simulated consent: no person was asked, this run only shows what would be learned."
 

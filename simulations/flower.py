@@ -213,7 +213,7 @@ class _Said:
 def _simulate(federation: Federation, hall: _Hall, said: _Said, progress: Progress) -> tuple[Release, float]:
     """Let Flower call our two apps, and return what the server's came to."""
     result: Future[tuple[Release, float]] = Future()
-    stop = threading.Event()
+    stop, dead = threading.Event(), threading.Event()
     with ExitStack() as stack:
         stack.enter_context(_environment(hall.folder))
         stack.enter_context(_silence())
@@ -224,9 +224,13 @@ def _simulate(federation: Federation, hall: _Hall, said: _Said, progress: Progre
         def conduct(grid: Grid) -> None:
             try:
                 nodes = hall.assign(wait_for_nodes(grid, len(hall.sites), timeout=PHASE_SECONDS, stop=stop))
-                said.inner = FlowerTransport(grid=grid, nodes=nodes, timeout=PHASE_SECONDS, stop=stop)
+                said.inner = FlowerTransport(
+                    grid=grid, nodes=nodes, timeout=PHASE_SECONDS, stop=stop, failed=lambda *_: dead.set()
+                )
                 # No bytes are answered by no bytes, as soon as the actor is up: the clock starts after Ray has.
                 said.exchange(dict.fromkeys(nodes, b""))
+                if dead.is_set():
+                    raise _ended("ClientApp")
                 started = time.perf_counter()
                 release = run_study(federation.coordinator, federation.opened, said, progress)
                 result.set_result((release, time.perf_counter() - started))
@@ -239,13 +243,20 @@ def _simulate(federation: Federation, hall: _Hall, said: _Said, progress: Progre
         if interrupted.is_set():
             raise KeyboardInterrupt
         if failure is not None and isinstance(error, Stopped):
-            raise UsageError(
-                "RF-U347",
-                N_("Flower's simulation on Ray ended before the study did ({kind}); see whether this machine has "
-                   "memory and shared memory left, or use the runner in-process."),
-                kind=type(failure.__cause__ or failure).__name__,
-            ) from failure  # fmt: skip
+            raise _ended(type(failure.__cause__ or failure).__name__) from failure
+        if error is not None and dead.is_set():
+            raise _ended("ClientApp") from error
     return result.result()
+
+
+def _ended(kind: str) -> UsageError:
+    """The virtual holders' process is gone, or never came."""
+    return UsageError(
+        "RF-U347",
+        N_("Flower's simulation on Ray ended before the study did ({kind}); see whether this machine has memory and "
+           "shared memory left, or use the runner in-process."),
+        kind=kind,
+    )  # fmt: skip
 
 
 def _run(server_app: Any, client_app: Any, nodes: int, folder: Path) -> Exception | None:

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ringfence.privacy.documents.faults import faults_of
 from ringfence.privacy.errors import RingfenceError
-from ringfence.privacy.faults import faults_of
 
 ASSETS = Path(__file__).parent / "assets"
 GOOD = ASSETS / "good_documents"

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from ringfence.privacy import tabular
 from ringfence.privacy.consent.events import ALL_PURPOSES, KIND_BY_WORD, LAST_PERMITTING, Terms
 from ringfence.privacy.consent.tables import FOREVER, to_micros
+from ringfence.privacy.documents.faults import Fault, FaultList
 from ringfence.privacy.errors import N_, ConsentError
-from ringfence.privacy.faults import Fault, FaultList
 
 REQUIRED: Final = ("customer_key", "event", "purpose", "at")
 TERMS: Final = (

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ringfence.privacy.errors import N_, ExportError, _
-from ringfence.privacy.masking import REDACT, Operator
+from ringfence.privacy.identifiers.masking import REDACT, Operator
 from ringfence.privacy.pii import STOCK, Scanner
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ringfence.privacy.errors import N_, ExportError
-from ringfence.privacy.identifiers import smallest_number
-from ringfence.privacy.masking import cell_text, is_missing
-from ringfence.privacy.normalise import fold
+from ringfence.privacy.identifiers.masking import cell_text, is_missing
+from ringfence.privacy.identifiers.normalise import fold
+from ringfence.privacy.identifiers.patterns import smallest_number
 from ringfence.privacy.release.artefact import ColumnRule, SmallCells
 from ringfence.privacy.release.parsed import Jsonic, Text, not_finite
 

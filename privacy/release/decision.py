@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 from ringfence.privacy.errors import N_, ExportError
-from ringfence.privacy.masking import mask_frame
+from ringfence.privacy.identifiers.masking import mask_frame
 from ringfence.privacy.release import cells, documents, markup, tables, tensors
 from ringfence.privacy.release.artefact import Artefact, ExportPolicy, Kind, Reason, ReleaseRefused
 from ringfence.privacy.release.parsed import Parsed, Text

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import unquote, urlsplit
 
 from ringfence.privacy.errors import N_
-from ringfence.privacy.masking import mask_text
+from ringfence.privacy.identifiers.masking import mask_text
 from ringfence.privacy.pii import Finding
 from ringfence.privacy.release.artefact import ExportPolicy, Reason
 from ringfence.privacy.release.parsed import Text

@@ -35,7 +35,7 @@ from sqlalchemy import (
 )
 
 from ringfence.privacy.errors import N_, WaistError
-from ringfence.privacy.fields import canonical
+from ringfence.privacy.wire.fields import canonical
 
 METADATA = MetaData()
 _NONCE = 12

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import N_, KeyFault, WaistError
-from ringfence.privacy.fields import Digest, Name, PublicKey, Record, RunId, SignatureHex, canonical
+from ringfence.privacy.wire.fields import Digest, Name, PublicKey, Record, RunId, SignatureHex, canonical
 
 _DOMAIN = b"ringfence/key-message/v1\n"
 _PRIME = (1 << 255) - 19

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ringfence.privacy.errors import N_, WaistError
-from ringfence.privacy.fields import canonical
 from ringfence.privacy.secagg.keys import SessionKeys
 from ringfence.privacy.secagg.roster import AgreedRoster
 from ringfence.privacy.waist import IntVector, MaskedUpdate
+from ringfence.privacy.wire.fields import canonical
 
 Words: TypeAlias = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
 

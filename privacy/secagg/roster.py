@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import N_, KeyFault, WaistError
-from ringfence.privacy.fields import Digest, Name, Record, RunId, SignatureHex, Turn, canonical
 from ringfence.privacy.secagg.keys import KeyMessage, verify_key_message
+from ringfence.privacy.wire.fields import Digest, Name, Record, RunId, SignatureHex, Turn, canonical
 
 MAX_HOLDERS = 256
 """Largest roster of the full clique; beyond it a holder would spend its round on masks."""

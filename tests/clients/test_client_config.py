@@ -11,8 +11,8 @@ from command_kit import new_key
 from pydantic import BaseModel
 
 from ringfence.clients.config import ClientConfig, KeyFiles, load_settings
+from ringfence.privacy.documents.faults import faults_of
 from ringfence.privacy.errors import KeyFault, UsageError
-from ringfence.privacy.faults import faults_of
 
 PAGE = (ROOT / "docs" / "reference" / "client.toml.md").read_text(encoding="utf-8")
 LEAST = 'name = "north"\nstore = "holder.db"\n'

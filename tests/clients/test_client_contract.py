@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command_kit import client, configure, events, init, new_key, read, town, write_contract, write_table
 
-from ringfence.clients import signing
+from ringfence.clients.commands import signing
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.signed import read_signed
 

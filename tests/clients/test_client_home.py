@@ -85,7 +85,7 @@ def test_a_failure_in_the_middle_leaves_nothing(
     def fail(*_: object, **__: object) -> None:
         raise BudgetError("RF-B317", "no budget")
 
-    monkeypatch.setattr("ringfence.clients.founding.Ledger.create", fail)
+    monkeypatch.setattr("ringfence.clients.commands.founding.Ledger.create", fail)
     refused(capsys, init(tmp_path / "bank"), "RF-B317")
     assert list(tmp_path.iterdir()) == []
 

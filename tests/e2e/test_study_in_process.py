@@ -17,7 +17,7 @@ from ringfence.clients.agent import Agent
 from ringfence.models.scorecard import Scorecard
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import RingfenceError, WaistError
-from ringfence.privacy.wire import MessageKind, read_header
+from ringfence.privacy.wire.envelope import MessageKind, read_header
 from ringfence.server.rounds import Release, run_study
 from ringfence.simulations.federation import run_in_process
 

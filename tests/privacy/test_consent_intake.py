@@ -14,8 +14,8 @@ from sqlalchemy import text
 
 from ringfence.privacy.consent import ConsentRegistry
 from ringfence.privacy.consent.events import LEGAL_BASES, EventKind, Terms, bases_of
+from ringfence.privacy.documents.faults import faults_of
 from ringfence.privacy.errors import RingfenceError, TableError
-from ringfence.privacy.faults import faults_of
 from ringfence.privacy.store import open_store
 from ringfence.privacy.tabular import Layout
 

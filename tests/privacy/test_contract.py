@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringfence.privacy.contract import Contract, load_contract
+from ringfence.privacy.documents.faults import faults_of
 from ringfence.privacy.errors import ContractError, use_language
-from ringfence.privacy.faults import faults_of
 from ringfence.privacy.schema import load_schema
 
 HEAD = (GOOD / "contract.toml").read_text(encoding="utf-8")

@@ -11,8 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringfence.privacy import control, fields
-from ringfence.privacy.control import (
+from ringfence.privacy.crypto.identity import Identity
+from ringfence.privacy.errors import WaistError
+from ringfence.privacy.secagg.keys import SessionKeys, key_message
+from ringfence.privacy.secagg.roster import RosterEcho, roster_echo, verify_roster
+from ringfence.privacy.waist import Query
+from ringfence.privacy.wire.control import (
     Done,
     Finish,
     Heartbeat,
@@ -28,13 +32,8 @@ from ringfence.privacy.control import (
     open_message,
     seal_message,
 )
-from ringfence.privacy.crypto.identity import Identity
-from ringfence.privacy.errors import WaistError
-from ringfence.privacy.fields import canonical, digest_of, new_nonce, new_run_id
-from ringfence.privacy.secagg.keys import SessionKeys, key_message
-from ringfence.privacy.secagg.roster import RosterEcho, roster_echo, verify_roster
-from ringfence.privacy.waist import Query
-from ringfence.privacy.wire import MessageKind, frame
+from ringfence.privacy.wire.envelope import MessageKind, control, fields, frame
+from ringfence.privacy.wire.fields import canonical, digest_of, new_nonce, new_run_id
 
 STUDY = digest_of(b"study")
 RUN = new_run_id()

@@ -14,9 +14,9 @@ from checkout import ROOT
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from ringfence.privacy.canonical import plain
 from ringfence.privacy.contract import Column, Contract, Source, load_contract
-from ringfence.privacy.findings import key_of
+from ringfence.privacy.documents.canonical import plain
+from ringfence.privacy.documents.findings import key_of
 from ringfence.privacy.purposes import catalogue
 from ringfence.privacy.schema import Feature, Schema, load_schema
 from ringfence.privacy.study import Evaluation, Participant, PrivacyTerms, Study, load_study

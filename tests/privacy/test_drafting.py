@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ringfence.privacy.contract import load_contract
-from ringfence.privacy.drafting import SAMPLE_BYTES, check, draft
+from ringfence.privacy.documents.drafting import SAMPLE_BYTES, check, draft
 from ringfence.privacy.errors import ContractError
 
 HEADER = ["customer", "age", "balance", "joined", "active", "city", "empty"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ringfence.privacy.checksums import (
+from ringfence.privacy.identifiers.checksums import (
     IdentifierFault,
     card,
     holds,

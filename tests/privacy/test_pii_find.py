@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ringfence.privacy import pii
-from ringfence.privacy.customers import CustomerList
 from ringfence.privacy.errors import ExportError
+from ringfence.privacy.identifiers.customers import CustomerList
 from ringfence.privacy.pii import NerModel, Scanner, find
 
 FOUND = [

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringfence.privacy.customers import CustomerList
-from ringfence.privacy.masking import Generalise, Mask, Redact, Token, mask_frame, mask_text
+from ringfence.privacy.identifiers.customers import CustomerList
+from ringfence.privacy.identifiers.masking import Generalise, Mask, Redact, Token, mask_frame, mask_text
 from ringfence.privacy.pii import Scanner, find
 
 KEY = bytes(range(32))

@@ -7,7 +7,7 @@ import unicodedata
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringfence.privacy.normalise import fold, nfkc
+from ringfence.privacy.identifiers.normalise import fold, nfkc
 
 TRICKY = st.text(
     alphabet=st.one_of(

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save
 
-from ringfence.privacy.customers import CustomerList
+from ringfence.privacy.identifiers.customers import CustomerList
 from ringfence.privacy.pii import Scanner
 from ringfence.privacy.release import Artefact, Cleared, ColumnRule, ExportPolicy, ReleaseRefused, decide
 

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ringfence.privacy.canonical import decimal_text
+from ringfence.privacy.documents.canonical import decimal_text
+from ringfence.privacy.documents.faults import faults_of
 from ringfence.privacy.errors import SchemaError
-from ringfence.privacy.faults import faults_of
 from ringfence.privacy.schema import Feature, Schema, load_schema
 
 

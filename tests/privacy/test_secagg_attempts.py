@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import Engine, create_engine, select, update
 
 from ringfence.privacy.errors import WaistError
-from ringfence.privacy.fields import digest_of
 from ringfence.privacy.secagg.attempts import ATTEMPTS, AttemptKey, AttemptStore
+from ringfence.privacy.wire.fields import digest_of
 
 KEY = secrets.token_bytes(32)
 FIRST = AttemptKey(study=digest_of(b"study"), run="0" * 32, round=1, attempt=1, query=bytes(32))

@@ -23,7 +23,6 @@ from scipy.stats import chi2
 
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import WaistError
-from ringfence.privacy.fields import digest_of, new_run_id
 from ringfence.privacy.secagg.keys import SessionKeys, key_message
 from ringfence.privacy.secagg.masks import (
     CHUNK_BYTES,
@@ -36,6 +35,7 @@ from ringfence.privacy.secagg.masks import (
 )
 from ringfence.privacy.secagg.roster import AgreedRoster, roster_echo, verify_echoes, verify_roster
 from ringfence.privacy.waist import MaskedUpdate
+from ringfence.privacy.wire.fields import digest_of, new_run_id
 
 STUDY = digest_of(b"study")
 QUERY = hashlib.sha256(b"query").digest()

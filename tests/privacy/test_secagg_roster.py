@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import WaistError
-from ringfence.privacy.fields import digest_of, new_run_id
 from ringfence.privacy.secagg.keys import KeyMessage, SessionKeys, key_message
 from ringfence.privacy.secagg.roster import (
     MAX_HOLDERS,
@@ -25,6 +24,7 @@ from ringfence.privacy.secagg.roster import (
     verify_members,
     verify_roster,
 )
+from ringfence.privacy.wire.fields import digest_of, new_run_id
 
 STUDY = digest_of(b"study")
 RUN = new_run_id()

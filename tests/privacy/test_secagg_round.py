@@ -10,18 +10,18 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
-from ringfence.privacy.control import RosterCall, RoundCall, open_message, seal_message
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import WaistError
-from ringfence.privacy.fields import digest_of, new_run_id
-from ringfence.privacy.payload import decode_update, encode_update
 from ringfence.privacy.secagg.attempts import AttemptKey, AttemptStore
 from ringfence.privacy.secagg.keys import KeyMessage, SessionKeys, key_message
 from ringfence.privacy.secagg.masks import mask, sum_words
 from ringfence.privacy.secagg.roster import Roster, RosterEcho, roster_echo, verify_echoes, verify_roster
 from ringfence.privacy.secagg.wordsize import check_range, choose_word_bits, sum_bound
 from ringfence.privacy.waist import BlockPlan, MaskedUpdate, Query, RoundPlan
-from ringfence.privacy.wire import Expected, MessageKind, open_envelope, seal
+from ringfence.privacy.wire.control import RosterCall, RoundCall, open_message, seal_message
+from ringfence.privacy.wire.envelope import Expected, MessageKind, open_envelope, seal
+from ringfence.privacy.wire.fields import digest_of, new_run_id
+from ringfence.privacy.wire.payload import decode_update, encode_update
 
 STUDY = digest_of(b"study")
 RUN = new_run_id()

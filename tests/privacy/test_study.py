@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ringfence.privacy.documents.faults import faults_of
 from ringfence.privacy.errors import StudyError
-from ringfence.privacy.faults import faults_of
 from ringfence.privacy.schema import load_schema
 from ringfence.privacy.study import Participant, PrivacyTerms, Study, load_study, positive_category
 

@@ -13,9 +13,9 @@ from document_kit import quoted, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ringfence.privacy.documents.faults import Path_, Problem, faults_of
+from ringfence.privacy.documents.toml import MAX_BYTES, TomlFile, line_index, read_toml
 from ringfence.privacy.errors import ContractError, SchemaError
-from ringfence.privacy.faults import Path_, Problem, faults_of
-from ringfence.privacy.toml import MAX_BYTES, TomlFile, line_index, read_toml
 
 WILD = '''# a comment with [brackets] and "quotes"
 title = "a # no comment" # one

@@ -14,17 +14,8 @@ from hypothesis import strategies as st
 
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import WaistError
-from ringfence.privacy.fields import canonical, digest_of, new_run_id, parse_canonical
-from ringfence.privacy.payload import (
-    MAX_ENTRIES,
-    MAX_NAMED,
-    decode_query,
-    decode_update,
-    encode_query,
-    encode_update,
-)
 from ringfence.privacy.waist import MaskedUpdate, Query
-from ringfence.privacy.wire import (
+from ringfence.privacy.wire.envelope import (
     EVERYONE,
     Envelope,
     Expected,
@@ -34,6 +25,15 @@ from ringfence.privacy.wire import (
     read_header,
     seal,
     unframe,
+)
+from ringfence.privacy.wire.fields import canonical, digest_of, new_run_id, parse_canonical
+from ringfence.privacy.wire.payload import (
+    MAX_ENTRIES,
+    MAX_NAMED,
+    decode_query,
+    decode_update,
+    encode_query,
+    encode_update,
 )
 
 STUDY = digest_of(b"study")

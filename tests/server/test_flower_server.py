@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from parties import Parties, federation_of
 
 from ringfence.clients.flower import make_client_app
 from ringfence.privacy.errors import WaistError
-from ringfence.privacy.wire import Header, read_header
+from ringfence.privacy.wire.envelope import Header, read_header
 from ringfence.server.flower import (
     FlowerTransport,
     Polling,
@@ -233,6 +233,19 @@ def test_a_reply_to_another_message_is_not_taken() -> None:
 
     grid.deliver = deliver
     assert transport_of(grid, a=1).exchange({"a": b"x"}) == {"a": b"X"}
+
+
+def test_flowers_own_failures_are_reported_by_their_code() -> None:
+    def deliver(_grid: LocalGrid, message: Message, reply: Message) -> Iterable[Message]:
+        failure = Message(Error(code=3, reason="customer 12345"), reply_to=message)
+        return [failure if message.metadata.dst_node_id == 2 else reply]
+
+    told: list[tuple[str, int]] = []
+    transport = replace(
+        transport_of(grid_of(1, 2, deliver=deliver), a=1, b=2), failed=lambda *each: told.append(each)
+    )
+    assert transport.exchange({"a": b"x", "b": b"y"}) == {"a": b"X"}
+    assert told == [("b", 3)]
 
 
 def test_a_stop_ends_an_exchange() -> None:

@@ -16,8 +16,8 @@ from ringfence.audit.cli import main as audit_main
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.keyfile import read_key
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_signed
+from ringfence.privacy.documents.faults import faults_of
 from ringfence.privacy.errors import UsageError
-from ringfence.privacy.faults import faults_of
 from ringfence.privacy.study import Study
 from ringfence.server import office, signing
 from ringfence.server.config import ServerConfig, ServerKeys, load_settings

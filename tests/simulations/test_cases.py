@@ -17,9 +17,10 @@ import pytest
 from ringfence.privacy.contract import LoadedContract, load_contract
 from ringfence.privacy.errors import UsageError
 from ringfence.privacy.study import load_study, positive_category
-from ringfence.simulations import cases, populations
-from ringfence.simulations.population_files import CODINGS
-from ringfence.simulations.population_structure import FEATURES, LABELS
+from ringfence.simulations import cases
+from ringfence.simulations.populations import city as populations
+from ringfence.simulations.populations.files import CODINGS
+from ringfence.simulations.populations.structure import FEATURES, LABELS
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("RINGFENCE_DATA", ROOT / ".." / "shared" / "data"))

@@ -7,13 +7,14 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flower_kit import LocalGrid, context_of, take_task
+from flwr.app import Error, Message
 from noise import SeededNoises
 from parties import federation_of
 
@@ -198,6 +199,30 @@ def test_a_simulation_that_does_not_start_is_said_in_a_sentence(
         run_on_flower(federation(tmp_path / "a"))
     assert caught.value.code == "RF-U347"
     assert "12345" not in str(caught.value)
+
+
+@pytest.mark.parametrize("survives", [0, 9])
+def test_an_actor_that_dies_ends_the_study_with_a_sentence(
+    survives: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the study or in the middle of it; Flower answers in the dead actor's place."""
+    pulled = []
+
+    def deliver(_grid: LocalGrid, message: Message, reply: Message) -> Iterable[Message]:
+        pulled.append(message)
+        dead = len(pulled) > survives
+        return [Message(Error(code=0, reason="ActorDiedError 12345"), reply_to=message) if dead else reply]
+
+    def dying(server_app: Any, client_app: Any, nodes: int, **_: Any) -> None:
+        grid = LocalGrid(apps=dict.fromkeys(NODES[:nodes], client_app), deliver=deliver)
+        server_app(grid, context_of(0))
+
+    simulate(monkeypatch, dying)
+    with pytest.raises(UsageError, match="ClientApp") as caught:
+        run_on_flower(federation(tmp_path / "a"))
+    assert caught.value.code == "RF-U347"
+    assert "12345" not in str(caught.value)
+    assert len(pulled) > survives
 
 
 def test_stores_in_memory_are_refused(tmp_path: Path) -> None:

@@ -15,10 +15,9 @@ from ringfence.privacy import tabular
 from ringfence.privacy.consent.intake import read_events
 from ringfence.privacy.errors import UsageError
 from ringfence.privacy.purposes import catalogue
-from ringfence.simulations import population_files as files
-from ringfence.simulations import population_structure as structure
-from ringfence.simulations import populations
-from ringfence.simulations.population_people import PII_KINDS, resident_id
+from ringfence.simulations.populations import city as populations
+from ringfence.simulations.populations import files, structure
+from ringfence.simulations.populations.people import PII_KINDS, resident_id
 
 HOLDERS = ("bank", "retailer", "partner")
 SMALL = {"bank": 1500, "retailer": 1200, "partner": 900}

@@ -13,9 +13,9 @@ import pytest
 from ringfence.clients.holder import Holder
 from ringfence.privacy.contract import load_contract
 from ringfence.privacy.study import load_study
-from ringfence.simulations import populations
 from ringfence.simulations.assembly import Site
 from ringfence.simulations.federation import Federation, Outcome, result_of, run_in_process
+from ringfence.simulations.populations import city as populations
 from ringfence.simulations.report.facts import RunFacts, epsilon_of_run, facts_of
 from ringfence.simulations.report.page import render
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringfence.clients.options import add_passphrase, leaf, passphrases
+from ringfence.clients.commands.options import add_passphrase, leaf, passphrases
 from ringfence.privacy.errors import N_, UsageError, _
 from ringfence.privacy.terminal import Parser, Terminal
 
@@ -61,8 +61,8 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.commands.logbook import SENT, Filter, newest
     from ringfence.clients.home import open_home
-    from ringfence.clients.logbook import SENT, Filter, newest
 
     if arguments.limit < 1:
         raise UsageError("RF-U451", N_("--limit is at least 1; found {limit}."), limit=arguments.limit)
@@ -135,8 +135,8 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.commands.logbook import verify_log
     from ringfence.clients.home import open_home
-    from ringfence.clients.logbook import verify_log
 
     with open_home(arguments.config) as home:
         found = verify_log(home.log, home.engine)

@@ -20,9 +20,9 @@ from ringfence.privacy.accounting.filters import FilterName
 from ringfence.privacy.consent.registry import ConsentRegistry
 from ringfence.privacy.crypto.identity import Identity, KeyKind, PublicIdentity
 from ringfence.privacy.crypto.keyfile import write_key
+from ringfence.privacy.documents.faults import Problems
+from ringfence.privacy.documents.findings import build
 from ringfence.privacy.errors import N_, UsageError, _
-from ringfence.privacy.faults import Problems
-from ringfence.privacy.findings import build
 from ringfence.privacy.ledger import Ledger
 from ringfence.privacy.secagg.attempts import AttemptStore
 from ringfence.privacy.store import open_store

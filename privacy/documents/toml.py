@@ -15,8 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from ringfence.privacy.errors import N_, RingfenceError
-from ringfence.privacy.faults import (
+from ringfence.privacy.documents.faults import (
     PLACEHOLDER,
     Fault,
     Path_,
@@ -26,6 +25,7 @@ from ringfence.privacy.faults import (
     placeholders,
     without_placeholders,
 )
+from ringfence.privacy.errors import N_, RingfenceError
 
 MAX_BYTES = 4 * 2**20
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ringfence.privacy.contract import load_contract
+from ringfence.privacy.documents.faults import Fault, faults_of
 from ringfence.privacy.errors import N_, ContractError
-from ringfence.privacy.faults import Fault, faults_of
 
 SAMPLE_BYTES = 256 * 1024
 SAMPLE_ROWS = 2000

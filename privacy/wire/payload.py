@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from ringfence.privacy.errors import N_, WaistError
-from ringfence.privacy.fields import NAME_RULE, canonical, parse_canonical
 from ringfence.privacy.waist import IntVector, MaskedUpdate, Query
-from ringfence.privacy.wire import Envelope, MessageKind, frame, unframe
+from ringfence.privacy.wire.envelope import Envelope, MessageKind, frame, unframe
+from ringfence.privacy.wire.fields import NAME_RULE, canonical, parse_canonical
 
 MAX_ENTRIES = 1 << 24
 """Most integers in all arrays of one query, and most words of one update."""

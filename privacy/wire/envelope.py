@@ -17,7 +17,7 @@ from typing import Any
 
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import N_, KeyFault, WaistError
-from ringfence.privacy.fields import (
+from ringfence.privacy.wire.fields import (
     Digest,
     Kind,
     Name,

@@ -9,9 +9,9 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from ringfence.privacy.canonical import Document, Prose, Slug, Text, to_decimal
+from ringfence.privacy.documents.canonical import Document, Prose, Slug, Text, to_decimal
+from ringfence.privacy.documents.faults import Problem, refuse, settle
 from ringfence.privacy.errors import N_, SchemaError
-from ringfence.privacy.faults import Problem, refuse, settle
 
 Kind: TypeAlias = Literal["number", "category", "flag", "date", "text"]
 Bounds: TypeAlias = tuple[Decimal, Decimal] | tuple[datetime.date, datetime.date]

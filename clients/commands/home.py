@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ringfence.clients.options import add_wrapping, decimal, leaf, new_passphrase
+from ringfence.clients.commands.options import add_wrapping, decimal, leaf, new_passphrase
 from ringfence.privacy.errors import _
 from ringfence.privacy.terminal import Parser, Terminal
 
@@ -63,7 +63,7 @@ def _add_key(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.founding import Plan, found, require_free
+    from ringfence.clients.commands.founding import Plan, found, require_free
 
     require_free(arguments.folder)
     made = found(
@@ -111,7 +111,7 @@ def _new(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.keyring import inspect
+    from ringfence.clients.commands.keyring import inspect
 
     seen = inspect(arguments.path)
     terminal = Terminal.of(arguments)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringfence.clients.options import add_passphrase, decimal, leaf, passphrases
+from ringfence.clients.commands.options import add_passphrase, decimal, leaf, passphrases
 from ringfence.privacy.errors import _
 from ringfence.privacy.terminal import Parser, Terminal
 
@@ -74,8 +74,8 @@ def _add_two_people(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.commands.spending import Standing
     from ringfence.clients.home import open_home
-    from ringfence.clients.spending import Standing
 
     with open_home(arguments.config) as home:
         standing = Standing.of(home.ledger)
@@ -103,8 +103,8 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.commands.whatif import answer, price_lines, read_study
     from ringfence.clients.home import open_home
-    from ringfence.clients.whatif import answer, price_lines, read_study
 
     with open_home(arguments.config) as home:
         found = answer(home, read_study(home, arguments.study), home.contract())
@@ -119,7 +119,7 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def _thaw(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.spending import thaw
+    from ringfence.clients.commands.spending import thaw
 
     balance = thaw(
         arguments.config, arguments.key, arguments.missing, arguments.reason, passphrases(arguments)
@@ -128,7 +128,7 @@ def _thaw(arguments: argparse.Namespace) -> int:
 
 
 def _top_up(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.spending import top_up
+    from ringfence.clients.commands.spending import top_up
 
     balance = top_up(
         arguments.config, arguments.key, arguments.mu_squared, arguments.reason, passphrases(arguments)
@@ -137,7 +137,7 @@ def _top_up(arguments: argparse.Namespace) -> int:
 
 
 def _close(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.spending import close
+    from ringfence.clients.commands.spending import close
 
     digest, balance = close(arguments.config, arguments.study)
     return _done(arguments, _("Closed the reservation of {study}.").format(study=digest), balance)

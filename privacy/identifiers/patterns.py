@@ -1,11 +1,11 @@
 r"""Structured identifiers of people in text: patterns, checksums and shapes, English and mainland China.
 
-Pure functions over text that `ringfence.privacy.normalise.fold` has already brought to one form: no model, no
+Pure functions over text that `ringfence.privacy.identifiers.normalise.fold` has already brought to one form: no model, no
 network, no third party. Boundaries are written as look-arounds over ASCII because `\b` does not separate a
 digit from a Chinese character.
 
 Sources: ITU-T E.164 (telephone numbers), RFC 5321 and 3986 (mail addresses, URLs), GA 36-2018 (number plates); check
-digits are in `ringfence.privacy.checksums`.
+digits are in `ringfence.privacy.identifiers.checksums`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ringfence.privacy.checksums import (
+from ringfence.privacy.identifiers.checksums import (
     IBAN_LENGTHS,
     card,
     holds,
@@ -25,7 +25,7 @@ from ringfence.privacy.checksums import (
     resident_shape,
     uscc,
 )
-from ringfence.privacy.names import scan_names
+from ringfence.privacy.identifiers.names import scan_names
 
 DIGIT_KINDS = ("CN_RESIDENT_ID", "CREDIT_CARD", "CN_MOBILE", "PHONE")
 KINDS = (
@@ -275,7 +275,7 @@ def scan(text: str, context: str = "") -> list[Span]:
     """Find every structured identifier in folded text; spans do not overlap.
 
     Args:
-        text: folded text, see `ringfence.privacy.normalise.fold`.
+        text: folded text, see `ringfence.privacy.identifiers.normalise.fold`.
         context: what the text stands under, such as a column's name; evidence for loose shapes.
     """
     if _TRIVIAL.fullmatch(text):

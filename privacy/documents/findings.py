@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from ringfence.privacy.documents.faults import Path_, Problem, Problems, kind_name
 from ringfence.privacy.errors import N_, _
-from ringfence.privacy.faults import Path_, Problem, Problems, kind_name
 
 Model = TypeVar("Model", bound=BaseModel)
 

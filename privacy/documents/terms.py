@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ringfence.privacy.canonical import Document, Exact, Slug, Whole
+from ringfence.privacy.documents.canonical import Document, Exact, Slug, Whole
+from ringfence.privacy.documents.faults import Problem, settle
 from ringfence.privacy.errors import N_
-from ringfence.privacy.faults import Problem, settle
 
 
 class PrivacyTerms(Document):

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ringfence.privacy.normalise import fold
+from ringfence.privacy.identifiers.normalise import fold
 
 _TOKEN = re.compile(r"[\u3400-\u9fff]+|[^\W_]+(?:['’-][^\W_]+)*")
 _HANZI = re.compile(r"[\u3400-\u9fff]")

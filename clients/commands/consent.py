@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ringfence.clients.options import leaf
+from ringfence.clients.commands.options import leaf
 from ringfence.privacy.errors import N_, ConsentError, UsageError, _
 from ringfence.privacy.terminal import Parser, Terminal
 

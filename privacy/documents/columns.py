@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from ringfence.privacy.canonical import Document, Exact, Slug, Text
+from ringfence.privacy.documents.canonical import Document, Exact, Slug, Text
+from ringfence.privacy.documents.faults import Problem, settle
 from ringfence.privacy.errors import N_
-from ringfence.privacy.faults import Problem, settle
 from ringfence.privacy.purposes import catalogue, unknown_purpose
 
 Sensitivity: TypeAlias = Literal["identifier", "quasi", "sensitive", "plain"]

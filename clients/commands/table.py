@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ringfence.clients.options import leaf
+from ringfence.clients.commands.options import leaf
 from ringfence.privacy.errors import N_, UsageError, _
 from ringfence.privacy.terminal import Parser, Terminal
 
@@ -32,8 +32,8 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.commands.inspection import inspect_table
     from ringfence.clients.home import open_home
-    from ringfence.clients.inspection import inspect_table
 
     if arguments.study is not None and arguments.label is not None:
         raise UsageError("RF-U450", N_("A study names its label itself; give --label with --purpose only."))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import isnan
 from typing import TYPE_CHECKING, TypeAlias
 
-from ringfence.privacy.normalise import fold
+from ringfence.privacy.identifiers.normalise import fold
 from ringfence.privacy.pii import STOCK, Finding, Language, Scanner
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from typing import Annotated, Any, ClassVar, Self, TypeAlias
 import rfc8785
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from ringfence.privacy.documents.faults import as_fault, gather, kind_name, refuse
+from ringfence.privacy.documents.findings import build, key_of
 from ringfence.privacy.errors import N_, RingfenceError
-from ringfence.privacy.faults import as_fault, gather, kind_name, refuse
-from ringfence.privacy.findings import build, key_of
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 LARGEST = 2**53 - 1  # the largest integer RFC 8785 writes exactly

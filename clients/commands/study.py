@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ringfence.clients.options import add_passphrase, leaf, passphrases
+from ringfence.clients.commands.options import add_passphrase, leaf, passphrases
 from ringfence.privacy.errors import _
 from ringfence.privacy.terminal import Parser, Terminal
 
@@ -37,8 +37,8 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.commands.whatif import answer, price_lines, read_study
     from ringfence.clients.home import open_home
-    from ringfence.clients.whatif import answer, price_lines, read_study
 
     with open_home(arguments.config) as home:
         found = answer(home, read_study(home, arguments.study), home.contract())
@@ -59,7 +59,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _approve(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.approving import approve_study
+    from ringfence.clients.commands.approving import approve_study
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:

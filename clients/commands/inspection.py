@@ -6,9 +6,9 @@ import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from ringfence.clients.commands.whatif import read_study
 from ringfence.clients.home import Home
 from ringfence.clients.table import read_table
-from ringfence.clients.whatif import read_study
 from ringfence.privacy.contract import LoadedContract
 from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.policy import allowed_columns

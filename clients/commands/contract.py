@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ringfence.clients.options import add_passphrase, leaf, new_file, passphrases
+from ringfence.clients.commands.options import add_passphrase, leaf, new_file, passphrases
 from ringfence.privacy.errors import N_, UsageError, _
 from ringfence.privacy.terminal import Parser, Terminal
 
@@ -60,7 +60,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _draft(arguments: argparse.Namespace) -> int:
-    from ringfence.privacy.drafting import draft
+    from ringfence.privacy.documents.drafting import draft
 
     text = draft(arguments.file)
     terminal = Terminal.of(arguments)
@@ -74,8 +74,8 @@ def _draft(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     from ringfence.privacy.contract import load_contract
+    from ringfence.privacy.documents.faults import faults_of
     from ringfence.privacy.errors import ContractError
-    from ringfence.privacy.faults import faults_of
 
     terminal = Terminal.of(arguments)
     try:
@@ -95,8 +95,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _sign(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.commands.signing import sign_contract
     from ringfence.clients.home import open_home
-    from ringfence.clients.signing import sign_contract
 
     with open_home(arguments.config) as home:
         loaded, target = sign_contract(home, arguments.file, passphrases(arguments))
@@ -112,8 +112,8 @@ def _sign(arguments: argparse.Namespace) -> int:
 
 
 def _declare(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.commands.signing import declare
     from ringfence.clients.home import open_home
-    from ringfence.clients.signing import declare
 
     out: Path = arguments.out
     if not out.parent.is_dir():

@@ -1,6 +1,6 @@
 """Names and postal addresses that announce themselves: honorifics, labels and street shapes, English and Chinese.
 
-A name without such a sign is found only in the holder's own list of customers (`ringfence.privacy.customers`) or
+A name without such a sign is found only in the holder's own list of customers (`ringfence.privacy.identifiers.customers`) or
 by a site's own model; this file does not guess.
 """
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ringfence.clients.commands.signing import write_after
+from ringfence.clients.commands.whatif import answer, read_study
 from ringfence.clients.home import Home
 from ringfence.clients.secret_files import Passphrases
-from ringfence.clients.signing import write_after
-from ringfence.clients.whatif import answer, read_study
 from ringfence.privacy.crypto.signed import approve
 from ringfence.privacy.errors import N_, StudyError
 

@@ -24,7 +24,19 @@ from typing import Annotated, TypeAlias, TypeVar
 
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import N_, WaistError
-from ringfence.privacy.fields import (
+from ringfence.privacy.secagg.keys import KeyMessage
+from ringfence.privacy.secagg.roster import MAX_HOLDERS, RosterEcho
+from ringfence.privacy.waist import Query
+from ringfence.privacy.wire.envelope import (
+    Envelope,
+    Expected,
+    MessageKind,
+    frame,
+    open_envelope,
+    seal,
+    unframe,
+)
+from ringfence.privacy.wire.fields import (
     AtMost,
     Digest,
     Nonce,
@@ -38,11 +50,7 @@ from ringfence.privacy.fields import (
     canonical,
     parse_canonical,
 )
-from ringfence.privacy.payload import decode_query, encode_query
-from ringfence.privacy.secagg.keys import KeyMessage
-from ringfence.privacy.secagg.roster import MAX_HOLDERS, RosterEcho
-from ringfence.privacy.waist import Query
-from ringfence.privacy.wire import Envelope, Expected, MessageKind, frame, open_envelope, seal, unframe
+from ringfence.privacy.wire.payload import decode_query, encode_query
 
 MAX_CONTROL = 1 << 22
 """Greatest control message in bytes, a round call's arrays apart."""

@@ -2,7 +2,7 @@
 
 A seed gives the same population every time; this is data generation, not privacy noise. Both labels are drawn from
 a stated probability that depends on the shared features alone (`churn_logit`, `credit_logit`), so the best AUC any
-model can reach is known: `python -m ringfence.simulations.populations` prints it.
+model can reach is known: `python -m ringfence.simulations.populations.city` prints it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import pandas as pd
 from scipy.special import expit
 
 from ringfence.privacy.errors import N_, UsageError
-from ringfence.simulations import population_files as files
-from ringfence.simulations.population_people import people, service_notes
-from ringfence.simulations.population_structure import (
+from ringfence.simulations.populations import files
+from ringfence.simulations.populations.people import people, service_notes
+from ringfence.simulations.populations.structure import (
     HOLDERS,
     LABELS,
     Floats,

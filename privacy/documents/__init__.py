@@ -1,0 +1,1 @@
+"""The files people write: canonical form, faults with their lines, and the parts of schema, contract and study."""

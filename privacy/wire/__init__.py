@@ -1,0 +1,1 @@
+"""What travels between holder and coordinator: signed envelopes, the closed list of messages, arrays."""

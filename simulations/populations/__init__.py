@@ -1,0 +1,1 @@
+"""The generated city of the demo: its people, their tables, their consent."""
