@@ -83,10 +83,10 @@ def run_on_flower(
     _require(federation)
     with tempfile.TemporaryDirectory(prefix="ringfence-ray-") as name:
         folder = Path(name)
-        site = _Hall.lay_out(federation, folder, noise)
+        hall = _Hall.lay_out(federation, folder, noise)
         said = _Said(folder=folder, names=tuple(federation.sites), say=say)
         try:
-            release, seconds = _simulate(federation, site, said, progress)
+            release, seconds = _simulate(federation, hall, said, progress)
         finally:
             said.read()
     holders = {name: federation.holder(name) for name in federation.sites}
@@ -310,7 +310,7 @@ def _environment(folder: Path) -> Iterator[None]:
 
 def _reread_ray_settings() -> None:
     """Let Ray's library see the environment as it is now; it has read it when it was first imported."""
-    from ray._raylet import AuthenticationTokenLoader, Config
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()

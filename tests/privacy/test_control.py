@@ -16,6 +16,7 @@ from ringfence.privacy.errors import WaistError
 from ringfence.privacy.secagg.keys import SessionKeys, key_message
 from ringfence.privacy.secagg.roster import RosterEcho, roster_echo, verify_roster
 from ringfence.privacy.waist import Query
+from ringfence.privacy.wire import control, fields
 from ringfence.privacy.wire.control import (
     Done,
     Finish,
@@ -32,7 +33,7 @@ from ringfence.privacy.wire.control import (
     open_message,
     seal_message,
 )
-from ringfence.privacy.wire.envelope import MessageKind, control, fields, frame
+from ringfence.privacy.wire.envelope import MessageKind, frame
 from ringfence.privacy.wire.fields import canonical, digest_of, new_nonce, new_run_id
 
 STUDY = digest_of(b"study")
