@@ -237,8 +237,10 @@ def _simulate(federation: Federation, hall: _Hall, said: _Said, progress: Progre
             except BaseException as error:  # told to our caller, not to Flower
                 result.set_exception(error)
 
-        failure = _run(make_server_app(conduct), make_client_app(hall), len(hall.sites), hall.folder)
-        stop.set()  # a server app that is still waiting, because Ray never came up, ends now
+        try:
+            failure = _run(make_server_app(conduct), make_client_app(hall), len(hall.sites), hall.folder)
+        finally:
+            stop.set()  # a server app that still waits, because Ray never came up or was told to end, ends now
         error = result.exception(timeout=60)
         if interrupted.is_set():
             raise KeyboardInterrupt
