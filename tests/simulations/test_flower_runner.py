@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,12 @@ def parts(outcome: Outcome) -> tuple[Part, ...]:
 
 
 @pytest.fixture
-def spared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def spared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder for temporary files, to see what stays in it; short, since Ray keeps sockets in it."""
-    folder = Path(tempfile.mkdtemp(prefix="rf"))
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
+    with tempfile.TemporaryDirectory(prefix="rf") as name:
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        yield Path(name)
+        monkeypatch.undo()
 
 
 def descendants() -> set[str]:
