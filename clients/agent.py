@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Literal
 
-from ringfence.audit.checkpoint import read_unverified
+from ringfence.audit.checkpoint import read_unverified, verify_checkpoint
 from ringfence.audit.errors import AuditError
+from ringfence.audit.merkle import verify_consistency
+from ringfence.audit.note import Verifier
 from ringfence.clients import gate, pipeline
 from ringfence.clients.holder import COORDINATOR, Holder
 from ringfence.privacy.crypto.identity import PublicIdentity
-from ringfence.privacy.errors import RingfenceError
+from ringfence.privacy.errors import N_, RingfenceError, StudyError, WaistError
 from ringfence.privacy.secagg.attempts import AttemptKey
 from ringfence.privacy.secagg.keys import SessionKeys, key_message
 from ringfence.privacy.secagg.roster import Roster, roster_echo, verify_echoes, verify_roster
@@ -26,20 +30,33 @@ from ringfence.privacy.wire.control import (
     Done,
     Finish,
     Join,
-    LedgerHead,
-    LogPosition,
-    Message,
     RosterCall,
     RoundCall,
     StudyOffer,
     Unavailable,
-    open_message,
+    decode,
     seal_message,
 )
-from ringfence.privacy.wire.envelope import Header, MessageKind, read_header
+from ringfence.privacy.wire.envelope import Expected, Header, MessageKind, open_envelope, read_header
+from ringfence.privacy.wire.heads import LedgerHead, LogPosition, sign_head
 from ringfence.privacy.wire.payload import MAX_ENTRIES
 
 Report = Callable[[str], None]
+
+MAX_MESSAGE = MAX_CONTROL + 8 * MAX_ENTRIES
+MOST_RUNS = 8
+MOST_REFUSALS = 64
+_ASKED = frozenset(
+    kind.value
+    for kind in (MessageKind.STUDY_OFFER, MessageKind.ROSTER_CALL, MessageKind.ROUND_CALL, MessageKind.FINISH)
+)
+
+
+def _not_bound() -> WaistError:
+    return WaistError(
+        "RF-W065",
+        N_("A message of the coordinator does not belong where it says: another study, run, round, attempt or roster."),
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,12 +65,13 @@ class _Run:
 
     joined: pipeline.Joined
     keys: SessionKeys
+    coordinator_log: PublicIdentity
     position: LogPosition | None
     roster: Roster | None = None
 
 
-class _NotFromCoordinator(Exception):
-    """A message that is not authentic, or not bound to what this holder expects."""
+class _Stranger(Exception):
+    """A message that is not authentic: it gets no answer and leaves no event."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,84 +86,111 @@ class Agent:
     holder: Holder
     report: Report = lambda _: None
     _runs: dict[tuple[str, str], _Run] = field(default_factory=dict)
+    _refusals: dict[tuple[str, str], int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def handle(self, data: bytes) -> bytes:
-        """Answer one message; empty bytes where not even its header can be read."""
+        """Answer one message; empty bytes to whoever is not the coordinator. Never raises."""
         with self._lock:
             try:
-                header = read_header(data)
-            except RingfenceError as error:
-                self.report(str(error))
+                header, payload = self._authentic(data)
+            except Exception as error:
+                # Nothing is logged, signed or said: strangers can neither fill the disk nor collect signatures.
+                self._tell(str(error) if isinstance(error, RingfenceError | _Stranger) else type(error).__name__)
                 return b""
             try:
-                return self._answer(header, data)
-            except _NotFromCoordinator as error:
-                # Before authentication nothing is logged: strangers must not be able to fill the disk.
-                self.report(str(error))
+                return self._answer(header, payload)
             except (RingfenceError, AuditError) as error:
-                self._refused(header, error.code, "deny")
-                self.report(str(error))
+                self._refused(header, error.code, "deny", str(error))
             except Exception as error:
                 # The kind of a fault says nothing about rows; its text might.
-                self._refused(header, type(error).__name__, "error")
-                self.report(f"{type(error).__name__}: {error}")
+                self._refused(header, type(error).__name__, "error", f"{type(error).__name__}: {error}")
             return self._seal(header, Unavailable())
 
-    def _answer(self, header: Header, data: bytes) -> bytes:
+    def _authentic(self, data: bytes) -> tuple[Header, bytes]:
+        """The message's header and payload, once its signature is found to be the coordinator's."""
+        if len(data) > MAX_MESSAGE:
+            raise _Stranger("a message larger than any of the protocol")
+        header = read_header(data)
+        if header.kind not in _ASKED:
+            raise _Stranger("a message of a kind that holders are not asked")
+        first = header.kind == MessageKind.STUDY_OFFER.value
+        expect = Expected(
+            kind=MessageKind(header.kind),
+            study=None if first else header.study,
+            run=None if first else header.run,
+            recipient=self.holder.name,
+            round=header.round,
+            attempt=header.attempt,
+        )
+        envelope = open_envelope(
+            data, senders={COORDINATOR: self.holder.coordinator}, expect=expect, max_bytes=MAX_MESSAGE
+        )
+        return header, envelope.payload
+
+    def _answer(self, header: Header, payload: bytes) -> bytes:
         match header.kind:
             case MessageKind.STUDY_OFFER.value:
-                return self._offered(header, data)
+                return self._offered(header, decode(StudyOffer, payload))
             case MessageKind.ROSTER_CALL.value:
-                return self._roster(header, data)
+                return self._roster(header, decode(RosterCall, payload))
             case MessageKind.ROUND_CALL.value:
-                return self._round(header, data)
-            case MessageKind.FINISH.value:
-                return self._finished(header, data)
+                return self._round(header, decode(RoundCall, payload))
             case _:
-                return self._seal(header, Unavailable())
+                return self._finished(header, decode(Finish, payload))
 
-    def _offered(self, header: Header, data: bytes) -> bytes:
+    def _offered(self, header: Header, offer: StudyOffer) -> bytes:
         """A study: admit and join it, or stay away."""
-        offer = self._open(StudyOffer, header, data)
         self.holder.log.record(
             "study.offered", "allow", resource=f"study:{header.study}", public={"run": header.run}
         )
-        run = self._runs.get((header.study, header.run)) or self._join(offer, header.study)
+        admitted = pipeline.admit(self.holder, offer)
+        if (admitted.digest, offer.run, 0, 0) != (header.study, header.run, header.round, header.attempt):
+            raise _not_bound()
+        # The coordinator's view of this log is checked before anything is paid for.
+        self._proof(offer.log)
+        run = self._runs.get((header.study, header.run)) or self._join(admitted, offer)
         self._runs[header.study, header.run] = run
-        identity = self.holder.identity
         message = Join(
-            key=key_message(identity, run.keys),
+            key=key_message(self.holder.identity, run.keys),
             nonce=offer.nonce,
             approvals=tuple(document.to_json() for document in self.holder.approvals(header.study)),
             log_key=self.holder.log_key.hex,
             checkpoint=self._checkpoint(run),
-            proof=self._proof(offer.log, run),
+            proof=self._proof(offer.log),
             ledger=self._head(),
         )
         return self._seal(header, message)
 
-    def _join(self, offer: StudyOffer, digest: str) -> _Run:
-        admitted = pipeline.admit(self.holder, offer)
+    def _join(self, admitted: pipeline.Admitted, offer: StudyOffer) -> _Run:
+        if len(self._runs) >= MOST_RUNS:
+            raise StudyError(
+                "RF-S065",
+                N_("This holder takes part in {count} studies at once already; let one end first."),
+                count=len(self._runs),
+            )
         joined = pipeline.join(self.holder, admitted)
         self.holder.log.record(
             "study.joined",
             "allow",
-            resource=f"study:{digest}",
+            resource=f"study:{admitted.digest}",
             public={
-                "run": offer.run,
+                "run": admitted.run,
                 "purpose": admitted.study.purpose,
                 "legal_basis": admitted.study.legal_basis,
                 "contract": self.holder.contract.digest(),
             },
         )
-        keys = SessionKeys(holder=self.holder.name, study=digest, run=offer.run)
-        return _Run(joined=joined, keys=keys, position=None)
+        keys = SessionKeys(holder=self.holder.name, study=admitted.digest, run=admitted.run)
+        log_key = PublicIdentity.from_hex(offer.log_key)
+        return _Run(joined=joined, keys=keys, coordinator_log=log_key, position=None)
 
-    def _roster(self, header: Header, data: bytes) -> bytes:
-        """A roster: verify it and sign what was seen."""
+    def _roster(self, header: Header, call: RosterCall) -> bytes:
+        """A roster: verify it and sign what was seen; a number is signed once."""
         run = self._run(header)
-        call = self._open(RosterCall, header, data)
+        last = -1 if run.roster is None else run.roster.number
+        if (call.round, call.attempt) != (header.round, header.attempt) or call.number <= last:
+            raise _not_bound()
         admitted = run.joined.admitted
         participants = {p.name: PublicIdentity.from_hex(p.key) for p in admitted.study.holders}
         run.roster = verify_roster(
@@ -158,11 +203,14 @@ class Agent:
         )
         return self._seal(header, roster_echo(self.holder.identity, run.roster))
 
-    def _round(self, header: Header, data: bytes) -> bytes:
+    def _round(self, header: Header, call: RoundCall) -> bytes:
         """A query: the stored answer, or a new one through the waist gate."""
         run = self._run(header)
-        call = self._open(RoundCall, header, data)
         admitted = run.joined.admitted
+        if call.query.round != header.round or header.attempt >= admitted.plan.max_attempts:
+            raise _not_bound()
+        if run.roster is None or run.roster.number != call.number:
+            raise _not_bound()
         key = AttemptKey(
             study=header.study,
             run=header.run,
@@ -170,40 +218,30 @@ class Agent:
             attempt=header.attempt,
             query=call.query.digest(),
         )
-        if call.query.round != header.round or header.attempt >= admitted.plan.max_attempts:
-            return self._seal(header, Unavailable())
-        if run.roster is None or run.roster.number != call.number:
-            return self._seal(header, Unavailable())
         agreed = verify_echoes(run.roster, call.echoes)
         before = gate.begin(self.holder, key)
         if before is not None:
             return before
-        plan, lengths, contribution = pipeline.contribute(self.holder, run.joined, call.query)
-        return gate.send(
-            self.holder,
-            run.joined,
-            key,
-            keys=run.keys,
-            agreed=agreed,
-            plan=plan,
-            lengths=lengths,
-            contribution=contribution,
-        )
+        answer = pipeline.contribute(self.holder, run.joined, call.query)
+        return gate.send(self.holder, run.joined, key, keys=run.keys, agreed=agreed, answer=answer)
 
-    def _finished(self, header: Header, data: bytes) -> bytes:
+    def _finished(self, header: Header, finish: Finish) -> bytes:
         """The end: close the reservation, drop the run's keys, show where the log stands."""
         run = self._run(header)
-        finish = self._open(Finish, header, data)
+        origin = read_unverified(finish.checkpoint.encode()).origin
+        verify_checkpoint(finish.checkpoint.encode(), [Verifier(name=origin, raw=run.coordinator_log.raw)])
         self.holder.ledger.commit(run.joined.reservation)
         self.holder.attempts.forget(study=header.study, run=header.run)
         self.holder.log.record(
             "study.finished",
-            "allow",
+            "allow" if finish.model else "error",
             resource=f"study:{header.study}",
-            public={"run": header.run, "model": finish.model},
+            public={"run": header.run} | ({"model": finish.model} if finish.model else {}),
+            private={"coordinator_checkpoint": finish.checkpoint},
         )
-        last = run.position
-        message = Done(checkpoint=self._checkpoint(run), proof=self._proof(last, run), ledger=self._head())
+        since = run.position
+        checkpoint = self._checkpoint(run)
+        message = Done(checkpoint=checkpoint, proof=self._proof(since), ledger=self._head())
         run.keys.close()
         del self._runs[header.study, header.run]
         return self._seal(header, message)
@@ -214,49 +252,55 @@ class Agent:
             raise pipeline.not_joined(header.run)
         return run
 
-    def _open(self, cls: type[Message], header: Header, data: bytes) -> Message:
-        first = cls is StudyOffer
-        try:
-            _, message = open_message(
-                cls,
-                data,
-                senders={COORDINATOR: self.holder.coordinator},
-                study=None if first else header.study,
-                run=None if first else header.run,
-                recipient=self.holder.name,
-                round=header.round,
-                attempt=header.attempt,
-                max_bytes=MAX_CONTROL + 8 * MAX_ENTRIES,
-            )
-        except RingfenceError as error:
-            raise _NotFromCoordinator(str(error)) from error
-        return message
-
     def _checkpoint(self, run: _Run) -> str:
         note = self.holder.log.checkpoint()
         claimed = read_unverified(note)
         run.position = LogPosition(size=claimed.size, root="sha256:" + claimed.root.hex())
         return note.decode()
 
-    def _proof(self, since: LogPosition | None, run: _Run) -> tuple[str, ...]:
-        if since is None or run.position is None or since.size in (0, run.position.size):
+    def _proof(self, since: LogPosition | None) -> tuple[str, ...]:
+        """Consistency proof from a position another party knows to this log's newest checkpoint.
+
+        Raises:
+            LogError: the position is beyond this log.
+            ProofError: this log had another root at that size.
+        """
+        if since is None or since.size == 0:
             return ()
-        return tuple(
-            "sha256:" + node.hex() for node in self.holder.log.consistency(since.size, run.position.size)
+        now = read_unverified(self.holder.log.checkpoint())
+        nodes = [] if since.size == now.size else self.holder.log.consistency(since.size, now.size)
+        verify_consistency(
+            since.size, now.size, bytes.fromhex(since.root.removeprefix("sha256:")), now.root, nodes
         )
+        return tuple("sha256:" + node.hex() for node in nodes)
 
     def _head(self) -> LedgerHead:
         head = self.holder.ledger.head()
-        return LedgerHead(sequence=head.sequence, hash=f"sha256:{head.hash}")
+        return sign_head(self.holder.identity, sequence=head.sequence, entry_hash=head.hash)
 
-    def _refused(self, header: Header, reason: str, outcome: str) -> None:
-        """A refusal is an event too: the sender is known to be the coordinator."""
-        self.holder.log.record(
-            "waist.refused" if header.kind == MessageKind.ROUND_CALL.value else "study.refused",
-            "deny" if outcome == "deny" else "error",
-            resource=f"study:{header.study}",
-            public={"run": header.run, "round": header.round, "attempt": header.attempt, "reason": reason},
-        )
+    def _refused(self, header: Header, reason: str, outcome: Literal["deny", "error"], sentence: str) -> None:
+        """A refusal is an event too, of a bounded number a run: the sender is known to be the coordinator."""
+        self._tell(sentence)
+        key = (header.study, header.run)
+        if len(self._refusals) > MOST_RUNS * MOST_REFUSALS and key not in self._refusals:
+            return
+        self._refusals[key] = self._refusals.get(key, 0) + 1
+        if self._refusals[key] > MOST_REFUSALS:
+            return
+        try:
+            self.holder.log.record(
+                "waist.refused" if header.kind == MessageKind.ROUND_CALL.value else "study.refused",
+                outcome,
+                resource=f"study:{header.study}",
+                public={"run": header.run, "round": header.round, "attempt": header.attempt, "reasons": [reason]},
+            )
+        except Exception as error:
+            # The log itself failed: nothing leaves, and the holder's people hear of it.
+            self._tell(f"{type(error).__name__} while a refusal was logged")
+
+    def _tell(self, sentence: str) -> None:
+        with suppress(Exception):
+            self.report(sentence)
 
     def _seal(self, header: Header, message: ControlMessage) -> bytes:
         return seal_message(

@@ -17,7 +17,7 @@ import hashlib
 import numpy as np
 
 from ringfence.clients.holder import COORDINATOR, Holder
-from ringfence.clients.pipeline import Joined
+from ringfence.clients.pipeline import Answer, Joined
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.journal import listed
 from ringfence.privacy.secagg.attempts import AttemptKey
@@ -27,6 +27,7 @@ from ringfence.privacy.secagg.roster import AgreedRoster
 from ringfence.privacy.secagg.wordsize import choose_word_bits
 from ringfence.privacy.waist import BlockPlan, Contribution, IntVector, RoundPlan
 from ringfence.privacy.wire.envelope import MessageKind, seal
+from ringfence.privacy.wire.heads import sign_head
 from ringfence.privacy.wire.payload import encode_update
 
 
@@ -42,9 +43,7 @@ def send(
     *,
     keys: SessionKeys,
     agreed: AgreedRoster,
-    plan: RoundPlan,
-    lengths: dict[str, int],
-    contribution: Contribution,
+    answer: Answer,
 ) -> bytes:
     """Noise, mask, charge, log, keep, and hand out the sealed message.
 
@@ -54,9 +53,7 @@ def send(
         key: the attempt, begun with `begin`.
         keys: this run's X25519 pair.
         agreed: the roster that every member signed.
-        plan: the round as the signed study fixes it.
-        lengths: entries of each block for this query.
-        contribution: exact integers; they stay here.
+        answer: the exact contribution and its plan; its integers stay here.
 
     Returns:
         The sealed envelope with the masked words.
@@ -65,6 +62,7 @@ def send(
         WaistError: the contribution does not fit its plan, or the word size.
         BudgetError: the reservation does not cover the attempt.
     """
+    plan, lengths, contribution = answer.plan, answer.lengths, answer.contribution
     _check(contribution, key, plan, lengths, holder.contract.max_customers)
     share = holder.noise.share(plan, lengths, joined.admitted.plan.honest)
     noisy: IntVector = np.concatenate(
@@ -80,17 +78,6 @@ def send(
         query_digest=key.query,
         word_bits=choose_word_bits(plan, participants),
     )
-    sealed = seal(
-        holder.identity,
-        kind=MessageKind.MASKED_UPDATE,
-        study=key.study,
-        run=key.run,
-        round=key.round,
-        attempt=key.attempt,
-        sender=holder.name,
-        recipient=COORDINATOR,
-        payload=encode_update(update),
-    )
     with holder.ledger.release(
         joined.reservation,
         run=key.run,
@@ -98,6 +85,20 @@ def send(
         attempt=key.attempt,
         mu_squared=share.mu_squared,
     ) as connection:
+        head = holder.ledger.head(connection)
+        sealed = seal(
+            holder.identity,
+            kind=MessageKind.MASKED_UPDATE,
+            study=key.study,
+            run=key.run,
+            round=key.round,
+            attempt=key.attempt,
+            sender=holder.name,
+            recipient=COORDINATOR,
+            payload=encode_update(
+                update, sign_head(holder.identity, sequence=head.sequence, entry_hash=head.hash)
+            ),
+        )
         holder.log.record(
             "waist.send",
             "allow",
@@ -114,6 +115,7 @@ def send(
                 "roster": listed(agreed.roster.names),
                 "sent": "sha256:" + hashlib.sha256(sealed).hexdigest(),
             },
+            private=answer.evidence,
             connection=connection,
         )
         holder.attempts.store(key, sealed, connection=connection)
@@ -135,7 +137,8 @@ def _check(
 def _check_block(block: BlockPlan, values: IntVector | None, length: int, customers: int) -> None:
     if values is None or values.dtype != np.int64 or values.shape != (length,) or length > block.max_length:
         raise WaistError("RF-W062", N_("The block {block} has another shape than its plan."), block=block.name)
-    if length and int(np.abs(values).max()) > block.max_abs * customers:
+    bound = block.max_abs * customers
+    if length and not -bound <= int(values.min()) <= int(values.max()) <= bound:
         raise WaistError(
             "RF-W063",
             N_("The block {block} holds more than its customers can add; the task's bound is wrong."),

@@ -10,7 +10,7 @@ the stage before can make, so a skipped stage is a type error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ringfence.clients.holder import Holder
@@ -21,22 +21,24 @@ from ringfence.clients.table import (
     minimised,
     read_table,
     separate_consents,
+    within,
 )
 from ringfence.models.catalogue import task_named
 from ringfence.models.features import FeatureMatrix, encode
 from ringfence.models.task import StudyContext, Task
 from ringfence.privacy.accounting.amounts import study_amount
 from ringfence.privacy.accounting.slack import plan_slacks
-from ringfence.privacy.consent.cohort import Cohort, Members
+from ringfence.privacy.consent.cohort import Cohort
 from ringfence.privacy.crypto.signed import SignedDocument, check_approvals
-from ringfence.privacy.errors import N_, SchemaError, StudyError
-from ringfence.privacy.journal import listed
+from ringfence.privacy.errors import N_, SchemaError, StudyError, TableError
+from ringfence.privacy.journal import Json, listed
 from ringfence.privacy.ledger import Reservation
 from ringfence.privacy.policy import Obligations, Request, decide
 from ringfence.privacy.schema import Schema
 from ringfence.privacy.study import Study, positive_category
 from ringfence.privacy.waist import Contribution, Query, RoundPlan, StudyPlan
 from ringfence.privacy.wire.control import StudyOffer
+from ringfence.privacy.wire.heads import verify_head
 
 # The cohort count is charged under this round number: it belongs to the join, before round 0.
 COHORT_ROUND = -1
@@ -55,15 +57,31 @@ class Admitted:
     obligations: Obligations
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """A study this holder takes part in: its reservation, its cohort, and the table it read."""
+    """A study this holder takes part in: its reservation, its cohort, and the cohort's rows."""
 
     admitted: Admitted
     reservation: Reservation
     cohort: Cohort
     table: RawTable
-    _encoded: tuple[Members, FeatureMatrix] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A contribution on its way to the waist gate, with what the holder's log keeps of it for itself.
+
+    Attributes:
+        plan: the round as the signed study fixes it.
+        lengths: entries of each block for this query.
+        contribution: exact integers.
+        evidence: customers, consent root and digest of the rows used; the private part of the event.
+    """
+
+    plan: RoundPlan
+    lengths: dict[str, int]
+    contribution: Contribution
+    evidence: dict[str, Json]
 
 
 def admit(holder: Holder, offer: StudyOffer) -> Admitted:
@@ -85,13 +103,10 @@ def admit(holder: Holder, offer: StudyOffer) -> Admitted:
             "RF-C060",
             N_("The study comes with another schema than the one in the contract; agree on one version first."),
         )
-    request = Request(
-        study=study, contract=holder.contract, schema=holder.schema, now=holder.clock(), key=holder.identity.public
-    )
-    obligations = decide(request).require()
-    check_approvals(holder.approvals(digest), digest, holder.name, holder.approvers)
+    obligations = allowed_now(holder, study)
     if offer.ledger is not None:
-        holder.ledger.check_head(offer.ledger.sequence, offer.ledger.hash.removeprefix("sha256:"))
+        head = verify_head(offer.ledger, holder.identity.public)
+        holder.ledger.check_head(head.sequence, head.hash.removeprefix("sha256:"))
     context = StudyContext.of(study, holder.schema)
     task = task_named(study.task)
     return Admitted(
@@ -105,49 +120,75 @@ def admit(holder: Holder, offer: StudyOffer) -> Admitted:
     )
 
 
+def allowed_now(holder: Holder, study: Study) -> Obligations:
+    """Policy and approvals at this moment; asked when a study is offered and again in every round.
+
+    Raises:
+        StudyError: not allowed, expired, or not approved by two people.
+    """
+    request = Request(
+        study=study, contract=holder.contract, schema=holder.schema, now=holder.clock(), key=holder.identity.public
+    )
+    obligations = decide(request).require()
+    digest = study.digest()
+    check_approvals(holder.approvals(digest), digest, holder.name, holder.approvers)
+    return obligations
+
+
 def join(holder: Holder, admitted: Admitted) -> Joined:
-    """Reserve the whole study's price, read the table, count the cohort with noise, and freeze it.
+    """Read the table, reserve the whole study's price, count the cohort with noise, and freeze it.
 
     Raises:
         BudgetError: the study costs more than is left.
         TableError: the table cannot be read or fails the quality gate.
         StudyError: the noisy cohort is below the contract's minimum.
     """
-    columns = admitted.obligations.columns
-    table = read_table(holder.contract, holder.schema, columns, holder.base)
-    table.quality.check()
-    holder.log.record(
-        "table.read",
-        "allow",
-        resource=f"study:{admitted.digest}",
-        public={"contract": holder.contract.digest(), "columns": listed(columns.headers), "purpose": admitted.study.purpose},
-        private={"rows": len(table)},
-    )  # fmt: skip
+    table = _read(holder, admitted)
     reservation = _reserve(holder, admitted)
     cohort = _freeze(holder, admitted, table, reservation)
-    return Joined(admitted=admitted, reservation=reservation, cohort=cohort, table=table)
+    members = cohort.current(holder.registry, holder.clock())
+    return Joined(
+        admitted=admitted,
+        reservation=reservation,
+        cohort=cohort,
+        table=within(table, holder.registry, members),
+    )
 
 
-def contribute(holder: Holder, joined: Joined, query: Query) -> tuple[RoundPlan, dict[str, int], Contribution]:
+def contribute(holder: Holder, joined: Joined, query: Query) -> Answer:
     """The exact integer vector of those who are in the cohort and consent at this moment.
 
-    Returns:
-        The round's plan, the entries of each block, and the contribution, for the waist gate.
-
     Raises:
+        StudyError: the round is not in the study, or the study is no longer allowed.
         WaistError: the query is not one the plan can ask.
     """
-    task, context = joined.admitted.task, joined.admitted.context
-    if query.task != task.name or not 0 <= query.round < len(joined.admitted.plan.rounds):
+    admitted = joined.admitted
+    task, context = admitted.task, admitted.context
+    if query.task != task.name or not 0 <= query.round < len(admitted.plan.rounds):
         raise StudyError(
             "RF-S060",
             N_("The coordinator asks for round {round} of {task}, which the signed study does not contain."),
             round=query.round,
             task=query.task,
         )
+    allowed_now(holder, admitted.study)
     lengths = dict(task.lengths(context, query))
-    features = _current_features(holder, joined).train()
-    return joined.admitted.plan.rounds[query.round], lengths, task.contribute(context, query, features)
+    now = holder.clock()
+    # Filtered and encoded anew in every round, also when nobody left: a shortcut would show in the reply's time
+    # that somebody did.
+    rows = consented(joined.table, holder.registry, joined.cohort.current(holder.registry, now))
+    features = feature_matrix(admitted.study, holder.schema, rows).train()
+    separate = separate_consents(joined.table.allowed)
+    return Answer(
+        plan=admitted.plan.rounds[query.round],
+        lengths=lengths,
+        contribution=task.contribute(context, query, features),
+        evidence={
+            "customers": len(rows),
+            "consent_root": holder.registry.root(admitted.study.purpose, now, separate=separate),
+            "rows": features.digest(),
+        },
+    )
 
 
 def not_joined(run: str) -> StudyError:
@@ -159,17 +200,44 @@ def not_joined(run: str) -> StudyError:
     )
 
 
+def _read(holder: Holder, admitted: Admitted) -> RawTable:
+    """Read the allowed columns; the intent is an event before the effect, a refusal one after it."""
+    columns = admitted.obligations.columns
+    resource = f"study:{admitted.digest}"
+    holder.log.record(
+        "table.read",
+        "allow",
+        resource=resource,
+        public={"contract": holder.contract.digest(), "purpose": admitted.study.purpose, "run": admitted.run},
+        private={"columns": listed(columns.headers)},
+    )
+    try:
+        table = read_table(holder.contract, holder.schema, columns, holder.base)
+        table.quality.check()
+    except TableError as error:
+        holder.log.record("table.refused", "deny", resource=resource, public={"reasons": [error.code]})
+        raise
+    return table
+
+
 def _reserve(holder: Holder, admitted: Admitted) -> Reservation:
     """Reserve the study's whole price, or take up this run's reservation after a restart.
 
-    A reservation of an earlier run of the same study is closed: what left then stays charged, the rest lapses.
+    An approval is for one run: whoever wants the study again has it signed and approved anew.
+
+    Raises:
+        StudyError: the study was run here before, or this run is over.
+        BudgetError: it costs more than is left.
     """
-    for open_one in holder.ledger.reservations():
-        if open_one.study_digest != admitted.digest:
-            continue
-        if all(run == admitted.run for run, _, _ in open_one.attempts):
-            return open_one
-        holder.ledger.commit(open_one)
+    for known in holder.ledger.reservations():
+        if known.study_digest == admitted.digest and {run for run, _, _ in known.attempts} <= {admitted.run}:
+            return known
+    if holder.ledger.reserved_before(admitted.digest):
+        raise StudyError(
+            "RF-S064",
+            N_("The study {study} was run here before; its approvals were for that run. A repetition is a new study."),
+            study=admitted.study.id,
+        )
     epsilon_slack, delta_slack = plan_slacks(admitted.plan)
     return holder.ledger.reserve(
         admitted.digest,
@@ -208,7 +276,7 @@ def _freeze(holder: Holder, admitted: Admitted, table: RawTable, reservation: Re
             "allow" if enough else "deny",
             resource=f"study:{admitted.digest}",
             public={"run": admitted.run},
-            private={"members": members, "noisy": round(noisy)},
+            private={"rows": len(table), "members": members, "noisy": round(noisy)},
             connection=connection,
         )
     if not enough:
@@ -219,15 +287,6 @@ def _freeze(holder: Holder, admitted: Admitted, table: RawTable, reservation: Re
             minimum=admitted.obligations.min_cohort,
         )
     return cohort
-
-
-def _current_features(holder: Holder, joined: Joined) -> FeatureMatrix:
-    """Codes of those who are still in; encoded anew only when somebody has left."""
-    members = joined.cohort.current(holder.registry, holder.clock())
-    if joined._encoded is None or joined._encoded[0].subjects != members.subjects:
-        rows = consented(joined.table, holder.registry, members)
-        joined._encoded = members, feature_matrix(joined.admitted.study, holder.schema, rows)
-    return joined._encoded[1]
 
 
 def feature_matrix(study: Study, schema: Schema, rows: ConsentedTable) -> FeatureMatrix:

@@ -37,7 +37,7 @@ from ringfence.privacy.schema import Schema
 
 __all__ = [
     "OTHER", "ConsentedTable", "MinimisedTable", "RawTable", "consented", "minimised", "read_table",
-    "separate_consents",
+    "separate_consents", "within",
 ]  # fmt: skip
 
 _MADE_HERE: Final = object()
@@ -160,6 +160,15 @@ def read_table(contract: Contract, schema: Schema, allowed: Allowed, base_dir: P
 def separate_consents(allowed: Allowed) -> tuple[str, ...]:
     """Separate consents that the columns need; a cohort is frozen with them."""
     return ("sensitive-data",) if allowed.sensitive else ()
+
+
+def within(raw: RawTable, registry: ConsentRegistry, members: Members) -> RawTable:
+    """The table without the rows of customers who are not in the cohort: a run keeps no others in memory."""
+    inside = members.holds(registry.indices(raw._keys))
+    return RawTable(
+        allowed=raw.allowed, quality=raw.quality, _keys=_chosen(raw._keys, inside),
+        _frame=raw._frame[inside].reset_index(drop=True), token=_MADE_HERE,
+    )  # fmt: skip
 
 
 def consented(raw: RawTable, registry: ConsentRegistry, members: Members) -> ConsentedTable:

@@ -8,6 +8,7 @@ depend on that row alone, so whatever is summed over them is additive over custo
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -85,6 +86,13 @@ class FeatureMatrix:
     def test(self) -> FeatureMatrix:
         """The customers a model is judged by."""
         return self.take(self.is_test)
+
+    def digest(self) -> str:
+        """`sha256:` over codes, labels and parts: which rows were used; keep it private, it can be guessed."""
+        state = hashlib.sha256(np.ascontiguousarray(self.codes, dtype="<u2").tobytes())
+        state.update(self.label.tobytes())
+        state.update(self.is_test.tobytes())
+        return "sha256:" + state.hexdigest()
 
     def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> FeatureMatrix:
         """The customers chosen by a mask or by positions."""

@@ -1,8 +1,8 @@
 """Who is in a study's run: offers and joins at its start, farewells at its end.
 
 A join counts when its key message is signed by the key pinned in the study, two people of the holder have signed
-the study, and the holder's log continues the one seen before. The checkpoint is then anchored in the
-coordinator's own log.
+the study, and the holder's log is the one it came with first and continues what was seen of it. The checkpoint is
+then anchored in the coordinator's own log.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from ringfence.audit.checkpoint import read_unverified
 from ringfence.audit.errors import AuditError
 from ringfence.audit.note import Verifier
 from ringfence.privacy.crypto.identity import PublicIdentity
-from ringfence.privacy.errors import RingfenceError
+from ringfence.privacy.errors import N_, RingfenceError, WaistError
 from ringfence.privacy.journal import listed
 from ringfence.privacy.secagg.keys import KeyMessage, verify_key_message
 from ringfence.privacy.wire.control import (
     Done,
     Finish,
     Join,
-    LedgerHead,
-    LogPosition,
     StudyOffer,
     open_message,
     seal_message,
 )
 from ringfence.privacy.wire.fields import new_nonce
+from ringfence.privacy.wire.heads import LedgerHead, LogPosition, verify_head
 from ringfence.server.approvals import approvers_of
 from ringfence.server.coordinator import COORDINATOR, Coordinator, OpenStudy
+from ringfence.server.registry import HolderLog
 from ringfence.server.transport import Transport
 
 
@@ -40,12 +40,12 @@ class Members:
     Attributes:
         keys: key message of each holder that takes part, by name.
         absent: holders that did not join, or dropped out and did not come back.
-        log_keys: key of each joined holder's log.
+        joined: all that ever joined; they are told when the study is over.
     """
 
     keys: dict[str, KeyMessage] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
-    log_keys: dict[str, PublicIdentity] = field(default_factory=dict)
+    joined: set[str] = field(default_factory=set)
 
     def lose(self, names: Iterable[str]) -> None:
         """Take holders out."""
@@ -101,9 +101,17 @@ def offer(
 
 
 def finish(
-    coordinator: Coordinator, opened: OpenStudy, transport: Transport, members: Members, model: str
+    coordinator: Coordinator, opened: OpenStudy, transport: Transport, members: Members, model: str | None
 ) -> None:
-    """Tell the members what was released, and anchor their logs' last checkpoints."""
+    """Tell the members that the study is over, and anchor their logs' last checkpoints.
+
+    Args:
+        coordinator: who ran it.
+        opened: the signed study.
+        transport: reaches the holders.
+        members: who is told.
+        model: digest of what was released; None when the study ended without.
+    """
     note = coordinator.log.checkpoint().decode()
     message = Finish(model=model, checkpoint=note)
     replies = transport.exchange(
@@ -116,7 +124,7 @@ def finish(
                 sender=COORDINATOR,
                 recipient=name,
             )
-            for name in members.keys
+            for name in sorted(members.joined)
         }
     )
     for name, data in replies.items():
@@ -129,24 +137,32 @@ def finish(
                 run=opened.run,
                 recipient=COORDINATOR,
             )
-            _anchor(coordinator, members, name, done.checkpoint, done.proof, done.ledger)
+            known = coordinator.registry.last(opened.participants[name])
+            if known is not None:
+                _anchor(
+                    coordinator, opened.participants[name], known[1].key, done.checkpoint, done.proof, done.ledger
+                )
         except (RingfenceError, AuditError):
             # The model stands; the holder's newest checkpoint is anchored when it joins again.
             continue
     coordinator.log.record(
-        "study.finished", "allow", resource=f"study:{opened.digest}", public={"run": opened.run}
+        "study.finished",
+        "allow" if model else "error",
+        resource=f"study:{opened.digest}",
+        public={"run": opened.run},
     )
 
 
 def _offer_to(coordinator: Coordinator, opened: OpenStudy, name: str) -> StudyOffer:
-    known = coordinator.registry.last(name)
+    known = coordinator.registry.last(opened.participants[name])
     return StudyOffer(
         study=opened.document.to_json(),
         schema=opened.schema_document.to_json(),
         run=opened.run,
         nonce=new_nonce(),
+        log_key=PublicIdentity(coordinator.log.verifier.raw).hex,
         ledger=known[0] if known else None,
-        log=known[1] if known else None,
+        log=known[1].position if known else None,
     )
 
 
@@ -162,13 +178,18 @@ def _join(
         run=opened.run,
         recipient=COORDINATOR,
     )
-    if join.nonce != nonce or join.key.holder != name:
-        raise KeyError(name)
-    verify_key_message(join.key, study=opened.digest, run=opened.run, pinned=opened.participants[name])
+    others = [key for other, key in members.keys.items() if other != name]
+    if join.nonce != nonce or join.key.holder != name or join.key.x25519 in {key.x25519 for key in others}:
+        raise WaistError(
+            "RF-W203", N_("The answer of {holder} to the offer is a replay, or copies another holder's key."), holder=name
+        )
+    pinned = opened.participants[name]
+    verify_key_message(join.key, study=opened.digest, run=opened.run, pinned=pinned)
     approvers = approvers_of(join.approvals, study=opened.digest, holder=name)
-    members.log_keys[name] = PublicIdentity.from_hex(join.log_key)
-    _anchor(coordinator, members, name, join.checkpoint, join.proof, join.ledger)
+    log_key = PublicIdentity.from_hex(join.log_key)
+    _anchor(coordinator, pinned, log_key, join.checkpoint, join.proof, join.ledger)
     members.keys[name] = join.key
+    members.joined.add(name)
     resource = f"study:{opened.digest}"
     coordinator.log.record(
         "study.approved", "allow", resource=resource, public={"holder": name, "approvers": listed(approvers)}
@@ -180,16 +201,17 @@ def _join(
 
 def _anchor(
     coordinator: Coordinator,
-    members: Members,
-    name: str,
+    holder: PublicIdentity,
+    log_key: PublicIdentity,
     note: str,
     proof: tuple[str, ...],
-    ledger: LedgerHead,
+    head: LedgerHead,
 ) -> None:
     """Anchor a holder's checkpoint and remember where it stands."""
     claimed = read_unverified(note.encode())
-    verifier = Verifier(name=claimed.origin, raw=members.log_keys[name].raw)
-    coordinator.log.anchor(note.encode(), verifier, [bytes.fromhex(h.removeprefix("sha256:")) for h in proof])
-    coordinator.registry.seen(
-        name, ledger, LogPosition(size=claimed.size, root="sha256:" + claimed.root.hex())
-    )
+    coordinator.registry.check_log(holder, claimed.origin, log_key)
+    verify_head(head, holder)
+    nodes = [bytes.fromhex(node.removeprefix("sha256:")) for node in proof]
+    coordinator.log.anchor(note.encode(), Verifier(name=claimed.origin, raw=log_key.raw), nodes)
+    position = LogPosition(size=claimed.size, root="sha256:" + claimed.root.hex())
+    coordinator.registry.seen(holder, head, HolderLog(origin=claimed.origin, key=log_key, position=position))

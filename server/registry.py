@@ -1,26 +1,45 @@
-"""What the coordinator remembers of each holder: its ledger's head and its log's position, as last seen.
+"""What the coordinator remembers of each holder: its ledger's head, its log's name, key and position, as last seen.
 
-A holder whose disk was rolled back shows an older head than this one, and freezes its ledger when it is told
-(the coordinator cannot make it spend anything by that; it can only make it stop).
+Holders are known by the fingerprint of their identity, not by the name a study gives them. A ledger head is kept
+with the holder's own signature and shown back when the next study is offered: a holder whose disk was rolled back
+finds it is behind and freezes. Name and key of a holder's log are fixed at first contact; a log that changes either
+is refused, since a new log could hide what the old one holds.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Engine, MetaData, String, Table, delete, insert, select
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from ringfence.privacy.wire.control import LedgerHead, LogPosition
+from sqlalchemy import BigInteger, Column, Connection, Engine, MetaData, String, Table, insert, select, update
+
+from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.wire.heads import LedgerHead, LogPosition, verify_head
 
 METADATA = MetaData()
 
 HOLDERS = Table(
     "registry_holders",
     METADATA,
-    Column("holder", String(128), primary_key=True),
+    Column("identity", String(64), primary_key=True),
     Column("ledger_sequence", BigInteger, nullable=False),
     Column("ledger_hash", String(71), nullable=False),
+    Column("ledger_signature", String(128), nullable=False),
+    Column("log_origin", String(256), nullable=False, unique=True),
+    Column("log_key", String(64), nullable=False),
     Column("log_size", BigInteger, nullable=False),
     Column("log_root", String(71), nullable=False),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderLog:
+    """A holder's audit log: its name in the world, its key, and where it stood when last seen."""
+
+    origin: str
+    key: PublicIdentity
+    position: LogPosition
 
 
 class HolderRegistry:
@@ -30,27 +49,65 @@ class HolderRegistry:
         self._engine = engine
         METADATA.create_all(engine)
 
-    def seen(self, holder: str, ledger: LedgerHead, log: LogPosition) -> None:
-        """Remember a holder's state; the latest replaces the one before."""
-        with self._engine.begin() as connection:
-            connection.execute(delete(HOLDERS).where(HOLDERS.c.holder == holder))
-            connection.execute(
-                insert(HOLDERS).values(
-                    holder=holder,
-                    ledger_sequence=ledger.sequence,
-                    ledger_hash=ledger.hash,
-                    log_size=log.size,
-                    log_root=log.root,
-                )
-            )
-
-    def last(self, holder: str) -> tuple[LedgerHead, LogPosition] | None:
+    def last(self, holder: PublicIdentity) -> tuple[LedgerHead, HolderLog] | None:
         """The holder's state as last seen, or None for a newcomer."""
         with self._engine.begin() as connection:
-            row = connection.execute(select(HOLDERS).where(HOLDERS.c.holder == holder)).one_or_none()
+            row = connection.execute(select(HOLDERS).where(HOLDERS.c.identity == holder.hex)).one_or_none()
         if row is None:
             return None
-        return (
-            LedgerHead(sequence=row.ledger_sequence, hash=row.ledger_hash),
-            LogPosition(size=row.log_size, root=row.log_root),
-        )
+        head = LedgerHead(sequence=row.ledger_sequence, hash=row.ledger_hash, signature=row.ledger_signature)
+        position = LogPosition(size=row.log_size, root=row.log_root)
+        return head, HolderLog(origin=row.log_origin, key=PublicIdentity.from_hex(row.log_key), position=position)
+
+    def check_log(self, holder: PublicIdentity, origin: str, key: PublicIdentity) -> None:
+        """Refuse a log whose name or key is not the one the holder came with first, or is another holder's.
+
+        Raises:
+            WaistError: RF-W202.
+        """
+        with self._engine.begin() as connection:
+            rows = connection.execute(
+                select(HOLDERS.c.identity, HOLDERS.c.log_origin, HOLDERS.c.log_key).where(
+                    (HOLDERS.c.identity == holder.hex) | (HOLDERS.c.log_origin == origin)
+                )
+            ).all()
+        if any((row.identity, row.log_origin, row.log_key) != (holder.hex, origin, key.hex) for row in rows):
+            raise WaistError(
+                "RF-W202",
+                N_("A holder came with another log, or another log key, than before; it does not take part. Ask its "
+                   "people why."),
+            )  # fmt: skip
+
+    def seen(self, holder: PublicIdentity, head: LedgerHead, log: HolderLog) -> None:
+        """Remember a holder's state; its signature on the head is verified, and the head never goes back."""
+        verify_head(head, holder)
+        values = {
+            "log_origin": log.origin,
+            "log_key": log.key.hex,
+            "log_size": log.position.size,
+            "log_root": log.position.root,
+        }
+        known = HOLDERS.c.identity == holder.hex
+        with self._engine.begin() as connection:
+            if connection.scalar(select(HOLDERS.c.identity).where(known)) is None:
+                connection.execute(insert(HOLDERS).values(identity=holder.hex, **values, **_columns(head)))
+            else:
+                connection.execute(update(HOLDERS).where(known).values(**values))
+                _advance(connection, holder, head)
+
+    def spent(self, heads: Mapping[PublicIdentity, LedgerHead]) -> None:
+        """Remember the heads that came with a round's words, all in one transaction."""
+        for holder, head in heads.items():
+            verify_head(head, holder)
+        with self._engine.begin() as connection:
+            for holder, head in heads.items():
+                _advance(connection, holder, head)
+
+
+def _advance(connection: Connection, holder: PublicIdentity, head: LedgerHead) -> None:
+    later = (HOLDERS.c.identity == holder.hex) & (HOLDERS.c.ledger_sequence < head.sequence)
+    connection.execute(update(HOLDERS).where(later).values(**_columns(head)))
+
+
+def _columns(head: LedgerHead) -> dict[str, str | int]:
+    return {"ledger_sequence": head.sequence, "ledger_hash": head.hash, "ledger_signature": head.signature}

@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, RingfenceError, WaistError
 from ringfence.privacy.journal import listed
 from ringfence.privacy.secagg.keys import KeyMessage
 from ringfence.privacy.secagg.masks import sum_words
-from ringfence.privacy.secagg.roster import RosterEcho
+from ringfence.privacy.secagg.roster import RosterEcho, roster_hash, verify_echo
 from ringfence.privacy.secagg.wordsize import check_range, choose_word_bits, sum_bound
 from ringfence.privacy.waist import Aggregate, IntVector, MaskedUpdate, Query, split_blocks
 from ringfence.privacy.wire.control import RosterCall, RoundCall, open_message, seal_message
 from ringfence.privacy.wire.envelope import Expected, MessageKind, open_envelope
+from ringfence.privacy.wire.heads import LedgerHead, verify_head
 from ringfence.privacy.wire.payload import MAX_ENTRIES, decode_update
 from ringfence.server.coordinator import COORDINATOR, Coordinator, OpenStudy
 from ringfence.server.membership import Members, finish, offer
@@ -70,8 +72,19 @@ def run_study(
         WaistError: too few holders joined or stayed, or a round failed in all its attempts.
     """
     members = offer(coordinator, opened, transport)
+    try:
+        return _run(coordinator, opened, transport, members, progress)
+    except WaistError:
+        # The holders close their reservations; nothing is released.
+        finish(coordinator, opened, transport, members, None)
+        raise
+
+
+def _run(
+    coordinator: Coordinator, opened: OpenStudy, transport: Transport, members: Members, progress: Progress
+) -> Release:
     _require(opened, members)
-    roster, attempts = _Roster(), []
+    roster, attempts = _Roster(), list[int]()
     state, step = opened.task.start(opened.context)
     rounds = opened.plan.rounds
     while isinstance(step, Query):
@@ -169,6 +182,9 @@ def _agree(
         replies = transport.exchange(
             {name: _seal(coordinator, opened, call, name, round_index, attempt) for name in members.keys}
         )
+        digest = roster_hash(
+            members.keys.values(), study=opened.digest, run=opened.run, number=roster.number
+        )
         echoes = {}
         for name, data in replies.items():
             try:
@@ -182,9 +198,17 @@ def _agree(
                     round=round_index,
                     attempt=attempt,
                 )
+                echoes[name] = verify_echo(
+                    echo,
+                    opened.participants[name],
+                    study=opened.digest,
+                    run=opened.run,
+                    number=roster.number,
+                    roster=digest,
+                )
             except RingfenceError:
+                # Whoever does not echo the roster it was shown leaves; the others go on under a new one.
                 continue
-            echoes[name] = echo
         silent = set(members.keys) - set(echoes)
         if not silent:
             roster.members, roster.echoes = dict(members.keys), tuple(echoes[n] for n in sorted(echoes))
@@ -208,7 +232,8 @@ def _collect(
     )
     lengths = opened.task.lengths(opened.context, query)
     bits = word_bits(opened, query.round)
-    updates = {}
+    updates: dict[str, MaskedUpdate] = {}
+    heads: dict[PublicIdentity, LedgerHead] = {}
     for name, data in replies.items():
         expect = Expected(
             kind=MessageKind.MASKED_UPDATE,
@@ -222,9 +247,12 @@ def _collect(
             envelope = open_envelope(
                 data, senders={name: opened.participants[name]}, expect=expect, max_bytes=MAX_ENTRIES * 8
             )
-            updates[name] = decode_update(envelope, length=sum(lengths.values()), word_bits=bits)
+            update, head = decode_update(envelope, length=sum(lengths.values()), word_bits=bits)
+            heads[opened.participants[name]] = verify_head(head, opened.participants[name])
+            updates[name] = update
         except RingfenceError:
             continue
+    coordinator.registry.spent(heads)
     return updates
 
 

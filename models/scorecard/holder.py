@@ -46,7 +46,8 @@ def lengths(context: StudyContext, query: Query) -> Mapping[str, int]:
     _expect(set(query.arrays) == {"bins", "offsets", "theta"}, "a gradient has bins, offsets and theta")
     theta = query.arrays["theta"]
     _expect(theta.shape == (bins,), "theta has one entry a bin")
-    _expect(bool(np.all(np.abs(theta) <= PARAMETER_LIMIT)), "theta fits 32 bits")
+    inside = (theta >= -PARAMETER_LIMIT) & (theta <= PARAMETER_LIMIT)
+    _expect(bool(np.all(inside)), "theta fits 32 bits")
     return {"gradient": bins}
 
 

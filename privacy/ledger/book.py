@@ -71,7 +71,7 @@ class Book:
         with reading(self._engine) as connection:
             if not self._known.sequence and not chain.table_exists(connection):
                 raise _absent()
-            state = self._follow(connection)
+            state = self.follow(connection)
         if state.sequence == 0:
             raise _absent()
         self._keep(state)
@@ -117,7 +117,7 @@ class Book:
 
     def _make(self, connection: Connection, step: Step) -> State | BudgetError:
         chain.lock(connection)
-        before = self._follow(connection)
+        before = self.follow(connection)
         try:
             apply(before, step.kind, step.fields)
         except BudgetError as refusal:
@@ -128,7 +128,8 @@ class Book:
         self._tell(connection, after, step)
         return after
 
-    def _follow(self, connection: Connection) -> State:
+    def follow(self, connection: Connection) -> State:
+        """The state at the last entry that a transaction sees."""
         with self._lock:
             state = self._known
         for entry in chain.read(connection, state.sequence, state.hash):

@@ -236,9 +236,17 @@ class Ledger:
         """All entries, verified, oldest first."""
         return self._book.entries()
 
-    def head(self) -> Head:
-        """Number and hash of the last entry, for other parties to keep."""
-        return self._book.read().head
+    def head(self, connection: Connection | None = None) -> Head:
+        """Number and hash of the last entry, for other parties to keep.
+
+        Args:
+            connection: an open transaction to read in, so that its own entries count.
+        """
+        return (self._book.read() if connection is None else self._book.follow(connection)).head
+
+    def reserved_before(self, study_digest: str) -> bool:
+        """Whether budget was ever reserved for a study, also if the reservation is closed."""
+        return any(e.kind == "reserved" and e.fields["study"] == study_digest for e in self.entries())
 
     def check_head(self, known_sequence: int, known_hash: str) -> Head:
         """Compare with the head another party knows; freeze if this ledger is behind it or departs from it.

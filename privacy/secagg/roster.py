@@ -85,7 +85,14 @@ class AgreedRoster:
                 "RF-W145", N_("The roster's echoes are not one of each member; nothing is masked for it.")
             )
         for name, echo in by_holder.items():
-            _verify_echo(echo, self.roster, self.roster.participants[name])
+            verify_echo(
+                echo,
+                self.roster.participants[name],
+                study=self.roster.study,
+                run=self.roster.run,
+                number=self.roster.number,
+                roster=self.roster.digest,
+            )
 
 
 def roster_hash(members: Iterable[KeyMessage], *, study: str, run: str, number: int) -> str:
@@ -211,9 +218,15 @@ def verify_echoes(roster: Roster, echoes: Sequence[RosterEcho]) -> AgreedRoster:
     return AgreedRoster(roster=roster, echoes=tuple(echoes))
 
 
-def _verify_echo(echo: RosterEcho, roster: Roster, pinned: PublicIdentity) -> None:
-    found = (echo.study, echo.run, echo.number, echo.roster)
-    if found != (roster.study, roster.run, roster.number, roster.digest):
+def verify_echo(
+    echo: RosterEcho, pinned: PublicIdentity, *, study: str, run: str, number: int, roster: str
+) -> RosterEcho:
+    """The echo, once it was found to be a holder's signed statement of this very roster.
+
+    Raises:
+        WaistError: RF-W146 another roster, RF-W147 not signed by the holder.
+    """
+    if (echo.study, echo.run, echo.number, echo.roster) != (study, run, number, roster):
         raise WaistError(
             "RF-W146",
             N_(
@@ -229,3 +242,4 @@ def _verify_echo(echo: RosterEcho, roster: Roster, pinned: PublicIdentity) -> No
         raise WaistError(
             "RF-W147", N_("The roster echo of {holder} is not signed by its identity."), holder=echo.holder
         ) from fault
+    return echo

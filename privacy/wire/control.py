@@ -41,7 +41,6 @@ from ringfence.privacy.wire.fields import (
     Digest,
     Nonce,
     NoteText,
-    Number,
     PublicKey,
     Record,
     RunId,
@@ -50,6 +49,7 @@ from ringfence.privacy.wire.fields import (
     canonical,
     parse_canonical,
 )
+from ringfence.privacy.wire.heads import LedgerHead, LogPosition
 from ringfence.privacy.wire.payload import decode_query, encode_query
 
 MAX_CONTROL = 1 << 22
@@ -63,22 +63,6 @@ Proof: TypeAlias = Annotated[tuple[Digest, ...], AtMost(128)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerHead(Record):
-    """Last entry of a holder's ledger: its sequence number and hash."""
-
-    sequence: Number
-    hash: Digest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogPosition(Record):
-    """Size and Merkle root of a holder's audit log."""
-
-    size: Number
-    root: Digest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StudyOffer(Record):
     """Coordinator to holder: the signed study, and what the coordinator last knew of the holder.
 
@@ -87,6 +71,7 @@ class StudyOffer(Record):
         schema: signed schema document, file form.
         run: run id.
         nonce: fresh, returned in `Join`.
+        log_key: public key of the coordinator's audit log.
         ledger: head of the holder's ledger as last seen; a holder behind it was rolled back.
         log: the holder's audit log as last seen.
     """
@@ -95,6 +80,7 @@ class StudyOffer(Record):
     schema: SignedText
     run: RunId
     nonce: Nonce
+    log_key: PublicKey
     ledger: LedgerHead | None
     log: LogPosition | None
 
@@ -149,9 +135,9 @@ class RoundCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finish(Record):
-    """Coordinator to holder: digest of the released model, and the coordinator's audit checkpoint."""
+    """Coordinator to holder: the study is over; what was released, if anything, and its audit checkpoint."""
 
-    model: Digest
+    model: Digest | None
     checkpoint: NoteText
 
 

@@ -18,6 +18,7 @@ from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.waist import IntVector, MaskedUpdate, Query
 from ringfence.privacy.wire.envelope import Envelope, MessageKind, frame, unframe
 from ringfence.privacy.wire.fields import NAME_RULE, canonical, parse_canonical
+from ringfence.privacy.wire.heads import LedgerHead
 
 MAX_ENTRIES = 1 << 24
 """Most integers in all arrays of one query, and most words of one update."""
@@ -115,8 +116,11 @@ def decode_query(data: bytes | memoryview) -> Query:
     return Query(task=header["task"], round=header["round"], numbers=numbers, arrays=arrays)
 
 
-def encode_update(update: MaskedUpdate) -> bytes:
-    """The masked words' bytes; holder, round and attempt stand in the envelope around them."""
+def encode_update(update: MaskedUpdate, head: LedgerHead) -> bytes:
+    """The masked words' bytes, and where the holder's ledger stands after they were charged.
+
+    Holder, round and attempt stand in the envelope around them.
+    """
     dtype = np.dtype("<u4") if update.word_bits == 32 else np.dtype("<u8")
     if (
         update.word_bits not in (32, 64)
@@ -124,12 +128,14 @@ def encode_update(update: MaskedUpdate) -> bytes:
         or update.words.dtype != dtype.newbyteorder("=")
     ):
         raise WaistError("RF-W122", N_("Masked words must be one vector of 32-bit or 64-bit words."))
-    header = {"word_bits": update.word_bits, "length": len(update.words)}
+    header = {"word_bits": update.word_bits, "length": len(update.words), "ledger": head.to_json()}
     return frame(_WORDS, canonical(header)) + update.words.astype(dtype, copy=False).tobytes()
 
 
-def decode_update(envelope: Envelope, *, length: int, word_bits: int) -> MaskedUpdate:
-    """The masked words in an opened envelope, whose sender, round and attempt they take.
+def decode_update(envelope: Envelope, *, length: int, word_bits: int) -> tuple[MaskedUpdate, LedgerHead]:
+    """The masked words in an opened envelope, whose sender, round and attempt they take, and a ledger head.
+
+    The head's own signature is not verified here (`heads.verify_head`).
 
     Args:
         envelope: as `open_envelope` returned it.
@@ -140,10 +146,9 @@ def decode_update(envelope: Envelope, *, length: int, word_bits: int) -> MaskedU
         WaistError: RF-W123 for another kind, length or word size, RF-W121 for missing or spare bytes.
     """
     encoded, rest = unframe(envelope.payload, _WORDS)
-    if envelope.kind is not MessageKind.MASKED_UPDATE or parse_canonical(encoded) != {
-        "word_bits": word_bits,
-        "length": length,
-    }:
+    header = parse_canonical(encoded)
+    head = header.pop("ledger", None)
+    if envelope.kind is not MessageKind.MASKED_UPDATE or header != {"word_bits": word_bits, "length": length}:
         raise WaistError(
             "RF-W123",
             N_("The words from {holder} are not the {length} words of {bits} bits that the round has."),
@@ -158,10 +163,11 @@ def decode_update(envelope: Envelope, *, length: int, word_bits: int) -> MaskedU
         if word_bits == 32
         else np.frombuffer(rest, dtype="<u8").astype(np.uint64, copy=False)
     )
-    return MaskedUpdate(
+    update = MaskedUpdate(
         holder=envelope.sender,
         round=envelope.round,
         attempt=envelope.attempt,
         word_bits=word_bits,
         words=words,
     )
+    return update, LedgerHead.from_json(head)

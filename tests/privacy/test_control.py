@@ -42,7 +42,7 @@ COORDINATOR = Identity.generate()
 IDENTITIES = {name: Identity.generate() for name in ("bank", "shop", "telco")}
 NOTE = "bank.example\n12\n" + "A" * 43 + "=\n\n— bank.example AAAAAAAA\n"
 SIGNED = '{"kind":"study","body":"{}","signatures":[]}'
-HEAD = LedgerHead(sequence=7, hash=digest_of(b"row"))
+HEAD = LedgerHead(sequence=7, hash=digest_of(b"row"), signature="ab" * 64)
 
 KEYS = {name: SessionKeys(holder=name, study=STUDY, run=RUN) for name in IDENTITIES}
 MEMBERS = tuple(key_message(IDENTITIES[name], KEYS[name]) for name in IDENTITIES)
@@ -61,12 +61,13 @@ QUERY = Query(
 )
 
 MESSAGES: list[Any] = [
-    StudyOffer(study=SIGNED, schema=SIGNED, run=RUN, nonce=new_nonce(), ledger=None, log=None),
+    StudyOffer(study=SIGNED, schema=SIGNED, run=RUN, nonce=new_nonce(), log_key="ab" * 32, ledger=None, log=None),
     StudyOffer(
         study=SIGNED,
         schema=SIGNED,
         run=RUN,
         nonce=new_nonce(),
+        log_key="ab" * 32,
         ledger=HEAD,
         log=LogPosition(size=3, root=STUDY),
     ),

@@ -21,7 +21,10 @@ from ringfence.privacy.waist import BlockPlan, MaskedUpdate, Query, RoundPlan
 from ringfence.privacy.wire.control import RosterCall, RoundCall, open_message, seal_message
 from ringfence.privacy.wire.envelope import Expected, MessageKind, open_envelope, seal
 from ringfence.privacy.wire.fields import digest_of, new_run_id
+from ringfence.privacy.wire.heads import sign_head
 from ringfence.privacy.wire.payload import decode_update, encode_update
+
+HEAD = sign_head(Identity.generate(), sequence=3, entry_hash="ab" * 32)
 
 STUDY = digest_of(b"study")
 RUN = new_run_id()
@@ -97,7 +100,7 @@ class Holder:
             sender=self.name,
             recipient="coordinator",
             attempt=attempt,
-            payload=encode_update(update),
+            payload=encode_update(update, HEAD),
         )
         self.store.store(key, answer)
         return answer
@@ -143,7 +146,7 @@ class Coordinator:
             kind=MessageKind.MASKED_UPDATE, study=STUDY, run=RUN, recipient="coordinator", attempt=attempt
         )
         envelope = open_envelope(data, senders=self.pinned, expect=expect, max_bytes=10_000)
-        return decode_update(envelope, length=3, word_bits=32)
+        return decode_update(envelope, length=3, word_bits=32)[0]
 
 
 QUERY = Query(task="scorecard", round=0, numbers={"step": 1}, arrays={"theta": np.arange(3)})

@@ -27,6 +27,7 @@ from ringfence.privacy.wire.envelope import (
     unframe,
 )
 from ringfence.privacy.wire.fields import canonical, digest_of, new_run_id, parse_canonical
+from ringfence.privacy.wire.heads import sign_head, verify_head
 from ringfence.privacy.wire.payload import (
     MAX_ENTRIES,
     MAX_NAMED,
@@ -327,6 +328,9 @@ def test_what_the_receiver_would_refuse_is_not_sent() -> None:
 # --- masked updates --------------------------------------------------------------------------------------
 
 
+HEAD = sign_head(Identity.generate(), sequence=3, entry_hash="ab" * 32)
+
+
 def update_envelope(payload: bytes, kind: MessageKind = MessageKind.MASKED_UPDATE) -> Envelope:
     return replace(opened(GOOD), payload=payload, kind=kind)
 
@@ -335,10 +339,29 @@ def update_envelope(payload: bytes, kind: MessageKind = MessageKind.MASKED_UPDAT
 def test_masked_words_arrive_with_the_name_the_envelope_proves(bits: int, dtype: Any) -> None:
     words = np.array([0, 1, np.iinfo(dtype).max], dtype=dtype)
     update = MaskedUpdate(holder="somebody", round=9, attempt=9, word_bits=bits, words=words)
-    back = decode_update(update_envelope(encode_update(update)), length=3, word_bits=bits)
+    back, head = decode_update(update_envelope(encode_update(update, HEAD)), length=3, word_bits=bits)
     assert (back.holder, back.round, back.attempt, back.word_bits) == ("bank", 2, 1, bits)
     assert back.words.dtype == dtype
     np.testing.assert_array_equal(back.words, words)
+    assert head == HEAD
+
+
+def test_words_without_a_ledger_head_are_refused() -> None:
+    update = MaskedUpdate(holder="bank", round=0, attempt=0, word_bits=32, words=np.zeros(1, dtype=np.uint32))
+    payload = encode_update(update, HEAD)
+    _, rest = unframe(payload, b"RFU1")
+    bare = frame(b"RFU1", canonical({"word_bits": 32, "length": 1})) + bytes(rest)
+    with pytest.raises(WaistError):
+        decode_update(update_envelope(bare), length=1, word_bits=32)
+
+
+def test_a_head_counts_with_its_holders_signature_only() -> None:
+    holder = Identity.generate()
+    signed = sign_head(holder, sequence=3, entry_hash="ab" * 32)
+    assert verify_head(signed, holder.public) == signed
+    for forged in (replace(signed, sequence=4), replace(signed, hash="sha256:" + "cd" * 32), HEAD):
+        with pytest.raises(WaistError, match="RF-W166"):
+            verify_head(forged, holder.public)
 
 
 @pytest.mark.parametrize(
@@ -355,7 +378,7 @@ def test_words_of_another_shape_are_refused(
 ) -> None:
     update = MaskedUpdate(holder="bank", round=2, attempt=1, word_bits=32, words=np.zeros(3, dtype=np.uint32))
     with pytest.raises(WaistError, match=code):
-        decode_update(update_envelope(encode_update(update) + tail, kind), length=length, word_bits=bits)
+        decode_update(update_envelope(encode_update(update, HEAD) + tail, kind), length=length, word_bits=bits)
 
 
 @pytest.mark.parametrize(
@@ -363,14 +386,14 @@ def test_words_of_another_shape_are_refused(
 )
 def test_words_of_another_type_are_not_sent(words: Any) -> None:
     with pytest.raises(WaistError, match="RF-W122"):
-        encode_update(MaskedUpdate(holder="bank", round=0, attempt=0, word_bits=32, words=words))
+        encode_update(MaskedUpdate(holder="bank", round=0, attempt=0, word_bits=32, words=words), HEAD)
 
 
 def test_words_are_little_endian_on_the_wire() -> None:
     update = MaskedUpdate(
         holder="bank", round=0, attempt=0, word_bits=32, words=np.array([1, 2], dtype=np.uint32)
     )
-    assert encode_update(update)[-8:] == b"\1\0\0\0\2\0\0\0"
+    assert encode_update(update, HEAD)[-8:] == b"\1\0\0\0\2\0\0\0"
     assert hashlib.sha256(b"").hexdigest() in digest_of(b"")
-    header, rest = unframe(encode_update(update), b"RFU1")
-    assert (json.loads(header), len(rest)) == ({"length": 2, "word_bits": 32}, 8)
+    header, rest = unframe(encode_update(update, HEAD), b"RFU1")
+    assert (json.loads(header), len(rest)) == ({"length": 2, "word_bits": 32, "ledger": HEAD.to_json()}, 8)
