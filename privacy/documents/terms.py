@@ -17,7 +17,12 @@ class PrivacyTerms(Document):
     """The price of a study and the form of its noise."""
 
     epsilon: Exact = Field(
-        gt=0, le=1000, description="epsilon of one customer over all holders of the study.", examples=["1.0"]
+        gt=0,
+        le=1000,
+        description="epsilon of one customer over all holders of the study when no attempt is repeated. With all "
+        "`max_attempts` it is larger: the worst case is what holders reserve, and `study check` and every report "
+        "show both.",
+        examples=["1.0"],
     )
     delta: Exact = Field(
         gt=0, lt=1, description="delta; below one over the largest `max_customers`.", examples=["1e-6"]
