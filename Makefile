@@ -9,7 +9,7 @@ FOLDERS := audit clients models privacy server simulations
 SOURCES := $(shell find $(FOLDERS) -type f ! -path '*/__pycache__/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak coverage lint ruff mypy pyright imports docs messages clean
+.PHONY: help demo test soak coverage bench lint ruff mypy pyright imports docs messages clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -28,6 +28,10 @@ coverage: $(VENV)/.test ## run all tests and hold privacy, audit and clients to 
 	$(BIN)/coverage report --include='*/ringfence/privacy/*' --fail-under=90
 	$(BIN)/coverage report --include='*/ringfence/audit/*' --fail-under=90
 	$(BIN)/coverage report --include='*/ringfence/clients/*' --fail-under=90
+
+bench: $(VENV)/.test ## measure the public cases (needs their tables, RINGFENCE_DATA) into out/bench
+	mkdir -p out/bench
+	$(BIN)/python -m ringfence.simulations.benchmarks.cases --splits 10 --json out/bench/cases.json
 
 lint: ruff mypy pyright imports docs ## run every static check
 
