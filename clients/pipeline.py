@@ -1,8 +1,8 @@
 """A holder's whole path, stage by stage: from a study that asks to a contribution that may leave.
 
     admit       is this study signed, allowed, approved, affordable?
-    join        read the allowed columns, filter by consent, count the cohort with noise, freeze it
-    contribute  re-read consent, encode who remains, compute the exact integer vector
+    join        read the allowed columns, count the cohort with noise and freeze it, filter by consent, encode
+    contribute  re-read consent, leave out who left, compute the exact integer vector
 
 What `contribute` makes goes to the waist gate (`clients/gate.py`) and nowhere else. Each stage takes what only
 the stage before can make, so a skipped stage is a type error.
@@ -16,12 +16,12 @@ from typing import Any
 from ringfence.clients.holder import Holder
 from ringfence.clients.table import (
     ConsentedTable,
+    Presence,
     RawTable,
     consented,
     minimised,
     read_table,
     separate_consents,
-    within,
 )
 from ringfence.models.catalogue import task_named
 from ringfence.models.features import FeatureMatrix, encode
@@ -59,12 +59,17 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """A study this holder takes part in: its reservation, its cohort, and the cohort's rows."""
+    """A study this holder takes part in: its reservation, its cohort, and the cohort's rows as cell codes.
+
+    The table itself, the customer keys and everybody outside the cohort are gone from memory.
+    """
 
     admitted: Admitted
     reservation: Reservation
     cohort: Cohort
-    table: RawTable
+    features: FeatureMatrix
+    presence: Presence
+    separate: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,12 +151,15 @@ def join(holder: Holder, admitted: Admitted) -> Joined:
     table = _read(holder, admitted)
     reservation = _reserve(holder, admitted)
     cohort = _freeze(holder, admitted, table, reservation)
-    members = cohort.current(holder.registry, holder.clock())
+    rows = consented(table, holder.registry, cohort.current(holder.registry, holder.clock()))
+    features, presence = encoded(admitted.study, holder.schema, rows)
     return Joined(
         admitted=admitted,
         reservation=reservation,
         cohort=cohort,
-        table=within(table, holder.registry, members),
+        features=features,
+        presence=presence,
+        separate=separate_consents(table.allowed),
     )
 
 
@@ -174,18 +182,17 @@ def contribute(holder: Holder, joined: Joined, query: Query) -> Answer:
     allowed_now(holder, admitted.study)
     lengths = dict(task.lengths(context, query))
     now = holder.clock()
-    # Filtered and encoded anew in every round, also when nobody left: a shortcut would show in the reply's time
-    # that somebody did.
-    rows = consented(joined.table, holder.registry, joined.cohort.current(holder.registry, now))
-    features = feature_matrix(admitted.study, holder.schema, rows).train()
-    separate = separate_consents(joined.table.allowed)
+    # The same work in every round, also when nobody left: a shortcut would show in the reply's time that somebody
+    # did.
+    still = joined.presence.still(joined.cohort.current(holder.registry, now))
+    features = joined.features.take(still)
     return Answer(
         plan=admitted.plan.rounds[query.round],
         lengths=lengths,
-        contribution=task.contribute(context, query, features),
+        contribution=task.contribute(context, query, features.train()),
         evidence={
-            "customers": len(rows),
-            "consent_root": holder.registry.root(admitted.study.purpose, now, separate=separate),
+            "customers": int(still.sum()),
+            "consent_root": holder.registry.root(admitted.study.purpose, now, separate=joined.separate),
             "rows": features.digest(),
         },
     )
@@ -289,8 +296,8 @@ def _freeze(holder: Holder, admitted: Admitted, table: RawTable, reservation: Re
     return cohort
 
 
-def feature_matrix(study: Study, schema: Schema, rows: ConsentedTable) -> FeatureMatrix:
-    """Drop the customer key and encode: consenting rows as cell codes."""
+def encoded(study: Study, schema: Schema, rows: ConsentedTable) -> tuple[FeatureMatrix, Presence]:
+    """Drop the customer key and encode: consenting rows as cell codes, and who is behind them for later rounds."""
     small = minimised(
         rows,
         features=rows.allowed.features,
@@ -298,7 +305,9 @@ def feature_matrix(study: Study, schema: Schema, rows: ConsentedTable) -> Featur
         split_key=split_key(study),
         test_fraction=study.evaluation.test_fraction,
     )
-    return encode(small, schema, rows.allowed.features, rows.allowed.label or "", positive_category(study, schema))
+    positive = positive_category(study, schema)
+    matrix = encode(small, schema, rows.allowed.features, rows.allowed.label or "", positive)
+    return matrix, small.presence
 
 
 def split_key(study: Study) -> bytes:

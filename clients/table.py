@@ -36,8 +36,8 @@ from ringfence.privacy.quality import QualityReport, TableFacts, assess
 from ringfence.privacy.schema import Schema
 
 __all__ = [
-    "OTHER", "ConsentedTable", "MinimisedTable", "RawTable", "consented", "minimised", "read_table",
-    "separate_consents", "within",
+    "OTHER", "ConsentedTable", "MinimisedTable", "Presence", "RawTable", "consented", "minimised", "read_table",
+    "separate_consents",
 ]  # fmt: skip
 
 _MADE_HERE: Final = object()
@@ -88,6 +88,7 @@ class ConsentedTable:
 
     allowed: Allowed
     _keys: tuple[str, ...]
+    _subjects: npt.NDArray[np.int64]
     _frame: pd.DataFrame
     token: InitVar[object]
 
@@ -96,6 +97,21 @@ class ConsentedTable:
 
     def __len__(self) -> int:
         return len(self._keys)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class Presence:
+    """Who is behind which row, as indices of the holder's own registry, for one question: are they still in?"""
+
+    _subjects: npt.NDArray[np.int64]
+    token: InitVar[object]
+
+    def __post_init__(self, token: object) -> None:
+        _require_maker(token, "Presence")
+
+    def still(self, members: Members) -> Flags:
+        """Which rows' customers take part in this round, bool `(n,)`; the work is the same whoever left."""
+        return members.holds(self._subjects)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -108,12 +124,14 @@ class MinimisedTable:
         features: names of the features, in the study's order.
         label: name of the label, or None; rows without a known label are not here.
         is_test: which rows belong to the test part, bool `(n,)`.
+        presence: tells at each round whose rows stay in.
     """
 
     frame: pd.DataFrame
     features: tuple[str, ...]
     label: str | None
     is_test: Flags
+    presence: Presence
     token: InitVar[object]
 
     def __post_init__(self, token: object) -> None:
@@ -162,15 +180,6 @@ def separate_consents(allowed: Allowed) -> tuple[str, ...]:
     return ("sensitive-data",) if allowed.sensitive else ()
 
 
-def within(raw: RawTable, registry: ConsentRegistry, members: Members) -> RawTable:
-    """The table without the rows of customers who are not in the cohort: a run keeps no others in memory."""
-    inside = members.holds(registry.indices(raw._keys))
-    return RawTable(
-        allowed=raw.allowed, quality=raw.quality, _keys=_chosen(raw._keys, inside),
-        _frame=raw._frame[inside].reset_index(drop=True), token=_MADE_HERE,
-    )  # fmt: skip
-
-
 def consented(raw: RawTable, registry: ConsentRegistry, members: Members) -> ConsentedTable:
     """The rows whose customers take part in this round.
 
@@ -185,9 +194,10 @@ def consented(raw: RawTable, registry: ConsentRegistry, members: Members) -> Con
     """
     raw.quality.check()
     members.require_separate(separate_consents(raw.allowed))
-    inside = members.holds(registry.indices(raw._keys))
+    subjects = registry.indices(raw._keys)
+    inside = members.holds(subjects)
     return ConsentedTable(
-        allowed=raw.allowed, _keys=_chosen(raw._keys, inside),
+        allowed=raw.allowed, _keys=_chosen(raw._keys, inside), _subjects=subjects[inside],
         _frame=raw._frame[inside].reset_index(drop=True), token=_MADE_HERE,
     )  # fmt: skip
 
@@ -229,7 +239,7 @@ def minimised(
     is_test.flags.writeable = False
     return MinimisedTable(
         frame=frame.iloc[order].reset_index(drop=True), features=tuple(features), label=label, is_test=is_test,
-        token=_MADE_HERE,
+        presence=Presence(_subjects=table._subjects[order], token=_MADE_HERE), token=_MADE_HERE,
     )  # fmt: skip
 
 

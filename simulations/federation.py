@@ -16,7 +16,7 @@ import pandas as pd
 
 from ringfence.clients.agent import Agent
 from ringfence.clients.holder import Holder
-from ringfence.clients.pipeline import feature_matrix
+from ringfence.clients.pipeline import encoded
 from ringfence.clients.table import consented, read_table
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.metrics.exact import Metrics, evaluate
@@ -249,7 +249,7 @@ def test_part(opened: OpenStudy, holder: Holder) -> FeatureMatrix:
     table = read_table(holder.contract, holder.schema, columns, holder.base)
     cohort = Cohort.load(holder.registry, study=opened.digest, run=opened.run)
     rows = consented(table, holder.registry, cohort.current(holder.registry, holder.clock()))
-    return feature_matrix(opened.study, holder.schema, rows).test()
+    return encoded(opened.study, holder.schema, rows)[0].test()
 
 
 def result_of(federation: Federation, outcome: Outcome, *, rows: int, runner: str) -> dict[str, Any]:

@@ -162,7 +162,7 @@ class Book:
                 step.action,
                 step.outcome,
                 resource=resource,
-                public={"ledger": state.id, "entry": state.sequence, "head": state.hash.hex(), **step.public},
+                public={"ledger": f"ledger-{state.id}", "entry": state.sequence, "head": state.hash.hex(), **step.public},
                 private=step.private,
                 connection=connection,
             )

@@ -80,7 +80,7 @@ class ExportGate:
     def _run(
         self, artefacts: Sequence[Artefact], write: Callable[[list[Cleared]], Path], directory: Path
     ) -> tuple[Release, ...]:
-        request = secrets.token_hex(8)
+        request = f"request-{secrets.token_hex(8)}"
         for artefact in artefacts:
             self._record(
                 "export.requested", "allow", artefact, request, {"stage": "received"}, _as_given(artefact)

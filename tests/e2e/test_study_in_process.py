@@ -252,7 +252,7 @@ def test_an_unforeseen_fault_tells_the_coordinator_nothing(tmp_path: Path, monke
     def fault(*_: object) -> None:
         raise ZeroDivisionError("customer bank-17 has income 12345")
 
-    monkeypatch.setattr("ringfence.clients.pipeline.encode", fault)
+    monkeypatch.setattr("ringfence.clients.gate.mask", fault)
     with pytest.raises(WaistError):
         run(parties)
     replies = b"".join(reply for _, _, reply in parties.wire.sent)
