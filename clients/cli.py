@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ringfence.clients.commands import budget, consent, contract, home, log, study, table
+from ringfence.privacy.commands import in_full
 from ringfence.privacy.errors import _
 from ringfence.privacy.terminal import Parser, add_language, add_version, run
 
 PROGRAM = "ringfence-client"
 # `ringfence-client log --sent` is short for `ringfence-client log list --sent`.
-_SHORT = {"log": "list", "budget": "show"}
+SHORT = {"log": "list", "budget": "show"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,22 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command(argv: Sequence[str]) -> int:
     """Parse and do; errors are turned into sentences by `terminal.run`."""
-    arguments = parser().parse_args(in_full(argv))
+    arguments = parser().parse_args(in_full(argv, SHORT))
     status: int = arguments.do(arguments)
     return status
-
-
-def in_full(argv: Sequence[str]) -> list[str]:
-    """The command line with the sub-command that `log` and `budget` stand for by themselves."""
-    words = list(argv)
-    at = 0
-    while at < len(words) and words[at].startswith("-"):
-        at += 2 if words[at] == "--lang" else 1
-    if at < len(words) and words[at] in _SHORT:
-        following = words[at + 1] if at + 1 < len(words) else "-"
-        if following.startswith("-") and following not in {"-h", "--help"}:
-            words.insert(at + 1, _SHORT[words[at]])
-    return words
 
 
 def parser() -> Parser:

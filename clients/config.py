@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from ringfence.privacy.crypto.identity import PublicIdentity
-from ringfence.privacy.crypto.keyfile import read_public
+from ringfence.privacy.crypto.identity import KeyKind, PublicIdentity
+from ringfence.privacy.crypto.public_files import read_public
 from ringfence.privacy.documents.canonical import Document, Slug, Text
-from ringfence.privacy.documents.faults import Problem, settle
-from ringfence.privacy.documents.findings import build
-from ringfence.privacy.documents.toml import read_toml
-from ringfence.privacy.errors import N_, KeyFault, RingfenceError, UsageError
+from ringfence.privacy.documents.faults import settle
+from ringfence.privacy.documents.settings import (
+    HouseDocument,
+    HouseSettings,
+    read_settings,
+    settings_file,
+    store_problems,
+)
+from ringfence.privacy.errors import N_, RingfenceError, UsageError
 
 FILE_NAME = "client.toml"
 HEX_DIGITS = 64
@@ -45,7 +48,7 @@ class KeyFiles(Document):
     )
 
 
-class ClientConfig(Document):
+class ClientConfig(HouseDocument):
     """One holder's settings; every path is relative to the file."""
 
     error: ClassVar[type[RingfenceError]] = UsageError
@@ -84,56 +87,14 @@ class ClientConfig(Document):
         return self
 
 
-def store_problems(store: str) -> Iterator[Problem]:
-    """What is wrong with the name of a store."""
-    if "://" not in store:
-        return
-    try:
-        parts = urlsplit(store)
-        secret = parts.password is not None or "password=" in parts.query.lower()
-    except ValueError:
-        secret = False
-    if secret:
-        yield Problem(
-            code="RF-C200",
-            path=("store",),
-            template=N_(
-                "The URL holds a password. Leave it out, and give it by the database's own password file or "
-                "environment."
-            ),
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """A holder's configuration with the folder that its paths are relative to.
-
-    Attributes:
-        config: what the file says.
-        folder: where the file stands.
-    """
-
-    config: ClientConfig
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        """The holder's name."""
-        return self.config.name
+class Settings(HouseSettings[ClientConfig]):
+    """A holder's configuration with the folder that its paths are relative to."""
 
     @property
     def origin(self) -> str:
         """Name of the holder's log in the world."""
-        return log_origin(self.config.name)
-
-    @property
-    def store(self) -> Path | str:
-        """The store as `open_store` takes it."""
-        return self.config.store if "://" in self.config.store else self.folder / self.config.store
-
-    def path(self, name: str) -> Path:
-        """A path of the file, made absolute or relative to the present folder."""
-        return self.folder / name
+        return log_origin(self.name)
 
     def contract(self) -> Path:
         """The contract's file.
@@ -189,29 +150,11 @@ class Settings:
             )
         return found
 
-    def _public(self, name: str, kind: str) -> PublicIdentity:
-        """A public key written out, or in a file that does not say it is of another kind."""
+    def _public(self, name: str, kind: KeyKind) -> PublicIdentity:
+        """A public key written out, or in a file that does not say it is of another kind or of a simulation."""
         if len(name) == HEX_DIGITS and set(name) <= set("0123456789abcdef"):
             return PublicIdentity.from_hex(name)
-        path = self.folder / name
-        identity = read_public(path)
-        said = noted_kind(path)
-        if said is not None and said != kind:
-            raise KeyFault(
-                "RF-K050",
-                N_("The file {file} holds the public half of a key for {found}; one for {expected} is needed."),
-                file=path.name,
-                found=said,
-                expected=kind,
-            )
-        return identity
-
-
-def noted_kind(path: Path) -> str | None:
-    """The kind that a `.pub` file notes on its second line; None when it notes none."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    words = lines[1].removeprefix("#").split() if len(lines) > 1 else []
-    return words[0] if words else None
+        return read_public(self.folder / name, kind)
 
 
 def log_origin(name: str) -> str:
@@ -225,9 +168,7 @@ def load_settings(path: str | Path) -> Settings:
     Raises:
         UsageError: RF-U405 there is none; RF-C001, which lists every fault with its line.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / FILE_NAME
+    path = settings_file(path, FILE_NAME)
     if not path.exists():
         raise UsageError(
             "RF-U405",
@@ -235,8 +176,4 @@ def load_settings(path: str | Path) -> Settings:
                "ringfence-client init."),
             file=str(path),
         )  # fmt: skip
-    file = read_toml(path, UsageError)
-    config, problems = build(ClientConfig, file.data)
-    file.settle(problems, UsageError)
-    assert config is not None  # otherwise there was a problem
-    return Settings(config=config, folder=path.parent)
+    return Settings(config=read_settings(path, ClientConfig), folder=path.parent)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal
 
 from sqlalchemy import Engine
 
@@ -21,13 +21,14 @@ from ringfence.audit.log import AuditLog
 from ringfence.audit.note import Signer
 from ringfence.clients.config import Settings, load_settings
 from ringfence.clients.holder import Holder
-from ringfence.clients.secret_files import Passphrases, read_secret
 from ringfence.privacy.consent.registry import ConsentRegistry
 from ringfence.privacy.contract import LoadedContract, load_contract
-from ringfence.privacy.crypto.identity import PublicIdentity
-from ringfence.privacy.crypto.keyfile import read_public
+from ringfence.privacy.crypto.identity import Identity, PublicIdentity
+from ringfence.privacy.crypto.public_files import public_path, read_public
+from ringfence.privacy.crypto.secret_files import Passphrases, read_secret
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed
-from ringfence.privacy.errors import N_, ContractError, RingfenceError, StoreError, UsageError
+from ringfence.privacy.errors import N_, ContractError, RingfenceError, StoreError
+from ringfence.privacy.homes import log_signer, own_key
 from ringfence.privacy.journal import Json
 from ringfence.privacy.lease import lease
 from ringfence.privacy.ledger import Ledger
@@ -35,21 +36,6 @@ from ringfence.privacy.secagg.attempts import AttemptStore
 from ringfence.privacy.store import open_store, require_durable
 
 ACTOR = "client"
-
-
-@dataclass(frozen=True, slots=True)
-class PublicHalf:
-    """A log's key without its secret: enough to record and to verify, never to sign a checkpoint."""
-
-    public: PublicIdentity
-
-    def sign(self, _message: bytes, /) -> NoReturn:
-        """Refuse.
-
-        Raises:
-            UsageError: RF-U408 always.
-        """
-        raise UsageError("RF-U408", N_("The log's key was not opened, so no checkpoint can be signed here."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +55,16 @@ class Home:
     engine: Engine
     log: AuditLog
     ledger: Ledger
+
+    def key(self, passphrases: Passphrases) -> Identity:
+        """The holder's key pair.
+
+        Raises:
+            KeyFault: it is missing, unsafe, of another kind or of a simulation, or its passphrase is wrong.
+            UsageError: RF-U409 its public half is another's.
+        """
+        path = self.settings.path(self.settings.config.keys.holder)
+        return own_key(path, "holder", self.identity, passphrases)
 
     def registry(self) -> ConsentRegistry:
         """Who has agreed to what."""
@@ -189,10 +185,9 @@ def open_home(
     """
     settings = load_settings(config)
     keys = settings.config.keys
-    identity = read_public(_public_file(settings.path(keys.holder)))
-    signer: Signer = PublicHalf(read_public(_public_file(settings.path(keys.log))))
-    if opens == "log":
-        signer = (passphrases or Passphrases()).read_key(settings.path(keys.log), "log")
+    identity = read_public(public_path(settings.path(keys.holder)), "holder")
+    opened = passphrases or Passphrases() if opens == "log" else None
+    signer = log_signer(settings.path(keys.log), opened)
     engine = open_existing(settings.store)
     try:
         log = make_log(engine, settings.name, settings.origin, signer)
@@ -236,9 +231,7 @@ def load_holder(home: Home, passphrases: Passphrases | None = None) -> Holder:
         KeyFault: a key is missing, unsafe, of a simulation, or its public half is another's.
     """
     settings, keys = home.settings, home.settings.config.keys
-    identity = (passphrases or Passphrases()).read_key(settings.path(keys.holder), "holder")
-    if identity.public != home.identity:
-        raise another_key(settings.path(keys.holder))
+    identity = home.key(passphrases or Passphrases())
     loaded = home.contract()
     return Holder(
         name=settings.name,
@@ -267,16 +260,3 @@ def serving(config: str | Path, passphrases: Passphrases | None = None) -> Itera
     """
     with open_home(config, passphrases=passphrases, opens="log") as home, lease(home.engine):
         yield load_holder(home, passphrases)
-
-
-def another_key(path: Path) -> UsageError:
-    """The refusal of a key file whose public half beside it is another's."""
-    return UsageError(
-        "RF-U409",
-        N_("The public half beside {file} belongs to another key; restore both from one backup."),
-        file=path.name,
-    )
-
-
-def _public_file(path: Path) -> Path:
-    return path.with_name(path.name + ".pub")

@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from ringfence.privacy.contract import Fingerprint
 from ringfence.privacy.documents.canonical import Document, Slug, Text
 from ringfence.privacy.documents.faults import Problem, settle
-from ringfence.privacy.documents.findings import build
-from ringfence.privacy.documents.toml import read_toml
+from ringfence.privacy.documents.settings import (
+    HouseDocument,
+    HouseSettings,
+    read_settings,
+    settings_file,
+    store_problems,
+)
 from ringfence.privacy.errors import N_, RingfenceError, UsageError
 
 FILE_NAME = "server.toml"
@@ -33,7 +37,7 @@ class ServerKeys(Document):
     )
 
 
-class ServerConfig(Document):
+class ServerConfig(HouseDocument):
     """One coordinator's settings; every path is relative to the file."""
 
     error: ClassVar[type[RingfenceError]] = UsageError
@@ -64,40 +68,17 @@ def _problems(config: ServerConfig) -> Iterator[Problem]:
             yield Problem(
                 code="RF-C210", path=("holders", position), template=N_("This fingerprint is listed twice.")
             )
-    if "://" in config.store and _has_password(config.store):
-        yield Problem(
-            code="RF-C200",
-            path=("store",),
-            template=N_(
-                "The URL holds a password. Leave it out, and give it by the database's own password file or "
-                "environment."
-            ),
-        )
-
-
-def _has_password(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.password is not None or "password=" in parts.query.lower()
+    yield from store_problems(config.store)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(HouseSettings[ServerConfig]):
     """A coordinator's configuration with the folder that its paths are relative to."""
 
-    config: ServerConfig
-    folder: Path
-
     @property
-    def store(self) -> Path | str:
-        """The store as `open_store` takes it."""
-        return self.config.store if "://" in self.config.store else self.folder / self.config.store
-
-    def path(self, name: str) -> Path:
-        """A path of the file, made absolute or relative to the present folder."""
-        return self.folder / name
+    def origin(self) -> str:
+        """Name of the coordinator's log in the world."""
+        return log_origin(self.name)
 
 
 def log_origin(name: str) -> str:
@@ -111,9 +92,7 @@ def load_settings(path: str | Path) -> Settings:
     Raises:
         UsageError: RF-U501 there is none; RF-C001, which lists every fault with its line.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / FILE_NAME
+    path = settings_file(path, FILE_NAME)
     if not path.exists():
         raise UsageError(
             "RF-U501",
@@ -121,8 +100,4 @@ def load_settings(path: str | Path) -> Settings:
                "with ringfence-server init."),
             file=str(path),
         )  # fmt: skip
-    file = read_toml(path, UsageError)
-    config, problems = build(ServerConfig, file.data)
-    file.settle(problems, UsageError)
-    assert config is not None  # otherwise there was a problem
-    return Settings(config=config, folder=path.parent)
+    return Settings(config=read_settings(path, ServerConfig), folder=path.parent)

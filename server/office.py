@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from sqlalchemy import Engine, select
 
 from ringfence.audit.log import AuditLog
 from ringfence.audit.note import Signer
-from ringfence.privacy.crypto.identity import Identity, KeyKind, PublicIdentity
-from ringfence.privacy.crypto.keyfile import read_public, write_key
-from ringfence.privacy.documents.findings import build
-from ringfence.privacy.errors import N_, StoreError, UsageError, _
+from ringfence.privacy.crypto.identity import Identity, PublicIdentity
+from ringfence.privacy.crypto.public_files import public_path, read_public
+from ringfence.privacy.crypto.secret_files import Passphrases
+from ringfence.privacy.errors import N_, StoreError
+from ringfence.privacy.homes import log_signer, made_whole, new_key, own_key, record_key, require_usable
 from ringfence.privacy.store import open_store, reading, require_durable
 from ringfence.server.config import FILE_NAME, ServerConfig, Settings, load_settings, log_origin
-from ringfence.server.passphrases import Passphrases
 from ringfence.server.registry import HOLDERS, HolderRegistry
 
 ACTOR = "server"
@@ -39,21 +35,6 @@ holders = []
 coordinator = "keys/coordinator.key"
 log = "keys/log.key"
 """
-
-
-@dataclass(frozen=True, slots=True)
-class PublicHalf:
-    """A log's key without its secret: enough to record and to verify, never to sign a checkpoint."""
-
-    public: PublicIdentity
-
-    def sign(self, _message: bytes, /) -> NoReturn:
-        """Refuse.
-
-        Raises:
-            UsageError: RF-U408 always.
-        """
-        raise UsageError("RF-U408", N_("The log's key was not opened, so no checkpoint can be signed here."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,23 +61,22 @@ class Office:
             UsageError: RF-U409 its public half is another's.
         """
         path = self.settings.path(self.settings.config.keys.coordinator)
-        identity = passphrases.read_key(path, "coordinator")
-        if identity.public != self.identity:
-            raise UsageError(
-                "RF-U409",
-                N_("The public half beside {file} belongs to another key; restore both from one backup."),
-                file=path.name,
-            )
-        return identity
+        return own_key(path, "coordinator", self.identity, passphrases)
 
     def seen(self) -> list[dict[str, object]]:
         """What was last seen of each holder: its ledger's head and its log's size."""
         HolderRegistry(self.engine)  # makes the table where it is missing
         with reading(self.engine) as connection:
-            rows = connection.execute(select(HOLDERS).order_by(HOLDERS.c.holder)).all()
+            rows = connection.execute(select(HOLDERS).order_by(HOLDERS.c.log_origin)).all()
         return [
-            {"name": r.holder, "ledger_entry": r.ledger_sequence, "ledger_head": r.ledger_hash, "log_events": r.log_size}
-            for r in rows
+            {
+                "fingerprint": PublicIdentity.from_hex(row.identity).fingerprint,
+                "log": row.log_origin,
+                "ledger_entry": row.ledger_sequence,
+                "ledger_head": row.ledger_hash,
+                "log_events": row.log_size,
+            }
+            for row in rows
         ]
 
 
@@ -113,10 +93,8 @@ def open_office(config: str | Path, *, passphrases: Passphrases | None = None) -
     """
     settings = load_settings(config)
     keys = settings.config.keys
-    identity = read_public(_public_file(settings.path(keys.coordinator)))
-    signer: Signer = PublicHalf(read_public(_public_file(settings.path(keys.log))))
-    if passphrases is not None:
-        signer = passphrases.read_key(settings.path(keys.log), "log")
+    identity = read_public(public_path(settings.path(keys.coordinator)), "coordinator")
+    signer = log_signer(settings.path(keys.log), passphrases)
     store = settings.store
     if isinstance(store, Path) and not store.exists():
         raise StoreError(
@@ -131,20 +109,6 @@ def open_office(config: str | Path, *, passphrases: Passphrases | None = None) -
         engine.dispose()
 
 
-def require_free(folder: Path) -> None:
-    """Refuse a folder that holds anything, or whose parent is missing."""
-    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
-        raise UsageError(
-            "RF-U410",
-            N_("{folder} exists and is not an empty folder; nothing is ever overwritten. Choose another one."),
-            folder=str(folder),
-        )
-    if not folder.parent.is_dir():
-        raise UsageError(
-            "RF-U411", N_("The folder {folder} does not exist. Make it first."), folder=str(folder.parent)
-        )
-
-
 def found(folder: Path, name: str, passphrase: str | None) -> tuple[PublicIdentity, PublicIdentity]:
     """Make a coordinator's home, all of it or nothing; return the public keys of coordinator and log.
 
@@ -152,36 +116,19 @@ def found(folder: Path, name: str, passphrase: str | None) -> tuple[PublicIdenti
         UsageError: RF-U410 something is there already, RF-U411 no parent folder, RF-U412 the name may not
             be used.
     """
-    folder = Path(os.path.abspath(folder))  # `init .` has a parent and a name too
-    require_free(folder)
-    config, problems = build(ServerConfig, {"name": name, "store": DATABASE})
-    if config is None:
-        why = "; ".join(_(problem.template).format(**problem.values) for problem in problems)
-        raise UsageError("RF-U412", N_("This may not be used: {why}"), why=why)
-    at = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        made = _make(at, name, passphrase)
-        os.rename(at, folder)
-    except BaseException:
-        shutil.rmtree(at, ignore_errors=True)
-        raise
-    return made
+    require_usable(ServerConfig, name, DATABASE)
+    with made_whole(folder) as at:
+        return _make(at, name, passphrase)
 
 
 def _make(at: Path, name: str, passphrase: str | None) -> tuple[PublicIdentity, PublicIdentity]:
-    keys = at / "keys"
-    keys.mkdir(mode=0o700)
-    kinds: tuple[KeyKind, KeyKind] = ("coordinator", "log")
-    own, log_key = (Identity.generate(kind) for kind in kinds)
+    own, log_key = new_key(at, "coordinator", passphrase), new_key(at, "log", passphrase)
     (at / FILE_NAME).write_text(_TEMPLATE.format(name=name), encoding="utf-8")
     engine = open_store(at / DATABASE)
     try:
         log = _log(engine, name, log_key)
         for identity in (own, log_key):
-            write_key(keys / f"{identity.kind}.key", identity, passphrase, unwrapped=passphrase is None)
-            fingerprint = identity.public.fingerprint
-            public = {"kind": identity.kind, "fingerprint": fingerprint}
-            log.record("key.created", "allow", resource=f"key:{fingerprint}", public=public)
+            record_key(log, identity)
         HolderRegistry(engine)
     finally:
         engine.dispose()
@@ -192,7 +139,3 @@ def _log(engine: Engine, name: str, signer: Signer) -> AuditLog:
     return AuditLog(
         engine, origin=log_origin(name), signer=signer, organisation=name, actor=ACTOR, profile="durable"
     )
-
-
-def _public_file(path: Path) -> Path:
-    return path.with_name(path.name + ".pub")

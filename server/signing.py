@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ringfence.privacy.accounting.study import StudyPrice, price
 from ringfence.privacy.crypto.identity import PublicIdentity
-from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_signed
-from ringfence.privacy.documents.canonical import DIGEST, Document, Slug, Whole
+from ringfence.privacy.crypto.secret_files import Passphrases
+from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_after
+from ringfence.privacy.declaration import DECLARATION, Declaration
 from ringfence.privacy.documents.faults import as_fault, gather
 from ringfence.privacy.documents.findings import build
 from ringfence.privacy.documents.terms import Participant
@@ -29,23 +28,6 @@ from ringfence.privacy.schema import Schema, load_schema, resolve_schema
 from ringfence.privacy.study import Study, load_study
 from ringfence.server.coordinator import OpenStudy, sign_study
 from ringfence.server.office import Office
-from ringfence.server.passphrases import Passphrases
-
-DECLARATION = "declaration"
-
-
-class Declaration(Document):
-    """What a holder signs about itself: public facts of its contract."""
-
-    error = StudyError
-
-    name: Slug
-    key: str
-    log_key: str
-    max_customers: Whole
-    overlap: Whole | None = None
-    contract: str
-    schema_ref: str
 
 
 def read_declaration(path: Path, trusted: Sequence[str]) -> Declaration:
@@ -71,15 +53,10 @@ def read_declaration(path: Path, trusted: Sequence[str]) -> Declaration:
 
 
 def _parse(path: Path, body: bytes) -> Declaration:
-    try:
-        data = json.loads(body)
-        members: dict[str, Any] = dict(data)
-        members["schema_ref"] = members.pop("schema")
-        found, _ = build(Declaration, members)
-        if found is not None and DIGEST.fullmatch(found.schema_ref):
+    with suppress(ValueError, RecursionError):
+        found, _problems = build(Declaration, json.loads(body))
+        if found is not None:
             return found
-    except (ValueError, TypeError, KeyError, RecursionError):
-        pass
     raise StudyError(
         "RF-S210",
         N_("The file {file} is not a holder's declaration; ask the holder for: ringfence-client contract declare"),
@@ -212,15 +189,7 @@ def _write(target: Path, document: SignedDocument, record: Callable[[], None]) -
     """Write, record, name; what approvals may already be bound to is never replaced by something else."""
     if target.exists():
         _require_same(target, document)
-    waiting = target.with_name(f".{target.name}.new")
-    try:
-        write_signed(waiting, document)
-        record()
-        os.replace(waiting, target)
-    except BaseException:
-        with suppress(OSError):
-            waiting.unlink()
-        raise
+    write_after(target, document, record)
 
 
 def _require_same(target: Path, document: SignedDocument) -> None:

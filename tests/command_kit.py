@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ringfence.clients.cli import main as client_main
 from ringfence.privacy.crypto.identity import Identity, KeyKind
 from ringfence.privacy.crypto.keyfile import write_key
@@ -91,6 +93,14 @@ def client(*words: object) -> int:
 def server(*words: object) -> int:
     """Run the coordinator's command; its exit status."""
     return server_main([str(word) for word in words])
+
+
+def refused(capsys: pytest.CaptureFixture[str], status: int, code: str, expected: int = 1) -> str:
+    """Check that a command ended in this one sentence, and return it."""
+    error = capsys.readouterr().err
+    assert status == expected, error
+    assert error.startswith(f"{code}: "), error
+    return error
 
 
 def new_key(path: Path, kind: KeyKind = "approver", *, simulation: bool = False) -> Path:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringfence.clients.commands.signing import write_after
 from ringfence.clients.commands.whatif import answer, read_study
 from ringfence.clients.home import Home
-from ringfence.clients.secret_files import Passphrases
-from ringfence.privacy.crypto.signed import approve
+from ringfence.privacy.crypto.secret_files import Passphrases
+from ringfence.privacy.crypto.signed import approve, write_after
 from ringfence.privacy.errors import N_, StudyError
 
 

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringfence.clients.commands.options import add_passphrase, decimal, leaf, passphrases
+from ringfence.clients.commands.options import decimal, leaf
+from ringfence.privacy.commands import add_passphrase, passphrases
 from ringfence.privacy.errors import _
 from ringfence.privacy.terminal import Parser, Terminal
 

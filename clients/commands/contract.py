@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ringfence.clients.commands.options import add_passphrase, leaf, new_file, passphrases
+from ringfence.clients.commands.options import leaf, new_file
+from ringfence.privacy.commands import add_passphrase, passphrases
 from ringfence.privacy.errors import N_, UsageError, _
 from ringfence.privacy.terminal import Parser, Terminal
 
@@ -114,15 +115,16 @@ def _sign(arguments: argparse.Namespace) -> int:
 def _declare(arguments: argparse.Namespace) -> int:
     from ringfence.clients.commands.signing import declare
     from ringfence.clients.home import open_home
+    from ringfence.privacy.documents.canonical import plain
 
     out: Path = arguments.out
     if not out.parent.is_dir():
         raise UsageError("RF-U433", N_("The folder of {file} does not exist; make it first."), file=str(out))
     with open_home(arguments.config) as home:
-        body = declare(home, passphrases(arguments), out)
+        made = declare(home, passphrases(arguments), out)
         fingerprint = home.identity.fingerprint
     terminal = Terminal.of(arguments)
     terminal.say(_("Wrote {file}.").format(file=out))
     terminal.say(_("Tell the coordinator this fingerprint by another way: {fingerprint}").format(fingerprint=fingerprint))
-    terminal.write_json({"file": str(out), "fingerprint": fingerprint, "declaration": body})
+    terminal.write_json({"file": str(out), "fingerprint": fingerprint, "declaration": plain(made)})
     return 0

@@ -1,28 +1,18 @@
-"""Makes a holder's home: keys, store, ledger, log and configuration; all of it or nothing.
-
-Everything is made in a hidden folder beside the target, which gets its name when all is done. What an interrupted
-`init` leaves is that hidden folder, never half a home.
-"""
+"""Makes a holder's home: keys, store, ledger, log and configuration; all of it or nothing."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 from ringfence.clients.config import FILE_NAME, ClientConfig, log_origin
 from ringfence.clients.home import make_log
-from ringfence.clients.secret_files import write_secret
 from ringfence.privacy.accounting.filters import FilterName
 from ringfence.privacy.consent.registry import ConsentRegistry
-from ringfence.privacy.crypto.identity import Identity, KeyKind, PublicIdentity
-from ringfence.privacy.crypto.keyfile import write_key
-from ringfence.privacy.documents.faults import Problems
-from ringfence.privacy.documents.findings import build
-from ringfence.privacy.errors import N_, UsageError, _
+from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.crypto.secret_files import read_secret, write_secret
+from ringfence.privacy.homes import made_whole, new_key, record_key, require_usable
 from ringfence.privacy.ledger import Ledger
 from ringfence.privacy.secagg.attempts import AttemptStore
 from ringfence.privacy.store import open_store
@@ -88,49 +78,16 @@ def found(folder: Path, plan: Plan) -> Founded:
         BudgetError: the budget is out of range.
         KeyFault, StoreError: something cannot be written.
     """
-    folder = Path(os.path.abspath(folder))  # `init .` has a parent and a name too
-    require_free(folder)
-    _require_names(plan)
-    build_at = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        made = _make(build_at, folder, plan)
-        os.rename(build_at, folder)
-    except BaseException:
-        shutil.rmtree(build_at, ignore_errors=True)
-        raise
-    return made
-
-
-def require_free(folder: Path) -> None:
-    """Refuse a folder that holds anything, or whose parent is missing."""
-    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
-        raise UsageError(
-            "RF-U410",
-            N_("{folder} exists and is not an empty folder; nothing is ever overwritten. Choose another one."),
-            folder=str(folder),
-        )
-    if not folder.parent.is_dir():
-        raise UsageError(
-            "RF-U411", N_("The folder {folder} does not exist. Make it first."), folder=str(folder.parent)
-        )
-
-
-def _require_names(plan: Plan) -> None:
     for name in (plan.name, plan.population):
-        config, problems = build(ClientConfig, {"name": name, "store": plan.store or DATABASE})
-        if config is None:
-            raise UsageError(
-                "RF-U412",
-                N_("This may not be used: {why}"),
-                why="; ".join(_(problem.template).format(**problem.values) for problem in problems),
-            ) from Problems(problems)
+        require_usable(ClientConfig, name, plan.store or DATABASE)
+    with made_whole(folder) as at:
+        return _make(at, folder, plan)
 
 
 def _make(at: Path, folder: Path, plan: Plan) -> Founded:
     keys = at / "keys"
-    keys.mkdir(mode=0o700)
     (at / "approvals").mkdir(mode=0o700)
-    holder, log_key = _new_key(keys, "holder", plan), _new_key(keys, "log", plan)
+    holder, log_key = new_key(at, "holder", plan.passphrase), new_key(at, "log", plan.passphrase)
     for name in ("registry", "attempts"):
         write_secret(keys / f"{name}.key")
     text = _TEMPLATE.format(name=plan.name, store=plan.store or DATABASE)
@@ -148,17 +105,9 @@ def _make(at: Path, folder: Path, plan: Plan) -> Founded:
             filter=plan.filter,
         )
         for identity in (holder, log_key):
-            fingerprint = identity.public.fingerprint
-            public = {"kind": identity.kind, "fingerprint": fingerprint}
-            log.record("key.created", "allow", resource=f"key:{fingerprint}", public=public)
-        ConsentRegistry.open(engine, bytes.fromhex((keys / "registry.key").read_text(encoding="ascii")), journal=log)
-        AttemptStore(engine, bytes.fromhex((keys / "attempts.key").read_text(encoding="ascii")))
+            record_key(log, identity)
+        ConsentRegistry.open(engine, read_secret(keys / "registry.key"), journal=log)
+        AttemptStore(engine, read_secret(keys / "attempts.key"))
     finally:
         engine.dispose()
-    return Founded(folder=folder, holder=holder.public, log=log_key.public)
-
-
-def _new_key(keys: Path, kind: KeyKind, plan: Plan) -> Identity:
-    identity = Identity.generate(kind)
-    write_key(keys / f"{kind}.key", identity, plan.passphrase, unwrapped=plan.passphrase is None)
-    return identity
+    return Founded(folder=folder.absolute(), holder=holder.public, log=log_key.public)

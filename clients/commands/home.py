@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ringfence.clients.commands.options import add_wrapping, decimal, leaf, new_passphrase
+from ringfence.clients.commands.options import decimal, leaf
+from ringfence.privacy.commands import add_wrapping, new_passphrase
 from ringfence.privacy.errors import _
 from ringfence.privacy.terminal import Parser, Terminal
 
@@ -63,7 +64,8 @@ def _add_key(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.commands.founding import Plan, found, require_free
+    from ringfence.clients.commands.founding import Plan, found
+    from ringfence.privacy.homes import require_free
 
     require_free(arguments.folder)
     made = found(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ringfence.clients.config import noted_kind
 from ringfence.privacy.crypto.identity import KeyKind
-from ringfence.privacy.crypto.keyfile import read_key, read_public
+from ringfence.privacy.crypto.keyfile import read_key
+from ringfence.privacy.crypto.public_files import public_path, read_note
 from ringfence.privacy.errors import KeyFault
 
 
@@ -17,10 +17,16 @@ def inspect(path: Path) -> dict[str, str]:
         KeyFault: it is missing, unsafe, or no key.
     """
     if path.suffix == ".pub":
-        public = read_public(path)
-        return {"kind": noted_kind(path) or "-", "fingerprint": public.fingerprint, "key": public.hex}
+        note = read_note(path)
+        public = note.public
+        return {
+            "kind": note.kind or "-",
+            "fingerprint": public.fingerprint,
+            "key": public.hex,
+            "simulation": "yes" if note.simulation else "no",
+        }
     kind = _kind(path)
-    public = read_public(path.with_name(path.name + ".pub"))
+    public = read_note(public_path(path)).public
     return {
         "kind": kind,
         "fingerprint": public.fingerprint,

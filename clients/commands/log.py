@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringfence.clients.commands.options import add_passphrase, leaf, passphrases
-from ringfence.privacy.errors import N_, UsageError, _
+from ringfence.clients.commands.options import leaf
+from ringfence.privacy.commands import add_export, add_limit, export_folder, limit, passphrases, tell_export
+from ringfence.privacy.errors import _
 from ringfence.privacy.terminal import Parser, Terminal
 
 if TYPE_CHECKING:
     from ringfence.audit.events import LoggedEvent
 
 OUTCOMES = ("allow", "deny", "error")
-SHOWN = 50
 
 
 def add(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -42,9 +40,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     listing.add_argument("--resource", metavar="TEXT", help=_("only where the resource contains TEXT, e.g. a study's digest"))
     listing.add_argument("--since", metavar="TIME", help=_("only from this time on (UTC), e.g. 2026-11-01"))
     listing.add_argument("--until", metavar="TIME", help=_("only up to this time or day (UTC)"))
-    listing.add_argument(
-        "--limit", type=int, default=SHOWN, metavar="N", help=_("at most N events (default: {count})").format(count=SHOWN)
-    )
+    add_limit(listing)
     listing.add_argument("--all", action="store_true", help=_("no limit"))
     listing.set_defaults(do=_list)
     export = leaf(
@@ -53,19 +49,18 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         _("write the log as a bundle that ringfence-audit verify checks offline"),
         examples=["ringfence-client log export evidence"],
     )
-    export.add_argument("directory", type=Path, metavar="DIR", help=_("new or empty folder"))
-    add_passphrase(export)
+    add_export(export)
     export.set_defaults(do=_export)
     verify = leaf(kinds, "verify", _("read the whole log and check every event, its private part and the tree"))
     verify.set_defaults(do=_verify)
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.commands.logbook import SENT, Filter, newest
+    from ringfence.audit.listing import Filter, line, members, newest
+    from ringfence.clients.commands.logbook import SENT
     from ringfence.clients.home import open_home
 
-    if arguments.limit < 1:
-        raise UsageError("RF-U451", N_("--limit is at least 1; found {limit}."), limit=arguments.limit)
+    most = limit(arguments)
     wanted = Filter(
         action=arguments.type,
         outcome=arguments.outcome,
@@ -75,62 +70,34 @@ def _list(arguments: argparse.Namespace) -> int:
         actions=SENT if arguments.sent else frozenset(),
     )
     with open_home(arguments.config) as home:
-        found = newest(home.log, wanted, None if arguments.all else arguments.limit)
+        found = newest(home.log, wanted, None if arguments.all else most)
     terminal = Terminal.of(arguments)
     for logged in found:
-        terminal.say(_sent_line(logged) if arguments.sent else _line(logged))
+        terminal.say(_sent_line(logged) if arguments.sent else line(logged))
     if not found:
         terminal.say(_("Nothing has left this house.") if arguments.sent else _("No event fits."))
-    terminal.write_json({"events": [_members(logged) for logged in found]})
+    terminal.write_json({"events": [members(logged) for logged in found]})
     return 0
-
-
-def _line(logged: LoggedEvent) -> str:
-    event = logged.event
-    said = " ".join(f"{key}={_short(value)}" for key, value in event.public.items())
-    return f"{logged.seq:>6} {event.time[:19]}Z {event.action:20} {event.outcome:6} {event.resource} {said}"
 
 
 def _sent_line(logged: LoggedEvent) -> str:
     """Study, round, attempt, entries, mu squared and digest of what was sent."""
+    from ringfence.audit.listing import short
+
     event = logged.event
     names = {"round": "round", "attempt": "attempt", "entries": "entries", "mu_squared": "mu^2", "sent": "bytes"}
-    said = " ".join(f"{label}={_short(event.public[name])}" for name, label in names.items() if name in event.public)
+    said = " ".join(f"{label}={short(event.public[name])}" for name, label in names.items() if name in event.public)
     return f"{logged.seq:>6} {event.time[:19]}Z {event.action:16} {event.resource} {said}".rstrip()
-
-
-def _short(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _members(logged: LoggedEvent) -> dict[str, object]:
-    event = logged.event
-    return {
-        "event": logged.seq,
-        "time": event.time,
-        "action": event.action,
-        "outcome": event.outcome,
-        "actor": event.actor,
-        "resource": event.resource,
-        "public": dict(event.public),
-    }
 
 
 def _export(arguments: argparse.Namespace) -> int:
     from ringfence.clients.home import open_home
 
-    directory: Path = arguments.directory
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise UsageError(
-            "RF-U452", N_("{folder} exists and is not an empty folder; choose a new one."), folder=str(directory)
-        )
+    directory = export_folder(arguments)
     with open_home(arguments.config, passphrases=passphrases(arguments), opens="log") as home:
         made = home.log.export_bundle(directory)
         key = str(home.log.verifier)
-    terminal = Terminal.of(arguments)
-    terminal.say(_("Wrote {count} events to {folder}.").format(count=made.size, folder=directory))
-    terminal.say(_("Give the auditor the log's key by another way: {key}").format(key=key))
-    terminal.write_json({"folder": str(directory), "events": made.size, "root": made.root.hex(), "key": key})
+    tell_export(arguments, events=made.size, root=made.root.hex(), key=key)
     return 0
 
 

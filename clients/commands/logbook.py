@@ -1,17 +1,15 @@
-"""The holder's own log as its people read it: newest first, by filters; what was sent; whether it holds."""
+"""The holder's own log: which events mean that something left the house, and whether all are as they were written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from sqlalchemy import Engine
 
 from ringfence.audit import store
 from ringfence.audit.checkpoint import verify_checkpoint
 from ringfence.audit.errors import AuditError, LogError
-from ringfence.audit.events import LoggedEvent, open_event, parse_event
+from ringfence.audit.events import open_event, parse_event
 from ringfence.audit.export import PAGE
 from ringfence.audit.log import AuditLog
 from ringfence.audit.merkle import Frontier, leaf_hash, verify_inclusion
@@ -19,50 +17,6 @@ from ringfence.privacy.errors import N_, RingfenceError
 
 SENT = frozenset({"waist.send", "study.joined", "export.released", "log.exported", "event.opened"})
 """Events under which something left the house: masked sums, joins, released artefacts, parts of this log."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Which events are wanted; what is None or empty does not restrict.
-
-    Attributes:
-        action: a type, or a group such as `budget.`.
-        outcome: allow, deny or error.
-        resource: what it was done to; a part of it suffices.
-        since, until: times as events write them, or a beginning of one.
-        actions: types to choose from.
-    """
-
-    action: str | None = None
-    outcome: str | None = None
-    resource: str | None = None
-    since: str | None = None
-    until: str | None = None
-    actions: frozenset[str] = frozenset()
-
-    def holds(self, logged: LoggedEvent) -> bool:
-        """Whether an event is wanted."""
-        event = logged.event
-        of_kind = self.action is None or event.action == self.action
-        in_group = self.action is not None and self.action.endswith(".") and event.action.startswith(self.action)
-        return (
-            (of_kind or in_group)
-            and (not self.actions or event.action in self.actions)
-            and (self.outcome is None or event.outcome == self.outcome)
-            and (self.resource is None or self.resource in event.resource)
-            and (self.since is None or event.time >= self.since)
-            and (self.until is None or event.time[: len(self.until)] <= self.until)
-        )
-
-
-def newest(log: AuditLog, wanted: Filter, limit: int | None) -> list[LoggedEvent]:
-    """The newest events that are wanted, at most `limit`, newest first."""
-    return list(islice((logged for logged in _backwards(log) if wanted.holds(logged)), limit))
-
-
-def _backwards(log: AuditLog) -> Iterator[LoggedEvent]:
-    for stop in range(log.size, 0, -PAGE):
-        yield from reversed(list(log.events(max(0, stop - PAGE), stop=stop)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

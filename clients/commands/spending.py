@@ -10,9 +10,9 @@ from pathlib import Path
 import rfc8785
 
 from ringfence.clients.home import Home, open_home
-from ringfence.clients.secret_files import Passphrases
 from ringfence.privacy.accounting.amounts import allowed_amount, as_text, subtract
 from ringfence.privacy.crypto.identity import Identity
+from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.crypto.signed import SignedDocument
 from ringfence.privacy.errors import N_, BudgetError, _
 from ringfence.privacy.ledger import Balance, Ledger, Reservation

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ringfence.clients.commands.options import add_passphrase, leaf, passphrases
+from ringfence.clients.commands.options import leaf
+from ringfence.privacy.commands import add_passphrase, passphrases
 from ringfence.privacy.errors import _
 from ringfence.privacy.terminal import Parser, Terminal
 

@@ -11,7 +11,6 @@ import base64
 import binascii
 import json
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,11 +20,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from ringfence.privacy.crypto.identity import KINDS, Identity, KeyKind, PublicIdentity
+from ringfence.privacy.crypto.identity import KINDS, Identity, KeyKind
+from ringfence.privacy.crypto.private_files import create, read_private
+from ringfence.privacy.crypto.public_files import public_path, public_text, simulated
 from ringfence.privacy.errors import N_, KeyFault
 
 FORMAT = "ringfence-key/v1"
-MAX_BYTES = 64 * 1024
 _LOG2_COST = 17  # scrypt N; with r = 8 this takes 128 MiB and some tenths of a second
 _MEMBERS = {"format", "kind", "simulation", "public", "wrapping", "secret"}
 _WRAPPING = {"kdf", "log2_n", "r", "p", "salt", "cipher", "nonce"}
@@ -62,7 +62,7 @@ def write_key(
         )
     if passphrase is not None and len(passphrase) < 8:
         raise KeyFault("RF-K031", N_("The passphrase needs at least 8 characters."))
-    public = path.with_name(path.name + ".pub")
+    public = public_path(path)
     for file in (path, public):
         if file.exists() or file.is_symlink():
             raise KeyFault(
@@ -76,8 +76,7 @@ def write_key(
     else:
         members = _wrap(header, identity.secret_bytes(), passphrase, log2_cost)
     _create(path, json.dumps(members, indent=1) + "\n", 0o600)
-    lines = f"{identity.public.hex}\n# {identity.kind} {identity.public.fingerprint}\n"
-    _create(public, lines, 0o644)
+    _create(public, public_text(identity), 0o644)
 
 
 def read_key(
@@ -111,34 +110,12 @@ def read_key(
             expected=kind,
         )
     if members["simulation"] and not simulation:
-        raise KeyFault(
-            "RF-K038",
-            N_(
-                "The key in {file} was made for a simulation and is never used with real rows. Make a new one."
-            ),
-            file=path.name,
-        )
+        raise simulated(path)
     secret = _secret(path, members, passphrase)
     identity = Identity.from_secret(secret, kind=kind, simulation=members["simulation"])
     if identity.public.hex != members["public"]:
         _damaged(path)
     return identity
-
-
-def read_public(path: str | Path) -> PublicIdentity:
-    """Read a `.pub` file: the key in hex on its first line.
-
-    Raises:
-        KeyFault: RF-K041 when the file cannot be read, RF-K002 when it holds no public key.
-    """
-    path = Path(path)
-    try:
-        lines = path.read_bytes()[:MAX_BYTES].decode("utf-8", "replace").splitlines()
-    except OSError as error:
-        raise KeyFault(
-            "RF-K041", N_("The public key {file} cannot be read; check its name and rights."), file=path.name
-        ) from error
-    return PublicIdentity.from_hex(lines[0].strip() if lines else "")
 
 
 def _header(identity: Identity) -> dict[str, Any]:
@@ -200,31 +177,15 @@ def _derive(passphrase: str, wrapping: Mapping[str, Any]) -> bytes:
 
 
 def _read_private(path: Path) -> bytes:
-    """The bytes of a file that only its owner can read; rights are judged on the open file itself."""
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    except FileNotFoundError as error:
-        raise KeyFault(
-            "RF-K034", N_("There is no key file {file}; make one, or check the name."), file=path.name
-        ) from error
-    except OSError as error:
-        raise _unsafe(path) from error
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode) or (os.name == "posix" and status.st_mode & 0o077):
-            raise _unsafe(path)
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read(MAX_BYTES)
-    finally:
-        os.close(handle)
-
-
-def _unsafe(path: Path) -> KeyFault:
-    return KeyFault(
+    absent = KeyFault(
+        "RF-K034", N_("There is no key file {file}; make one, or check the name."), file=path.name
+    )
+    unsafe = KeyFault(
         "RF-K035",
         N_("The key file {file} must be a plain file that only its owner can read: chmod 600 {file}"),
         file=path.name,
     )
+    return read_private(path, absent=absent, unsafe=unsafe)
 
 
 def _parse(path: Path, raw: bytes) -> dict[str, Any]:
@@ -296,13 +257,7 @@ def _decode(path: Path, text: str) -> bytes:
 
 def _create(path: Path, text: str, mode: int) -> None:
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            if os.name == "posix":
-                os.fchmod(handle, mode)
-            file.write(text)
-            file.flush()
-            os.fsync(handle)
+        create(path, text, mode)
     except OSError as error:
         raise KeyFault(
             "RF-K033",

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -156,6 +157,23 @@ def write_signed(path: Path, document: SignedDocument) -> None:
         os.fsync(file.fileno())
     part.replace(path)
 
+
+
+def write_after(target: Path, document: SignedDocument, record: Callable[[], None]) -> None:
+    """Write a document under another name, record the event, then give the document its name.
+
+    A folder that cannot be written is thus found before the event, and a crash leaves an event without its effect,
+    never an effect without its event.
+    """
+    waiting = target.with_name(f".{target.name}.new")
+    try:
+        write_signed(waiting, document)
+        record()
+        os.replace(waiting, target)
+    except BaseException:
+        with suppress(OSError):
+            waiting.unlink()
+        raise
 
 def read_signed(path: Path) -> SignedDocument:
     """Read a signed document from its file; nothing is verified yet.

@@ -19,7 +19,7 @@ VERIFYING = {
     "__init__", "bundle", "canonical", "catalogue", "checkpoint", "claims", "cli", "errors", "events", "guard",
     "localise", "logcheck", "merkle", "note", "opening", "report", "scan", "verify", "witness",
 }  # fmt: skip
-WRITING = {"export", "group", "log", "store"}
+WRITING = {"export", "group", "listing", "log", "store"}
 
 
 def modules(path: Path) -> set[str]:

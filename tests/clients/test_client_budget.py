@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from command_kit import Town, client, configure, events, init, new_key, read, server, town
+from command_kit import Town, client, configure, events, init, new_key, read, refused, server, town
 
 from ringfence.clients.home import open_home
 from ringfence.privacy.crypto.signed import check_approvals
@@ -17,13 +17,6 @@ from ringfence.privacy.errors import RingfenceError
 @pytest.fixture
 def here(tmp_path: Path) -> Town:
     return town(tmp_path)
-
-
-def refused(capsys: pytest.CaptureFixture[str], status: int, code: str, expected: int = 1) -> str:
-    error = capsys.readouterr().err
-    assert status == expected, error
-    assert error.startswith(f"{code}: "), error
-    return error
 
 
 def budget(here: Town, *words: object) -> dict[str, object]:

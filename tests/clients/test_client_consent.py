@@ -5,19 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_kit import Town, client, events, read, town, write_consents
+from command_kit import Town, client, events, read, refused, town, write_consents
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Town:
     return town(tmp_path)
-
-
-def refused(capsys: pytest.CaptureFixture[str], status: int, code: str, expected: int = 1) -> str:
-    error = capsys.readouterr().err
-    assert status == expected, error
-    assert error.startswith(f"{code}: "), error
-    return error
 
 
 def eligible(here: Town, key: str) -> bool:

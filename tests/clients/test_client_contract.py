@@ -6,9 +6,19 @@ import json
 from pathlib import Path
 
 import pytest
-from command_kit import client, configure, events, init, new_key, read, town, write_contract, write_table
+from command_kit import (
+    client,
+    configure,
+    events,
+    init,
+    new_key,
+    read,
+    refused,
+    town,
+    write_contract,
+    write_table,
+)
 
-from ringfence.clients.commands import signing
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.signed import read_signed
 
@@ -17,13 +27,6 @@ from ringfence.privacy.crypto.signed import read_signed
 def home(tmp_path: Path) -> Path:
     assert init(tmp_path / "north") == 0
     return tmp_path / "north"
-
-
-def refused(capsys: pytest.CaptureFixture[str], status: int, code: str, expected: int = 1) -> str:
-    error = capsys.readouterr().err
-    assert status == expected, error
-    assert error.startswith(f"{code}: "), error
-    return error
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
@@ -109,7 +112,7 @@ def test_a_folder_that_cannot_be_written_leaves_no_event(
     def refuse(path: Path, _document: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(signing, "write_signed", refuse)
+    monkeypatch.setattr("ringfence.privacy.crypto.signed.write_signed", refuse)
     refused(capsys, client("contract", "sign", contract, "--config", home), "RF-U908")
     assert len(events(home, tmp_path / "log.json")) == count
     assert not list(home.glob("*signed*"))
@@ -119,7 +122,11 @@ def test_a_key_of_a_simulation_signs_nothing(home: Path, tmp_path: Path, capsys:
     for suffix in ("", ".pub"):
         (home / "keys" / f"holder.key{suffix}").unlink()
     new_key(home / "keys" / "holder.key", "holder", simulation=True)
-    refused(capsys, client("contract", "sign", write_contract(home), "--config", home), "RF-K038")
+    words = ("contract", "sign", write_contract(home), "--config", home)
+    public = home / "keys" / "holder.key.pub"
+    assert "holder.key.pub" in refused(capsys, client(*words), "RF-K038")
+    public.write_text(public.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    refused(capsys, client(*words), "RF-K038")  # the note is gone, the key file still says it
     assert events(home, tmp_path / "log.json")[0]["public"] == {"code": "RF-K038"}
 
 

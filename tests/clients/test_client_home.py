@@ -11,14 +11,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from command_kit import client, configure, events, init, new_key, read, town, write_contract
+from command_kit import client, configure, events, init, new_key, read, refused, town, write_contract
 from ledger_support import POSTGRESQL, postgresql_database, postgresql_server
 from sqlalchemy import Engine
 
-from ringfence.clients.cli import in_full
+from ringfence.clients.cli import SHORT
 from ringfence.clients.home import load_holder, open_home, serving
-from ringfence.clients.secret_files import Passphrases
+from ringfence.privacy.commands import in_full
 from ringfence.privacy.crypto.keyfile import read_key
+from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.errors import BudgetError, RingfenceError
 from ringfence.privacy.store import open_store
 
@@ -29,14 +30,6 @@ def passphrase_file(path: Path, text: str = PASSPHRASE, mode: int = 0o600) -> Pa
     path.write_text(text + "\n", encoding="utf-8")
     path.chmod(mode)
     return path
-
-
-def refused(capsys: pytest.CaptureFixture[str], status: int, code: str, expected: int = 1) -> str:
-    error = capsys.readouterr().err
-    assert status == expected, error
-    assert error.startswith(f"{code}: "), error
-    assert "Traceback" not in error
-    return error
 
 
 def test_init_makes_everything_for_its_owner_only(tmp_path: Path) -> None:
@@ -311,7 +304,7 @@ def test_the_installed_command_helps_quickly_and_loads_nothing_heavy() -> None:
     ],
 )
 def test_log_and_budget_stand_for_their_first_sub_command(given: str, full: str) -> None:
-    assert in_full(given.split()) == full.split()
+    assert in_full(given.split(), SHORT) == full.split()
 
 
 def test_json_goes_to_standard_output_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,18 +8,18 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from command_kit import NAMES, Town, client, events, read, server, town, write_consents, write_table
+from command_kit import NAMES, Town, client, events, read, refused, server, town, write_consents, write_table
 
 from ringfence.audit.cli import main as audit_main
 from ringfence.audit.merkle import leaf_hash
 from ringfence.clients.agent import Agent
 from ringfence.clients.home import serving
+from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.crypto.signed import read_signed
 from ringfence.privacy.schema import load_schema
 from ringfence.privacy.study import Study
 from ringfence.server.coordinator import Coordinator, sign_study
 from ringfence.server.office import open_office
-from ringfence.server.passphrases import Passphrases
 from ringfence.server.registry import HolderRegistry
 from ringfence.server.rounds import run_study
 
@@ -29,13 +29,6 @@ PEOPLE = 1500
 @pytest.fixture
 def here(tmp_path: Path) -> Town:
     return town(tmp_path)
-
-
-def refused(capsys: pytest.CaptureFixture[str], status: int, code: str, expected: int = 1) -> str:
-    error = capsys.readouterr().err
-    assert status == expected, error
-    assert error.startswith(f"{code}: "), error
-    return error
 
 
 class Direct:
@@ -87,7 +80,7 @@ def test_homes_made_by_the_commands_run_a_study_and_show_what_they_sent(
     assert client("log", "verify", "--config", here.home, "--json", here.root / "v.json") == 0
     assert read(here.root / "v.json")["signed"] > 0
     assert server("holders", "--config", here.desk, "--json", here.root / "h.json") == 0
-    assert [row["name"] for row in read(here.root / "h.json")["seen"]] == sorted(NAMES)
+    assert [row["log"] for row in read(here.root / "h.json")["seen"]] == [f"ringfence/holder/{n}" for n in sorted(NAMES)]
 
 
 def test_events_are_listed_newest_first_by_filters(here: Town, capsys: pytest.CaptureFixture[str]) -> None:

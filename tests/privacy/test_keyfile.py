@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ringfence.privacy.crypto.identity import KINDS, Identity, KeyKind
-from ringfence.privacy.crypto.keyfile import read_key, read_public, write_key
+from ringfence.privacy.crypto.keyfile import read_key, write_key
+from ringfence.privacy.crypto.public_files import read_note, read_public
 from ringfence.privacy.errors import KeyFault
 
 PASS = "correct horse"
@@ -41,6 +42,29 @@ def test_a_key_is_read_back(tmp_path: Path, passphrase: str | None) -> None:
     assert again.public == identity.public
     assert again.sign(b"m") == identity.sign(b"m")
     assert read_public(tmp_path / "holder.key.pub") == identity.public
+
+
+def test_a_public_half_says_what_it_is_for(tmp_path: Path) -> None:
+    public = tmp_path / "holder.key.pub"
+    identity = Identity.generate("holder")
+    written(tmp_path, identity, None)
+    assert public.read_text() == f"{identity.public.hex}\n# holder {identity.public.fingerprint}\n"
+    assert read_public(public, "holder") == identity.public
+    with pytest.raises(KeyFault, match="RF-K050"):
+        read_public(public, "log")
+    public.write_text(identity.public.hex)
+    assert read_public(public, "log") == identity.public
+
+
+def test_the_public_half_of_a_simulation_is_refused(tmp_path: Path) -> None:
+    identity = Identity.generate("holder", simulation=True)
+    written(tmp_path, identity, None)
+    public = tmp_path / "holder.key.pub"
+    for kind in ("holder", "log", None):
+        with pytest.raises(KeyFault, match="RF-K038"):
+            read_public(public, kind)  # type: ignore[arg-type]  # the literals of a loop
+    note = read_note(public)
+    assert (note.public, note.kind, note.simulation) == (identity.public, "holder", True)
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o077])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from checkout import ROOT
-from command_kit import SCHEMA, STUDY, Town, fingerprint, new_key, read, server, town
+from command_kit import SCHEMA, STUDY, Town, fingerprint, new_key, read, refused, server, town
 from pydantic import BaseModel
 
 from ringfence.audit.cli import main as audit_main
@@ -19,7 +19,7 @@ from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_s
 from ringfence.privacy.documents.faults import faults_of
 from ringfence.privacy.errors import UsageError
 from ringfence.privacy.study import Study
-from ringfence.server import office, signing
+from ringfence.server import office
 from ringfence.server.config import ServerConfig, ServerKeys, load_settings
 
 PAGE = (ROOT / "docs" / "reference" / "server.toml.md").read_text(encoding="utf-8")
@@ -28,13 +28,6 @@ PAGE = (ROOT / "docs" / "reference" / "server.toml.md").read_text(encoding="utf-
 @pytest.fixture
 def here(tmp_path: Path) -> Town:
     return town(tmp_path)
-
-
-def refused(capsys: pytest.CaptureFixture[str], status: int, code: str, expected: int = 1) -> str:
-    error = capsys.readouterr().err
-    assert status == expected, error
-    assert error.startswith(f"{code}: "), error
-    return error
 
 
 def log(here: Town, *words: object) -> list[dict[str, object]]:
@@ -204,7 +197,7 @@ def test_a_schema_is_signed_beside_its_file(
         raise PermissionError(13, "Permission denied", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(signing, "write_signed", refuse)
+        patch.setattr("ringfence.privacy.crypto.signed.write_signed", refuse)
         refused(capsys, server(*words), "RF-U908")
     assert not list(here.root.glob("schema.signed.json"))
     assert server(*words) == 0

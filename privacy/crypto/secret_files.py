@@ -1,4 +1,4 @@
-"""Secrets of the holder's own in files: 32 random bytes in hex, readable by their owner only; and passphrases.
+"""Secrets of a house in files: 32 random bytes in hex, readable by their owner only; and passphrases.
 
 Passphrases come from a file that only its owner can read, or from the terminal without an echo; never from the
 command line or the environment, where other processes could see them.
@@ -7,10 +7,8 @@ command line or the environment, where other processes could see them.
 from __future__ import annotations
 
 import getpass
-import os
 import re
 import secrets
-import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +16,10 @@ from pathlib import Path
 
 from ringfence.privacy.crypto.identity import Identity, KeyKind
 from ringfence.privacy.crypto.keyfile import read_key
+from ringfence.privacy.crypto.private_files import create, read_private
 from ringfence.privacy.errors import N_, KeyFault, UsageError, _
 
 SECRET_BYTES = 32
-_MOST = 4096
 
 
 def write_secret(path: Path) -> None:
@@ -30,11 +28,7 @@ def write_secret(path: Path) -> None:
     Raises:
         FileExistsError: it is there already.
     """
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(SECRET_BYTES) + "\n")
-        file.flush()
-        os.fsync(handle)
+    create(path, secrets.token_hex(SECRET_BYTES) + "\n", 0o600)
 
 
 def read_secret(path: Path) -> bytes:
@@ -54,28 +48,15 @@ def read_secret(path: Path) -> bytes:
 
 
 def _read_private(path: Path) -> bytes:
-    """The bytes of a file that only its owner can read; rights are judged on the open file itself."""
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    except FileNotFoundError as error:
-        raise KeyFault(
-            "RF-K051", N_("There is no file {file}; check its name, or restore it from a backup."), file=path.name
-        ) from error
-    except OSError as error:
-        raise _unsafe(path) from error
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode) or (os.name == "posix" and status.st_mode & 0o077):
-            raise _unsafe(path)
-        return file.read(_MOST)
-
-
-def _unsafe(path: Path) -> KeyFault:
-    return KeyFault(
+    absent = KeyFault(
+        "RF-K051", N_("There is no file {file}; check its name, or restore it from a backup."), file=path.name
+    )
+    unsafe = KeyFault(
         "RF-K052",
         N_("The file {file} holds a secret and must be a plain file that only its owner can read: chmod 600 {file}"),
         file=path.name,
     )
+    return read_private(path, absent=absent, unsafe=unsafe)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

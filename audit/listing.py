@@ -1,0 +1,82 @@
+"""A log as its own people read it: newest first, by filters, one line or one object an event."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from ringfence.audit.events import LoggedEvent
+from ringfence.audit.export import PAGE
+from ringfence.audit.log import AuditLog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which events are wanted; what is None or empty does not restrict.
+
+    Attributes:
+        action: a type, or a group such as `budget.`.
+        outcome: allow, deny or error.
+        resource: what it was done to; a part of it suffices.
+        since, until: times as events write them, or a beginning of one.
+        actions: types to choose from.
+    """
+
+    action: str | None = None
+    outcome: str | None = None
+    resource: str | None = None
+    since: str | None = None
+    until: str | None = None
+    actions: frozenset[str] = frozenset()
+
+    def holds(self, logged: LoggedEvent) -> bool:
+        """Whether an event is wanted."""
+        event = logged.event
+        of_kind = self.action is None or event.action == self.action
+        in_group = self.action is not None and self.action.endswith(".") and event.action.startswith(self.action)
+        return (
+            (of_kind or in_group)
+            and (not self.actions or event.action in self.actions)
+            and (self.outcome is None or event.outcome == self.outcome)
+            and (self.resource is None or self.resource in event.resource)
+            and (self.since is None or event.time >= self.since)
+            and (self.until is None or event.time[: len(self.until)] <= self.until)
+        )
+
+
+def newest(log: AuditLog, wanted: Filter, limit: int | None) -> list[LoggedEvent]:
+    """The newest events that are wanted, at most `limit`, newest first."""
+    return list(islice((logged for logged in _backwards(log) if wanted.holds(logged)), limit))
+
+
+def _backwards(log: AuditLog) -> Iterator[LoggedEvent]:
+    for stop in range(log.size, 0, -PAGE):
+        yield from reversed(list(log.events(max(0, stop - PAGE), stop=stop)))
+
+
+def line(logged: LoggedEvent) -> str:
+    """One event on one line: number, time, action, outcome, resource and its public members."""
+    event = logged.event
+    said = " ".join(f"{key}={short(value)}" for key, value in event.public.items())
+    return f"{logged.seq:>6} {event.time[:19]}Z {event.action:20} {event.outcome:6} {event.resource} {said}".rstrip()
+
+
+def short(value: object) -> str:
+    """A public member as text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def members(logged: LoggedEvent) -> dict[str, object]:
+    """One event for programs."""
+    event = logged.event
+    return {
+        "event": logged.seq,
+        "time": event.time,
+        "action": event.action,
+        "outcome": event.outcome,
+        "actor": event.actor,
+        "resource": event.resource,
+        "public": dict(event.public),
+    }
