@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -174,7 +175,8 @@ def _labels(feature: Feature, grid: CellGrid, local: npt.NDArray[np.int64], cell
         for b, texts in enumerate(names):
             inside = np.flatnonzero(local[:cells] == b)
             if inside.size:
-                texts.append(f"{_short(edges[inside[0]])} to {_short(edges[inside[-1] + 1])}")
+                low, high = float(edges[inside[0]]), float(edges[inside[-1] + 1])
+                texts.append(f"{_written(low, feature)} to {_written(high, feature)}")
     else:
         for position, category in enumerate(feature.categories or ()):
             names[local[position]].append(category)
@@ -185,5 +187,8 @@ def _labels(feature: Feature, grid: CellGrid, local: npt.NDArray[np.int64], cell
     return [", ".join(texts) for texts in names]
 
 
-def _short(value: float) -> str:
+def _written(value: float, feature: Feature) -> str:
+    """An edge as people read it: a date, or a number of few digits."""
+    if feature.kind == "date":
+        return date.fromordinal(int(value)).isoformat()
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.4g}"

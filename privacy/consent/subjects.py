@@ -72,7 +72,9 @@ def _whole_index(reader: Connection) -> SubjectIndex:
     found = reader.execute(select(c.pseudonym, c.id).where(c.pseudonym.is_not(None)))
     references: list[bytes] = []
     numbers: list[int] = []
-    while rows := found.cursor.fetchmany(1 << 14):
+    cursor = found.cursor
+    assert cursor is not None  # a SELECT has one until it is closed
+    while rows := cursor.fetchmany(1 << 14):
         some, those = zip(*rows, strict=True)
         references.extend(some)
         numbers.extend(those)

@@ -68,7 +68,7 @@ def main() -> int:
 
 def command(argv: Sequence[str]) -> int:
     """Run the benchmark and print a table."""
-    parser = Parser(prog="python -m ringfence.simulations.benchmarks.cases", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m ringfence.simulations.benchmarks.cases", description="How good and how fast: the public cases over many splits.")
     parser.add_argument("--splits", type=int, default=10, help="splits of each case (default: 10)")
     parser.add_argument("--holders", type=int, default=3, help="iid holders (default: 3)")
     parser.add_argument("--epsilon", default=None, help="instead of the case's own")

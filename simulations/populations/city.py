@@ -151,7 +151,9 @@ def oracle(population: Population) -> pd.DataFrame:
         additive = {h: logit(t, h, interaction=False) for h, t in population.shared.items()}
         for part in ("all", *truth):
             names = list(truth) if part == "all" else [part]
-            y, p, a = (np.concatenate([source[h] for h in names]) for source in (truth, best, additive))
+            y = np.concatenate([truth[h] for h in names])
+            p = np.concatenate([best[h] for h in names])
+            a = np.concatenate([additive[h] for h in names])
             lines.append((label, part, len(y), float(y.mean()), auc(y, p), auc(y, a)))
     return pd.DataFrame(lines, columns=["label", "holder", "rows", "rate", "oracle_auc", "additive_auc"])
 
