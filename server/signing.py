@@ -116,11 +116,10 @@ def sign_study_file(
 
     def record() -> None:
         office.log.record(
-            "study.offered",
+            "study.signed",
             "allow",
             resource=f"study:{opened.digest}",
             public={
-                "stage": "signed",
                 "purpose": study.purpose,
                 "legal_basis": study.legal_basis,
                 "holders": list[Json](sorted(one.name for one in found)),

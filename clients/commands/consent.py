@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ringfence.clients.commands.options import leaf
 from ringfence.privacy.errors import N_, ConsentError, UsageError, _
 from ringfence.privacy.terminal import Parser, Terminal
+
+if TYPE_CHECKING:
+    from ringfence.clients.home import Home
+    from ringfence.privacy.journal import Json
 
 ENCODINGS = ("utf-8", "utf-8-sig", "gb18030", "gbk", "latin-1")
 KINDS = ("withdrawn", "objected", "refused")
@@ -118,7 +124,10 @@ def _status(arguments: argparse.Namespace) -> int:
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:
-        found = home.registry().status(arguments.key)
+        with home.refusals("consent.read", "consent-registry"):
+            registry = home.registry()
+            found, index = registry.status(arguments.key), int(registry.indices([arguments.key])[0])
+        _record(home, "status", {"index": index})
     terminal = Terminal.of(arguments)
     if not found:
         terminal.say(_("The registry holds nothing about this customer, who is thus in no study."))
@@ -145,6 +154,14 @@ def _status(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _record(home: Home, use: str, private: Mapping[str, Json]) -> None:
+    """Record a look into the registry before anything of it is shown.
+
+    Only the private part says about whom, by the customer's number in the registry (-1 for one it does not know).
+    """
+    home.log.record("consent.read", "allow", resource="consent-registry", public={"use": use}, private=private)
+
+
 def _time(moment: object) -> str | None:
     return None if moment is None else str(moment)
 
@@ -153,7 +170,9 @@ def _coverage(arguments: argparse.Namespace) -> int:
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:
-        found = {name: counts.as_dict() for name, counts in home.registry().coverage().items()}
+        with home.refusals("consent.read", "consent-registry"):
+            found = {name: counts.as_dict() for name, counts in home.registry().coverage().items()}
+        _record(home, "coverage", {})
     terminal = Terminal.of(arguments)
     columns = list(next(iter(found.values())))
     terminal.say(f"{'':24}" + "".join(f"{column:>11}" for column in columns))

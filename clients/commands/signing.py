@@ -63,7 +63,7 @@ def declare(home: Home, passphrases: Passphrases, target: Path) -> Declaration:
     Raises:
         ContractError: the contract is not signed in this form.
     """
-    with home.refusals("contract.refused", f"contract:{home.settings.name}"):
+    with home.refusals("contract.declared", f"contract:{home.settings.name}"):
         contract = home.contract().contract
         made = Declaration(
             name=home.settings.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_kit import Town, client, events, read, refused, town, write_consents
@@ -20,6 +21,11 @@ def eligible(here: Town, key: str) -> bool:
     return bool(purposes.get("churn-prediction", {}).get("eligible", False))
 
 
+def changes(here: Town) -> list[dict[str, Any]]:
+    """Events of the log, newest first, but for looks into the registry."""
+    return [event for event in events(here.home, here.root / "log.json") if event["action"] != "consent.read"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
 def test_consents_are_imported_and_counted(here: Town, encoding: str) -> None:
     file = write_consents(here.root / "c.csv", ["C1", "客户2"], encoding=encoding)
@@ -31,14 +37,14 @@ def test_consents_are_imported_and_counted(here: Town, encoding: str) -> None:
     assert not eligible(here, "C3")
     assert client("consent", "coverage", "--config", here.home, "--json", out) == 0
     assert read(out)["purposes"]["churn-prediction"]["eligible"] == 2
-    newest = events(here.home, here.root / "log.json")[0]
+    newest = changes(here)[0]
     assert (newest["action"], newest["outcome"], newest["public"]) == ("consent.imported", "allow", {})
 
 
 def test_a_faulty_file_is_refused_whole_and_the_refusal_is_one_event(
     here: Town, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = len(events(here.home, here.root / "log.json"))
+    before = len(changes(here))
     file = write_consents(here.root / "c.csv", ["C1", "C2"])
     file.write_text(file.read_text(encoding="utf-8").replace("C2,granted", "C2,grantet"), encoding="utf-8")
     capsys.readouterr()
@@ -46,7 +52,7 @@ def test_a_faulty_file_is_refused_whole_and_the_refusal_is_one_event(
     assert "c.csv:3" in error
     assert "C2" not in error
     assert not eligible(here, "C1")
-    found = events(here.home, here.root / "log.json")
+    found = changes(here)
     assert len(found) == before + 1
     assert (found[0]["action"], found[0]["outcome"]) == ("consent.imported", "deny")
     capsys.readouterr()
@@ -55,8 +61,8 @@ def test_a_faulty_file_is_refused_whole_and_the_refusal_is_one_event(
     refused(capsys, client("consent", "import", file, "--config", here.home), "RF-N010")
     refused(capsys, client("consent", "import", here.root / "absent.csv", "--config", here.home), "RF-T001")
     refused(capsys, client("consent", "import", file, "--delimiter", "ab", "--config", here.home), "RF-U440", 2)
-    assert [event["outcome"] for event in events(here.home, here.root / "log.json")[:2]] == ["deny", "deny"]
-    assert len(events(here.home, here.root / "log.json")) == before + 3
+    assert [event["outcome"] for event in changes(here)[:2]] == ["deny", "deny"]
+    assert len(changes(here)) == before + 3
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
@@ -69,7 +75,7 @@ def test_withdrawals_come_from_a_file_or_the_command_line(here: Town, encoding: 
     assert client(*words, "--json", out) == 0
     assert read(out) == {"recorded": 3, "unknown_before": 1, "purpose": "churn-prediction"}
     assert [eligible(here, key) for key in ("C1", "客户2", "C3")] == [False, False, True]
-    found = events(here.home, here.root / "log.json")
+    found = changes(here)
     assert found[0]["action"] == "consent.withdrawn"
     assert not any(key in str(found) for key in ("C1", "客户2", "C3", "stranger"))
     assert client("consent", "withdraw", "C3", "--purpose", "all", "--kind", "objected", "--config", here.home) == 0
@@ -87,4 +93,22 @@ def test_withdrawals_that_cannot_be_understood_record_nothing(here: Town, capsys
     bad.write_bytes(b"C1\xff\xff\n")
     refused(capsys, client(*words, "all", "--file", bad), "RF-N100")
     assert eligible(here, "C1")
-    assert events(here.home, here.root / "log.json")[0]["public"] == {"code": "RF-N005"}
+    assert changes(here)[0]["public"] == {"code": "RF-N005"}
+
+
+def test_a_look_into_the_registry_is_an_event_that_names_nobody(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    assert client("consent", "import", write_consents(here.root / "c.csv", ["C1"]), "--config", here.home) == 0
+    out = here.root / "log.json"
+    before = len(events(here.home, out))
+    assert client("consent", "status", "C1", "--config", here.home) == 0
+    assert client("consent", "coverage", "--config", here.home) == 0
+    found = events(here.home, out)[: len(events(here.home, out)) - before]
+    assert [(event["action"], event["public"]) for event in found] == [
+        ("consent.read", {"use": "coverage"}), ("consent.read", {"use": "status"}),
+    ]  # fmt: skip
+    (here.home / "keys" / "registry.key").unlink()
+    for words in (("status", "C1"), ("coverage",)):
+        refused(capsys, client("consent", *words, "--config", here.home), "RF-K051")
+        newest = events(here.home, out)[0]
+        assert (newest["action"], newest["outcome"], newest["public"]) == ("consent.read", "deny", {"code": "RF-K051"})
+        capsys.readouterr()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -137,9 +138,17 @@ def test_a_declaration_is_signed_and_holds_public_facts_only(tmp_path: Path, cap
     assert set(body) == {"name", "key", "log_key", "max_customers", "contract", "schema"}
     document.verify("declaration", [PublicIdentity.from_hex(body["key"])])
     words = ("contract", "declare", "--config", here.home, "--out")
+    newest = events(here.home, tmp_path / "log.json")[0]
+    assert (newest["action"], newest["outcome"]) == ("contract.declared", "allow")
+    assert newest["public"] == {
+        "contract": body["contract"], "declaration": "sha256:" + hashlib.sha256(document.body).hexdigest(),
+    }  # fmt: skip
+    capsys.readouterr()
     refused(capsys, client(*words, tmp_path / "no" / "d.json"), "RF-U433", 2)
     (here.home / "contract.signed.json").unlink()
     refused(capsys, client(*words, tmp_path / "d.json"), "RF-C203")
+    newest = events(here.home, tmp_path / "log.json")[0]
+    assert (newest["action"], newest["outcome"], newest["public"]) == ("contract.declared", "deny", {"code": "RF-C203"})
     assert not (tmp_path / "d.json").exists()
 
 

@@ -126,7 +126,8 @@ def test_a_study_holds_what_the_holders_declared(here: Town, capsys: pytest.Capt
     ]
     assert server("study", "show", signed, "--config", here.desk, "--json", out) == 0
     assert read(out)["digest"] == study.digest()
-    assert log(here)[0]["resource"] == f"study:{study.digest()}"
+    newest = log(here)[0]
+    assert (newest["action"], newest["resource"]) == ("study.signed", f"study:{study.digest()}")
     capsys.readouterr()
     assert here.sign() == signed  # the same study again changes nothing
     assert "customer_epsilon" in capsys.readouterr().out
