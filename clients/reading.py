@@ -1,4 +1,8 @@
-"""Fetches the allowed columns of the contract's source, file or database, for `clients/table` alone."""
+"""Fetches the allowed columns of the contract's source, file or database, for `clients/table` alone.
+
+What a database holds is passed on as it is, cell by cell: a type for a whole column would let one row change how the
+others are read.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,8 @@ def fetch(source: Source, headers: Sequence[str], base_dir: Path) -> tuple[Any, 
         base_dir: what a relative path stands against.
 
     Returns:
-        A `pyarrow.Table`, the source's name for messages, and a way to locate rows for messages.
+        The columns by name (a `pyarrow.Table` of a file; of a database a list of values each), the source's name for
+        messages, and a way to locate rows for messages.
 
     Raises:
         TableError: RF-T001 to RF-T019 when it cannot be read.
@@ -48,13 +53,13 @@ def _by_count(rows: Sequence[int]) -> list[int]:
     return [row + 1 for row in rows]
 
 
-def _fetch_rows(url: str, name: str, headers: Sequence[str], base_dir: Path) -> Any:
-    import pyarrow as pa
+def _fetch_rows(url: str, name: str, headers: Sequence[str], base_dir: Path) -> dict[str, list[object]]:
     from sqlalchemy import column, inspect, select, table
     from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
     schema, _dot, bare = name.rpartition(".")
     engine = _engine(url, base_dir)
+    columns: list[list[object]] = [[] for _header in headers]
     try:
         known = [entry["name"] for entry in inspect(engine).get_columns(bare, schema=schema or None)]
         missing = [header for header in headers if header not in known]
@@ -71,7 +76,9 @@ def _fetch_rows(url: str, name: str, headers: Sequence[str], base_dir: Path) -> 
         statement = select(*chosen).select_from(table(bare, schema=schema or None))
         with engine.connect() as connection:
             result = connection.execution_options(stream_results=True).execute(statement)
-            batches = [_arrays(rows) for rows in result.partitions(1 << 16)]
+            for rows in result.partitions(1 << 16):
+                for values, more in zip(columns, zip(*rows, strict=True), strict=True):
+                    values.extend(more)
     except NoSuchTableError:
         raise TableError(
             "RF-T021", N_("The database has no table or view {table}. Check table in [source]."), table=name
@@ -85,11 +92,11 @@ def _fetch_rows(url: str, name: str, headers: Sequence[str], base_dir: Path) -> 
         ) from None
     finally:
         engine.dispose()
-    if not batches:
+    if not any(columns):
         raise TableError(
             "RF-T023", N_("The table {table} has no rows; at least one row is expected."), table=name
         )
-    return pa.table({header: _joined([batch[i] for batch in batches]) for i, header in enumerate(headers)})
+    return dict(zip(headers, columns, strict=True))
 
 
 def _engine(url: str, base_dir: Path) -> Engine:
@@ -115,26 +122,3 @@ def _engine(url: str, base_dir: Path) -> Engine:
             "RF-T024",
             N_("The url in [source] cannot be used; expected e.g. postgresql://user@host/database, and its driver installed."),
         ) from None
-
-
-def _arrays(rows: Sequence[Any]) -> list[Any]:
-    import pyarrow as pa
-
-    arrays = []
-    for values in zip(*rows, strict=True):
-        try:
-            arrays.append(pa.array(values))
-        except (pa.ArrowException, TypeError):  # SQLite lets a column hold several types
-            arrays.append(pa.array([None if value is None else str(value) for value in values], pa.string()))
-    return arrays
-
-
-def _joined(pieces: Sequence[Any]) -> Any:
-    """One column from its pieces; pieces that Arrow read as different types meet as text."""
-    import pyarrow as pa
-
-    kinds = {piece.type for piece in pieces if not pa.types.is_null(piece.type)}
-    if not kinds:
-        return pa.concat_arrays([piece.cast(pa.string()) for piece in pieces])
-    kind = kinds.pop() if len(kinds) == 1 else pa.string()
-    return pa.concat_arrays([piece.cast(kind) for piece in pieces])

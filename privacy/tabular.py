@@ -11,12 +11,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from ringfence.privacy.celltext import key_text
 from ringfence.privacy.delimited import Layout, header, header_bytes, read_delimited, records, shown
 from ringfence.privacy.errors import N_, TableError, _
 
 __all__ = ["Layout", "column_names", "is_parquet", "key_text", "line_numbers", "nearest", "read_columns", "shown"]
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
+
 
 def is_parquet(path: Path) -> bool:
     """Whether the file is named as Parquet."""
@@ -200,28 +202,3 @@ def _broken_parquet(path: Path) -> TableError:
         N_("The file {file} is named as Parquet but is not a Parquet file. Export it again, or name it .csv."),
         file=path.name,
     )
-
-
-def key_text(column: Any) -> Any:
-    """Customer keys as trimmed text; whole numbers lose their decimal point, null becomes empty.
-
-    A consent file and a customer table have to spell one customer alike, so both use this function.
-
-    Raises:
-        TableError: RF-T017 when the column's type is not text or whole numbers.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        if pa.types.is_floating(column.type):
-            column = column.cast(pa.int64(), safe=True)
-        elif not (pa.types.is_integer(column.type) or pa.types.is_large_string(column.type)):
-            column = pc.cast(column, pa.string()) if pa.types.is_dictionary(column.type) else column
-            if not pa.types.is_string(column.type):
-                raise pa.ArrowInvalid
-        return pc.fill_null(pc.utf8_trim_whitespace(column.cast(pa.string())), "")
-    except pa.ArrowException:
-        raise TableError(
-            "RF-T017", N_("The customer key column holds neither text nor whole numbers; one of them is expected.")
-        ) from None
