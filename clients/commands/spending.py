@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import rfc8785
+from sqlalchemy import Connection
 
 from ringfence.clients.home import Home, open_home
 from ringfence.privacy.accounting.amounts import allowed_amount, as_text, subtract
@@ -15,6 +17,7 @@ from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.crypto.signed import SignedDocument
 from ringfence.privacy.errors import N_, BudgetError, _
+from ringfence.privacy.journal import Journal, Json, Outcome
 from ringfence.privacy.ledger import Balance, Ledger, Reservation
 from ringfence.privacy.ledger.terms import checked_text
 
@@ -73,23 +76,65 @@ class Standing:
 def thaw(config: Path, keys: Sequence[Path], missing: Decimal, reason: str, passphrases: Passphrases) -> Balance:
     """Open a frozen ledger by two approvers; return what is left."""
     with open_home(config) as home:
-        people = _two_people(home, "thaw", keys, missing, reason, passphrases)
-        home.ledger.thaw(people, missing_mu_squared=missing, reason=reason)
+        decision = _decided(home, "thaw", keys, missing, reason, passphrases)
+        decision.ledger.thaw(decision.people, missing_mu_squared=missing, reason=reason)
         return home.ledger.left()
 
 
 def top_up(config: Path, keys: Sequence[Path], amount: Decimal, reason: str, passphrases: Passphrases) -> Balance:
     """Raise the budget by two approvers; return what is left."""
     with open_home(config) as home:
-        people = _two_people(home, "top-up", keys, amount, reason, passphrases)
-        home.ledger.top_up(people, mu_squared=amount, reason=reason)
+        decision = _decided(home, "top-up", keys, amount, reason, passphrases)
+        decision.ledger.top_up(decision.people, mu_squared=amount, reason=reason)
         return home.ledger.left()
 
 
-def _two_people(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decision:
+    """What two people decided.
+
+    Attributes:
+        people: their fingerprints.
+        ledger: the home's, whose events hold the signed decision while it is carried out.
+    """
+
+    people: list[str]
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WithDecision:
+    """A journal that puts the signed decision into the private part of the event that carries it out.
+
+    It stands in the store together with what it changed, in one transaction, and can be opened to an auditor.
+    """
+
+    journal: Journal
+    decision: SignedDocument
+
+    def record(
+        self,
+        action: str,
+        outcome: Outcome,
+        *,
+        resource: str,
+        public: Mapping[str, Json] | None = None,
+        private: Mapping[str, Json] | None = None,
+        connection: Connection | None = None,
+    ) -> int:
+        """Record as the journal does; only what is done holds the decision, a refusal does not."""
+        members = dict(private or {})
+        if outcome == "allow":
+            members["decision"] = json.loads(self.decision.to_json())
+        return self.journal.record(
+            action, outcome, resource=resource, public=public, private=members, connection=connection
+        )
+
+
+def _decided(
     home: Home, act: str, keys: Sequence[Path], amount: Decimal, reason: str, passphrases: Passphrases
-) -> list[str]:
-    """Fingerprints of two different approvers who signed this very decision; a refusal is an event.
+) -> _Decision:
+    """The decision of two different approvers who signed this very act; a refusal is an event.
 
     Raises:
         BudgetError: RF-B401 not two keys, RF-B402 one person twice.
@@ -120,7 +165,10 @@ def _two_people(
         for person in people:
             decision = decision.signed_by(person)
         signers = decision.signers("budget-decision", home.settings.approvers(), threshold=2)
-    return [signer.fingerprint for signer in signers]
+    journal = _WithDecision(journal=home.log, decision=decision)
+    return _Decision(
+        people=[signer.fingerprint for signer in signers], ledger=Ledger.open(home.engine, journal)
+    )
 
 
 def close(config: Path, study: str) -> tuple[str, Balance]:

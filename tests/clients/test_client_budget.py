@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from decimal import Decimal
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 from command_kit import Town, client, configure, events, init, new_key, read, refused, server, town
 
+from ringfence.audit import store
+from ringfence.audit.events import open_event
 from ringfence.clients.home import open_home
-from ringfence.privacy.crypto.signed import check_approvals
+from ringfence.privacy.crypto.signed import SignedDocument, check_approvals
 from ringfence.privacy.errors import RingfenceError
 
 
@@ -166,6 +169,15 @@ def test_a_key_that_may_not_approve_writes_nothing(
     assert newest(here)["public"] == {"code": code}
 
 
+def decision(here: Town) -> dict[str, object]:
+    """What two people signed, read from the private part of the newest event and verified."""
+    with open_home(here.home) as home, store.reading(home.engine) as connection:
+        leaf, salt, body = store.read_private(connection, newest(here)["event"])
+        found = SignedDocument.from_json(json.dumps(open_event(leaf, salt, body)["decision"]))
+        signed: dict[str, object] = json.loads(found.verify("budget-decision", home.settings.approvers(), threshold=2))
+        return signed
+
+
 def test_two_people_raise_the_budget(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
     start = left(here)
     words = ("budget", "top-up", "--config", here.home, "--reason", "board decision", "--mu-squared")
@@ -191,6 +203,9 @@ def test_two_people_raise_the_budget(here: Town, capsys: pytest.CaptureFixture[s
     assert client(*words, "0.1", *both) == 0
     assert left(here) == start + Decimal("0.1")
     assert newest(here)["action"] == "budget.topup"
+    signed = decision(here)
+    assert [signed[name] for name in ("act", "mu_squared", "reason")] == ["top-up", "0.1", "board decision"]
+    assert "decision" not in newest(here)["public"]
 
 
 def test_two_people_thaw_a_ledger_and_enter_what_is_missing(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
@@ -206,6 +221,8 @@ def test_two_people_thaw_a_ledger_and_enter_what_is_missing(here: Town, capsys: 
     assert client(*words, "0.1", "--reason", "two rounds of May") == 0
     assert left(here) == start - Decimal("0.1")
     assert budget(here)["frozen"] == ""
+    signed = decision(here)
+    assert [signed[name] for name in ("act", "mu_squared", "reason")] == ["thaw", "0.1", "two rounds of May"]
 
 
 def test_a_store_that_others_can_open_is_refused(here: Town, capsys: pytest.CaptureFixture[str]) -> None:

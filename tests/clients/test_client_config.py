@@ -116,6 +116,18 @@ def test_a_public_key_of_another_kind_is_refused(tmp_path: Path) -> None:
     assert refusal.value.code == "RF-K050"
 
 
+def test_the_public_key_of_a_simulation_is_refused(tmp_path: Path) -> None:
+    new_key(tmp_path / "desk.key", "coordinator", simulation=True)
+    new_key(tmp_path / "ana.key", simulation=True)
+    new_key(tmp_path / "ben.key")
+    lines = 'coordinator = "desk.key.pub"\napprovers = ["ana.key.pub", "ben.key.pub"]\n'
+    settings = load_settings(write(tmp_path, lines + LEAST))
+    for ask in (settings.coordinator, settings.approvers):
+        with pytest.raises(KeyFault) as refusal:
+            ask()
+        assert refusal.value.code == "RF-K038"
+
+
 def test_no_file_is_one_clear_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refusal:
         load_settings(tmp_path)

@@ -178,8 +178,9 @@ def test_key_new_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         assert client("key", "show", path, "--json", tmp_path / "show.json") == 0
         assert read(tmp_path / "show.json")["wrapped"] == ("yes" if kind == "log" else "no")
     new_key(tmp_path / "sim.key", simulation=True)
-    assert client("key", "show", tmp_path / "sim.key", "--json", tmp_path / "show.json") == 0
-    assert read(tmp_path / "show.json")["simulation"] == "yes"
+    for shown in ("sim.key", "sim.key.pub"):
+        assert client("key", "show", tmp_path / shown, "--json", tmp_path / "show.json") == 0
+        assert read(tmp_path / "show.json")["simulation"] == "yes"
     capsys.readouterr()
     refused(capsys, client("key", "new", "--kind", "log", tmp_path / "log.key", "--no-passphrase"), "RF-K032")
     refused(capsys, client("key", "show", tmp_path / "absent.key"), "RF-K034")
