@@ -104,7 +104,7 @@ def lay_out(question: Question, folder: Path) -> tuple[dict[str, Site], int]:
     sites = {}
     for name, part in parts.items():
         file = folder / f"{name}{question.data.suffix.lower() if is_parquet(question.data) else '.csv'}"
-        _write_as_text(part, file, contract)
+        _write_part(part, file, question.data, contract)
         consent = folder / f"{name}-consent.csv"
         _everybody_consents(part[contract.subject], question.study, contract).to_csv(consent, index=False)
         source = contract.source.revised(file=file.name, url=None, table=None)
@@ -121,7 +121,7 @@ def _read_as_text(path: Path, contract: Contract) -> pd.DataFrame:
         )
     try:
         if is_parquet(path):
-            frame = pd.read_parquet(path)
+            frame = pd.read_parquet(path).reset_index(drop=True)
         else:
             frame = pd.read_csv(
                 path,
@@ -157,9 +157,12 @@ def _read_as_text(path: Path, contract: Contract) -> pd.DataFrame:
     return frame
 
 
-def _write_as_text(part: pd.DataFrame, file: Path, contract: Contract) -> None:
+def _write_part(part: pd.DataFrame, file: Path, whole: Path, contract: Contract) -> None:
+    """One holder's rows in the whole table's own form; Parquet columns keep their types."""
     if is_parquet(file):
-        part.to_parquet(file, index=False)
+        from pyarrow import parquet
+
+        parquet.write_table(parquet.read_table(whole).take(part.index.to_numpy()), file)
     else:
         part.to_csv(file, index=False, sep=contract.source.delimiter, encoding=contract.source.encoding)
 

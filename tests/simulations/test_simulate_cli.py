@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -234,6 +235,15 @@ GOOD: dict[str, Callable[[Path], None]] = {
 def test_what_must_not_stop_a_study(case: Path, name: str) -> None:
     GOOD[name](case)
     assert call(case, "--partition", "by:region", "--json", str(case / "r.json")) == 0
+    assert json.loads((case / "r.json").read_text())["holders"] == 3
+
+
+def test_a_parquet_table_keeps_its_types_when_it_is_cut(case: Path) -> None:
+    frame = table(frame_of(1200)).drop(columns="key")
+    frame["fee"] = [Decimal("1.50") if i % 2 else Decimal(i) for i in range(len(frame))]
+    frame["key"] = range(len(frame))
+    frame.to_parquet(case / "table.parquet", index=False)
+    assert call(case, "--data", str(case / "table.parquet"), "--json", str(case / "r.json")) == 0
     assert json.loads((case / "r.json").read_text())["holders"] == 3
 
 
