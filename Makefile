@@ -21,7 +21,7 @@ test: $(VENV)/.test ## run all tests against the installed wheel (not the checko
 	$(BIN)/pytest
 
 soak: $(VENV)/.test ## run the long forms of the tests
-	$(BIN)/pytest -m "soak or slow"
+	$(BIN)/pytest -m "" --hypothesis-profile=soak
 
 coverage: $(VENV)/.test ## run all tests and hold privacy, audit and clients to 90 % of lines
 	$(BIN)/coverage run -m pytest

@@ -103,7 +103,7 @@ def _run(folder: Path, seed: int, runner: str, terminal: Terminal) -> _Stage:
         )
         terminal.say(_("Learning together ..."))
         outcome, holders = run_with_progress(federation, runner, terminal)
-        rows = sum(len(frame) for frame in population.frames.values())
+        rows = {name: len(frame) for name, frame in population.frames.items()}
         result = result_of(federation, outcome, rows=rows, runner=runner)
         stage = _Stage(
             folder=folder,
@@ -237,7 +237,7 @@ def _story(stage: _Stage, out: Path) -> list[str]:
     return [
         _("Three organisations learned one churn model; no customer row left any of them."),
         _("  {rows} customers, {rounds} secure sums, {seconds} s with ledgers and logs on disk").format(**result),
-        _("  model: AUC {auc:.3f} ({metrics})").format(**result),
+        _("  model: AUC {auc:.3f}, {metrics}").format(auc=result["auc"], metrics=_(result["metrics"])),
         _("  privacy: epsilon {customer_epsilon} for a customer over all holders, delta {delta}, overlap {overlap}; "
           "each holder was charged epsilon {holder_epsilon}").format(**privacy),
         _("  noise: {honest_shares} honest shares are counted on, against the coordinator with one more holder").format(

@@ -81,7 +81,7 @@ class Question:
         return cls(study=asked, contract=loaded, data=data, spec=spec, holders=holders, seed=seed)
 
 
-def lay_out(question: Question, folder: Path) -> tuple[dict[str, Site], int]:
+def lay_out(question: Question, folder: Path) -> tuple[dict[str, Site], dict[str, int]]:
     """Cut the table into one file, one contract and one consent file a holder.
 
     Args:
@@ -89,7 +89,7 @@ def lay_out(question: Question, folder: Path) -> tuple[dict[str, Site], int]:
         folder: where the holders' files are written.
 
     Returns:
-        The sites by holder's name, and the number of rows in all.
+        The sites by holder's name, and the rows of each.
 
     Raises:
         TableError: the table cannot be read.
@@ -110,7 +110,7 @@ def lay_out(question: Question, folder: Path) -> tuple[dict[str, Site], int]:
         source = contract.source.revised(file=file.name, url=None, table=None)
         own = contract.revised(holder=name, source=source)
         sites[name] = Site(contract=own, base=folder, consent=consent)
-    return sites, len(frame)
+    return sites, {name: len(part) for name, part in parts.items()}
 
 
 def _read_as_text(path: Path, contract: Contract) -> pd.DataFrame:
@@ -229,7 +229,9 @@ def summary(result: Mapping[str, Any]) -> list[str]:
     privacy = result["privacy"]
     lines = [
         _("Study {study}: {holders} holders, {rows} rows, {rounds} secure sums in {seconds} s").format(**result),
-        _("AUC {auc:.4f}, PR-AUC {pr_auc:.4f} on {test_customers} test customers; {metrics}").format(**result),
+        _("AUC {auc:.4f}, PR-AUC {pr_auc:.4f} on {test_customers} test customers; {metrics}").format(
+            **(result | {"metrics": _(result["metrics"])})
+        ),
         _("epsilon {epsilon} at delta {delta} for a customer over all holders (overlap {overlap})").format(
             epsilon=privacy["customer_epsilon"], delta=privacy["delta"], overlap=privacy["overlap"]
         ),

@@ -24,6 +24,7 @@ from ringfence.models.scorecard import Scorecard
 from ringfence.privacy.accounting.study import StudyPrice, price
 from ringfence.privacy.consent.cohort import Cohort
 from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.errors import N_
 from ringfence.privacy.policy import allowed_columns
 from ringfence.privacy.schema import Schema
 from ringfence.privacy.study import Study
@@ -42,6 +43,8 @@ from ringfence.simulations.assembly import (
 )
 
 Say = Callable[[str], None]
+
+EXACT = N_("exact (simulation only)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,8 +255,15 @@ def test_part(opened: OpenStudy, holder: Holder) -> FeatureMatrix:
     return encoded(opened.study, holder.schema, rows)[0].test()
 
 
-def result_of(federation: Federation, outcome: Outcome, *, rows: int, runner: str) -> dict[str, Any]:
-    """The figures of a run, for `--json`."""
+def result_of(federation: Federation, outcome: Outcome, *, rows: Mapping[str, int], runner: str) -> dict[str, Any]:
+    """The figures of a run, for `--json`.
+
+    Args:
+        federation: who and what.
+        outcome: what came of it.
+        rows: of each holder's table; those of absent holders are not counted.
+        runner: how messages travelled.
+    """
     priced, metrics = federation.price(), outcome.metrics
     study = federation.opened.study
     return {
@@ -265,7 +275,7 @@ def result_of(federation: Federation, outcome: Outcome, *, rows: int, runner: st
         "ks": metrics.ks,
         "gini": metrics.gini,
         "brier": metrics.brier,
-        "metrics": "exact (simulation only)",
+        "metrics": EXACT,
         "test_customers": metrics.customers,
         "epsilon": float(study.privacy.epsilon),
         "delta": float(study.privacy.delta),
@@ -275,7 +285,7 @@ def result_of(federation: Federation, outcome: Outcome, *, rows: int, runner: st
         "holders": len(outcome.release.holders),
         "present": list(outcome.release.holders),
         "absent": list(outcome.release.absent),
-        "rows": rows,
+        "rows": sum(rows[name] for name in outcome.release.holders),
         "rounds": len(federation.opened.plan.rounds),
         "attempts": list(outcome.release.attempts),
         "seconds": round(outcome.seconds, 3),
