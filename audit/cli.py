@@ -237,10 +237,16 @@ def _open(arguments: argparse.Namespace, screen: _Screen) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    for word, following in zip(given, [*given, ""][1:], strict=True):
-        # Before the parser is built, since its help texts are translated too.
-        if word == "--lang" or word.startswith("--lang="):
-            use_language(word.partition("=")[2] or following)
+    # Before the parser is built, since its help texts are translated too; it may stand after the sub-command.
+    for position, word in enumerate(given):
+        if word == "--lang" and position + 1 < len(given):
+            given = [*given[position : position + 2], *given[:position], *given[position + 2 :]]
+            break
+        if word.startswith("--lang="):
+            given = [word, *given[:position], *given[position + 1 :]]
+            break
+    if given and given[0].startswith("--lang"):
+        use_language(given[0].partition("=")[2] or given[1])
     run = {"verify": _verify, "show": _show, "open": _open}
     try:
         parsed = build_parser().parse_args(given)

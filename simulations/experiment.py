@@ -230,7 +230,7 @@ def summary(result: Mapping[str, Any]) -> list[str]:
     lines = [
         _("Study {study}: {holders} holders, {rows} rows, {rounds} secure sums in {seconds} s").format(**result),
         _("AUC {auc:.4f}, PR-AUC {pr_auc:.4f} on {test_customers} test customers; {metrics}").format(
-            **(result | {"metrics": _(result["metrics"])})
+            **{**result, "metrics": _(result["metrics"])}
         ),
         _("epsilon {epsilon} at delta {delta} for a customer over all holders (overlap {overlap})").format(
             epsilon=privacy["customer_epsilon"], delta=privacy["delta"], overlap=privacy["overlap"]

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringfence.clients.commands.options import leaf
-from ringfence.privacy.commands import add_export, add_limit, export_folder, limit, passphrases, tell_export
-from ringfence.privacy.errors import _
+from ringfence.privacy.commands import (
+    add_export,
+    add_limit,
+    add_passphrase,
+    export_folder,
+    limit,
+    passphrases,
+    tell_export,
+)
+from ringfence.privacy.errors import N_, UsageError, _
 from ringfence.privacy.terminal import Parser, Terminal
 
 if TYPE_CHECKING:
@@ -51,6 +60,16 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     add_export(export)
     export.set_defaults(do=_export)
+    opening = leaf(
+        kinds,
+        "open",
+        _("hand the private part of one event to one auditor, as a file that ringfence-audit open checks"),
+        examples=["ringfence-client log open 17 --out event-17.json"],
+    )
+    opening.add_argument("number", type=int, metavar="NUMBER", help=_("number of the event, as the list shows it"))
+    opening.add_argument("--out", type=Path, required=True, metavar="FILE", help=_("new file to write"))
+    add_passphrase(opening)
+    opening.set_defaults(do=_open)
     verify = leaf(kinds, "verify", _("read the whole log and check every event, its private part and the tree"))
     verify.set_defaults(do=_verify)
 
@@ -98,6 +117,26 @@ def _export(arguments: argparse.Namespace) -> int:
         made = home.log.export_bundle(directory)
         key = str(home.log.verifier)
     tell_export(arguments, events=made.size, root=made.root.hex(), key=key)
+    return 0
+
+
+def _open(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.home import open_home
+    from ringfence.privacy.crypto.private_files import create
+
+    target: Path = arguments.out
+    if target.exists():
+        raise UsageError(
+            "RF-U453", N_("{file} exists; an opened event is written to a new file."), file=str(target)
+        )
+    with open_home(arguments.config, passphrases=passphrases(arguments), opens="log") as home:
+        content = home.log.open_event(arguments.number).dumps()
+    create(target, content.decode(), 0o600)
+    Terminal.of(arguments).say(
+        _("Event {number} is in {file}, with its private part. Check it with: ringfence-audit open {file}").format(
+            number=arguments.number, file=target
+        )
+    )
     return 0
 
 

@@ -15,7 +15,9 @@ from ringfence.audit.log import AuditLog
 from ringfence.audit.merkle import Frontier, leaf_hash, verify_inclusion
 from ringfence.privacy.errors import N_, RingfenceError
 
-SENT = frozenset({"waist.send", "study.joined", "export.released", "log.exported", "event.opened"})
+SENT = frozenset(
+    {"waist.send", "study.joined", "export.released", "log.exported", "event.opened", "contract.declared"}
+)
 """Events under which something left the house: masked sums, joins, released artefacts, parts of this log."""
 
 

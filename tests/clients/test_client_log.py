@@ -69,7 +69,8 @@ def test_homes_made_by_the_commands_run_a_study_and_show_what_they_sent(
     sent = events(here.home, here.root / "sent.json", "--sent")
     sums = [event for event in sent if event["action"] == "waist.send"]
     assert len(sums) == len(opened.plan.rounds)
-    assert {event["resource"] for event in sent} == {f"study:{opened.digest}"}
+    assert {event["resource"] for event in sums} == {f"study:{opened.digest}"}
+    assert "contract.declared" in {event["action"] for event in sent}
     for event in sums:
         assert set(event["public"]) >= {"round", "attempt", "entries", "mu_squared", "sent"}
     capsys.readouterr()
@@ -101,7 +102,7 @@ def test_events_are_listed_newest_first_by_filters(here: Town, capsys: pytest.Ca
     assert events(here.home, out, "--since", "2999") == []
     assert len(events(here.home, out, "--until", first[:10])) >= 1
     assert events(here.home, out, "--until", "2000-01-01") == []
-    assert events(here.home, out, "--sent") == []
+    assert [event["action"] for event in events(here.home, out, "--sent")] == ["contract.declared"]
     capsys.readouterr()
     refused(capsys, client("log", "--limit", "0", "--config", here.home), "RF-U451", 2)
     refused(capsys, client("log", "--outcome", "maybe", "--config", here.home), "RF-U901", 2)
@@ -120,6 +121,22 @@ def test_the_bundle_is_verified_by_the_officers_command(here: Town, capsys: pyte
     (here.home / "keys" / "log.key").chmod(0o644)
     refused(capsys, client("log", "export", here.root / "second", "--config", here.home), "RF-K035")
     assert not (here.root / "second").exists()
+
+
+def test_one_event_is_opened_for_an_auditor(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    target = here.root / "event.json"
+    assert client("log", "open", "1", "--out", target, "--config", here.home) == 0
+    assert target.stat().st_mode & 0o777 == 0o600
+    bundle = here.root / "opened"
+    assert client("log", "export", bundle, "--config", here.home) == 0
+    key = (bundle / "key.pub").read_text().strip()
+    assert audit_main(["open", str(target), "--trust", key]) == 0
+    target.write_text(target.read_text().replace("private", "prlvate", 1))
+    assert audit_main(["open", str(target), "--trust", key]) == 1
+    capsys.readouterr()
+    refused(capsys, client("log", "open", "1", "--out", target, "--config", here.home), "RF-U453", 2)
+    assert client("log", "open", "99999", "--out", here.root / "no.json", "--config", here.home) == 1
+    assert not (here.root / "no.json").exists()
 
 
 def test_a_whole_log_is_verified(here: Town) -> None:
