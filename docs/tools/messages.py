@@ -144,7 +144,7 @@ def _settled(_catalogue: Catalog) -> list[tuple[str, str]]:
     ]
 
 
-Catalog.mime_headers = property(_settled, Catalog.mime_headers.fset)  # type: ignore[method-assign, attr-defined]
+Catalog.mime_headers = property(_settled, Catalog.mime_headers.fset)
 
 
 def main(argv: list[str]) -> int:
