@@ -153,6 +153,28 @@ def test_queries_out_of_shape_or_range_are_refused(query: Query) -> None:
         SCORECARD.lengths(CONTEXT, query)
 
 
+def test_more_bins_than_the_plan_prices_are_refused() -> None:
+    from ringfence.models.scorecard.plan import coarse_size, most_bins, options_of
+
+    options = options_of(CONTEXT)
+    widths = [most_bins(grid, options) for grid in CONTEXT.grids]
+    for extra, lawful in ((0, True), (1, False)):
+        sizes = [widths[0] + extra, *widths[1:]]
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        table = np.concatenate(
+            [
+                np.arange(coarse_size(grid, options)) % width + start
+                for grid, width, start in zip(CONTEXT.grids, sizes, offsets[:-1], strict=True)
+            ]
+        )
+        query = Query(task="scorecard", round=1, arrays={"bins": table, "offsets": offsets})
+        if lawful:
+            assert SCORECARD.lengths(CONTEXT, query)["diagonal"] == sum(widths)
+        else:
+            with pytest.raises(WaistError, match="RF-W050"):
+                SCORECARD.lengths(CONTEXT, query)
+
+
 def test_a_broken_clamp_would_break_the_bound() -> None:
     """The property test above can fail: residuals without the clamp exceed the sensitivity."""
     features: FeatureMatrix = FEATURES.take(np.array([0]))

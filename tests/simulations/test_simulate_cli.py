@@ -102,6 +102,7 @@ def test_an_own_table_runs_without_code(case: Path, capsys: pytest.CaptureFixtur
     assert wanted <= result.keys()
     assert result["metrics"] == "exact (simulation only)"
     assert (result["holders"], result["rows"], result["h"]) == (3, 1200, 2)
+    assert (result["epsilon"], result["delta"], result["attempts"]) == (4.0, 1e-6, [1, 1, 1])
     assert "simulated" in result["consent"]
     assert "AUC" in capsys.readouterr().out
     assert {path.name for path in (case / "bundle" / "holders").iterdir()} == {"holder-1", "holder-2", "holder-3"}
