@@ -5,8 +5,7 @@
 Invariants:
     The ledger and the audit event are durable before a value leaves (DESIGN, 6.2 and 6.3); they share one
     transaction with the stored answer, so a crash can over-count and never under-count.
-    Noise is added before anything else is done to the vector, and the price charged is the one the noise source
-    recorded itself.
+    Noise is added before anything else is done to the vector, by the plan that is charged.
     A repeat of an attempt gets the same bytes; the same attempt with another query is refused.
 """
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from ringfence.clients.holder import COORDINATOR, Holder
 from ringfence.clients.pipeline import Answer, Joined
+from ringfence.clients.steps import block_fault, check_block
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.journal import listed
 from ringfence.privacy.secagg.attempts import AttemptKey
@@ -25,7 +25,7 @@ from ringfence.privacy.secagg.keys import SessionKeys
 from ringfence.privacy.secagg.masks import mask
 from ringfence.privacy.secagg.roster import AgreedRoster
 from ringfence.privacy.secagg.wordsize import choose_word_bits
-from ringfence.privacy.waist import BlockPlan, Contribution, IntVector, RoundPlan
+from ringfence.privacy.waist import Contribution, IntVector, RoundPlan
 from ringfence.privacy.wire.envelope import MessageKind, seal
 from ringfence.privacy.wire.heads import sign_head
 from ringfence.privacy.wire.payload import encode_update
@@ -64,10 +64,8 @@ def send(
     """
     plan, lengths, contribution = answer.plan, answer.lengths, answer.contribution
     _check(contribution, key, plan, lengths, holder.contract.max_customers)
-    share = holder.noise.share(plan, lengths, joined.admitted.plan.honest)
-    noisy: IntVector = np.concatenate(
-        [contribution.blocks[block.name] + share.blocks[block.name] for block in plan.blocks]
-    )
+    noisy = _noisy(holder, joined, answer)
+    mu_squared = plan.mu_squared(joined.admitted.plan.honest)
     participants = [participant.max_customers for participant in joined.admitted.study.holders]
     update = mask(
         noisy,
@@ -83,7 +81,7 @@ def send(
         run=key.run,
         round=key.round,
         attempt=key.attempt,
-        mu_squared=share.mu_squared,
+        mu_squared=mu_squared,
     ) as connection:
         head = holder.ledger.head(connection)
         sealed = seal(
@@ -111,7 +109,7 @@ def send(
                 "purpose": joined.admitted.study.purpose,
                 "entries": len(noisy),
                 "word_bits": update.word_bits,
-                "mu_squared": f"{share.mu_squared:.12g}",
+                "mu_squared": f"{mu_squared:.12g}",
                 "roster": listed(agreed.roster.names),
                 "sent": "sha256:" + hashlib.sha256(sealed).hexdigest(),
             },
@@ -122,25 +120,25 @@ def send(
     return sealed
 
 
+def _noisy(holder: Holder, joined: Joined, answer: Answer) -> IntVector:
+    """The vector with this holder's share of noise; after local steps the noise is in it already."""
+    if answer.plan.local_steps:
+        return answer.contribution.vector(answer.plan)
+    share = holder.noise.share(answer.plan, answer.lengths, joined.admitted.plan.honest)
+    return np.concatenate(
+        [answer.contribution.blocks[block.name] + share.blocks[block.name] for block in answer.plan.blocks]
+    )
+
+
 def _check(
     contribution: Contribution, key: AttemptKey, plan: RoundPlan, lengths: dict[str, int], customers: int
 ) -> None:
     """The contribution answers this query, in the plan's blocks, within what so many customers can add."""
     if contribution.query_digest != key.query:
         raise WaistError("RF-W060", N_("A contribution answers another query than the one that was asked."))
-    for block in plan.blocks:
-        _check_block(block, contribution.blocks.get(block.name), lengths[block.name], customers)
-    if set(contribution.blocks) != {block.name for block in plan.blocks}:
-        raise WaistError("RF-W061", N_("A contribution has other blocks than its plan."))
-
-
-def _check_block(block: BlockPlan, values: IntVector | None, length: int, customers: int) -> None:
-    if values is None or values.dtype != np.int64 or values.shape != (length,) or length > block.max_length:
-        raise WaistError("RF-W062", N_("The block {block} has another shape than its plan."), block=block.name)
-    bound = block.max_abs * customers
-    if length and not -bound <= int(values.min()) <= int(values.max()) <= bound:
-        raise WaistError(
-            "RF-W063",
-            N_("The block {block} holds more than its customers can add; the task's bound is wrong."),
-            block=block.name,
-        )
+    if set(contribution.blocks) != {block.name for block in plan.sent}:
+        raise block_fault(plan.name)
+    for upload in plan.uploads:
+        check_block(upload, contribution.blocks[upload.name], lengths[upload.name], upload.max_abs)
+    for block in () if plan.local_steps else plan.blocks:
+        check_block(block, contribution.blocks[block.name], lengths[block.name], block.max_abs * customers)

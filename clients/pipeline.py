@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ringfence.clients.holder import Holder
+from ringfence.clients.steps import CountedSteps
 from ringfence.clients.table import (
     ConsentedTable,
     Presence,
@@ -33,6 +34,7 @@ from ringfence.privacy.crypto.signed import SignedDocument, check_approvals
 from ringfence.privacy.errors import N_, SchemaError, StudyError, TableError
 from ringfence.privacy.journal import Json, listed
 from ringfence.privacy.ledger import Reservation
+from ringfence.privacy.mechanisms.sampling import poisson_sample
 from ringfence.privacy.policy import Obligations, Request, decide
 from ringfence.privacy.schema import Schema
 from ringfence.privacy.study import Study, positive_category
@@ -186,16 +188,36 @@ def contribute(holder: Holder, joined: Joined, query: Query) -> Answer:
     # did.
     still = joined.presence.still(joined.cohort.current(holder.registry, now))
     features = joined.features.take(still)
+    plan = admitted.plan.rounds[query.round]
     return Answer(
-        plan=admitted.plan.rounds[query.round],
+        plan=plan,
         lengths=lengths,
-        contribution=task.contribute(context, query, features.train()),
+        contribution=_computed(holder, admitted, plan, query, features.part(plan.part)),
         evidence={
             "customers": int(still.sum()),
             "consent_root": holder.registry.root(admitted.study.purpose, now, separate=joined.separate),
             "rows": features.digest(),
         },
     )
+
+
+def _computed(
+    holder: Holder, admitted: Admitted, plan: RoundPlan, query: Query, rows: FeatureMatrix
+) -> Contribution:
+    """The task's integers over a sample of the rows, or what it makes of its own noisy steps."""
+    task, context = admitted.task, admitted.context
+    if plan.local_steps:
+        if task.train_locally is None or context.study.privacy.noise != "local":
+            raise StudyError(
+                "RF-S066",
+                N_("Round {round} asks for local steps, which need noise = \"local\" and a task that has them."),
+                round=plan.name,
+            )
+        steps = CountedSteps(
+            plan=plan, rows=rows, noise=holder.noise, max_customers=holder.contract.max_customers
+        )
+        return task.train_locally(context, query, steps)
+    return task.contribute(context, query, rows.take(poisson_sample(len(rows.label), plan.sampling_rate)))
 
 
 def not_joined(run: str) -> StudyError:

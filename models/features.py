@@ -19,6 +19,7 @@ import pandas as pd
 
 from ringfence.privacy.errors import N_, SchemaError
 from ringfence.privacy.schema import Feature, Schema
+from ringfence.privacy.waist import Part
 
 NUMBER_CELLS = 256
 
@@ -86,6 +87,10 @@ class FeatureMatrix:
     def test(self) -> FeatureMatrix:
         """The customers a model is judged by."""
         return self.take(self.is_test)
+
+    def part(self, name: Part) -> FeatureMatrix:
+        """The customers a round of that part reads."""
+        return self.train() if name == "train" else self.test()
 
     def digest(self) -> str:
         """`sha256:` over codes, labels and parts: which rows were used; keep it private, it can be guessed."""

@@ -15,7 +15,7 @@ from ringfence.models.features import CellGrid, FeatureMatrix, grid_of
 from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.schema import Schema
 from ringfence.privacy.study import Study
-from ringfence.privacy.waist import Aggregate, Contribution, Query, StudyPlan
+from ringfence.privacy.waist import Aggregate, Contribution, IntVector, Query, StudyPlan
 
 
 class Released(Protocol):
@@ -67,6 +67,24 @@ class StudyContext:
         )
 
 
+class NoisySteps(Protocol):
+    """Steps inside a holder whose sums are noised before the task sees them; lent by the holder for one attempt."""
+
+    def step(self, add_up: Callable[[FeatureMatrix], Mapping[str, IntVector]]) -> Mapping[str, IntVector]:
+        """Draw a sample, add it up, add this holder's noise.
+
+        Args:
+            add_up: the exact integer blocks of the round's plan for the sampled customers, maybe none.
+
+        Returns:
+            The same blocks with noise: what may be used freely from here on.
+
+        Raises:
+            WaistError: more steps than the plan has, or blocks that are not the plan's.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Generic[State, Result]):
     """A method of learning or counting over the waist.
@@ -78,6 +96,7 @@ class Task(Generic[State, Result]):
         contribute: the holder's exact integer vector for a query that `lengths` has accepted.
         start: the coordinator's first state and query.
         step: the next state, and the next query or the result.
+        train_locally: the upload of a round with local steps, from noisy sums alone; None where a task has none.
     """
 
     name: str
@@ -86,3 +105,4 @@ class Task(Generic[State, Result]):
     contribute: Callable[[StudyContext, Query, FeatureMatrix], Contribution]
     start: Callable[[StudyContext], tuple[State, Query]]
     step: Callable[[StudyContext, State, Aggregate], tuple[State, Query | Result]]
+    train_locally: Callable[[StudyContext, Query, NoisySteps], Contribution] | None = None

@@ -14,13 +14,15 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from fractions import Fraction
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 import rfc8785
 
 IntVector: TypeAlias = npt.NDArray[np.int64]
+Part: TypeAlias = Literal["train", "test"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,20 +49,60 @@ class BlockPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UploadBlock:
+    """What leaves after steps that were noised inside the holder: a public function of them, so it costs nothing.
+
+    Attributes:
+        name: unique within the round.
+        max_abs: bound on the absolute value of one entry of a holder's upload, in grid units.
+        max_length: most entries.
+    """
+
+    name: str
+    max_abs: int
+    max_length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundPlan:
-    """One secure sum of a study: its name and its blocks, in the order they are sent."""
+    """One secure sum of a study: its name and its blocks, in the order they are sent.
+
+    Attributes:
+        name: of the stage, for people.
+        blocks: what is noised, and how.
+        part: whose rows are read. A customer is in one part only, by a public function of the customer's key.
+        sampling_rate: q; each customer of the part takes part in an attempt with this probability, drawn by the
+            holder from the operating system's randomness (Poisson sampling, empty samples included).
+        local_steps: 0, or how often the holder draws a sample, adds up and noises `blocks` for itself before it
+            uploads what follows from them; for studies with local noise only.
+        uploads: what leaves after local steps, empty without them.
+    """
 
     name: str
     blocks: tuple[BlockPlan, ...]
+    part: Part = "train"
+    sampling_rate: Fraction = Fraction(1)
+    local_steps: int = 0
+    uploads: tuple[UploadBlock, ...] = ()
+
+    @property
+    def releases(self) -> int:
+        """How often one attempt draws noise."""
+        return max(1, self.local_steps)
+
+    @property
+    def sent(self) -> tuple[BlockPlan, ...] | tuple[UploadBlock, ...]:
+        """The blocks that leave, in order."""
+        return self.uploads if self.local_steps else self.blocks
 
     def mu_squared(self, honest: int) -> float:
-        """Price of one attempt at the round."""
-        return math.fsum(block.mu_squared(honest) for block in self.blocks)
+        """Price of one attempt at the round, as if everybody were sampled: an upper bound for smaller rates."""
+        return self.releases * math.fsum(block.mu_squared(honest) for block in self.blocks)
 
     @property
     def max_length(self) -> int:
         """Most entries of the round's vector."""
-        return sum(block.max_length for block in self.blocks)
+        return sum(block.max_length for block in self.sent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +114,9 @@ class StudyPlan:
         cohort: the noisy cohort count each holder draws for itself when it joins (its own noise only).
         rounds: the secure sums in order.
         max_attempts: attempts reserved for every round.
+
+    *Formal guarantees*: rounds of different parts read different customers, so the dearer part is the price of
+    both (parallel composition); the cohort count reads everybody and comes on top.
     """
 
     honest: int
@@ -80,15 +125,27 @@ class StudyPlan:
     max_attempts: int
 
     @property
+    def sampled(self) -> bool:
+        """Whether a round reads a sample only, so that the plan is not one of plain Gaussian releases."""
+        return any(each.sampling_rate != 1 for each in self.rounds)
+
+    def of_part(self, part: Part) -> tuple[RoundPlan, ...]:
+        """The rounds that read one part."""
+        return tuple(each for each in self.rounds if each.part == part)
+
+    @property
     def mu_squared(self) -> float:
         """Price of the study when no attempt is void: what `epsilon` of the study stands for."""
-        return math.fsum((self.cohort.mu_squared(1), *(r.mu_squared(self.honest) for r in self.rounds)))
+        return self.cohort.mu_squared(1) + self._dearer_part
 
     @property
     def reserved_mu_squared(self) -> float:
         """Price of the study when every round needs all its attempts: what the ledger reserves."""
-        rounds = math.fsum(r.mu_squared(self.honest) for r in self.rounds)
-        return self.cohort.mu_squared(1) + self.max_attempts * rounds
+        return self.cohort.mu_squared(1) + self.max_attempts * self._dearer_part
+
+    @property
+    def _dearer_part(self) -> float:
+        return max(math.fsum(each.mu_squared(self.honest) for each in self.of_part(part)) for part in get_args(Part))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +189,7 @@ class Contribution:
 
     def vector(self, plan: RoundPlan) -> IntVector:
         """All blocks in the plan's order, shape `(length,)`, int64."""
-        return np.concatenate([self.blocks[block.name] for block in plan.blocks])
+        return np.concatenate([self.blocks[block.name] for block in plan.sent])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

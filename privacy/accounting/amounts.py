@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from decimal import Context, Decimal, Inexact
 from fractions import Fraction
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from ringfence.privacy.errors import N_, BudgetError
-from ringfence.privacy.waist import BlockPlan, RoundPlan, StudyPlan
+from ringfence.privacy.waist import BlockPlan, Part, RoundPlan, StudyPlan
 
 Number: TypeAlias = "Decimal | Fraction | float | int"
 
@@ -90,14 +90,14 @@ def block_amount(block: BlockPlan, honest: int) -> Decimal:
 
 
 def round_amount(plan: RoundPlan, honest: int) -> Decimal:
-    """Price of one attempt at a round."""
-    return add(*(block_amount(block, honest) for block in plan.blocks))
+    """Price of one attempt at a round, everybody sampled."""
+    return multiply(add(*(block_amount(block, honest) for block in plan.blocks)), plan.releases)
 
 
 def study_amount(plan: StudyPlan) -> Decimal:
-    """What a holder reserves: the cohort count and every round with all its attempts."""
-    rounds = add(*(round_amount(each, plan.honest) for each in plan.rounds))
-    return add(block_amount(plan.cohort, 1), multiply(rounds, plan.max_attempts))
+    """What a holder reserves: the cohort count, and the rounds of the dearer part with all their attempts."""
+    dearer = max(add(*(round_amount(each, plan.honest) for each in plan.of_part(part))) for part in get_args(Part))
+    return add(block_amount(plan.cohort, 1), multiply(dearer, plan.max_attempts))
 
 
 def _fraction(value: Number) -> Fraction:

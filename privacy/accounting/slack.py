@@ -24,7 +24,10 @@ def block_slacks(block: BlockPlan, entries: int, honest: int) -> tuple[float, fl
 def round_slacks(plan: RoundPlan, lengths: Mapping[str, int], honest: int) -> tuple[float, float]:
     """Slack to epsilon and total variation of one attempt at a round with blocks of the given lengths."""
     pairs = [block_slacks(block, lengths[block.name], honest) for block in plan.blocks]
-    return sum(epsilon for epsilon, _ in pairs), sum(variation for _, variation in pairs)
+    return (
+        plan.releases * sum(epsilon for epsilon, _ in pairs),
+        plan.releases * sum(variation for _, variation in pairs),
+    )
 
 
 def plan_slacks(plan: StudyPlan) -> tuple[float, float]:

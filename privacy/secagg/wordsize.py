@@ -37,6 +37,8 @@ def sum_bound(plan: RoundPlan, max_customers: Sequence[int]) -> int:
     """
     if not max_customers or min(max_customers) < 0 or not plan.blocks:
         raise WaistError("RF-W156", N_("The largest number of customers of every holder must be declared."))
+    if plan.local_steps:
+        return max(len(max_customers) * upload.max_abs for upload in plan.uploads)
     return max(
         sum(max_customers) * block.max_abs + len(max_customers) * largest_noise(block)
         for block in plan.blocks

@@ -1,0 +1,39 @@
+"""Poisson sampling: every customer takes part with a public probability, independently, by the system's randomness.
+
+The sample is what amplifies privacy, so nobody else may know or steer it: there is no seed, a second attempt draws
+a second sample, and an empty sample is a sample. The rate is rounded down to a multiple of 2^-64, which is the
+side on which the price is an upper bound.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from ringfence.privacy.errors import N_, BudgetError
+from ringfence.privacy.mechanisms import entropy
+
+
+def poisson_sample(customers: int, rate: Fraction) -> npt.NDArray[np.bool_]:
+    """Draw who takes part.
+
+    Args:
+        customers: n, how many there are.
+        rate: q, in (0, 1]; 1 draws nothing and takes everybody.
+
+    Returns:
+        Shape `(n,)`.
+
+    Raises:
+        BudgetError: the rate is out of range.
+    """
+    if not 0 < rate <= 1:
+        raise BudgetError(
+            "RF-B220", N_("The sampling rate is {rate}; expected more than 0 and at most 1."), rate=str(rate)
+        )
+    if rate == 1:
+        return np.ones(customers, dtype=np.bool_)
+    limit = np.uint64((rate.numerator << 64) // rate.denominator)
+    return np.asarray(entropy.words(customers) < limit)
