@@ -209,7 +209,12 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file by new content so that a reader, or a crash, sees the old one or the new one, never a part.
 
     The new file gets the permissions that any new file would get from the umask, and is synced before it is named.
+    A link is followed. What is no ordinary file, such as a pipe or `/dev/null`, is written to and never replaced.
     """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
