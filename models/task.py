@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from ringfence.models.features import CellGrid, FeatureMatrix, grid_of
 from ringfence.privacy.errors import N_, StudyError
@@ -26,6 +29,7 @@ class Released(Protocol):
         ...
 
 
+IntArray: TypeAlias = npt.NDArray[np.int64]
 State = TypeVar("State")
 Result = TypeVar("Result", bound=Released)
 
@@ -86,6 +90,21 @@ class NoisySteps(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring(Generic[Result]):
+    """How customers are scored with a finished model, inside their holder.
+
+    Attributes:
+        arrays: the model as arrays of a query.
+        check: refuses arrays that are no model of the study; raises WaistError.
+        scores: log odds of customers in units of 2^-16, shape `(n,)`, int64.
+    """
+
+    arrays: Callable[[Result], Mapping[str, IntArray]]
+    check: Callable[[StudyContext, Query], None]
+    scores: Callable[[StudyContext, Query, FeatureMatrix], IntVector]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Generic[State, Result]):
     """A method of learning or counting over the waist.
 
@@ -97,6 +116,7 @@ class Task(Generic[State, Result]):
         start: the coordinator's first state and query.
         step: the next state, and the next query or the result.
         train_locally: the upload of a round with local steps, from noisy sums alone; None where a task has none.
+        scoring: how its model scores customers; None for a task without a model.
     """
 
     name: str
@@ -106,3 +126,4 @@ class Task(Generic[State, Result]):
     start: Callable[[StudyContext], tuple[State, Query]]
     step: Callable[[StudyContext, State, Aggregate], tuple[State, Query | Result]]
     train_locally: Callable[[StudyContext, Query, NoisySteps], Contribution] | None = None
+    scoring: Scoring[Result] | None = None

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ringfence.models.evaluation import Evaluated
+from ringfence.models.metrics.noisy import NoisyFigures
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, RingfenceError, WaistError
 from ringfence.privacy.journal import listed
@@ -34,7 +36,8 @@ class Release:
     """What a study ends with.
 
     Attributes:
-        result: the task's result, e.g. a scorecard.
+        result: the task's model, e.g. a scorecard.
+        figures: of the model's quality, noisy; None for a study without a test part.
         digest: its digest, as the log and the holders have it.
         holders: names of the holders in the last sum.
         absent: names of the holders that did not join or dropped out.
@@ -42,6 +45,7 @@ class Release:
     """
 
     result: object
+    figures: NoisyFigures | None
     digest: str
     holders: tuple[str, ...]
     absent: tuple[str, ...]
@@ -93,7 +97,8 @@ def _run(
         attempts.append(spent)
         state, step = opened.task.step(opened.context, state, aggregate)
     progress(len(rounds), len(rounds), "release")
-    digest = step.digest()
+    model, figures = (step.model, step.figures) if isinstance(step, Evaluated) else (step, None)
+    digest = model.digest()
     coordinator.log.record(
         "model.released",
         "allow",
@@ -102,7 +107,8 @@ def _run(
     )
     finish(coordinator, opened, transport, members, digest)
     return Release(
-        result=step,
+        result=model,
+        figures=figures,
         digest=digest,
         holders=tuple(sorted(members.keys)),
         absent=tuple(sorted(members.absent)),

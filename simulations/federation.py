@@ -277,6 +277,7 @@ def result_of(federation: Federation, outcome: Outcome, *, rows: Mapping[str, in
         "brier": metrics.brier,
         "metrics": EXACT,
         "test_customers": metrics.customers,
+        "dp_evaluation": None if outcome.release.figures is None else outcome.release.figures.as_json(),
         "epsilon": float(study.privacy.epsilon),
         "delta": float(study.privacy.delta),
         "noise": study.privacy.noise,

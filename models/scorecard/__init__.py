@@ -9,10 +9,17 @@ from ringfence.models.scorecard.card import Scorecard
 from ringfence.models.scorecard.coordinator import ScorecardState, start, step
 from ringfence.models.scorecard.holder import contribute, lengths
 from ringfence.models.scorecard.plan import plan
+from ringfence.models.scorecard.scoring import SCORING
 from ringfence.models.task import Task
 
 SCORECARD: Task[ScorecardState, Scorecard] = Task(
-    name="scorecard", plan=plan, lengths=lengths, contribute=contribute, start=start, step=step
+    name="scorecard",
+    plan=plan,
+    lengths=lengths,
+    contribute=contribute,
+    start=start,
+    step=step,
+    scoring=SCORING,
 )
 
 __all__ = ["SCORECARD", "Scorecard", "ScorecardState"]

@@ -1,0 +1,221 @@
+"""Judging a model inside its study: two noisy histograms of scores over the test customers, then figures from them.
+
+    score-range     one histogram on a fixed grid of log odds; it places the cells of the next
+    score-figures   cells of about equal size, for each label apart
+
+The test customers are none of those the model learnt from, by a public function of their keys, so what they pay
+comes beside what the others paid (`StudyPlan`, parallel composition): the evaluation may spend as much as the
+training did and raises no price. A study with test_fraction = 0 has no evaluation.
+
+`evaluated` makes of a task one that ends with it; the task lends its scoring and is not touched otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ringfence.models.features import FeatureMatrix
+from ringfence.models.metrics.noisy import NoisyFigures, figures
+from ringfence.models.task import Released, Result, State, StudyContext, Task
+from ringfence.privacy.accounting.scales import grid_unit, share_scale
+from ringfence.privacy.accounting.study import calibrate
+from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.waist import Aggregate, BlockPlan, Contribution, Query, RoundPlan, StudyPlan
+
+SCORE_BITS = 16
+RANGE_CELLS = 64
+# The grid of the first histogram: log odds from -8 to 8; what lies outside is counted at its ends.
+RANGE_LIMIT = 8
+RANGE_SHARE = 0.2
+MOST_CELLS = 20
+FEWEST_CELLS = 4
+# A cell shall hold this many standard deviations of its noise, both labels together.
+CLEARANCE = 20.0
+EDGES = "score_edges"
+# What rounding in `share_scale` may take is left unspent.
+_MARGIN = 1e-9
+
+Model = TypeVar("Model", bound=Released)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated(Generic[Model]):
+    """A model and what its study found of its quality."""
+
+    model: Model
+    figures: NoisyFigures
+
+    def digest(self) -> str:
+        """The model's own digest."""
+        return self.model.digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationState(Generic[State, Result]):
+    """The task's own state; after its end the model, and then the noisy range of its scores."""
+
+    training: State
+    model: Result | None = None
+    spread: npt.NDArray[np.float64] | None = None
+
+
+def evaluated(task: Task[State, Result]) -> Task[EvaluationState[State, Result], Result | Evaluated[Result]]:
+    """The same task with an evaluation at its end, for studies that keep a test part."""
+    scoring = task.scoring
+    if scoring is None:
+        raise TypeError(f"Expected a task that can score customers, found {task.name}.")
+
+    def plan(context: StudyContext) -> StudyPlan:
+        bare = task.plan(context)
+        return replace(bare, rounds=(*bare.rounds, *_rounds(context, bare))) if _wanted(context) else bare
+
+    def lengths(context: StudyContext, query: Query) -> Mapping[str, int]:
+        stage = _stage(context, task, query)
+        if stage is None:
+            return task.lengths(context, query)
+        own = {name: array for name, array in query.arrays.items() if name != EDGES}
+        scoring.check(context, replace(query, arrays=own))
+        if stage == 0:
+            _expect(EDGES not in query.arrays, "the range of scores has no edges")
+            return {"scores": RANGE_CELLS}
+        return {"figures": 2 * (len(_edges(query)) + 1)}
+
+    def contribute(context: StudyContext, query: Query, features: FeatureMatrix) -> Contribution:
+        stage = _stage(context, task, query)
+        if stage is None:
+            return task.contribute(context, query, features)
+        scores = scoring.scores(context, query, features)
+        unit = _rounds(context, task.plan(context))[stage].blocks[0].max_abs
+        if stage == 0:
+            counts = np.bincount(_range_cells(scores), minlength=RANGE_CELLS)
+            blocks = {"scores": counts.astype(np.int64) * unit}
+        else:
+            edges = _edges(query)
+            cell = np.searchsorted(edges, scores, side="right") + features.label.astype(np.int64) * (len(edges) + 1)
+            blocks = {"figures": np.bincount(cell, minlength=2 * (len(edges) + 1)).astype(np.int64) * unit}
+        return Contribution(query_digest=query.digest(), blocks=blocks)
+
+    def start(context: StudyContext) -> tuple[EvaluationState[State, Result], Query]:
+        state, query = task.start(context)
+        return EvaluationState(training=state), query
+
+    def step(
+        context: StudyContext, state: EvaluationState[State, Result], aggregate: Aggregate
+    ) -> tuple[EvaluationState[State, Result], Query | Result | Evaluated[Result]]:
+        bare = task.plan(context)
+        if state.model is None:
+            training, answer = task.step(context, state.training, aggregate)
+            state = replace(state, training=training)
+            if isinstance(answer, Query) or not _wanted(context):
+                return state, answer
+            arrays = scoring.arrays(answer)
+            return replace(state, model=answer), Query(task=task.name, round=len(bare.rounds), arrays=arrays)
+        block = _rounds(context, bare)[aggregate.round - len(bare.rounds)].blocks[0]
+        counts = aggregate.blocks[block.name] / block.max_abs
+        noise = block.share_scale * np.sqrt(aggregate.holders) / block.max_abs
+        if state.spread is None:
+            arrays = {**scoring.arrays(state.model), EDGES: _cells(context, bare, counts, aggregate.holders)}
+            query = Query(task=task.name, round=aggregate.round + 1, arrays=arrays)
+            return replace(state, spread=counts), query
+        negative, positive = np.split(counts, 2)
+        edges = _cells(context, bare, state.spread, aggregate.holders)
+        found = figures(negative, positive, _predicted(state.spread, edges), float(noise))
+        return state, Evaluated(model=state.model, figures=found)
+
+    return Task(
+        name=task.name,
+        plan=plan,
+        lengths=lengths,
+        contribute=contribute,
+        start=start,
+        step=step,
+        train_locally=task.train_locally,
+    )
+
+
+def _wanted(context: StudyContext) -> bool:
+    return context.study.evaluation.test_fraction > 0
+
+
+def _stage(context: StudyContext, task: Task[Any, Any], query: Query) -> int | None:
+    """Which round of the evaluation a query is of, or None for one of the task's own."""
+    own = len(task.plan(context).rounds)
+    return query.round - own if _wanted(context) and query.round >= own else None
+
+
+def _rounds(context: StudyContext, bare: StudyPlan) -> tuple[RoundPlan, RoundPlan]:
+    """The two rounds, at what the cohort count leaves of the study's price."""
+    terms = context.study.privacy
+    mu = calibrate(terms.epsilon, terms.delta, context.study.overlap(), terms.noise)
+    left = (mu**2 - bare.cohort.mu_squared(1)) * (1 - _MARGIN)
+    return (
+        RoundPlan(name="score-range", blocks=(_block("scores", RANGE_SHARE * left, bare, RANGE_CELLS),), part="test"),
+        RoundPlan(
+            name="score-figures", blocks=(_block("figures", (1 - RANGE_SHARE) * left, bare, 2 * MOST_CELLS),), part="test"
+        ),
+    )
+
+
+def _block(name: str, mu_squared: float, bare: StudyPlan, length: int) -> BlockPlan:
+    """Counts of customers: each is in one cell."""
+    unit = grid_unit((1.0 / (mu_squared * bare.honest)) ** 0.5)
+    scale = share_scale(unit**2, mu_squared, bare.honest)
+    return BlockPlan(name=name, sensitivity_squared=unit**2, max_abs=unit, share_scale=scale, max_length=length)
+
+
+def _range_cells(scores: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    width = (2 * RANGE_LIMIT << SCORE_BITS) // RANGE_CELLS
+    return np.asarray(np.clip((scores + (RANGE_LIMIT << SCORE_BITS)) // width, 0, RANGE_CELLS - 1))
+
+
+def _cells(
+    context: StudyContext, bare: StudyPlan, spread: npt.NDArray[np.float64], holders: int
+) -> npt.NDArray[np.int64]:
+    """Edges between cells of about equal size, in 2^-16 log odds, from the noisy range of scores."""
+    block = _rounds(context, bare)[1].blocks[0]
+    noise = block.share_scale * np.sqrt(holders) / block.max_abs
+    total = max(0.0, float(spread.sum()))
+    wanted = int(np.clip(total / (CLEARANCE * noise), FEWEST_CELLS, MOST_CELLS))
+    # A cumulative curve must rise; a little everywhere keeps it invertible where noise hides the customers.
+    rising = np.maximum.accumulate(np.concatenate([[0.0], np.cumsum(spread)]))
+    rising = rising + np.linspace(0.0, 1e-6 * max(1.0, rising[-1]), len(rising))
+    grid = np.linspace(-RANGE_LIMIT, RANGE_LIMIT, RANGE_CELLS + 1)
+    places = np.interp(rising[-1] * np.arange(1, wanted) / wanted, rising, grid)
+    return np.unique(np.rint(places * 2**SCORE_BITS).astype(np.int64))
+
+
+def _predicted(spread: npt.NDArray[np.float64], edges: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Mean probability in each cell, weighted by the noisy range of scores."""
+    grid = np.linspace(-RANGE_LIMIT, RANGE_LIMIT, RANGE_CELLS * 8 + 1)
+    middle = (grid[:-1] + grid[1:]) / 2
+    weight = np.maximum(np.repeat(spread, 8), 1e-3 * max(1.0, float(np.abs(spread).max())))
+    cell = np.searchsorted(edges / 2**SCORE_BITS, middle, side="right")
+    probability = 1.0 / (1.0 + np.exp(-middle))
+    mass = np.bincount(cell, weights=weight, minlength=len(edges) + 1)
+    summed = np.bincount(cell, weights=weight * probability, minlength=len(edges) + 1)
+    between = np.concatenate([[-RANGE_LIMIT], edges / 2**SCORE_BITS, [RANGE_LIMIT]])
+    fallback = 1.0 / (1.0 + np.exp(-(between[:-1] + between[1:]) / 2))
+    return np.where(mass > 0, summed / np.where(mass > 0, mass, 1.0), fallback)
+
+
+def _edges(query: Query) -> npt.NDArray[np.int64]:
+    edges = query.arrays.get(EDGES)
+    _expect(edges is not None, "the figures need edges")
+    assert edges is not None  # for the type checker; _expect has refused otherwise
+    _expect(edges.ndim == 1 and 1 <= len(edges) <= MOST_CELLS - 1, "there are 1 to 19 edges")
+    _expect(bool(np.all(np.diff(edges) > 0)), "edges rise")
+    return edges
+
+
+def _expect(condition: bool, rule: str) -> None:
+    if not condition:
+        raise WaistError(
+            "RF-W055",
+            N_("A query for an evaluation was refused before any row was read: the rule is that {rule}."),
+            rule=rule,
+        )
