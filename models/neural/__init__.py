@@ -1,0 +1,1 @@
+"""Neural tasks over the waist: a multilayer perceptron and an LSTM, one clipped integer sum a step."""
