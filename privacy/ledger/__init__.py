@@ -1,6 +1,8 @@
 """The holder's privacy budget: one durable, hash-chained ledger that can over-count but never under-count."""
 
 from ringfence.privacy.ledger.ledger import Balance, Ledger
+from ringfence.privacy.ledger.parts import Scope
+from ringfence.privacy.ledger.planned import Quote
 from ringfence.privacy.ledger.state import Head, Reservation
 
-__all__ = ["Balance", "Head", "Ledger", "Reservation"]
+__all__ = ["Balance", "Head", "Ledger", "Quote", "Reservation", "Scope"]

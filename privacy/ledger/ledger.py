@@ -19,22 +19,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 
 from sqlalchemy import Connection, Engine
 
 from ringfence.privacy.accounting.amounts import Number, allowed_amount, as_text
-from ringfence.privacy.accounting.filters import Amounts, FilterName, gaussian_cost
+from ringfence.privacy.accounting.filters import Amounts, FilterName, fits, gaussian_cost
 from ringfence.privacy.accounting.gaussian import epsilon_of
 from ringfence.privacy.errors import N_, BudgetError
 from ringfence.privacy.journal import Journal, Json
 from ringfence.privacy.ledger.book import Book, Step
-from ringfence.privacy.ledger.chain import Entry
+from ringfence.privacy.ledger.chain import Entry, Fields
+from ringfence.privacy.ledger.parts import BOTH, PARTS, Scope, scope_of
+from ringfence.privacy.ledger.planned import RESERVE_MARGIN, Quote, attempt_renyi, quote
 from ringfence.privacy.ledger.state import Head, Reservation, State, equivalent_mu_squared, left_mu_squared
 from ringfence.privacy.ledger.terms import checked_text, cost, first_fields, slack_fields, texts, two_people
-
-# A plan's float total may be rounded otherwise than its parts; a reservation takes this much more.
-_RESERVE_MARGIN = Fraction(1, 10**12)
+from ringfence.privacy.waist import RoundPlan, StudyPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +118,8 @@ class Ledger:
     ) -> Reservation:
         """Set budget aside for a whole study with all its attempts; durable on return, counts as spent.
 
+        Each part of the customers may come to the whole of it, since only the dearer part counts.
+
         Args:
             study_digest: of the signed study.
             mu_squared_total: price of its Gaussian events, all attempts included.
@@ -129,13 +130,57 @@ class Ledger:
         Raises:
             BudgetError: the budget does not cover it, or the ledger is frozen.
         """
-        amounts = cost(self._book.read().budget, mu_squared_total, renyi, margin=_RESERVE_MARGIN)
+        amounts = cost(self._book.read().budget, mu_squared_total, renyi, margin=RESERVE_MARGIN)
+        return self._reserve(study_digest, amounts, {}, slack_fields(epsilon_slack, delta_slack))
+
+    def reserve_plan(self, study_digest: str, plan: StudyPlan) -> Reservation:
+        """Set budget aside for everything a plan may release, part by part; durable on return.
+
+        Args:
+            study_digest: of the signed study.
+            plan: as this holder's own code computes it from the study.
+
+        Raises:
+            BudgetError: the budget does not cover it, the ledger is frozen, or the plan samples its customers and
+                the ledger's filter is `gdp`.
+        """
+        asked = self.quote(plan)
+        parts: Fields = {part: texts(asked.limits[part]) for part in PARTS}
+        return self._reserve(
+            study_digest, asked.amounts, parts, slack_fields(asked.epsilon_slack, asked.delta_slack)
+        )
+
+    def quote(self, plan: StudyPlan) -> Quote:
+        """What `reserve_plan` would take; nothing is spent.
+
+        Raises:
+            BudgetError: the plan samples its customers and the ledger's filter is `gdp`.
+        """
+        return quote(plan, self._book.read().budget)
+
+    def covers(self, asked: Quote) -> bool:
+        """Whether the budget that is left covers a quote, were the ledger not frozen."""
+        state = self._book.read()
+        return fits(state.filter, state.budget, state.counted, asked.amounts)
+
+    def renyi_of(self, plan: RoundPlan, honest: int) -> Mapping[Decimal, Decimal] | None:
+        """What `release` is to charge for an attempt at a round besides mu squared; None for Gaussian rounds.
+
+        Raises:
+            BudgetError: the round samples its customers and the ledger's filter is `gdp`.
+        """
+        return attempt_renyi(plan, honest, self._book.read().budget)
+
+    def _reserve(
+        self, study_digest: str, amounts: Amounts, parts: Fields, slacks: Mapping[str, str]
+    ) -> Reservation:
         step = Step(
             kind="reserved",
             fields={
                 "study": checked_text("study", study_digest),
                 "amounts": texts(amounts),
-                **slack_fields(epsilon_slack, delta_slack),
+                **parts,
+                **slacks,
             },
             action="budget.reserved",
             study=study_digest,
@@ -154,6 +199,7 @@ class Ledger:
         attempt: int,
         mu_squared: Number,
         renyi: Mapping[Decimal, Number] | None = None,
+        part: Scope = BOTH,
         connection: Connection | None = None,
     ) -> Iterator[Connection]:
         """Charge one attempt at a round; the value may leave once the block has ended without an exception.
@@ -168,6 +214,7 @@ class Ledger:
             attempt: number of the attempt.
             mu_squared: price of this attempt.
             renyi: price by Renyi order instead, for a ledger with the filter `rdp`.
+            part: whose rows are read; both parts pay for what is not said to read only one.
             connection: an open transaction to take part in.
 
         Raises:
@@ -181,11 +228,18 @@ class Ledger:
                 "run": checked_text("run", run),
                 "round": round,
                 "attempt": attempt,
+                "part": scope_of(part),
                 "amounts": texts(amounts),
             },
             action="budget.charged",
             study=reservation.study_digest,
-            public={"run": run, "round": round, "attempt": attempt, "mu_squared": _told(amounts)},
+            public={
+                "run": run,
+                "round": round,
+                "attempt": attempt,
+                "part": part,
+                "mu_squared": _told(amounts),
+            },
         )
         with self._book.deciding(step, connection) as (transaction, _):
             yield transaction

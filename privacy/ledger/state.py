@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import reduce
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -16,6 +17,17 @@ from ringfence.privacy.accounting.amounts import add, from_text, subtract
 from ringfence.privacy.accounting.filters import Amounts, FilterName, fits
 from ringfence.privacy.errors import N_, BudgetError
 from ringfence.privacy.ledger.chain import GENESIS, Entry, Fields
+from ringfence.privacy.ledger.parts import (
+    PARTS,
+    ByPart,
+    dearest,
+    nothing,
+    scope_of,
+    total,
+    whole,
+    with_release,
+    within,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,26 +45,31 @@ class Reservation:
     Attributes:
         id: number of the ledger entry that made it.
         study_digest: of the signed study.
-        amounts: what was set aside, by axis of the filter.
-        released: what was charged from it so far.
+        limits: what was set aside for each part, by axis of the filter.
+        taken: what was charged from it so far, by part.
         attempts: the (run, round, attempt) already charged.
     """
 
     id: int
     study_digest: str
-    amounts: Amounts
-    released: Amounts
+    limits: ByPart
+    taken: ByPart
     attempts: frozenset[tuple[str, int, int]] = frozenset()
+
+    @property
+    def amounts(self) -> Amounts:
+        """What was set aside, as any one customer may come to pay it."""
+        return dearest(self.limits)
+
+    @property
+    def released(self) -> Amounts:
+        """What was charged so far, as any one customer has paid it at most."""
+        return dearest(self.taken)
 
     @property
     def mu_squared(self) -> Decimal:
         """What was set aside, as the price of a Gaussian event."""
         return equivalent_mu_squared(self.amounts, min)
-
-    @property
-    def rest(self) -> Amounts:
-        """What may still be released."""
-        return {axis: subtract(amount, self.released[axis]) for axis, amount in self.amounts.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +82,7 @@ class State:
         id: the first 16 digits of the first entry's hash, by which events name the ledger.
         terms: what was fixed at creation: population, filter, epsilon, delta.
         budget: by axis, top-ups included.
-        charged: by axis, what was released or entered as missing, for ever.
+        settled: by axis, what closed reservations released and what was entered as missing, for ever.
         open: reservations not yet committed, by id.
         allowance: how much slack to epsilon, and how much total variation, the budget keeps room for.
         slack: how much of it all reservations took, for ever.
@@ -79,7 +96,7 @@ class State:
     id: str = ""
     terms: Mapping[str, str] = field(default_factory=dict)
     budget: Amounts = field(default_factory=dict)
-    charged: Amounts = field(default_factory=dict)
+    settled: Amounts = field(default_factory=dict)
     open: Mapping[int, Reservation] = field(default_factory=dict)
     allowance: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
     slack: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
@@ -98,12 +115,14 @@ class State:
         return "rdp" if self.terms["filter"] == "rdp" else "gdp"
 
     @property
+    def charged(self) -> Amounts:
+        """What was released or entered as missing: the sum over studies of the dearer part of each."""
+        return reduce(total, (each.released for each in self.open.values()), self.settled)
+
+    @property
     def counted(self) -> Amounts:
         """Charged plus reserved: what counts as spent."""
-        total = dict(self.charged)
-        for reservation in self.open.values():
-            total = _sum(total, reservation.rest)
-        return MappingProxyType(total)
+        return reduce(total, (each.amounts for each in self.open.values()), self.settled)
 
 
 def advance(state: State, entry: Entry) -> State:
@@ -135,14 +154,15 @@ def _created(state: State, fields: Any) -> State:
         state,
         terms={name: fields[name] for name in ("population", "filter", "epsilon", "delta")},
         budget=budget,
-        charged=dict.fromkeys(budget, Decimal(0)),
+        settled=MappingProxyType(dict.fromkeys(budget, Decimal(0))),
         allowance=(from_text(fields["epsilon_allowance"]), from_text(fields["delta_allowance"])),
     )
 
 
 def _reserved(state: State, fields: Any) -> State:
     _not_frozen(state)
-    amounts = _amounts(fields["amounts"])
+    limits = _limits(fields)
+    amounts = dearest(limits)
     if not fits(state.filter, state.budget, state.counted, amounts):
         raise BudgetError(
             "RF-B303",
@@ -167,8 +187,8 @@ def _reserved(state: State, fields: Any) -> State:
     reservation = Reservation(
         id=state.sequence + 1,
         study_digest=fields["study"],
-        amounts=amounts,
-        released=dict.fromkeys(amounts, Decimal(0)),
+        limits=limits,
+        taken=nothing(amounts),
     )
     return replace(state, open={**state.open, reservation.id: reservation}, slack=slack)
 
@@ -185,8 +205,8 @@ def _charged(state: State, fields: Any) -> State:
             round=fields["round"],
             attempt=fields["attempt"],
         )
-    released = _sum(reservation.released, amounts)
-    if any(released[axis] > reservation.amounts[axis] for axis in released):
+    taken = with_release(reservation.taken, scope_of(fields.get("part")), amounts)
+    if not within(taken, reservation.limits):
         raise BudgetError(
             "RF-B306",
             N_(
@@ -195,14 +215,18 @@ def _charged(state: State, fields: Any) -> State:
             round=fields["round"],
             attempt=fields["attempt"],
         )
-    after = replace(reservation, released=released, attempts=reservation.attempts | {attempt})
-    return replace(state, charged=_sum(state.charged, amounts), open={**state.open, after.id: after})
+    after = replace(reservation, taken=taken, attempts=reservation.attempts | {attempt})
+    return replace(state, open={**state.open, after.id: after})
 
 
 def _committed(state: State, fields: Any) -> State:
     _not_frozen(state)
     closed = _open(state, fields["reservation"])
-    return replace(state, open={id_: each for id_, each in state.open.items() if id_ != closed.id})
+    return replace(
+        state,
+        settled=total(state.settled, closed.released),
+        open={id_: each for id_, each in state.open.items() if id_ != closed.id},
+    )
 
 
 def _frozen(state: State, fields: Any) -> State:
@@ -218,7 +242,7 @@ def _thawed(state: State, fields: Any) -> State:
     return replace(
         state,
         frozen="",
-        charged=_sum(state.charged, _amounts(fields["amounts"])),
+        settled=total(state.settled, _amounts(fields["amounts"])),
         foreign=frozenset(),
         acknowledged=state.acknowledged | state.foreign,
     )
@@ -226,7 +250,7 @@ def _thawed(state: State, fields: Any) -> State:
 
 def _topped_up(state: State, fields: Any) -> State:
     _not_frozen(state)
-    return replace(state, budget=_sum(state.budget, _amounts(fields["amounts"])))
+    return replace(state, budget=total(state.budget, _amounts(fields["amounts"])))
 
 
 _RULES: Mapping[str, Callable[[State, Any], State]] = MappingProxyType(
@@ -293,12 +317,15 @@ def _amounts(texts: Mapping[str, str]) -> Amounts:
     return MappingProxyType({axis: from_text(text) for axis, text in texts.items()})
 
 
-def _sum(left: Amounts, right: Amounts) -> dict[str, Decimal]:
-    if left.keys() != right.keys():
-        raise BudgetError(
-            "RF-B310", N_("An amount does not have the orders that this budget ledger counts in.")
-        )
-    return {axis: add(amount, right[axis]) for axis, amount in left.items()}
+def _limits(fields: Any) -> ByPart:
+    """What a reservation sets aside for each part; one without parts may spend its total in either."""
+    amounts = _amounts(fields["amounts"])
+    if "train" not in fields:
+        return whole(amounts)
+    limits = MappingProxyType({part: _amounts(fields[part]) for part in PARTS})
+    if dearest(limits) != amounts:
+        raise BudgetError("RF-B331", N_("A reservation's parts do not add up to what it sets aside."))
+    return limits
 
 
 def _short(amount: Decimal) -> str:

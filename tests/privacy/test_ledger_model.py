@@ -13,6 +13,7 @@ from ledger_support import STUDY, new_ledger, reopen
 
 from ringfence.privacy.errors import BudgetError
 from ringfence.privacy.ledger import Ledger, Reservation
+from ringfence.privacy.ledger.parts import whole
 from ringfence.privacy.store import open_store
 
 MILLI = Decimal("0.001")
@@ -49,7 +50,9 @@ class LedgerAgainstModel(RuleBasedStateMachine):
     def reserve(self, amount: Decimal) -> Reservation:
         # What is reserved is a hair more than what is asked.
         size = amount * (1 + Decimal("1e-12"))
-        unmade = Reservation(id=-1, study_digest=STUDY, amounts={"mu2": size}, released={"mu2": Decimal(0)})
+        unmade = Reservation(
+            id=-1, study_digest=STUDY, limits=whole({"mu2": size}), taken=whole({"mu2": Decimal(0)})
+        )
         if self.frozen:
             self.attempt_refused(lambda: self.ledger.reserve(STUDY, amount), "RF-B308")
             return unmade
