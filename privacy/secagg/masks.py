@@ -1,9 +1,11 @@
-"""Pairwise masks that cancel in the sum of all members' vectors (Bonawitz et al. 2017, without recovery).
+"""Masks that cancel in the sum of all members' vectors (Bonawitz et al. 2017; Bell et al. 2020).
 
-For each pair, X25519 gives a secret and HKDF-SHA256 (RFC 5869) an AES-256 key bound to everything that names
-the vector; its counter-mode keystream, read as little-endian words of Z_2^32 or Z_2^64, is added by the
-member whose name comes first and subtracted by the other, over the full clique. Whatever is missing from the
-sum leaves it uniform. Each key encrypts one keystream only, so the counter starts at zero.
+For each pair of partners, X25519 gives a secret and HKDF-SHA256 (RFC 5869) an AES-256 key bound to everything that
+names the vector; its counter-mode keystream, read as little-endian words of Z_2^32 or Z_2^64, is added by the
+member whose name comes first and subtracted by the other. Partners are all other members, in large rosters those of
+the graph (`graph.py`). Whatever is missing from the sum leaves it uniform. Where a sum is to outlive drop-outs, each
+member also adds a stream of its own seed, which `recovery.py` takes off. Each key encrypts one keystream only, so
+the counter starts at zero.
 """
 
 from __future__ import annotations
@@ -72,6 +74,10 @@ class MaskContext:
             }
         )
 
+    def own_info(self, name: str) -> bytes:
+        """HKDF's `info` for the mask that is a member's own; no pair of names has this form."""
+        return self.info(name, "")
+
 
 def mask(
     vector: IntVector,
@@ -84,11 +90,11 @@ def mask(
     word_bits: int,
     number: int = 0,
 ) -> MaskedUpdate:
-    """Hide a vector under masks shared with every other member of the agreed roster.
+    """Hide a vector under masks shared with this holder's partners in the agreed roster, and one of its own.
 
     Args:
         vector: shape `(length,)`, int64; its own noise share is already in it.
-        keys: this holder's key pair of the run, whose public half stands in the roster.
+        keys: this holder's keys of the run, or of the attempt, whose public half stands in the roster.
         agreed: the roster that every member has signed.
         round: index of the round.
         attempt: number of the attempt.
@@ -101,9 +107,9 @@ def mask(
             has, RF-W152 the keys are not those of the roster, RF-W132 masked before, RF-W130 keys closed.
 
     Formal guarantees:
-        To anyone who lacks the keys of at least one other member the words are indistinguishable from
-        uniform (X25519, HKDF and AES as pseudo-random functions); with all members' words only their sum
-        shows.
+        To anyone who lacks the keys of at least one partner, or the holder's own seed, the words are
+        indistinguishable from uniform (X25519, HKDF and AES as pseudo-random functions); with all members' words
+        only their sum shows, provided those whose keys are not known are connected in the graph.
     """
     roster = agreed.roster
     mine = next(member for member in roster.members if member.holder == roster.own)
@@ -131,9 +137,10 @@ def mask(
             roster.own < peer.holder,
             keystream(keys.exchange(bytes.fromhex(peer.x25519)), context.info(roster.own, peer.holder)),
         )
-        for peer in roster.members
-        if peer.holder != roster.own
+        for peer in roster.partners
     ]
+    if keys.self_seed is not None:
+        streams.append((True, keystream(keys.self_seed, context.own_info(roster.own))))
     add_streams(words, streams)
     return MaskedUpdate(holder=roster.own, round=round, attempt=attempt, word_bits=word_bits, words=words)
 
@@ -202,8 +209,13 @@ def sum_words(updates: Sequence[MaskedUpdate], *, members: Collection[str]) -> I
 
 def add_up(vectors: Sequence[Words]) -> IntVector:
     """Sum in the ring of the words, decoded by two's complement to int64."""
-    total = vectors[0].copy()
-    for words in vectors[1:]:
-        np.add(total, words, out=total)
-    signed = np.int32 if total.dtype.itemsize == 4 else np.int64
-    return total.view(signed).astype(np.int64)
+    first, *others = vectors
+    signed = np.int32 if first.dtype.itemsize == 4 else np.int64
+    total = np.empty(first.shape, dtype=np.int64)
+    chunk = CHUNK_BYTES // first.dtype.itemsize
+    for start in range(0, len(first), chunk):
+        part = first[start : start + chunk].copy()
+        for words in others:
+            np.add(part, words[start : start + chunk], out=part)
+        total[start : start + chunk] = part.view(signed)
+    return total
