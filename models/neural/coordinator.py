@@ -1,0 +1,178 @@
+"""The coordinator's side of a neural study: weights in, noisy mean gradient back, next weights.
+
+Everything here is post-processing of released aggregates. The first weights follow from the study's digest, so
+that anybody can compute them again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ringfence.models.neural.architecture import RECURRENT
+from ringfence.models.neural.holder import COUNT_ROUND, LARGEST_COUNT, whole_weights
+from ringfence.models.neural.model import NeuralModel, read_safetensors, unreadable
+from ringfence.models.neural.optimisers import Memory, ServerOptimiser, Vector, adam, sgd
+from ringfence.models.neural.plan import Design, Kind, customers_block, design
+from ringfence.models.neural.rounding import WEIGHT_BITS
+from ringfence.models.task import StudyContext
+from ringfence.privacy.errors import N_, StudyError
+from ringfence.privacy.waist import Aggregate, Query
+
+STATE_FORMAT = "ringfence-network-state-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeuralState:
+    """What the coordinator carries from round to round.
+
+    Attributes:
+        parameters: shape `(d,)`, float64.
+        memory: of the optimiser.
+        total: sum of the iterates that are averaged, shape `(d,)`.
+        round: of the query that is asked.
+        customers: noisy number of customers, all holders together; 0 while unknown.
+    """
+
+    parameters: Vector
+    memory: Memory
+    total: Vector
+    round: int = COUNT_ROUND
+    customers: float = 0.0
+
+    def to_safetensors(self, study: str) -> bytes:
+        """The state as one safetensors file, to go on from after a restart.
+
+        Args:
+            study: digest of the signed study it belongs to.
+        """
+        from safetensors.numpy import save
+
+        arrays = {"parameters": self.parameters, "total": self.total}
+        arrays |= {f"memory.{name}": values for name, values in self.memory.items()}
+        arrays["customers"] = np.array([self.customers])
+        described = {"format": STATE_FORMAT, "study": study, "round": self.round}
+        return save(arrays, metadata={"ringfence": json.dumps(described, sort_keys=True)})
+
+    @classmethod
+    def from_safetensors(cls, data: bytes, study: str) -> NeuralState:
+        """Read what `to_safetensors` wrote.
+
+        Raises:
+            StudyError: it is no state of this version, or one of another study.
+        """
+        described, tensors = read_safetensors(data, STATE_FORMAT)
+        if described.get("study") != study:
+            raise StudyError("RF-S257", N_("The state is of another study; a study goes on from its own alone."))
+        try:
+            parameters, total = tensors["parameters"], tensors["total"]
+            round_, customers = int(described["round"]), float(tensors["customers"][0])
+            memory = {name.removeprefix("memory."): tensors[name] for name in tensors if name.startswith("memory.")}
+        except (KeyError, TypeError, ValueError, IndexError):
+            raise unreadable() from None
+        whole = all(np.isfinite(values).all() for values in (parameters, total, *memory.values()))
+        if parameters.ndim != 1 or parameters.shape != total.shape or round_ < 0 or not whole:
+            raise unreadable()
+        return cls(parameters=parameters, memory=memory, total=total, round=round_, customers=customers)
+
+
+def optimiser_of(shape: Design) -> ServerOptimiser:
+    """The optimiser a study names; plain FedAvg after local steps is `sgd` without momentum."""
+    rate = float(shape.options.learning_rate)
+    if shape.options.optimiser == "adam":
+        return adam(rate)
+    return sgd(rate, 0.0 if shape.options.local_steps else 0.9)
+
+
+def start(kind: Kind, context: StudyContext) -> tuple[NeuralState, Query]:
+    """Public first weights; ask how many customers there are."""
+    shape = design(kind, context)
+    parameters = first_weights(shape, context.study.digest())
+    state = NeuralState(
+        parameters=parameters,
+        memory=optimiser_of(shape).init(len(parameters)),
+        total=np.zeros(len(parameters)),
+    )
+    return state, Query(task=kind, round=COUNT_ROUND)
+
+
+def step(
+    kind: Kind, context: StudyContext, state: NeuralState, aggregate: Aggregate
+) -> tuple[NeuralState, Query | NeuralModel]:
+    """Take one noisy sum in and say what to ask next, or give the finished network."""
+    shape = design(kind, context)
+    if aggregate.round == COUNT_ROUND:
+        counted = float(aggregate.blocks["customers"][0]) / customers_block(shape).max_abs
+        state = replace(state, customers=max(1.0, counted))
+    else:
+        state = _descended(shape, state, aggregate)
+    if aggregate.round == shape.options.rounds:
+        return state, NeuralModel.of(context, shape, whole_weights(_released(shape, state)))
+    state = replace(state, round=aggregate.round + 1)
+    return state, asked(kind, context, state, aggregate.holders)
+
+
+def asked(kind: Kind, context: StudyContext, state: NeuralState, holders: int) -> Query:
+    """The query of the state's round; also what a coordinator asks again after a restart."""
+    numbers = {}
+    if design(kind, context).options.local_steps:
+        numbers["customers"] = int(min(max(1.0, state.customers / holders), LARGEST_COUNT))
+    return Query(task=kind, round=state.round, numbers=numbers, arrays={"weights": whole_weights(state.parameters)})
+
+
+def first_weights(shape: Design, digest: str) -> Vector:
+    """Uniform weights of variance 2 / inputs before a rectifier and 1 / inputs elsewhere (He et al. 2015)."""
+    seed = int.from_bytes(hashlib.sha256(b"ringfence/first-weights/v1\n" + digest.encode()).digest(), "big")
+    generator = np.random.default_rng(seed)
+    last = f"dense.{len(shape.architecture.widths) - 2}.weight"
+    pieces = []
+    for name, dims in shape.architecture.shapes.items():
+        gain = 1.0 if name in (RECURRENT, last) else 2.0
+        bound = 0.0 if name.endswith(".bias") else math.sqrt(3.0 * gain / dims[-1])
+        limit = round(bound * 2**WEIGHT_BITS)
+        pieces.append(generator.integers(-limit, limit + 1, math.prod(dims)) / 2.0**WEIGHT_BITS)
+        if name == RECURRENT:
+            pieces[-1] = _forgetting_little(pieces[-1].reshape(dims), shape)
+    return np.concatenate(pieces)
+
+
+def _forgetting_little(weight: Vector, shape: Design) -> Vector:
+    """Forget gates that start open: 1 where they read the constant (Jozefowicz et al. 2015)."""
+    hidden = shape.architecture.recurrent
+    weight[hidden : 2 * hidden, shape.architecture.channels] = 1.0
+    return weight.ravel()
+
+
+def _descended(shape: Design, state: NeuralState, aggregate: Aggregate) -> NeuralState:
+    """One step of the optimiser from the weights the holders really used."""
+    if shape.options.local_steps:
+        gradient = -aggregate.blocks["update"] / (2.0**WEIGHT_BITS * aggregate.holders)
+        noise = 0.0
+    else:
+        expected = max(1.0, state.customers * float(shape.options.sampling_rate))
+        unit = 2.0**shape.grid_bits * expected
+        gradient = aggregate.blocks["gradient"] / unit
+        noise = shape.gradient.share_scale * math.sqrt(aggregate.holders) / unit
+    used = whole_weights(state.parameters) / 2.0**WEIGHT_BITS
+    memory, parameters = optimiser_of(shape).apply(state.memory, used, gradient, noise)
+    first = shape.options.rounds // 2 + 1
+    total = state.total + parameters if aggregate.round >= first else state.total
+    return replace(state, memory=memory, parameters=parameters, total=total)
+
+
+def _released(shape: Design, state: NeuralState) -> npt.NDArray[np.float64]:
+    """The mean of the last half of the iterates, or the last one."""
+    if shape.options.average == "none":
+        return state.parameters
+    return np.asarray(state.total / (shape.options.rounds - shape.options.rounds // 2))
+
+
+def model_arrays(model: NeuralModel) -> Mapping[str, npt.NDArray[np.int64]]:
+    """The finished network as arrays of a query."""
+    return {"weights": model.weights}

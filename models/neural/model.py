@@ -1,0 +1,157 @@
+"""The released network: an architecture, whole weights, and where they come from; a file of it is safetensors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ringfence.models.features import FeatureMatrix
+from ringfence.models.neural.architecture import Architecture
+from ringfence.models.neural.holder import rows_of
+from ringfence.models.neural.plan import Design, Kind, design
+from ringfence.models.neural.rounding import WEIGHT_BITS
+from ringfence.models.task import StudyContext
+from ringfence.privacy.errors import N_, StudyError
+
+FORMAT = "ringfence-network-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeuralModel:
+    """A multilayer perceptron or an LSTM with nothing in it but released values.
+
+    Attributes:
+        kind: mlp or lstm.
+        study: digest of the signed study.
+        schema: digest of the schema its features are written in.
+        label: what is predicted; `positive` is the value whose probability is given.
+        features: names of the features, in the study's order.
+        architecture: shape of the network.
+        weights: shape `(d,)`, int64, in units of 2^-16.
+    """
+
+    kind: Kind
+    study: str
+    schema: str
+    label: str
+    positive: str
+    features: tuple[str, ...]
+    architecture: Architecture
+    weights: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, context: StudyContext, shape: Design, weights: npt.NDArray[np.int64]) -> NeuralModel:
+        """Put a study's network and its weights together."""
+        from ringfence.privacy.study import positive_category
+
+        return cls(
+            kind=shape.kind,
+            study=context.study.digest(),
+            schema=context.schema.digest(),
+            label=context.study.label or "",
+            positive=positive_category(context.study, context.schema),
+            features=context.features,
+            architecture=shape.architecture,
+            weights=weights,
+        )
+
+    def scores(self, context: StudyContext, features: FeatureMatrix) -> npt.NDArray[np.int64]:
+        """Log odds of customers in units of 2^-16, shape `(n,)`."""
+        from ringfence.models.neural.network import Network
+
+        shape = design(self.kind, context)
+        return Network.of(self.architecture, self.weights).scores(rows_of(shape, features))
+
+    def predict(self, context: StudyContext, features: FeatureMatrix) -> pd.DataFrame:
+        """Probability of each customer, column `probability`, in the rows' order."""
+        scores = self.scores(context, features) / 2**WEIGHT_BITS
+        return pd.DataFrame({"probability": 1.0 / (1.0 + np.exp(-scores))})
+
+    def to_safetensors(self) -> bytes:
+        """The model as one safetensors file: int32 weights by name, everything else in its metadata."""
+        from safetensors.numpy import save
+
+        named = {name: np.ascontiguousarray(array, dtype=np.int32) for name, array in self.architecture.split(self.weights)}
+        return save(named, metadata={"ringfence": json.dumps(self._described(), sort_keys=True)})
+
+    @classmethod
+    def from_safetensors(cls, data: bytes) -> NeuralModel:
+        """Read what `to_safetensors` wrote; there is no code in such a file.
+
+        Raises:
+            StudyError: it is no model of this version.
+        """
+        described, tensors = read_safetensors(data, FORMAT)
+        try:
+            shape = Architecture(**{**described["architecture"], "hidden": tuple(described["architecture"]["hidden"])})
+            if {name: array.shape for name, array in tensors.items()} != dict(shape.shapes):
+                raise ValueError
+            weights = np.concatenate([tensors[name].ravel() for name in shape.shapes]).astype(np.int64)
+            texts = {name: str(described[name]) for name in ("study", "schema", "label", "positive")}
+            kind: Kind = "lstm" if described["kind"] == "lstm" else "mlp"
+            return cls(kind=kind, features=tuple(described["features"]), architecture=shape, weights=weights, **texts)
+        except (KeyError, TypeError, ValueError):
+            raise unreadable() from None
+
+    def _described(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "kind": self.kind,
+            "study": self.study,
+            "schema": self.schema,
+            "label": self.label,
+            "positive": self.positive,
+            "features": list(self.features),
+            "architecture": asdict(self.architecture),
+            "weight_unit": "2^-16",
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the model is, without its weights: strings, integers, lists and objects."""
+        return {**self._described(), "weights": self.digest()}
+
+    def digest(self) -> str:
+        """`sha256:` and the SHA-256 of a header in canonical JSON and the weights as little-endian int64."""
+        header = json.dumps(self._described(), sort_keys=True, separators=(",", ":")).encode()
+        state = hashlib.sha256(len(header).to_bytes(8, "big") + header)
+        state.update(np.ascontiguousarray(self.weights, dtype="<i8").tobytes())
+        return "sha256:" + state.hexdigest()
+
+
+def read_safetensors(data: bytes, form: str) -> tuple[dict[str, Any], Mapping[str, npt.NDArray[Any]]]:
+    """Metadata and tensors of a file of ours.
+
+    Raises:
+        StudyError: it is no safetensors file, or one of another form or version.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        tensors = load(data)
+        length = int.from_bytes(data[:8], "little")
+        described = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["ringfence"])
+        found = str(described["format"])
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError):
+        raise unreadable() from None
+    if found != form:
+        raise StudyError(
+            "RF-S255",
+            N_("The file is of the form {found}; this version reads {expected}. Use the version that wrote it, or "
+               "begin anew."),
+            found=found[:60],
+            expected=form,
+        )  # fmt: skip
+    return described, tensors
+
+
+def unreadable() -> StudyError:
+    """The refusal of a file that is none of ours."""
+    return StudyError("RF-S256", N_("The file is no network or state of a study; it may be cut short or of another kind."))

@@ -1,0 +1,193 @@
+"""The plan of a neural study: one noisy customer count, then one clipped gradient sum a step.
+
+    cohort      1 %   one noisy count a holder, its own noise
+    customers   1 %   how many customers take part, all holders together
+    gradients   the rest, the same for every step; with Poisson sampling by privacy loss distributions
+
+One customer adds a vector of length at most C; sums are rounded to a grid of `grid_bits` binary places, so that the
+squared sensitivity is `(C 2^g + sqrt(d))^2` grid units, plus what rounding inside an LSTM adds
+(models/neural/fixed.py). The grid is as fine as keeps sqrt(d) below 2^-8 of C, and a share's scale drawable.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from ringfence.models.neural.architecture import Architecture
+from ringfence.models.neural.inputs import InputPlan, input_plan
+from ringfence.models.neural.options import NeuralOptions, options_of
+from ringfence.models.neural.rounding import rounded_sensitivity_squared, rounding_slack
+from ringfence.models.task import StudyContext
+from ringfence.privacy.accounting.multiplier import noise_multiplier
+from ringfence.privacy.accounting.scales import grid_unit, share_scale
+from ringfence.privacy.accounting.study import calibrate
+from ringfence.privacy.errors import N_, StudyError
+from ringfence.privacy.waist import BlockPlan, RoundPlan, StudyPlan, UploadBlock
+
+Kind = Literal["mlp", "lstm"]
+
+COHORT_SHARE = 0.01
+CUSTOMERS_SHARE = 0.01
+FEWEST_GRID_BITS, MOST_GRID_BITS = 6, 20
+LARGEST_SCALE = 2.0**20
+ROUNDING_SHARE = 2.0**-8
+# Sums in units of 2^-41 have to fit 62 bits.
+MOST_CUSTOMERS = 1 << 21
+UPDATE_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """Numbers that holders and coordinator share, all derived from the signed study.
+
+    Attributes:
+        kind: mlp or lstm.
+        options: the study's `[model]` table.
+        inputs: which feature feeds which input.
+        architecture: of the network.
+        honest: h.
+        customers: price, in mu squared, of the cohort count and of the customer count, each.
+        step: price of one step, in mu squared, to whoever takes part in it.
+        grid_bits: binary places of a sum of gradients.
+        gradient: the block of one step.
+    """
+
+    kind: Kind
+    options: NeuralOptions
+    inputs: InputPlan
+    architecture: Architecture
+    honest: int
+    customers: float
+    step: float
+    grid_bits: int
+    gradient: BlockPlan
+
+
+def design(kind: Kind, context: StudyContext) -> Design:
+    """Derive the network, its grid and its noise from the study.
+
+    Raises:
+        StudyError: options out of range, no sequence for an LSTM, or too many customers for exact sums.
+        BudgetError: epsilon or delta cannot be met.
+    """
+    options = options_of(context)
+    inputs = input_plan(context, sequence=kind == "lstm")
+    architecture = _architecture(kind, options, inputs)
+    _check_customers(context, options)
+    terms = context.study.privacy
+    overlap, honest = context.study.overlap(), context.study.honest()
+    mu = calibrate(terms.epsilon, terms.delta, overlap, terms.noise)
+    besides = (COHORT_SHARE + CUSTOMERS_SHARE) * mu**2
+    multiplier = noise_multiplier(
+        epsilon=terms.epsilon,
+        delta=terms.delta,
+        rate=options.sampling_rate,
+        steps=options.rounds * max(1, options.local_steps),
+        overlap=overlap,
+        noise_form=terms.noise,
+        besides=Decimal(besides * (1 + 1e-9)),
+    )
+    step = multiplier**-2
+    grid_bits = _grid_bits(float(options.clipping_norm), architecture.length, multiplier / math.sqrt(honest))
+    return Design(
+        kind=kind,
+        options=options,
+        inputs=inputs,
+        architecture=architecture,
+        honest=honest,
+        customers=COHORT_SHARE * mu**2,
+        step=step,
+        grid_bits=grid_bits,
+        gradient=_gradient(options, architecture, grid_bits, step, honest),
+    )
+
+
+def plan(kind: Kind, context: StudyContext) -> StudyPlan:
+    """Every release of the study, with its noise; see the module's table."""
+    shape = design(kind, context)
+    options = shape.options
+    name = "local-steps" if options.local_steps else "gradient"
+    upload = UploadBlock(name="update", max_abs=UPDATE_LIMIT, max_length=shape.architecture.length)
+    steps = tuple(
+        RoundPlan(
+            name=f"{name}-{number}",
+            blocks=(shape.gradient,),
+            sampling_rate=options.sampling_rate,
+            local_steps=options.local_steps,
+            uploads=(upload,) if options.local_steps else (),
+        )
+        for number in range(1, options.rounds + 1)
+    )
+    return StudyPlan(
+        honest=shape.honest,
+        cohort=_count("cohort", shape.customers, 1),
+        rounds=(RoundPlan(name="customers", blocks=(customers_block(shape),)), *steps),
+        max_attempts=context.study.privacy.max_attempts,
+    )
+
+
+def customers_block(shape: Design) -> BlockPlan:
+    """The block of the count of customers."""
+    return _count("customers", shape.customers, shape.honest)
+
+
+def _count(name: str, price: float, honest: int) -> BlockPlan:
+    unit = grid_unit(math.sqrt(1.0 / (price * honest)))
+    scale = share_scale(unit**2, price, honest)
+    return BlockPlan(name=name, sensitivity_squared=unit**2, max_abs=unit, share_scale=scale, max_length=1)
+
+
+def _gradient(
+    options: NeuralOptions, architecture: Architecture, grid_bits: int, step: float, honest: int
+) -> BlockPlan:
+    norm = float(options.clipping_norm)
+    slack = rounding_slack(architecture)
+    sensitivity = rounded_sensitivity_squared(norm, slack, architecture.length, grid_bits)
+    return BlockPlan(
+        name="gradient",
+        sensitivity_squared=sensitivity,
+        max_abs=math.ceil((norm + slack) * 2.0**grid_bits) + 1,
+        share_scale=share_scale(sensitivity, step, honest),
+        max_length=architecture.length,
+    )
+
+
+def _grid_bits(norm: float, length: int, scale_of_norm: float) -> int:
+    """Binary places: fine enough for sqrt(d), coarse enough for the sampler."""
+    wanted = math.ceil(math.log2(math.sqrt(length) / (norm * ROUNDING_SHARE)))
+    drawable = math.floor(math.log2(LARGEST_SCALE / (scale_of_norm * norm)))
+    return max(FEWEST_GRID_BITS, min(wanted, drawable, MOST_GRID_BITS))
+
+
+def _architecture(kind: Kind, options: NeuralOptions, inputs: InputPlan) -> Architecture:
+    if kind == "mlp":
+        return Architecture(inputs=inputs.inputs, hidden=options.hidden)
+    if not inputs.sequence:
+        raise StudyError(
+            "RF-S253",
+            N_("The task lstm reads features by period, named like spend_p01, spend_p02; the study has none. Add an "
+               "[events] table to the schema, or use the task mlp."),
+        )  # fmt: skip
+    return Architecture(
+        inputs=inputs.inputs,
+        hidden=options.hidden,
+        periods=len(inputs.sequence),
+        channels=inputs.channels,
+        recurrent=options.recurrent,
+    )
+
+
+def _check_customers(context: StudyContext, options: NeuralOptions) -> None:
+    most = int(MOST_CUSTOMERS / options.clipping_norm)
+    for holder in context.study.holders:
+        if holder.max_customers > most:
+            raise StudyError(
+                "RF-S254",
+                N_("{holder} may have {found} customers; exact sums of gradients hold {most} at this clipping norm."),
+                holder=holder.name,
+                found=holder.max_customers,
+                most=most,
+            )

@@ -1,0 +1,138 @@
+"""The clipped sum of an LSTM in fixed point: ghost norms over time, one matrix product for the sum.
+
+The cell is that of Hochreiter, Schmidhuber (1997) with forget gates, gates in the order i, f, g, o; its one weight
+`W` of shape `(4h, m + 1 + h)` reads the period's values, the constant 1 (so there is no bias beside it) and the last
+output. A customer's gradient is `sum_t g_t u_t^T`, whose squared norm is `sum_{t,s} (g_t . g_s)(u_t . u_s)` (Li et
+al. 2022): two small Gram matrices a customer instead of 4h (m + 1 + h) numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ringfence.models.neural.dense import as_integers, step_back
+from ringfence.models.neural.fixed import ACTIVATION_LIMIT, DERIVATIVE_LIMIT, curve
+from ringfence.models.neural.rounding import ACTIVATION_BITS, DERIVATIVE_BITS, RECURRENT_BITS, WEIGHT_BITS
+
+_ONE = float(1 << ACTIVATION_BITS)
+_UNIT = 2.0**-ACTIVATION_BITS
+_TO_REAL = 2.0 ** -(2 * ACTIVATION_BITS + 2 * DERIVATIVE_BITS)
+# Whole numbers of a product of a clipped derivative (2^22) and an entry of u (2^18), summed over rows and periods.
+LARGEST_SUM = 1 << 13
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """An LSTM's weight, shape `(4h, m + 1 + h)`, whole numbers times 2^-16."""
+
+    weight: Tensor
+
+    @classmethod
+    def of(cls, weight: npt.NDArray[np.int64]) -> Cell:
+        """From integers in units of 2^-16."""
+        return cls(torch.from_numpy(weight / 2.0**WEIGHT_BITS))
+
+    @property
+    def hidden(self) -> int:
+        """h, the number of outputs."""
+        return self.weight.shape[0] // 4
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One period of a forward pass, all shapes `(n, .)`: what entered, the four gates, the states around it."""
+
+    entered: Tensor
+    gates: tuple[Tensor, Tensor, Tensor, Tensor]
+    before: Tensor
+    squashed: Tensor
+
+
+def unroll(cell: Cell, sequence: Tensor) -> tuple[list[Moment], Tensor]:
+    """Run over the periods.
+
+    Args:
+        cell: public weights.
+        sequence: shape `(T, n, m)`, activations of at most 1 in size.
+
+    Returns:
+        The periods, and the last output, shape `(n, h)`.
+    """
+    periods, rows, _ = sequence.shape
+    h = cell.hidden
+    output = torch.zeros(rows, h, dtype=torch.float64)
+    state = torch.zeros_like(output)
+    ones = torch.full((rows, 1), _ONE, dtype=torch.float64)
+    moments = []
+    for t in range(periods):
+        entered = torch.cat((sequence[t], ones, output), dim=1)
+        raw = torch.mm(entered, cell.weight.T).round_()
+        i, f, o = (curve("sigmoid", raw[:, k * h : (k + 1) * h]) for k in (0, 1, 3))
+        g = curve("tanh", raw[:, 2 * h : 3 * h])
+        after = (f * state).add_(i * g).mul_(_UNIT).round_().clamp_(-ACTIVATION_LIMIT, ACTIVATION_LIMIT)
+        squashed = curve("tanh", after)
+        moments.append(Moment(entered, (i, f, g, o), state, squashed))
+        output, state = (o * squashed).mul_(_UNIT).round_(), after
+    return moments, output
+
+
+def back_in_time(cell: Cell, moments: list[Moment], derivative: Tensor) -> Tensor:
+    """Derivatives by the gates' arguments, shape `(n, T, 4h)`, from those by the last output, shape `(n, h)`."""
+    h = cell.hidden
+    outer = cell.weight[:, -h:].contiguous()
+    by_state = torch.zeros_like(derivative)
+    kept: list[Tensor] = []
+    for moment in reversed(moments):
+        i, f, g, o = (gate * _UNIT for gate in moment.gates)
+        squashed = moment.squashed * _UNIT
+        by_state = by_state + derivative * o * (1.0 - squashed * squashed)
+        by_gates = torch.cat(
+            (
+                by_state * g * i * (1.0 - i),
+                by_state * (moment.before * _UNIT) * f * (1.0 - f),
+                by_state * i * (1.0 - g * g),
+                derivative * squashed * o * (1.0 - o),
+            ),
+            dim=1,
+        )
+        by_gates.round_().clamp_(-DERIVATIVE_LIMIT, DERIVATIVE_LIMIT)
+        kept.append(by_gates)
+        by_state = by_state * f
+        derivative = step_back(by_gates, outer)
+    return torch.stack(kept[::-1], dim=1)
+
+
+def ghost_norms_squared(derivatives: Tensor, entered: Tensor) -> Tensor:
+    """Squared norms of `sum_t g_t u_t^T`, shape `(n,)`, as real numbers.
+
+    Args:
+        derivatives: shape `(n, T, 4h)`.
+        entered: shape `(n, T, m + 1 + h)`.
+    """
+    # The Gram entries are exact; their products are added by halves, entry by entry, in one order for all rows.
+    terms = torch.bmm(derivatives, derivatives.mT).mul_(torch.bmm(entered, entered.mT)).flatten(1).T.contiguous()
+    while len(terms) > 1:
+        half = len(terms) // 2
+        rest = terms[2 * half :]
+        terms = torch.cat((terms[:half] + terms[half : 2 * half], rest)) if len(rest) else terms[:half] + terms[half:]
+    return terms[0].mul(_TO_REAL).clamp_(min=0.0)
+
+
+def clipped_sum(derivatives: Tensor, entered: Tensor, factor: Tensor) -> npt.NDArray[np.int64]:
+    """Sum of the clipped gradients of the cell's weight, flattened, in units of 2^-39.
+
+    Derivatives are rounded after clipping; `rounding.rounding_slack` bounds what that adds to a customer's length.
+    """
+    scale = factor.mul(2.0 ** (RECURRENT_BITS - DERIVATIVE_BITS)).view(-1, 1, 1)
+    clipped = torch.mul(derivatives, scale).round_()
+    return as_integers(torch.mm(clipped.flatten(0, 1).T, entered.flatten(0, 1)))
+
+
+def most_rows(periods: int) -> int:
+    """Rows whose sums stay exact: 2^22 2^18 rows T < 2^53."""
+    return max(1, LARGEST_SUM // periods)

@@ -1,0 +1,54 @@
+"""Grids of fixed-point numbers, and what rounding to them does to the length of a customer's vector.
+
+Everything here is public arithmetic on a study's shape; it needs no PyTorch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from ringfence.models.neural.architecture import RECURRENT, Architecture
+
+WEIGHT_BITS = 16
+WEIGHT_LIMIT = 16 << WEIGHT_BITS
+ACTIVATION_BITS = 18
+DERIVATIVE_BITS = 20
+CLIPPED_BITS = 23
+RECURRENT_BITS = 21
+LARGEST_WIDTH = 1 << 10
+
+
+def sum_bits(name: str) -> int:
+    """Binary places of an exact sum of clipped gradients by a parameter: those of the derivative and the input."""
+    if name == RECURRENT:
+        return RECURRENT_BITS + ACTIVATION_BITS
+    return CLIPPED_BITS + (0 if name.endswith(".bias") else ACTIVATION_BITS)
+
+
+def to_grid(total: npt.NDArray[np.int64], bits: int, grid_bits: int) -> npt.NDArray[np.int64]:
+    """Round a sum in units of 2^-bits to units of 2^-grid_bits, half upwards."""
+    shift = bits - grid_bits
+    return np.asarray((total + (1 << (shift - 1))) >> shift)
+
+
+def rounding_slack(architecture: Architecture) -> float:
+    """Most that rounding inside an LSTM adds to the length of one customer's clipped gradient; 0 without one.
+
+    Each of T derivatives moves by at most half a unit of 2^-21 in each of 4h entries, times an input whose entries
+    are at most 1. Dense layers cut towards zero instead, which never lengthens a single outer product.
+    """
+    moved = math.sqrt(4 * architecture.recurrent * architecture.entered)
+    return architecture.periods * moved * 2.0 ** -(RECURRENT_BITS + 1) if architecture.recurrent else 0.0
+
+
+def rounded_sensitivity_squared(clipping_norm: float, slack: float, length: int, grid_bits: int) -> int:
+    """Squared L2 sensitivity, in grid units, of a sum of vectors of length <= C + slack rounded to the grid.
+
+    *Formal guarantees*: two neighbouring exact sums differ by one customer's vector; rounding moves each entry of
+    either by at most half a unit, so the rounded sums differ by at most `(C + slack) 2^g + sqrt(d)` in length.
+    """
+    reach = (clipping_norm + slack) * 2.0**grid_bits + math.sqrt(length)
+    return math.ceil(reach * reach * (1.0 + 2.0**-40))
