@@ -93,6 +93,16 @@ def step_of(plan: RoundPlan, honest: int) -> tuple[Fraction, Decimal]:
             round=plan.name,
             rate=str(plan.sampling_rate),
         )
+    if plan.local_steps and honest != 1:
+        raise BudgetError(
+            "RF-B234",
+            N_(
+                "Round {round} takes steps inside a holder, where only that holder's own noise protects; the plan "
+                "counts on {honest} shares. It needs noise = local."
+            ),
+            round=plan.name,
+            honest=honest,
+        )
     return Fraction(plan.sampling_rate), add(*(block_amount(block, honest) for block in plan.blocks))
 
 

@@ -4,6 +4,10 @@ A privacy loss distribution prices a plan that is fixed before it begins, e.g. D
 stands in its report. It never decides what is left of a budget: for that a ledger with the filter `rdp` is
 charged Renyi divergences at its fixed orders (privacy/accounting/filters.py). Neighbours differ by adding or
 removing one customer.
+
+The accountant rounds losses up, but it convolves by fast Fourier transforms in doubles, whose rounding it does not
+count: a thousand Gaussian steps at delta 1e-14 came out 0.9 % below the exact epsilon. So `TRANSFORM_ERROR` for every
+composed release is taken off delta first, hundreds of times what was measured; where nothing is left there is no claim.
 """
 
 from __future__ import annotations
@@ -11,12 +15,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING
 
+from ringfence.privacy.accounting.composition import Composition
+from ringfence.privacy.accounting.gaussian import epsilon_of
 from ringfence.privacy.errors import N_, BudgetError
 
 if TYPE_CHECKING:
     from dp_accounting.dp_event import DpEvent
+    from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
+
+# Measured: 1e-14 for a thousand steps.
+TRANSFORM_ERROR = 4e-15
+INTERVAL = 1e-4
+# Rounding of noise multipliers and rates on their way into the accountant.
+_MARGIN = 1e-9
 
 
 def sampled_gaussian(sampling_rate: float, noise_multiplier: float, steps: int) -> DpEvent:
@@ -48,7 +62,7 @@ def sampled_gaussian(sampling_rate: float, noise_multiplier: float, steps: int) 
 
 
 def epsilon_of_plan(event: DpEvent, delta: float) -> float:
-    """Epsilon at delta of a plan fixed in advance, rounded up by the accountant's own discretisation.
+    """Epsilon at delta of a plan fixed in advance, from above; `inf` where the accountant cannot tell.
 
     Raises:
         BudgetError: delta is out of range, or the accountant does not know such events.
@@ -56,13 +70,53 @@ def epsilon_of_plan(event: DpEvent, delta: float) -> float:
     from dp_accounting.pld import PLDAccountant
     from dp_accounting.privacy_accountant import NeighboringRelation, UnsupportedEventError
 
-    if not 0 < delta < 1:
-        raise BudgetError("RF-B204", N_("delta is {value}; expected between 0 and 1."), value=delta)
+    _check(delta)
     accountant = PLDAccountant(NeighboringRelation.ADD_OR_REMOVE_ONE)
     try:
-        return float(accountant.compose(event).get_epsilon(delta))
+        accountant.compose(event)
     except UnsupportedEventError:
         raise _unpriced(event) from None
+    certain = delta - TRANSFORM_ERROR * _releases(event)
+    return float(accountant.get_epsilon(certain)) * (1 + _MARGIN) if certain > 0 else math.inf
+
+
+def epsilon_of_composition(one: Composition, delta: float, interval: float = INTERVAL) -> float:
+    """Epsilon at delta of what a customer meets, from above; exact where nothing is sampled.
+
+    Args:
+        one: all releases.
+        delta: in (0, 1).
+        interval: losses are rounded up to multiples of it; a wider one is faster and claims less.
+
+    Raises:
+        BudgetError: delta is out of range.
+    """
+    _check(delta)
+    if not one.sampled:
+        return epsilon_of(delta, math.sqrt(one.mu_squared))
+    certain = delta - TRANSFORM_ERROR * one.releases
+    if certain <= 0:
+        return math.inf
+    return float(_losses(one, interval).get_epsilon_for_delta(certain)) * (1 + _MARGIN)
+
+
+@lru_cache(maxsize=64)
+def _losses(one: Composition, interval: float) -> PrivacyLossDistribution:
+    from dp_accounting.pld.privacy_loss_distribution import from_gaussian_mechanism
+
+    def losses(mu_squared: Decimal, rate: float = 1.0) -> PrivacyLossDistribution:
+        return from_gaussian_mechanism(
+            1 / math.sqrt(mu_squared), value_discretization_interval=interval, sampling_prob=rate
+        )
+
+    parts = [
+        losses(each.mu_squared, float(each.rate)).self_compose(each.steps)
+        for each in one.sampled
+        if each.mu_squared
+    ]
+    if one.mu_squared or not parts:
+        parts.append(losses(one.mu_squared))
+    return reduce(lambda left, right: left.compose(right), parts)
 
 
 def renyi_of_plan(event: DpEvent, orders: Sequence[Decimal]) -> Mapping[Decimal, float]:
@@ -83,6 +137,21 @@ def renyi_of_plan(event: DpEvent, orders: Sequence[Decimal]) -> Mapping[Decimal,
     if not all(math.isfinite(each) and each >= 0 for each in found.values()):
         raise _unpriced(event)
     return found
+
+
+def _releases(event: DpEvent) -> int:
+    from dp_accounting.dp_event import ComposedDpEvent, SelfComposedDpEvent
+
+    if isinstance(event, SelfComposedDpEvent):
+        return int(event.count) * _releases(event.event)
+    if isinstance(event, ComposedDpEvent):
+        return sum(_releases(each) for each in event.events)
+    return 1
+
+
+def _check(delta: float) -> None:
+    if not 0 < delta < 1:
+        raise BudgetError("RF-B204", N_("delta is {value}; expected between 0 and 1."), value=delta)
 
 
 def _unpriced(event: DpEvent) -> BudgetError:

@@ -3,28 +3,57 @@
 The customer's price is what the study's epsilon means. A customer at k holders adds k aligned contributions
 under one summed noise (`k mu`), or k independent releases under local noises (`sqrt(k) mu`). The holder's price
 (k = 1) is what leaves that holder alone and what its ledger is charged.
+
+Customers of the two parts meet different rounds, so the dearer part is the price. Were a customer in one part at j
+holders and in the other at k - j (the same person under two keys), the shifts `j` and `k - j` in separate sums would
+still cost no more than `k` in the dearer one.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal
-from typing import Literal, TypeAlias
+from fractions import Fraction
+from typing import get_args
 
 from ringfence.privacy.accounting.amounts import study_amount
+from ringfence.privacy.accounting.composition import (
+    Composition,
+    NoiseForm,
+    at_holders,
+    check_overlap,
+    composition,
+)
 from ringfence.privacy.accounting.gaussian import epsilon_of, mu_of, mu_squared
+from ringfence.privacy.accounting.pld import epsilon_of_composition
 from ringfence.privacy.accounting.slack import plan_slacks
 from ringfence.privacy.errors import N_, BudgetError
-from ringfence.privacy.waist import StudyPlan
+from ringfence.privacy.waist import Part, StudyPlan
 
-NoiseForm: TypeAlias = Literal["distributed", "local"]
+__all__ = [
+    "NoiseForm",
+    "StudyPrice",
+    "calibrate",
+    "epsilon_of_attempts",
+    "epsilon_with_slack",
+    "overlap_factor",
+    "price",
+]
 
 # With room for voided attempts: towards epsilon 70 the sampler's error times exp(epsilon) meets delta.
 LARGEST_EPSILON = 32.0
 EPSILON_RESERVE = 1e-9
 DELTA_RESERVE = 1e-4
 _MARGIN = 1e-8
+
+# Fixed words of a report; simulations/report/words.py knows them.
+GDP = "Gaussian differential privacy, exact composition of discrete Gaussians"
+PLD = "privacy loss distribution of the fixed plan, rounded up"
+ONE_PART = "all customers"
+TWO_PARTS = "two disjoint parts by customer key; the dearer one counts"
+NO_MU = "not Gaussian"
 
 
 def calibrate(epsilon: float | Decimal, delta: float | Decimal, overlap: int, noise_form: NoiseForm) -> float:
@@ -53,16 +82,8 @@ def overlap_factor(overlap: int, noise_form: NoiseForm) -> float:
     Raises:
         BudgetError: fewer than one holder, or an unknown form of noise.
     """
-    if overlap < 1:
-        raise BudgetError(
-            "RF-B206", N_("A customer is at {overlap} holders; expected at least one."), overlap=overlap
-        )
-    match noise_form:
-        case "distributed":
-            return float(overlap)
-        case "local":
-            return math.sqrt(overlap)
-    raise BudgetError("RF-B207", N_("The noise is {found}; expected distributed or local."), found=noise_form)
+    check_overlap(overlap, noise_form)
+    return float(overlap) if noise_form == "distributed" else math.sqrt(overlap)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +92,14 @@ class StudyPrice:
 
     Attributes:
         delta: the delta of every epsilon here.
-        mu: one holder's, when no attempt is void.
-        mu_worst: one holder's, when every round needs all its attempts.
+        mu: one holder's, when no attempt is void; an upper bound where customers are sampled.
+        mu_worst: one holder's, when every round needs all its attempts; the same.
         customer_epsilon: over all holders of the study, when no attempt is void.
         customer_epsilon_worst: the same with all attempts; `inf` where nothing can be claimed.
         holder_epsilon: what leaves one holder, when no attempt is void.
         holder_epsilon_worst: the same with all attempts.
-        reserve: exact mu squared that the ledger reserves, all attempts included.
+        reserve: exact mu squared of all attempts, which a ledger with the filter `gdp` reserves; an upper bound
+            where customers are sampled, see `Ledger.quote`.
         epsilon_slack: of all attempts, contained in every epsilon.
         total_variation: of all attempts; times `1 + exp(epsilon)` contained in delta.
         honest: h.
@@ -85,6 +107,9 @@ class StudyPrice:
         colluders: holders that may pool what they see with the coordinator and one more holder.
         noise_form: distributed or local.
         max_attempts: attempts a round.
+        parts: whose rows are read by rounds, besides the cohort count.
+        sampling_rate: the largest rate below 1 at which a round samples customers; 1 where none does.
+        sampled_steps: the steps on samples that one customer meets at one holder, when no attempt is void.
     """
 
     delta: float
@@ -102,13 +127,25 @@ class StudyPrice:
     colluders: int
     noise_form: NoiseForm
     max_attempts: int
+    parts: tuple[Part, ...] = ("train",)
+    sampling_rate: Fraction = Fraction(1)
+    sampled_steps: int = 0
+
+    @property
+    def sampled(self) -> bool:
+        """Whether a round reads a sample only."""
+        return self.sampled_steps > 0
 
     def as_report(self) -> dict[str, str | int]:
         """The price and its assumptions as texts and integers, numbers rounded up, fit for an event."""
         return {
             "unit": "customer",
             "neighbouring_relation": "add/remove",
-            "accountant": "Gaussian differential privacy, exact composition of discrete Gaussians",
+            "accountant": PLD if self.sampled else GDP,
+            "parts": TWO_PARTS if len(self.parts) > 1 else ONE_PART,
+            "sampling": "Poisson" if self.sampled else "no sampling",
+            "sampling_rate": _up(float(self.sampling_rate)),
+            "sampled_steps": self.sampled_steps,
             "noise_form": self.noise_form,
             "honest_shares": self.honest,
             "overlap": self.overlap,
@@ -119,8 +156,8 @@ class StudyPrice:
             "customer_epsilon_worst_case": _up(self.customer_epsilon_worst),
             "holder_epsilon": _up(self.holder_epsilon),
             "holder_epsilon_worst_case": _up(self.holder_epsilon_worst),
-            "holder_mu": _up(self.mu),
-            "holder_mu_worst_case": _up(self.mu_worst),
+            "holder_mu": NO_MU if self.sampled else _up(self.mu),
+            "holder_mu_worst_case": NO_MU if self.sampled else _up(self.mu_worst),
             "epsilon_slack": _up(self.epsilon_slack),
             "sampler_total_variation": _up(self.total_variation),
             "not_covered": "what one customer spends in other studies at other holders",
@@ -151,18 +188,24 @@ def price(
         )
     for each in (plan.cohort, *(block for round_ in plan.rounds for block in round_.blocks)):
         mu_squared(each.sensitivity_squared, each.share_scale, 1)
-    factor = overlap_factor(overlap, noise_form)
-    mu, worst = math.sqrt(plan.mu_squared), math.sqrt(plan.reserved_mu_squared)
+    check_overlap(overlap, noise_form)
     slack, variation = plan_slacks(plan)
-    goal = float(delta)
+    goal, rounds = float(delta), len(plan.rounds)
+
+    def epsilon(attempts: int, holders: int) -> float:
+        return _customer_epsilon(
+            plan, [attempts] * rounds, goal, holders, noise_form, holders * slack, holders * variation
+        )
+
+    sampled = [each for each in plan.rounds if each.sampling_rate != 1]
     return StudyPrice(
         delta=goal,
-        mu=mu,
-        mu_worst=worst,
-        customer_epsilon=epsilon_with_slack(goal, factor * mu, overlap * slack, overlap * variation),
-        customer_epsilon_worst=epsilon_with_slack(goal, factor * worst, overlap * slack, overlap * variation),
-        holder_epsilon=epsilon_with_slack(goal, mu, slack, variation),
-        holder_epsilon_worst=epsilon_with_slack(goal, worst, slack, variation),
+        mu=math.sqrt(plan.mu_squared),
+        mu_worst=math.sqrt(plan.reserved_mu_squared),
+        customer_epsilon=epsilon(1, overlap),
+        customer_epsilon_worst=epsilon(plan.max_attempts, overlap),
+        holder_epsilon=epsilon(1, 1),
+        holder_epsilon_worst=epsilon(plan.max_attempts, 1),
         reserve=study_amount(plan),
         epsilon_slack=slack,
         total_variation=variation,
@@ -171,7 +214,50 @@ def price(
         colluders=colluders,
         noise_form=noise_form,
         max_attempts=plan.max_attempts,
+        parts=tuple(part for part in get_args(Part) if plan.of_part(part)),
+        sampling_rate=max((Fraction(each.sampling_rate) for each in sampled), default=Fraction(1)),
+        sampled_steps=max(
+            sum(each.releases for each in sampled if each.part == part) for part in get_args(Part)
+        ),
     )
+
+
+def epsilon_of_attempts(price: StudyPrice, plan: StudyPlan, attempts: Sequence[int]) -> float:
+    """A customer's epsilon over all holders for the attempts that were really made; void ones are paid too.
+
+    Args:
+        price: of the study.
+        plan: the same study's.
+        attempts: made at each round, in order.
+    """
+    return _customer_epsilon(
+        plan,
+        attempts,
+        price.delta,
+        price.overlap,
+        price.noise_form,
+        price.overlap * price.epsilon_slack,
+        price.overlap * price.total_variation,
+    )
+
+
+def _customer_epsilon(
+    plan: StudyPlan,
+    attempts: Sequence[int],
+    delta: float,
+    overlap: int,
+    noise_form: NoiseForm,
+    slack: float,
+    variation: float,
+) -> float:
+    """The dearer part's epsilon, slacks included."""
+
+    def of(one: Composition) -> float:
+        met = at_holders(one, overlap, noise_form)
+        return _with_slack(delta, lambda certain: epsilon_of_composition(met, certain), slack, variation)
+
+    parts: tuple[Part, ...] = get_args(Part)
+    return max(of(composition(plan, part, attempts)) for part in parts)
 
 
 def epsilon_with_slack(delta: float, mu: float, slack: float, total_variation: float) -> float:
@@ -186,8 +272,14 @@ def epsilon_with_slack(delta: float, mu: float, slack: float, total_variation: f
     Returns:
         Epsilon, raised by 1e-9 of itself for rounding; `inf` if nothing can be claimed at this delta.
     """
+    return _with_slack(delta, lambda certain: epsilon_of(certain, mu), slack, total_variation)
+
+
+def _with_slack(
+    delta: float, epsilon_at: Callable[[float], float], slack: float, total_variation: float
+) -> float:
     for part in (DELTA_RESERVE, 0.5):
-        epsilon = epsilon_of(delta * (1 - part), mu) * (1 + EPSILON_RESERVE / 2) + slack
+        epsilon = epsilon_at(delta * (1 - part)) * (1 + EPSILON_RESERVE / 2) + slack
         if total_variation == 0 or epsilon + math.log1p(math.exp(-epsilon)) <= math.log(
             part * delta / total_variation
         ):

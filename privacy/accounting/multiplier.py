@@ -1,0 +1,144 @@
+"""How much noise a step on a Poisson sample needs, so that all steps together keep to (epsilon, delta).
+
+The Renyi price, which is quick and never too low, brackets the answer; privacy loss distributions find it, first on a
+coarse grid of losses, then once more on the fine one. Both grids round against us, so what is returned keeps the
+promise whatever the search did.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+
+from ringfence.privacy.accounting.amounts import spent_amount
+from ringfence.privacy.accounting.composition import Composition, NoiseForm, SampledSteps, at_holders
+from ringfence.privacy.accounting.gaussian import mu_of
+from ringfence.privacy.accounting.pld import INTERVAL, epsilon_of_composition
+from ringfence.privacy.accounting.renyi import renyi
+from ringfence.privacy.accounting.study import DELTA_RESERVE, EPSILON_RESERVE, LARGEST_EPSILON
+from ringfence.privacy.errors import N_, BudgetError
+
+_ORDERS = tuple(Decimal(order) for order in (*range(2, 33), *range(36, 64, 4), *range(64, 257, 16)))
+# The grid of losses over the epsilon wanted, within bounds; the coarse one is four times wider.
+_INTERVAL_SHARE, _WIDEST = 3e-4, 1e-3
+_NEAR = 1e-3
+_SMALLEST, _LARGEST = 0.05, 1e9
+
+
+@lru_cache(maxsize=256)
+def noise_multiplier(
+    *,
+    epsilon: float | Decimal,
+    delta: float | Decimal,
+    rate: Fraction,
+    steps: int,
+    overlap: int = 1,
+    noise_form: NoiseForm = "distributed",
+    besides: Decimal = Decimal(0),
+) -> float:
+    """The noise of one step over its sensitivity, `1 / mu` of the step, so that a customer's price is within bounds.
+
+    Args:
+        epsilon, delta: the customer's, over all holders; the reserves for slacks of sampling are kept, see
+            `study.calibrate`. Beyond epsilon 32 the answer is that for 32.
+        rate: q, in (0, 1]; 1 is answered by the closed formula.
+        steps: how many, over all rounds that read this part of the customers, one attempt at each.
+        overlap: k, the most holders one customer may be at.
+        noise_form: one summed noise, or one in each upload.
+        besides: mu squared of the unsampled releases that the same customers meet at one holder.
+
+    Returns:
+        A noise that the accountant accepts; half a per cent less is refused.
+
+    Raises:
+        BudgetError: an argument is out of range, or `besides` alone costs more.
+    """
+    if not 0 < rate <= 1 or steps < 1 or besides < 0:
+        raise BudgetError(
+            "RF-B231",
+            N_("A rate of {rate} and {steps} steps are not a plan that noise can be found for."),
+            rate=str(rate),
+            steps=steps,
+        )
+    wanted = min(float(epsilon), LARGEST_EPSILON) * (1 - EPSILON_RESERVE)
+    certain = float(delta) * (1 - DELTA_RESERVE)
+    bound = mu_of(wanted, certain)
+    alone = at_holders(Composition(mu_squared=besides), overlap, noise_form).mu_squared
+    if alone >= Decimal(bound) ** 2:
+        raise BudgetError(
+            "RF-B232",
+            N_("What the study releases besides its steps costs all of epsilon {epsilon}."),
+            epsilon=epsilon,
+        )
+    if rate == 1:
+        per_step = (bound**2 - float(alone)) / (steps * overlap ** (2 if noise_form == "distributed" else 1))
+        return (1 + 1e-9) / math.sqrt(per_step)
+
+    def met(noise: float) -> Composition:
+        one = SampledSteps(rate=rate, mu_squared=spent_amount(1 / noise**2), steps=steps)
+        return at_holders(Composition(mu_squared=besides, sampled=(one,)), overlap, noise_form)
+
+    def excess(interval: float) -> Callable[[float], float]:
+        return lambda noise: epsilon_of_composition(met(noise), certain, interval) - wanted
+
+    most = _enough(lambda noise: _renyi_epsilon(met(noise), certain) <= wanted)
+    fine = min(max(_INTERVAL_SHARE * wanted, INTERVAL), _WIDEST)
+    coarse, slope = _root(excess(4 * fine), most)
+    return _polished(excess(fine), coarse, slope)
+
+
+def _enough(holds: Callable[[float], bool]) -> float:
+    """A noise that keeps the promise by the Renyi price, within a hundredth of the least."""
+    low, high = _SMALLEST, 1.0
+    while not holds(high):
+        low, high = high, high * 4
+        if high > _LARGEST:
+            raise BudgetError("RF-B233", N_("No noise keeps so many steps within this epsilon; plan fewer."))
+    while high / low > 1.01:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def _renyi_epsilon(one: Composition, delta: float) -> float:
+    """By the conversion of Canonne, Kamath, Steinke (2020), see `filters.rdp_budget`."""
+    return min(
+        float(divergence) + math.log1p(-1 / a) - math.log(a * delta) / (a - 1)
+        for a, divergence in ((float(order), each) for order, each in renyi(one, _ORDERS).items())
+    )
+
+
+def _root(excess: Callable[[float], float], most: float) -> tuple[float, float]:
+    """A noise with no excess, within 1e-4 of one with some; and the slope of the excess there."""
+    high, above = most, excess(most)
+    while above > 0:
+        high *= 1.05
+        above = excess(high)
+    low, below = high, above
+    while below <= 0 and low > _SMALLEST:
+        high, above = low, below
+        low /= 1.15
+        below = excess(low)
+    while below > 0 and high / low > 1 + _NEAR:
+        # The line through both ends, kept off the ends so that each step cuts a part away.
+        share = min(max(below / (below - above), 0.02), 0.98)
+        middle = low + share * (high - low)
+        found = excess(middle)
+        low, below, high, above = (low, below, middle, found) if found <= 0 else (middle, found, high, above)
+    return high, (above - below) / (high - low) if high > low else -math.inf
+
+
+def _polished(excess: Callable[[float], float], start: float, slope: float) -> float:
+    """Use up what the fine grid leaves; `start` keeps the promise on the coarse one."""
+    best, left = start, excess(start)
+    while left > 0:
+        best *= 1 + _NEAR
+        left = excess(best)
+    for part in (0.98, 0.8):
+        tried = best - part * left / slope
+        if 0 < tried < best and excess(tried) <= 0:
+            return tried
+    return best
