@@ -22,6 +22,7 @@ from ringfence.clients.holder import COORDINATOR, Holder
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, RingfenceError, StudyError, WaistError
 from ringfence.privacy.secagg.attempts import AttemptKey
+from ringfence.privacy.secagg.graph import Terms
 from ringfence.privacy.secagg.keys import SessionKeys, key_message
 from ringfence.privacy.secagg.roster import Roster, roster_echo, verify_echoes, verify_roster
 from ringfence.privacy.wire.control import (
@@ -198,7 +199,7 @@ class Agent:
             number=call.number,
             own=key_message(self.holder.identity, run.keys),
             participants=participants,
-            min_holders=admitted.study.privacy.min_holders,
+            terms=Terms.of(admitted.study.privacy),
             vouched=admitted.obligations.vouched,
         )
         return self._seal(header, roster_echo(self.holder.identity, run.roster))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import chain
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -46,10 +47,16 @@ class PrivacyTerms(Document):
     max_attempts: Whole = Field(
         default=2, ge=1, le=8, description="Attempts reserved for every round.", examples=[2]
     )
+    dropouts: Literal["retry", "recover"] = Field(
+        default="retry",
+        description="retry: when a holder drops out, the attempt is void and another one is paid for. recover: the "
+        "attempt ends with the sum of those who answered.",
+        examples=["recover"],
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> PrivacyTerms:
-        settle(too_few_honest(self))
+        settle(chain(too_few_honest(self), too_few_to_recover(self)))
         return self
 
 
@@ -65,6 +72,20 @@ def too_few_honest(terms: PrivacyTerms) -> Iterator[Problem]:
             template=N_(
                 "Distributed noise needs min_holders of at least 3 and min_holders - 1 - colluders of at least "
                 '1, here they are {holders} and {honest}: use more holders, or noise = "local".'
+            ),
+        )
+
+
+def too_few_to_recover(terms: PrivacyTerms) -> Iterator[Problem]:
+    """Refuse recovery where a holder's partners could be all colluders, whatever the form of noise."""
+    if terms.dropouts == "recover" and (terms.min_holders < 3 or terms.min_holders - 1 - terms.colluders < 1):
+        yield Problem(
+            code="RF-S036",
+            path=("dropouts",),
+            values={"holders": terms.min_holders, "colluders": terms.colluders},
+            template=N_(
+                'dropouts = "recover" needs min_holders of at least 3 and of at least colluders + 2, here they are '
+                '{holders} and {colluders}: use more holders, or dropouts = "retry".'
             ),
         )
 

@@ -5,6 +5,8 @@ Invariants:
     An answer is stored, encrypted, before it is sent; a repeat of the same query gets the same bytes.
     A different query under the same attempt is refused, and so is an attempt that was begun but whose answer
     was never stored (a crash in between): it is void, and the next one draws fresh noise under fresh masks.
+    Of who answered an attempt one list is signed for good, durable before the signature: what a holder may reveal
+    of a peer in an attempt follows from that list, so it is one kind of share and never the other.
 """
 
 from __future__ import annotations
@@ -52,6 +54,16 @@ ATTEMPTS = Table(
     CheckConstraint("round >= 0 AND attempt >= 0"),
 )
 
+SURVIVORS = Table(
+    "secagg_survivors",
+    METADATA,
+    Column("study", String(71), primary_key=True),
+    Column("run", String(32), primary_key=True),
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("survivors", String(71), nullable=False),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptKey:
@@ -71,16 +83,17 @@ class AttemptKey:
     attempt: int
     query: bytes
 
-    def _columns(self) -> dict[str, Any]:
+    def columns(self) -> dict[str, Any]:
+        """The primary key of this attempt's rows."""
         return {"study": self.study, "run": self.run, "round": self.round, "attempt": self.attempt}
 
     def row(self) -> ColumnElement[bool]:
         """The condition that picks this attempt's row, whatever its query."""
-        return and_(*(ATTEMPTS.c[name] == value for name, value in self._columns().items()))
+        return and_(*(ATTEMPTS.c[name] == value for name, value in self.columns().items()))
 
     def values(self) -> dict[str, Any]:
         """The row as it is begun."""
-        return self._columns() | {"query": self.query.hex()}
+        return self.columns() | {"query": self.query.hex()}
 
     def binding(self) -> bytes:
         """Associated data of the encrypted answer: it decrypts in its own row only."""
@@ -141,6 +154,36 @@ class AttemptStore:
                 raise WaistError(
                     "RF-W165", N_("An answer may be stored once, for an attempt that was begun.")
                 )
+
+    def settle(self, key: AttemptKey, survivors: str, *, connection: Connection | None = None) -> None:
+        """Fix for good whom this holder takes to have answered the attempt; call it before signing so.
+
+        Args:
+            key: the attempt, answered by this holder.
+            survivors: digest of the roster and the list (`survivors_digest`).
+            connection: an open transaction to take part in.
+
+        Raises:
+            WaistError: RF-W180 when another list was fixed before, RF-W181 when this holder has not answered.
+        """
+        answered = and_(key.row(), ATTEMPTS.c.query == key.query.hex(), ATTEMPTS.c.answer.is_not(None))
+        same = and_(*(SURVIVORS.c[name] == value for name, value in key.columns().items()))
+        with self._transaction(connection) as transaction:
+            if transaction.execute(select(ATTEMPTS.c.attempt).where(answered)).first() is None:
+                raise WaistError(
+                    "RF-W181", N_("This holder has not answered the attempt whose sum is to be unmasked.")
+                )
+            known = transaction.scalar(select(SURVIVORS.c.survivors).where(same))
+            if known is None:
+                transaction.execute(insert(SURVIVORS).values(**key.columns(), survivors=survivors))
+            elif known != survivors:
+                raise WaistError(
+                    "RF-W180",
+                    N_("Attempt {attempt} at round {round} was signed with another list of who answered; a holder "
+                       "signs one."),
+                    attempt=key.attempt,
+                    round=key.round,
+                )  # fmt: skip
 
     def forget(self, *, study: str, run: str, connection: Connection | None = None) -> None:
         """Delete the answers of a finished run; the attempt numbers stay, so nothing can be asked again."""

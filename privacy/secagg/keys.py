@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
@@ -19,7 +19,6 @@ from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import N_, KeyFault, WaistError
 from ringfence.privacy.wire.fields import Digest, Name, PublicKey, Record, RunId, SignatureHex, canonical
 
-_DOMAIN = b"ringfence/key-message/v1\n"
 _PRIME = (1 << 255) - 19
 
 
@@ -43,6 +42,24 @@ class KeyMessage(Record):
     run: RunId
     signature: SignatureHex
 
+    DOMAIN: ClassVar[bytes] = b"ringfence/key-message/v1\n"
+
+    @property
+    def turn(self) -> tuple[int, ...]:
+        """Round, attempt and roster that the keys are for; empty when they are for the whole run."""
+        return ()
+
+    @property
+    def listing(self) -> list[str | int]:
+        """What a roster's hash says of the member."""
+        return [self.holder, self.identity, self.x25519]
+
+    def signed_bytes(self) -> bytes:
+        """What the signature is over: everything but itself, under the domain of this kind of message."""
+        body = self.to_json()
+        del body["signature"]
+        return self.DOMAIN + canonical(body)
+
 
 class SessionKeys:
     """An X25519 key pair of one holder for one run; use it as a context manager or call `close`."""
@@ -59,17 +76,26 @@ class SessionKeys:
         self._pid = os.getpid()
         self._used: set[tuple[int, int, int]] = set()
 
+    @property
+    def self_seed(self) -> bytes | None:
+        """Seed of a mask of the holder's own; only the keys of one attempt have one (`ephemeral.py`)."""
+        return None
+
     def exchange(self, public: bytes) -> bytes:
         """The 32-byte secret shared with the owner of `public`.
 
         Raises:
             WaistError: RF-W130 after `close` or in another process, RF-W131 for a low-order point.
         """
-        if self._private is None or self._pid != os.getpid():
+        return exchanged(self._held(self._private), public)
+
+    def _held(self, private: X25519PrivateKey | None) -> X25519PrivateKey:
+        """A private half, while this process may use it."""
+        if private is None or self._pid != os.getpid():
             raise WaistError(
                 "RF-W130", N_("The run's key pair is gone (closed, or another process); open a new attempt.")
             )
-        return _exchange(self._private, public)
+        return private
 
     def claim(self, *, round: int, attempt: int, vector: int) -> None:
         """Take the one mask of a vector, so that no two values ever go out under the same mask.
@@ -104,10 +130,10 @@ class SessionKeys:
         raise WaistError("RF-W133", N_("The key pair of a run is never copied or written down."))
 
     def __repr__(self) -> str:
-        return f"SessionKeys(holder={self.holder!r}, run={self.run!r})"
+        return f"{type(self).__name__}(holder={self.holder!r}, run={self.run!r})"
 
 
-def _exchange(private: X25519PrivateKey, public: bytes) -> bytes:
+def exchanged(private: X25519PrivateKey, public: bytes) -> bytes:
     """RFC 7748 exchange with the encodings and points refused that let two parties share one secret."""
     if len(public) != 32 or int.from_bytes(public, "little") >= _PRIME:
         raise WaistError("RF-W131", N_("A run key is not a canonical X25519 point of full order."))
@@ -119,18 +145,21 @@ def _exchange(private: X25519PrivateKey, public: bytes) -> bytes:
 
 def key_message(identity: Identity, keys: SessionKeys) -> KeyMessage:
     """Publish the public half of `keys` under the holder's long-term identity."""
+    return KeyMessage(**signed_fields(identity, keys, KeyMessage.DOMAIN, {}))
+
+
+def signed_fields(
+    identity: Identity, keys: SessionKeys, domain: bytes, more: Mapping[str, str | int]
+) -> dict[str, Any]:
+    """The fields of a key message with its signature."""
     body = {
         "holder": keys.holder,
         "identity": identity.public.hex,
         "x25519": keys.public.hex(),
         "study": keys.study,
         "run": keys.run,
-    }
-    return KeyMessage(**body, signature=identity.sign(_signed_bytes(body)).hex())
-
-
-def _signed_bytes(body: Mapping[str, str]) -> bytes:
-    return _DOMAIN + canonical(body)
+    } | dict(more)
+    return body | {"signature": identity.sign(domain + canonical(body)).hex()}
 
 
 def verify_key_message(message: KeyMessage, *, study: str, run: str, pinned: PublicIdentity) -> KeyMessage:
@@ -150,13 +179,11 @@ def verify_key_message(message: KeyMessage, *, study: str, run: str, pinned: Pub
             N_("The key of {holder} is not the one pinned in the signed study."),
             holder=message.holder,
         )
-    body = message.to_json()
-    signature = bytes.fromhex(body.pop("signature"))
     try:
-        pinned.verify(signature, _signed_bytes(body))
+        pinned.verify(bytes.fromhex(message.signature), message.signed_bytes())
     except KeyFault as fault:
         raise WaistError(
             "RF-W136", N_("The key message of {holder} is not signed by its identity."), holder=message.holder
         ) from fault
-    _exchange(X25519PrivateKey.generate(), bytes.fromhex(message.x25519))
+    exchanged(X25519PrivateKey.generate(), bytes.fromhex(message.x25519))
     return message

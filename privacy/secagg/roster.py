@@ -1,9 +1,9 @@
 """Who takes part in an attempt, verified by each holder for itself before it masks anything.
 
-Invariant: a mask is made only for an `AgreedRoster`, which exists only after (1) every member's run key was
-found signed by the identity pinned in the signed study, (2) at least `min_holders` members, this holder
-included, are vouched for by this holder's own contract, and (3) every member's signed echo of the same roster
-was seen. A coordinator that shows different rosters to different holders (a split roster, which would let it
+Invariant: a mask is made only for an `AgreedRoster`, which exists only after (1) every member's key was found
+signed by the identity pinned in the signed study, (2) at least `min_holders` members, this holder included, are
+vouched for by this holder's own contract (all members, where a sum is to outlive drop-outs), and (3) every member's
+signed echo of the same roster was seen. A coordinator that shows different rosters to different holders (a split roster, which would let it
 cancel noise shares) fails at (3), because it cannot sign the missing echoes. Peers nobody vouches for count as
 colluders, so sybils gain nothing.
 """
@@ -16,11 +16,13 @@ from dataclasses import dataclass
 
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import N_, KeyFault, WaistError
+from ringfence.privacy.secagg.ephemeral import EphemeralMessage, check_turn
+from ringfence.privacy.secagg.graph import Design, Graph, Terms, design_of, graph_of
 from ringfence.privacy.secagg.keys import KeyMessage, verify_key_message
 from ringfence.privacy.wire.fields import Digest, Name, Record, RunId, SignatureHex, Turn, canonical
 
 MAX_HOLDERS = 256
-"""Largest roster of the full clique; beyond it a holder would spend its round on masks."""
+"""Largest roster: every member verifies the keys and the echo of every other."""
 _DOMAIN = b"ringfence/roster-echo/v1\n"
 
 
@@ -37,22 +39,22 @@ class RosterEcho(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Roster:
-    """Members verified by one holder; made by `verify_roster` only.
+class Layout:
+    """A roster as everybody sees it, the coordinator too; made by `layout_of` only.
 
     Attributes:
-        own: name of the holder that verified it.
         number: the run's rosters are numbered; a new one follows each drop-out or restart.
         members: verified key messages in order of name.
-        participants: name and pinned key of the members.
         digest: `roster_hash` of study, run, number and members.
+        design: degree, quorum and threshold, from the signed study and the number of members.
+        graph: who masks with whom, from the hash.
     """
 
-    own: str
     number: int
     members: tuple[KeyMessage, ...]
-    participants: Mapping[str, PublicIdentity]
     digest: str
+    design: Design
+    graph: Graph
 
     @property
     def study(self) -> str:
@@ -68,6 +70,25 @@ class Roster:
     def names(self) -> tuple[str, ...]:
         """Names of the members in order."""
         return tuple(member.holder for member in self.members)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roster(Layout):
+    """Members verified by one holder; made by `verify_roster` only.
+
+    Attributes:
+        own: name of the holder that verified it.
+        participants: name and pinned key of the members.
+    """
+
+    own: str
+    participants: Mapping[str, PublicIdentity]
+
+    @property
+    def partners(self) -> tuple[KeyMessage, ...]:
+        """The members that this holder masks with, in order of name."""
+        chosen = set(self.graph.partners(self.own))
+        return tuple(member for member in self.members if member.holder in chosen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +118,7 @@ class AgreedRoster:
 
 def roster_hash(members: Iterable[KeyMessage], *, study: str, run: str, number: int) -> str:
     """Digest of who is in a roster with which keys, in order of name; independent of the order given."""
-    listed = sorted([member.holder, member.identity, member.x25519] for member in members)
+    listed = sorted((member.listing for member in members), key=lambda listing: str(listing[0]))
     body = {"type": "ringfence/roster/v1", "study": study, "run": run, "number": number, "members": listed}
     return "sha256:" + hashlib.sha256(canonical(body)).hexdigest()
 
@@ -108,7 +129,7 @@ def verify_roster(
     number: int,
     own: KeyMessage,
     participants: Mapping[str, PublicIdentity],
-    min_holders: int,
+    terms: Terms,
     vouched: Collection[str],
 ) -> Roster:
     """The roster, once a holder has found nothing wrong with it.
@@ -116,9 +137,10 @@ def verify_roster(
     Args:
         messages: key messages of all members, as the coordinator relayed them.
         number: number of the roster within the run.
-        own: the key message this holder published for the run; fixes study, run and own name.
+        own: the key message this holder published for the run, or for this attempt where sums outlive drop-outs;
+            fixes study, run and own name.
         participants: names and keys pinned in the signed study.
-        min_holders: from the signed study.
+        terms: of the signed study.
         vouched: fingerprints in this holder's own contract (`peers`); its own key counts by itself.
 
     Raises:
@@ -130,28 +152,77 @@ def verify_roster(
         At least `min_holders - 1 - colluders` honest shares are in any sum masked for the roster, provided at
         most `1 + colluders` of the members this holder vouches for collude with the coordinator.
     """
-    members = verify_members(
-        messages, study=own.study, run=own.run, participants=participants, min_holders=min_holders
-    )
-    if own not in members:
+    if isinstance(own, EphemeralMessage) != terms.recover or own.turn[2:] not in ((), (number,)):
         raise WaistError("RF-W144", N_("This holder's own key is missing from the roster, or was altered."))
-    trusted = [m for m in members if m == own or participants[m.holder].fingerprint in vouched]
-    if len(trusted) < min_holders:
+    layout = layout_of(
+        messages,
+        number=number,
+        study=own.study,
+        run=own.run,
+        turn=own.turn,
+        participants=participants,
+        terms=terms,
+    )
+    if own not in layout.members:
+        raise WaistError("RF-W144", N_("This holder's own key is missing from the roster, or was altered."))
+    trusted = [m for m in layout.members if m == own or participants[m.holder].fingerprint in vouched]
+    if len(trusted) < terms.min_holders:
         raise WaistError(
             "RF-W148",
             N_(
                 "This holder's contract vouches for {found} members of the roster (itself included); {wanted} are needed."
             ),
             found=len(trusted),
-            wanted=min_holders,
+            wanted=terms.min_holders,
         )
+    if terms.recover and len(trusted) < len(layout.members):
+        raise WaistError(
+            "RF-W175",
+            N_("The roster holds members that this holder's contract does not vouch for; with dropouts = \"recover\" "
+               "it must vouch for all."),
+        )  # fmt: skip
     return Roster(
         own=own.holder,
+        participants={name: participants[name] for name in layout.names},
         number=number,
-        members=members,
-        participants={member.holder: participants[member.holder] for member in members},
-        digest=roster_hash(members, study=own.study, run=own.run, number=number),
+        members=layout.members,
+        digest=layout.digest,
+        design=layout.design,
+        graph=layout.graph,
     )
+
+
+def layout_of(
+    messages: Sequence[KeyMessage],
+    *,
+    number: int,
+    study: str,
+    run: str,
+    turn: tuple[int, ...],
+    participants: Mapping[str, PublicIdentity],
+    terms: Terms,
+) -> Layout:
+    """The roster of these members as everybody sees it, once their keys were verified.
+
+    Args:
+        messages: key messages of all members.
+        number: number of the roster within the run.
+        study: digest of the signed study.
+        run: run id.
+        turn: round, attempt and roster that the keys must be for; empty for keys of the run.
+        participants: names and keys pinned in the signed study.
+        terms: of the signed study.
+
+    Raises:
+        WaistError: as `verify_roster`, whoever's own key and vouching apart.
+    """
+    members = verify_members(
+        messages, study=study, run=run, participants=participants, min_holders=terms.min_holders, turn=turn
+    )
+    design = design_of(len(members), terms)
+    digest = roster_hash(members, study=study, run=run, number=number)
+    graph = graph_of([member.holder for member in members], digest=digest, degree=design.degree)
+    return Layout(number=number, members=members, digest=digest, design=design, graph=graph)
 
 
 def verify_members(
@@ -161,6 +232,7 @@ def verify_members(
     run: str,
     participants: Mapping[str, PublicIdentity],
     min_holders: int,
+    turn: tuple[int, ...] = (),
 ) -> tuple[KeyMessage, ...]:
     """The members in order of name; the part of `verify_roster` that a coordinator can check as well."""
     if len(messages) < max(min_holders, 2):
@@ -185,6 +257,7 @@ def verify_members(
                 "RF-W143", N_("A member of the roster is not a participant of the signed study.")
             )
         verify_key_message(message, study=study, run=run, pinned=participants[message.holder])
+        check_turn(message, turn)
     return tuple(sorted(messages, key=lambda message: message.holder))
 
 

@@ -10,6 +10,19 @@
     Finish         ------------------>
                    <------------------ Done
 
+A study with `dropouts = "recover"` has no `RosterCall`; each attempt at a round is
+
+    KeyCall        ------------------>
+                   <------------------ EphemeralMessage  (keys of this attempt)
+    ShareCall      ------------------>
+                   <------------------ Dealt  (roster echo, shares sealed to partners)
+    RoundCall      ------------------>  (with the shares that partners dealt)
+                   <------------------ (data plane: MaskedUpdate) or Unavailable
+    SurvivorsCall  ------------------>
+                   <------------------ SurvivorsEcho
+    UnmaskCall     ------------------>
+                   <------------------ Revealed
+
 Invariant: no message has a field for free text. A holder that cannot or will not answer says `Unavailable`,
 which has no field at all; the reason stays with the holder's own people and log. Everything else is a name, a
 digest, a bounded number, or a document or checkpoint that carries its own signature and is verified by its
@@ -24,8 +37,11 @@ from typing import Annotated, TypeAlias, TypeVar
 
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.secagg.ephemeral import EphemeralMessage
 from ringfence.privacy.secagg.keys import KeyMessage
+from ringfence.privacy.secagg.recovery import Revealed, SealedShares
 from ringfence.privacy.secagg.roster import MAX_HOLDERS, RosterEcho
+from ringfence.privacy.secagg.survivors import SurvivorsEcho
 from ringfence.privacy.waist import Query
 from ringfence.privacy.wire.envelope import (
     Envelope,
@@ -39,6 +55,7 @@ from ringfence.privacy.wire.envelope import (
 from ringfence.privacy.wire.fields import (
     AtMost,
     Digest,
+    Name,
     Nonce,
     NoteText,
     PublicKey,
@@ -58,6 +75,10 @@ _MAGIC = b"RFC1"
 
 Members: TypeAlias = Annotated[tuple[KeyMessage, ...], AtMost(MAX_HOLDERS)]
 Echoes: TypeAlias = Annotated[tuple[RosterEcho, ...], AtMost(MAX_HOLDERS)]
+FreshMembers: TypeAlias = Annotated[tuple[EphemeralMessage, ...], AtMost(MAX_HOLDERS)]
+Boxes: TypeAlias = Annotated[tuple[SealedShares, ...], AtMost(MAX_HOLDERS)]
+Survivors: TypeAlias = Annotated[tuple[Name, ...], AtMost(MAX_HOLDERS)]
+SurvivorsEchoes: TypeAlias = Annotated[tuple[SurvivorsEcho, ...], AtMost(MAX_HOLDERS)]
 Approvals: TypeAlias = Annotated[tuple[SignedText, ...], AtMost(8)]
 Proof: TypeAlias = Annotated[tuple[Digest, ...], AtMost(128)]
 
@@ -119,18 +140,66 @@ class RosterCall(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyCall(Record):
+    """Coordinator to holder: make keys for a roster of this attempt."""
+
+    number: Turn
+    round: Turn
+    attempt: Turn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareCall(Record):
+    """Coordinator to holder: the members of a roster of this attempt, with their keys for it."""
+
+    number: Turn
+    round: Turn
+    attempt: Turn
+    members: FreshMembers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dealt(Record):
+    """Holder to coordinator: its echo of the roster, and shares of its secrets sealed to its partners."""
+
+    echo: RosterEcho
+    boxes: Boxes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _RoundHeader(Record):
     number: Turn
     echoes: Echoes
+    boxes: Boxes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundCall:
-    """Coordinator to holder: a query, and every member's echo of the roster that answers it."""
+    """Coordinator to holder: a query, and every member's echo of the roster that answers it.
+
+    Where sums outlive drop-outs it also brings the boxes that partners sealed for the receiver.
+    """
 
     number: int
     echoes: tuple[RosterEcho, ...]
     query: Query
+    boxes: tuple[SealedShares, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurvivorsCall(Record):
+    """Coordinator to holder: who has answered this attempt."""
+
+    number: Turn
+    survivors: Survivors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnmaskCall(Record):
+    """Coordinator to holder: a quorum's signatures on that list."""
+
+    number: Turn
+    echoes: SurvivorsEchoes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,10 +232,43 @@ class Unavailable(Record):
 
 
 ControlMessage: TypeAlias = (
-    StudyOffer | Join | RosterCall | RosterEcho | RoundCall | Finish | Done | Heartbeat | Unavailable
+    StudyOffer
+    | Join
+    | RosterCall
+    | RosterEcho
+    | KeyCall
+    | EphemeralMessage
+    | ShareCall
+    | Dealt
+    | RoundCall
+    | SurvivorsCall
+    | SurvivorsEcho
+    | UnmaskCall
+    | Revealed
+    | Finish
+    | Done
+    | Heartbeat
+    | Unavailable
 )
 Message = TypeVar(
-    "Message", StudyOffer, Join, RosterCall, RosterEcho, RoundCall, Finish, Done, Heartbeat, Unavailable
+    "Message",
+    StudyOffer,
+    Join,
+    RosterCall,
+    RosterEcho,
+    KeyCall,
+    EphemeralMessage,
+    ShareCall,
+    Dealt,
+    RoundCall,
+    SurvivorsCall,
+    SurvivorsEcho,
+    UnmaskCall,
+    Revealed,
+    Finish,
+    Done,
+    Heartbeat,
+    Unavailable,
 )
 
 KINDS: Mapping[type[ControlMessage], MessageKind] = {
@@ -174,7 +276,15 @@ KINDS: Mapping[type[ControlMessage], MessageKind] = {
     Join: MessageKind.JOIN,
     RosterCall: MessageKind.ROSTER_CALL,
     RosterEcho: MessageKind.ROSTER_ECHO,
+    KeyCall: MessageKind.KEY_CALL,
+    EphemeralMessage: MessageKind.EPHEMERAL_KEYS,
+    ShareCall: MessageKind.SHARE_CALL,
+    Dealt: MessageKind.DEALT,
     RoundCall: MessageKind.ROUND_CALL,
+    SurvivorsCall: MessageKind.SURVIVORS_CALL,
+    SurvivorsEcho: MessageKind.SURVIVORS_ECHO,
+    UnmaskCall: MessageKind.UNMASK_CALL,
+    Revealed: MessageKind.REVEALED,
     Finish: MessageKind.FINISH,
     Done: MessageKind.DONE,
     Heartbeat: MessageKind.HEARTBEAT,
@@ -185,7 +295,7 @@ KINDS: Mapping[type[ControlMessage], MessageKind] = {
 def encode(message: ControlMessage) -> bytes:
     """The message's bytes, to be sealed in an envelope."""
     if isinstance(message, RoundCall):
-        header = _RoundHeader(number=message.number, echoes=message.echoes)
+        header = _RoundHeader(number=message.number, echoes=message.echoes, boxes=message.boxes)
         return frame(_MAGIC, canonical(header.to_json())) + encode_query(message.query)
     return frame(_MAGIC, canonical(message.to_json()))
 
@@ -200,7 +310,8 @@ def decode(cls: type[Message], payload: bytes) -> Message:
     value = parse_canonical(encoded)
     if issubclass(cls, RoundCall):
         header = _RoundHeader.from_json(value)
-        return cls(number=header.number, echoes=header.echoes, query=decode_query(rest))
+        query = decode_query(rest)
+        return cls(number=header.number, echoes=header.echoes, query=query, boxes=header.boxes)
     if len(rest):
         raise WaistError("RF-W104", N_("A message is cut short, or has bytes after its end."))
     return cls.from_json(value)

@@ -76,6 +76,8 @@ RunId: TypeAlias = Annotated[str, _text("run id", r"[0-9a-f]{32}", 32)]
 Nonce: TypeAlias = Annotated[str, _text("nonce", r"[0-9a-f]{64}", 64)]
 PublicKey: TypeAlias = Annotated[str, _text("key", r"[0-9a-f]{64}", 64)]
 SignatureHex: TypeAlias = Annotated[str, _text("signature", r"[0-9a-f]{128}", 128)]
+ShareHex: TypeAlias = Annotated[str, _text("share", r"[0-9a-f]{132}", 132)]
+SealedHex: TypeAlias = Annotated[str, _text("sealed share", r"[0-9a-f]{320}", 320)]
 SignedText: TypeAlias = Annotated[str, _text("signed document", r"\s*\{.*\}\s*", MAX_DOCUMENT)]
 NoteText: TypeAlias = Annotated[
     str,

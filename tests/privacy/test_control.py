@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import WaistError
+from ringfence.privacy.secagg.graph import Terms
 from ringfence.privacy.secagg.keys import SessionKeys, key_message
 from ringfence.privacy.secagg.roster import RosterEcho, roster_echo, verify_roster
 from ringfence.privacy.waist import Query
@@ -51,7 +52,7 @@ ROSTER = verify_roster(
     number=1,
     own=MEMBERS[0],
     participants={name: identity.public for name, identity in IDENTITIES.items()},
-    min_holders=3,
+    terms=Terms(min_holders=3, colluders=0),
     vouched={identity.public.fingerprint for identity in IDENTITIES.values()},
 )
 PROOF = (digest_of(b"node"),)

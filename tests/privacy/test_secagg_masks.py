@@ -23,6 +23,7 @@ from scipy.stats import chi2
 
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import WaistError
+from ringfence.privacy.secagg.graph import Terms
 from ringfence.privacy.secagg.keys import SessionKeys, key_message
 from ringfence.privacy.secagg.masks import (
     CHUNK_BYTES,
@@ -56,7 +57,7 @@ class Party:
                 number=number,
                 own=message,
                 participants={name: identity.public for name, identity in identities.items()},
-                min_holders=len(names),
+                terms=Terms(min_holders=len(names), colluders=0),
                 vouched={identity.public.fingerprint for identity in identities.values()},
             )
             for message in messages

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import WaistError
+from ringfence.privacy.secagg.graph import Terms
 from ringfence.privacy.secagg.keys import KeyMessage, SessionKeys, key_message
 from ringfence.privacy.secagg.roster import (
     MAX_HOLDERS,
@@ -56,7 +57,7 @@ def verified(messages: Sequence[KeyMessage] = tuple(MESSAGES), **changes: Any) -
         "number": 1,
         "own": BANK.message,
         "participants": PARTICIPANTS,
-        "min_holders": 3,
+        "terms": Terms(min_holders=3, colluders=0),
         "vouched": VOUCHED,
     }
     return verify_roster(messages, **(arguments | changes))
@@ -105,8 +106,8 @@ def test_the_hash_names_everything() -> None:
 
 def test_too_few_or_too_many_members() -> None:
     assert refusal(MESSAGES[:2]) == "RF-W140"
-    assert refusal(MESSAGES[:1], min_holders=0) == "RF-W140"
-    assert refusal([], min_holders=0) == "RF-W140"
+    assert refusal(MESSAGES[:1], terms=Terms(min_holders=0, colluders=0)) == "RF-W140"
+    assert refusal([], terms=Terms(min_holders=0, colluders=0)) == "RF-W140"
     assert refusal([BANK.message] * (MAX_HOLDERS + 1)) == "RF-W141"
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.pool import StaticPool
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import WaistError
 from ringfence.privacy.secagg.attempts import AttemptKey, AttemptStore
+from ringfence.privacy.secagg.graph import Terms
 from ringfence.privacy.secagg.keys import KeyMessage, SessionKeys, key_message
 from ringfence.privacy.secagg.masks import mask, sum_words
 from ringfence.privacy.secagg.roster import Roster, RosterEcho, roster_echo, verify_echoes, verify_roster
@@ -65,7 +66,7 @@ class Holder:
             number=call.number,
             own=self.message,
             participants=self.pinned,
-            min_holders=3,
+            terms=Terms(min_holders=3, colluders=0),
             vouched={key.fingerprint for key in self.pinned.values()},
         )
         return seal_message(

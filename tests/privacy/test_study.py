@@ -176,6 +176,7 @@ def test_any_change_of_the_price_changes_the_digest(key: str) -> None:
         "min_holders": 4,
         "colluders": 1,
         "max_attempts": 3,
+        "dropouts": "recover",
     }
     if key == "unit":  # there is only one unit
         return
