@@ -80,9 +80,15 @@ def _list(arguments: argparse.Namespace) -> int:
     from ringfence.clients.home import open_home
 
     most = limit(arguments)
+    if arguments.sent and arguments.outcome not in (None, "allow"):
+        raise UsageError(
+            "RF-U454",
+            N_("--sent lists what left this house, and what was refused did not leave; leave out --outcome {outcome}."),
+            outcome=arguments.outcome,
+        )
     wanted = Filter(
         action=arguments.type,
-        outcome=arguments.outcome,
+        outcome="allow" if arguments.sent else arguments.outcome,
         resource=arguments.resource,
         since=arguments.since,
         until=arguments.until,

@@ -110,6 +110,17 @@ def test_events_are_listed_newest_first_by_filters(here: Town, capsys: pytest.Ca
     assert "No event fits" in capsys.readouterr().out
 
 
+def test_what_was_refused_was_not_sent(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    out = here.root / "log.json"
+    path = here.home / "contract.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("max_customers = 5000", "max_customers = 4000"), encoding="utf-8")
+    refused(capsys, client("contract", "declare", "--config", here.home, "--out", here.root / "again.json"), "RF-C204")
+    denied = events(here.home, out, "--type", "contract.declared", "--outcome", "deny")
+    assert len(denied) == 1
+    assert denied[0]["event"] not in {event["event"] for event in events(here.home, out, "--sent")}
+    refused(capsys, client("log", "--sent", "--outcome", "deny", "--config", here.home), "RF-U454", 2)
+
+
 def test_the_bundle_is_verified_by_the_officers_command(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
     bundle = here.root / "bundle"
     assert client("log", "export", bundle, "--config", here.home, "--json", here.root / "out.json") == 0
