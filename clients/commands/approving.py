@@ -9,7 +9,7 @@ from ringfence.clients.commands.whatif import answer, read_study
 from ringfence.clients.home import Home
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.crypto.signed import approve, write_after
-from ringfence.privacy.errors import N_, StudyError
+from ringfence.privacy.errors import N_, RingfenceError, StudyError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,8 @@ class Approved:
         approver: fingerprint of the person's key.
         file: the approval.
         count: approvals now on file.
+        warning: why the budget does not cover the study as it stands, or None. A top-up may still come, so the
+            approval is given all the same.
     """
 
     study: str
@@ -29,6 +31,7 @@ class Approved:
     approver: str
     file: Path
     count: int
+    warning: RingfenceError | None
 
 
 def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -> Approved:
@@ -77,4 +80,5 @@ def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -
         approver=fingerprint,
         file=file,
         count=len(home.approvals(found.digest)),
+        warning=found.no_price or found.misfit(),
     )

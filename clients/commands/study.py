@@ -55,8 +55,9 @@ def _check(arguments: argparse.Namespace) -> int:
     found.decision.require()
     if found.no_price is not None:
         raise found.no_price
+    found.require_fit()
     terminal.say(_("It would be allowed here."))
-    return 0 if found.fits else 1
+    return 0
 
 
 def _approve(arguments: argparse.Namespace) -> int:
@@ -70,8 +71,13 @@ def _approve(arguments: argparse.Namespace) -> int:
         approver=made.approver, study=made.study, digest=made.digest
     ))  # fmt: skip
     terminal.say(_("approvals on file: {count} of 2").format(count=made.count))
+    if made.warning is not None:
+        terminal.say(_("Take note: {sentence} Until then this holder will not join the study.").format(
+            sentence=made.warning.sentence()
+        ))  # fmt: skip
     terminal.write_json(
         {
+            "fits": made.warning is None,
             "approver": made.approver,
             "study": made.study,
             "digest": made.digest,

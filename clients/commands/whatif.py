@@ -20,7 +20,7 @@ from ringfence.privacy.accounting.study import StudyPrice, price
 from ringfence.privacy.contract import LoadedContract
 from ringfence.privacy.crypto.signed import read_signed
 from ringfence.privacy.decision import Decision
-from ringfence.privacy.errors import N_, RingfenceError, StudyError, _
+from ringfence.privacy.errors import N_, BudgetError, RingfenceError, StudyError, _
 from ringfence.privacy.policy import Request, decide
 from ringfence.privacy.study import Study
 
@@ -60,6 +60,35 @@ class Answer:
         if self.price is None or self.frozen:
             return False
         return self.reserved or Fraction(self.price.reserve) * _MARGIN <= Fraction(self.left)
+
+    def misfit(self) -> BudgetError | None:
+        """Why a study that has a price cannot be paid for now; None when it can."""
+        if self.price is None or self.fits:
+            return None
+        if self.frozen:
+            return BudgetError(
+                "RF-B406",
+                N_("The ledger is frozen ({reason}), so no study can be paid for; two approvers open it again with: "
+                   "ringfence-client budget thaw"),
+                reason=self.frozen,
+            )  # fmt: skip
+        return BudgetError(
+            "RF-B405",
+            N_("The study does not fit into the budget: it would reserve mu^2 {reserve}, and {left} is left. Two approvers "
+               "can raise the budget with: ringfence-client budget top-up"),
+            reserve=_short(self.price.reserve),
+            left=_short(self.left),
+        )  # fmt: skip
+
+    def require_fit(self) -> None:
+        """Refuse what the ledger could not take now.
+
+        Raises:
+            BudgetError: RF-B405 the budget does not cover it, RF-B406 the ledger is frozen.
+        """
+        fault = self.misfit()
+        if fault is not None:
+            raise fault
 
     def as_json(self) -> dict[str, object]:
         """The same for programs."""
@@ -126,6 +155,10 @@ def _price(study: Study, loaded: LoadedContract) -> tuple[StudyPrice | None, Rin
         return None, error
 
 
+def _short(amount: Decimal) -> str:
+    return f"{float(amount):.6g}"
+
+
 def price_lines(found: Answer) -> list[str]:
     """The price and whether it fits, for people."""
     if found.price is None:
@@ -139,7 +172,7 @@ def price_lines(found: Answer) -> list[str]:
             epsilon=report["holder_epsilon"], worst=report["holder_epsilon_worst_case"]
         ),
         _("the ledger would reserve mu^2 {reserve}; {left} is left").format(
-            reserve=f"{float(found.price.reserve):.6g}", left=f"{float(found.left):.6g}"
+            reserve=_short(found.price.reserve), left=_short(found.left)
         ),
     ]
     if found.frozen:

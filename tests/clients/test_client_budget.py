@@ -89,14 +89,30 @@ def test_a_study_is_explained_and_nothing_is_spent(here: Town, capsys: pytest.Ca
     assert left(here) == start
     assert len(events(here.home, here.root / "log.json")) == count
     dear = here.sign("dear.json", epsilon="20")
-    assert client("study", "check", dear, "--config", here.home, "--json", out) == 1
+    capsys.readouterr()
+    status = client("study", "check", dear, "--config", here.home, "--json", out)
+    said = capsys.readouterr()
+    assert status == 1
+    assert said.err.startswith("RF-B405: ")
+    assert said.err.count("\n") == 1
+    assert "would be allowed" not in said.out
     assert read(out)["fits"] is False
     assert client("budget", "explain", dear, "--config", here.home) == 0
     capsys.readouterr()
     with open_home(here.home) as home:
         home.ledger.freeze("restored")
-    assert client("study", "check", study, "--config", here.home, "--json", out) == 1
+    refused(capsys, client("study", "check", study, "--config", here.home, "--json", out), "RF-B406")
     assert read(out)["frozen"] == "restored"
+
+
+def test_an_approval_of_what_the_budget_does_not_cover_says_so(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("study", "approve", "--config", here.home, "--json", here.root / "out.json", "--key")
+    assert client(*words, here.ana, here.sign("dear.json", epsilon="20")) == 0
+    assert "does not fit" in capsys.readouterr().out
+    assert (read(here.root / "out.json")["fits"], read(here.root / "out.json")["approvals"]) == (False, 1)
+    assert client(*words, here.ana, here.sign("cheap.json")) == 0
+    assert "does not fit" not in capsys.readouterr().out
+    assert read(here.root / "out.json")["fits"] is True
 
 
 def test_all_reasons_against_a_study_are_told(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
