@@ -1,4 +1,4 @@
-"""Fetches the allowed columns of the contract's source, file or database, for `clients/table` alone.
+"""Fetches the allowed columns of the contract's source, file or database, for `clients/table` and `clients/events` alone.
 
 What a database holds is passed on as it is, cell by cell: a type for a whole column would let one row change how the
 others are read.
@@ -44,7 +44,7 @@ def fetch(source: Source, headers: Sequence[str], base_dir: Path) -> tuple[Any, 
             "RF-T018", N_("The contract names neither a file nor a database; give one in [source] or with --data.")
         )
     path = base_dir / source.file
-    layout = tabular.Layout(delimiter=source.delimiter, encoding=source.encoding)
+    layout = tabular.Layout(delimiter=source.delimiter, encoding=source.encoding, names=source.header)
     table = tabular.read_columns(path, headers, layout)
     return table, path.name, lambda rows: tabular.line_numbers(path, layout, rows)
 

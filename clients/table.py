@@ -1,7 +1,7 @@
 """The holder's table on its way to a task: read, filtered by consent, stripped of what identifies.
 
-Invariant (DESIGN, 6.4): only this file reads raw columns, and only those the study's purpose allows (`reading`
-and `coding` work for it and are imported by nothing else).
+Invariant (DESIGN, 6.4): only this file reads raw columns, and only those the study's purpose allows (`reading`,
+`coding` and `events` work for it and are imported by nothing else).
 
     RawTable -> ConsentedTable -> MinimisedTable
 
@@ -26,7 +26,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ringfence.clients.coding import OTHER, Coded, code
+from ringfence.clients.events import read_event_table
 from ringfence.clients.reading import Locate, fetch
+from ringfence.clients.values import raise_together
 from ringfence.privacy import tabular
 from ringfence.privacy.consent import ConsentRegistry, Members
 from ringfence.privacy.contract import Contract
@@ -156,6 +158,8 @@ def read_table(contract: Contract, schema: Schema, allowed: Allowed, base_dir: P
     Raises:
         TableError: RF-T001 to RF-T029 when the source cannot be read as the contract says.
     """
+    if contract.events is not None or schema.events is not None:
+        return _of_events(contract, schema, allowed, base_dir)
     table, name, locate = fetch(contract.source, allowed.decode, base_dir)
     coded = _coded(table, contract, schema, allowed, locate, name)
     column = tabular.key_text(table[allowed.subject])
@@ -173,6 +177,20 @@ def read_table(contract: Contract, schema: Schema, allowed: Allowed, base_dir: P
         allowed=allowed, quality=assess(facts), _keys=_chosen(column.to_pylist(), keep),
         _frame=frame[keep].reset_index(drop=True), token=_MADE_HERE,
     )  # fmt: skip
+
+
+def _of_events(contract: Contract, schema: Schema, allowed: Allowed, base_dir: Path) -> RawTable:
+    """The same of a file with one line an event: one row for every customer with an order in the history."""
+    table = read_event_table(contract, schema, allowed, base_dir)
+    label = None if allowed.label is None else table.coded[allowed.label].facts
+    facts = TableFacts(
+        rows=table.facts.lines, customers=len(table.keys), keyless=0, repeated=0, surplus=0,
+        duplicates=contract.duplicates, max_customers=contract.max_customers, min_cohort=contract.min_cohort,
+        label=allowed.label, label_classes=0 if label is None else label.distinct,
+        columns=tuple(part.facts for part in table.coded.values()), events=table.facts,
+    )  # fmt: skip
+    frame = pd.DataFrame({feature: part.values for feature, part in table.coded.items()})
+    return RawTable(allowed=allowed, quality=assess(facts), _keys=table.keys, _frame=frame, token=_MADE_HERE)
 
 
 def separate_consents(allowed: Allowed) -> tuple[str, ...]:
@@ -257,26 +275,8 @@ def _coded(
             coded[feature] = code(table[header], schema.feature(feature), column, contract.source, locate)
         except TableError as fault:
             faults.append(fault)
-    if len(faults) == 1:
-        raise faults[0]
-    if faults:
-        raise TableError(
-            "RF-T033",
-            N_("{count} columns of {file} cannot be read:\n{faults}"),
-            count=len(faults),
-            file=name,
-            faults=_Lines(faults),
-        )
+    raise_together(faults, name)
     return coded
-
-
-class _Lines(tuple[TableError, ...]):
-    """Faults, one a line, translated when printed."""
-
-    __slots__ = ()
-
-    def __format__(self, spec: str) -> str:
-        return format("\n".join(str(fault) for fault in self), spec)
 
 
 def _customers(keys: Any, rule: str) -> tuple[Numbers, Numbers, Flags]:

@@ -8,7 +8,7 @@ cell's own text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -83,6 +83,33 @@ class Cells:
         return compute().if_else(compute().is_in(trimmed, missing), pa.scalar(None, pa.string()), trimmed)
 
 
+class _Faults(tuple[TableError, ...]):
+    """Faults, one a line, translated when printed."""
+
+    __slots__ = ()
+
+    def __format__(self, spec: str) -> str:
+        return format("\n".join(str(fault) for fault in self), spec)
+
+
+def raise_together(faults: Sequence[TableError], name: str) -> None:
+    """Raise what was found wrong in the columns of a source, all at once, if anything was.
+
+    Raises:
+        TableError: the one fault, or RF-T033 with all of them.
+    """
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        raise TableError(
+            "RF-T033",
+            N_("{count} columns of {file} cannot be read:\n{faults}"),
+            count=len(faults),
+            file=name,
+            faults=_Faults(faults),
+        )
+
+
 def numbers(cells: Cells) -> npt.NDArray[np.float64]:
     """The cells as numbers, NaN for missing, float64 `(n,)`.
 
@@ -123,7 +150,9 @@ def days(cells: Cells) -> npt.NDArray[np.float64]:
         return _as_float(moments.cast(pa.date32(), safe=False).cast(pa.int32())) + _DAY_ZERO
     if pa.types.is_null(kind):
         return np.full(len(cells.values), np.nan)
-    if not pa.types.is_string(kind):
+    if pa.types.is_integer(kind) and cells.source.date_format is not None:
+        cells = replace(cells, values=cells.values.cast(pa.string()))  # 20270131 kept as a number
+    elif not pa.types.is_string(kind):
         raise cells.misfit(N_("a date"))
     return _checked(cells, _parsed_days(cells), ("RF-T026", _NOT_DATES))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeAlias
@@ -11,13 +11,14 @@ from pydantic import Field, model_validator
 
 from ringfence.privacy.documents.canonical import DIGEST, Document, Slug, Text, Whole
 from ringfence.privacy.documents.columns import Column, Sensitivity, Source
-from ringfence.privacy.documents.faults import Problem, settle
+from ringfence.privacy.documents.events import EventSource, event_problems
+from ringfence.privacy.documents.faults import Problem, need_entries, settle
 from ringfence.privacy.documents.findings import build, salvage, valid_entries
 from ringfence.privacy.documents.toml import read_toml
 from ringfence.privacy.errors import N_, ContractError, RingfenceError
 from ringfence.privacy.schema import Feature, Schema, resolve_schema
 
-__all__ = ["Column", "Contract", "LoadedContract", "Sensitivity", "Source", "load_contract"]
+__all__ = ["Column", "Contract", "EventSource", "LoadedContract", "Sensitivity", "Source", "load_contract"]
 
 Fingerprint: TypeAlias = Annotated[str, Field(pattern=r"^ed25519:[0-9a-f]{32}$")]
 
@@ -72,16 +73,23 @@ class Contract(Document):
         examples=["last"],
     )
     source: Source = Field(default_factory=Source, description="Where the rows are.")
+    events: EventSource | None = Field(
+        default=None, description="Where the events stand, if the file has one line an event; then there are no columns."
+    )
     columns: tuple[Column, ...] = Field(
+        default=(),
         validation_alias="column",
         serialization_alias="column",
-        min_length=1,
         max_length=10_000,
-        description="The columns, one `[[column]]` table each.",
+        description="The columns, one `[[column]]` table each; required unless there is `[events]`.",
     )
 
     @model_validator(mode="after")
     def _whole(self) -> Contract:
+        given = self.columns if "columns" in self.model_fields_set else None
+        settle(_content_problems(given, self.events is not None))
+        if self.events is not None and self.duplicates != "refuse":
+            settle([_DUPLICATES_OF_EVENTS])
         settle(contract_problems(tuple(enumerate(self.columns)), self.subject))
         settle(_peer_problems(self.peers))
         return self
@@ -102,7 +110,28 @@ class Contract(Document):
 
     def column(self, name: str) -> Column | None:
         """The column of a feature, or None when this holder does not have it."""
+        if self.events is not None:
+            return self.events.column(name)
         return next((column for column in self.columns if column.name == name), None)
+
+
+_DUPLICATES_OF_EVENTS = Problem(
+    code="RF-C117",
+    path=("duplicates",),
+    template=N_("duplicates is for tables of one row a customer; what happens to equal lines of events says repeated."),
+)
+
+
+def _content_problems(columns: object, events: bool) -> Iterator[Problem]:
+    """Whether a contract has columns or events; `columns` as they were given, None when they were not."""
+    if not events:
+        yield from need_entries(columns, "column")
+    elif columns:
+        yield Problem(
+            code="RF-C116",
+            path=("column",),
+            template=N_("A contract has either [[column]] tables or [events], not both. Remove one of them."),
+        )
 
 
 def _peer_problems(peers: tuple[str, ...]) -> Iterator[Problem]:
@@ -214,15 +243,24 @@ def load_contract(path: str | Path, known: Sequence[Schema] = ()) -> LoadedContr
     columns = valid_entries(Column, data.get("column"))
     problems += resolved.problems
     if contract is None:
+        problems += _content_problems(data.get("column"), "events" in data)
         problems += contract_problems(columns, salvage(str, data.get("subject")))
     if resolved.schema is not None:
-        problems += against_schema(columns, resolved.schema)
+        problems += _fit(data, columns, resolved.schema)
     elif not resolved.problems and not resolved.faults and isinstance(resolved.reference, str):
         problems += _schema_missing(resolved.reference)
     file.settle(problems, ContractError, resolved.faults)
     assert contract is not None  # otherwise there was a problem
     assert resolved.schema is not None
     return LoadedContract(contract=contract, schema=resolved.schema, path=file.path)
+
+
+def _fit(data: Mapping[str, object], columns: Iterable[tuple[int, Column]], schema: Schema) -> Iterator[Problem]:
+    """What in a contract's file does not fit the schema; faulty parts are left out."""
+    events = salvage(EventSource, data.get("events"))
+    yield from against_schema(columns, schema)
+    if events is not None or "events" not in data:
+        yield from event_problems(events, schema.events, salvage(str, data.get("subject")), schema.id)
 
 
 def _schema_missing(reference: str) -> Iterator[Problem]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from ringfence.privacy.documents.columns import WHITESPACE
 from ringfence.privacy.errors import N_, TableError
 
 _HEADER_LIMIT: Final = 1 << 20
@@ -19,13 +21,19 @@ _MULTIBYTE: Final = frozenset({"gb18030", "gbk", "gb2312"})
 _ONE_BYTE: Final = frozenset({"utf-8", "utf-8-sig", "ascii", "iso8859-1", "cp1252", "iso8859-15"})
 _SHOWN: Final = 5
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """How a delimited file is written; Parquet files ignore it."""
+    """How a delimited file is written; Parquet files ignore it.
+
+    Attributes:
+        delimiter: one character, or `WHITESPACE`.
+        encoding: as Python or the contract calls it.
+        names: of the columns of a file without a header line; None where the file has one.
+    """
 
     delimiter: str = ","
     encoding: str = "utf-8"
+    names: tuple[str, ...] | None = None
 
     def codec(self) -> str:
         """The encoding's canonical name; raises `TableError` RF-T010 when Python knows no such encoding."""
@@ -41,6 +49,8 @@ class Layout:
     def splits_as_bytes(self) -> bool:
         """Whether fields can be cut before decoding: no byte of a character looks like the delimiter."""
         codec = self.codec()
+        if self.delimiter == WHITESPACE:
+            return codec in _MULTIBYTE | _ONE_BYTE
         if codec in _MULTIBYTE:  # second and fourth bytes lie in 0x30-0x39 and 0x40-0x7E
             return ord(self.delimiter) < 0x30 or 0x3A <= ord(self.delimiter) <= 0x3F
         return codec in _ONE_BYTE
@@ -66,6 +76,8 @@ def header_bytes(path: Path, stream: BinaryIO) -> bytes:
 def header(path: Path, layout: Layout) -> tuple[list[str], int]:
     """Column names and the number of physical lines up to and with the header."""
     codec = layout.codec()
+    if layout.names is not None:
+        return list(layout.names), 0
     if not layout.splits_as_bytes():
         with path.open(encoding=codec, errors="replace", newline="") as text:
             reader = csv.reader(text, delimiter=layout.delimiter)
@@ -80,6 +92,8 @@ def header(path: Path, layout: Layout) -> tuple[list[str], int]:
         text_header = raw.decode("utf-8-sig" if codec == "utf-8" else codec)
     except UnicodeDecodeError:
         raise _undecodable(path, layout, None) from None
+    if layout.delimiter == WHITESPACE:
+        return text_header.split(), max(lines, 1)
     try:
         names = next(csv.reader([text_header], delimiter=layout.delimiter), [])
     except csv.Error:
@@ -93,9 +107,12 @@ def records(path: Path, layout: Layout, *, strict: bool = False) -> Iterator[tup
     With `strict`, raises RF-T012 where quotation marks do not pair up; else ends there.
     """
     codec = "latin-1" if layout.splits_as_bytes() else layout.codec()
+    if layout.delimiter == WHITESPACE:
+        yield from _blank_records(path, layout)
+        return
     with path.open(encoding=codec, errors="replace", newline="") as text:
         reader = csv.reader(text, delimiter=layout.delimiter, strict=strict)
-        start, seen_header = 1, False
+        start, seen_header = 1, layout.names is not None
         try:
             for row in reader:
                 if row and seen_header:
@@ -105,6 +122,22 @@ def records(path: Path, layout: Layout, *, strict: bool = False) -> Iterator[tup
         except csv.Error:
             if strict:
                 raise _unparsable(path) from None
+
+
+def _blank_records(path: Path, layout: Layout) -> Iterator[tuple[int, int]]:
+    seen_header = layout.names is not None
+    with path.open("rb") as stream:
+        for line, raw in enumerate(stream, start=1):
+            cells = len(raw.split())
+            if cells and seen_header:
+                yield line, cells
+            seen_header = seen_header or bool(cells)
+
+
+def _cut_at_blanks(path: Path) -> io.BytesIO:
+    """The file with one tab between two cells and none around a line, for the one reader there is."""
+    with path.open("rb") as stream:
+        return io.BytesIO(b"\n".join(b"\t".join(line.split()) for line in stream))
 
 
 def _unparsable(path: Path) -> TableError:
@@ -150,11 +183,11 @@ def read_delimited(path: Path, names: Sequence[str], wanted: Sequence[str], layo
         ragged = True
         return "skip"
 
-    as_bytes = layout.splits_as_bytes()
+    as_bytes, blanks = layout.splits_as_bytes(), layout.delimiter == WHITESPACE
     positions = [str(names.index(name)) for name in wanted]
     try:
         table = pa_csv.read_csv(
-            path,
+            _cut_at_blanks(path) if blanks else path,
             read_options=pa_csv.ReadOptions(
                 column_names=[str(i) for i in range(len(names))],
                 skip_rows=header(path, layout)[1],
@@ -162,7 +195,10 @@ def read_delimited(path: Path, names: Sequence[str], wanted: Sequence[str], layo
                 block_size=1 << 22,
             ),
             parse_options=pa_csv.ParseOptions(
-                delimiter=layout.delimiter, newlines_in_values=True, invalid_row_handler=skip
+                delimiter="\t" if blanks else layout.delimiter,
+                quote_char=False if blanks else '"',
+                newlines_in_values=not blanks,
+                invalid_row_handler=skip,
             ),
             convert_options=pa_csv.ConvertOptions(
                 include_columns=positions,

@@ -8,6 +8,7 @@ large enough is decided elsewhere, once, by a noisy count that is charged.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
@@ -51,6 +52,47 @@ class ColumnFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventFacts:
+    """What was counted while a file of events was read; all counts are lines.
+
+    Attributes:
+        lines: lines of the file.
+        keyless, undated, unpriced: without a customer, a time, an amount; left out.
+        cancelled: of cancelled orders; left out.
+        returns: of an amount below zero; what becomes of them is `returns_rule`.
+        zero: of the amount zero; left out where `zero_dropped`.
+        repeated: alike to an earlier line; left out where `repeated_dropped`.
+        before, after: outside the window.
+        history, following: usable lines of the history and of the label's days.
+        end: first day after the label's days.
+        max_unusable: largest allowed share of lines without a customer, time or amount, or None.
+    """
+
+    lines: int
+    keyless: int
+    undated: int
+    unpriced: int
+    cancelled: int
+    returns: int
+    zero: int
+    repeated: int
+    before: int
+    after: int
+    history: int
+    following: int
+    end: datetime.date
+    returns_rule: Literal["drop", "subtract", "refuse"]
+    zero_dropped: bool
+    repeated_dropped: bool
+    max_unusable: Decimal | None
+
+    @property
+    def unusable(self) -> int:
+        """Lines that say too little to be an event of a customer."""
+        return self.keyless + self.undated + self.unpriced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableFacts:
     """What was counted while a table was read.
 
@@ -65,6 +107,7 @@ class TableFacts:
         label: name of the label, or None.
         label_classes: distinct classes of the label.
         columns: facts of the label and the features.
+        events: of a file with one line an event, or None; then `customers` are those with an order in the history.
     """
 
     rows: int
@@ -78,6 +121,7 @@ class TableFacts:
     label: str | None
     label_classes: int
     columns: tuple[ColumnFacts, ...]
+    events: EventFacts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +216,8 @@ class _Lines(tuple[Finding, ...]):
 
 def assess(facts: TableFacts) -> QualityReport:
     """Judge a table by what was counted while it was read."""
-    findings = [*_table_findings(facts), *(found for column in facts.columns for found in _column_findings(column))]
+    events = () if facts.events is None else _event_findings(facts.events)
+    findings = [*events, *_table_findings(facts), *(found for column in facts.columns for found in _column_findings(column))]
     findings += _label_findings(facts)
     return QualityReport(facts=facts, findings=tuple(findings))
 
@@ -208,6 +253,58 @@ def _table_findings(facts: TableFacts) -> Iterator[Finding]:
         yield Finding(
             stops=False, code="RF-T052", values={"count": facts.customers, "limit": facts.min_cohort},
             template=N_("The table has {count} customers, fewer than min_cohort ({limit}); studies will likely be void."),
+        )  # fmt: skip
+
+
+def _event_findings(facts: EventFacts) -> Iterator[Finding]:
+    values: dict[str, object] = {"lines": facts.lines}
+
+    def finding(code: str, count: int, template: str, *, stops: bool = False, **more: object) -> Finding:
+        return Finding(stops=stops, code=code, template=template, values=values | {"count": count} | more)
+
+    if facts.max_unusable is not None and facts.unusable > facts.max_unusable * facts.lines:
+        yield finding(
+            "RF-T061", facts.unusable,
+            N_("{count} of {lines} lines lack a customer, a time or an amount; max_unusable is {limit}."),
+            stops=True, limit=facts.max_unusable,
+        )  # fmt: skip
+    if facts.keyless:
+        yield finding("RF-T062", facts.keyless, N_("{count} of {lines} lines name no customer and are left out."))
+    if facts.undated:
+        yield finding("RF-T063", facts.undated, N_("{count} of {lines} lines have no time and are left out."))
+    if facts.unpriced:
+        yield finding("RF-T064", facts.unpriced, N_("{count} of {lines} lines have no amount and are left out."))
+    if facts.cancelled:
+        yield finding("RF-T065", facts.cancelled, N_("{count} of {lines} lines are of cancelled orders and are left out."))
+    if facts.returns and facts.returns_rule == "refuse":
+        yield finding(
+            "RF-T066", facts.returns,
+            N_('{count} of {lines} lines have an amount below zero; the contract says returns = "refuse".'), stops=True,
+        )  # fmt: skip
+    elif facts.returns:
+        yield finding(
+            "RF-T067", facts.returns,
+            N_("{count} of {lines} lines have an amount below zero (returns = {rule})."), rule=facts.returns_rule,
+        )  # fmt: skip
+    if facts.zero:
+        yield finding(
+            "RF-T068", facts.zero, N_("{count} of {lines} lines have the amount zero (zero = {rule})."),
+            rule="drop" if facts.zero_dropped else "keep",
+        )  # fmt: skip
+    if facts.repeated:
+        yield finding(
+            "RF-T069", facts.repeated, N_("{count} of {lines} lines are like an earlier one (repeated = {rule})."),
+            rule="drop" if facts.repeated_dropped else "keep",
+        )  # fmt: skip
+    if facts.before + facts.after:
+        yield finding(
+            "RF-T070", facts.before + facts.after, N_("{count} of {lines} lines lie outside the window and are passed over.")
+        )
+    if not facts.following:
+        yield finding(
+            "RF-T071", 0,
+            N_("No line lies in the label's days, so every customer counts as silent: does the export reach to {end}?"),
+            end=facts.end.isoformat(),
         )  # fmt: skip
 
 

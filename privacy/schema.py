@@ -13,13 +13,14 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from ringfence.privacy.documents.canonical import DIGEST, Document, Slug, Whole
-from ringfence.privacy.documents.faults import Fault, Problem, faults_of, settle
+from ringfence.privacy.documents.events import EventWindow
+from ringfence.privacy.documents.faults import Fault, Problem, faults_of, need_entries, settle
 from ringfence.privacy.documents.feature import Bounds, Feature, Kind
 from ringfence.privacy.documents.findings import build
 from ringfence.privacy.documents.toml import TomlFile, read_toml
 from ringfence.privacy.errors import N_, RingfenceError, SchemaError
 
-__all__ = ["Bounds", "Feature", "Kind", "Schema", "load_schema", "resolve_schema"]
+__all__ = ["Bounds", "EventWindow", "Feature", "Kind", "Schema", "load_schema", "resolve_schema"]
 
 
 class Schema(Document):
@@ -31,16 +32,23 @@ class Schema(Document):
     version: Whole = Field(
         ge=1, description="Version, from 1; a change of meaning is a new version.", examples=[1]
     )
+    events: EventWindow | None = Field(
+        default=None, description="The window of days, if the features are made from customers' events."
+    )
     features: tuple[Feature, ...] = Field(
+        default=(),
         validation_alias="feature",
         serialization_alias="feature",
-        min_length=1,
         max_length=10_000,
-        description="The features, one `[[feature]]` table each.",
+        description="The features, one `[[feature]]` table each; none beside `[events]`, which stands for its own.",
     )
 
     @model_validator(mode="after")
     def _whole(self) -> Schema:
+        settle(_content_problems(self.features if "features" in self.model_fields_set else None, self.events))
+        if self.events is not None:
+            # Written out, as every default is: a program that expanded a window otherwise has another digest.
+            object.__setattr__(self, "features", self.events.features())
         settle(schema_problems(feature.name for feature in self.features))
         return self
 
@@ -61,6 +69,18 @@ class Schema(Document):
     def names(self) -> tuple[str, ...]:
         """Names of the features, in order."""
         return tuple(feature.name for feature in self.features)
+
+
+def _content_problems(features: object, events: EventWindow | None) -> Iterator[Problem]:
+    """Whether a schema has features; `features` as they were given, None when they were not."""
+    if events is None:
+        yield from need_entries(features, "feature")
+    elif features and features != events.features():
+        yield Problem(
+            code="RF-C049",
+            path=("feature",),
+            template=N_("Beside [events] there are no further features: the window stands for its own. Remove them."),
+        )
 
 
 def schema_problems(names: Iterable[object]) -> Iterator[Problem]:
@@ -84,6 +104,8 @@ def build_schema(data: object) -> tuple[Schema | None, list[Problem]]:
     if schema is None and isinstance(data, Mapping):
         entries = data.get("feature")
         rows = entries if isinstance(entries, list) else []
+        if "events" not in data:
+            problems += need_entries(entries, "feature")
         problems += schema_problems(row.get("name") if isinstance(row, Mapping) else None for row in rows)
     return schema, problems
 

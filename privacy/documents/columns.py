@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ringfence.privacy.documents.canonical import Document, Exact, Slug, Text
-from ringfence.privacy.documents.faults import Problem, settle
+from ringfence.privacy.documents.faults import Problem, refuse, settle
 from ringfence.privacy.errors import N_
 from ringfence.privacy.purposes import catalogue, unknown_purpose
+
+WHITESPACE: Final = "whitespace"
+"""Delimiter of a file whose cells stand apart by any number of blanks, and are never quoted."""
 
 Sensitivity: TypeAlias = Literal["identifier", "quasi", "sensitive", "plain"]
 
@@ -28,8 +31,16 @@ class Source(Document):
         examples=["postgresql://reader@db.bank.example/crm"],
     )
     table: Text | None = Field(default=None, description="Table or view; with `url`.", examples=["customers"])
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = Field(
-        default=",", description="Character between two cells of a CSV file.", examples=[";"]
+    delimiter: Annotated[str, Field(min_length=1)] = Field(
+        default=",",
+        description='Character between two cells of a CSV file; "whitespace" for any number of blanks.',
+        examples=[";"],
+    )
+    header: tuple[Text, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Names of all columns, in order, of a CSV file that has no header line.",
+        examples=[["customer_id", "date", "pieces", "dollars"]],
     )
     encoding: Literal["utf-8", "utf-8-sig", "gb18030", "gbk", "latin-1"] = Field(
         default="utf-8", description="Encoding of a CSV file.", examples=["gb18030"]
@@ -46,6 +57,13 @@ class Source(Document):
     null_values: tuple[Annotated[str, Field(max_length=200)], ...] = Field(
         default=("",), description="Cells that mean missing.", examples=[["", "NA"]]
     )
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, value: str) -> str:
+        if len(value) > 1 and value != WHITESPACE:
+            refuse("RF-C023", N_("May have at most {max_length} characters."), max_length=1)
+        return value
 
     @model_validator(mode="after")
     def _whole(self) -> Source:
@@ -79,6 +97,14 @@ def _source_problems(source: Source) -> Iterator[Problem]:
             path=("thousands",),
             template=N_("The mark between thousands and the decimal mark must differ."),
         )
+    for position, name in enumerate(source.header or ()):
+        if name in (source.header or ())[:position]:
+            yield Problem(
+                code="RF-C115",
+                path=("header", position),
+                values={"name": name},
+                template=N_('The name "{name}" stands in the header twice.'),
+            )
     if source.delimiter in {"\n", "\r", '"'}:
         yield Problem(
             code="RF-C104",
@@ -139,17 +165,22 @@ class Column(Document):
         return self.source if self.source is not None else self.name
 
 
-def _column_problems(column: Column) -> Iterator[Problem]:
-    for position, name in enumerate(column.purposes):
+def purposes_problems(purposes: tuple[str, ...]) -> Iterator[Problem]:
+    """What is wrong in a list of purposes."""
+    for position, name in enumerate(purposes):
         if name not in catalogue():
             yield unknown_purpose(name, "purposes", position)
-        if name in column.purposes[:position]:
+        if name in purposes[:position]:
             yield Problem(
                 code="RF-C105",
                 path=("purposes", position),
                 values={"name": name},
                 template=N_('The purpose "{name}" is listed twice.'),
             )
+
+
+def _column_problems(column: Column) -> Iterator[Problem]:
+    yield from purposes_problems(column.purposes)
     if column.sensitivity == "identifier" and column.purposes:
         yield Problem(
             code="RF-C106",

@@ -50,6 +50,16 @@ def settle(problems: Iterable[Problem]) -> None:
         raise Problems(found)
 
 
+def need_entries(entries: object, key: str) -> Iterator[Problem]:
+    """What is wrong with a list of tables that has to have one; None when it was not given."""
+    if entries is None:
+        yield Problem(code="RF-C012", template=N_("Missing; it has to be given."), path=(key,))
+    elif isinstance(entries, list | tuple) and not entries:
+        yield Problem(
+            code="RF-C020", path=(key,), values={"min_length": 1}, template=N_("Needs at least {min_length} entries.")
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """One fault of a file.

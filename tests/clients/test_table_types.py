@@ -23,7 +23,8 @@ MAKERS = {**dict.fromkeys(STAGES, "clients/table.py"), "Members": "privacy/conse
 RAW_READERS = {
     "read_columns": {"privacy/tabular.py", "clients/reading.py", "privacy/consent/intake.py"},
     "read_delimited": {"privacy/tabular.py", "privacy/delimited.py"},
-    "fetch": {"clients/table.py"},
+    "fetch": {"clients/table.py", "clients/events.py"},
+    "read_event_table": {"clients/table.py"},
 }
 PRIVATE = {"_keys", "_frame"}
 
@@ -58,8 +59,9 @@ def forgeries(source: str, path: str) -> list[str]:
             names = {alias.name for alias in node.names}
             if "_MADE_HERE" in names:
                 found.append(f"{path}:{node.lineno} imports the token")
-            inner = node.module in {f"ringfence.clients.{name}" for name in ("reading", "coding", "values")}
-            if inner and path not in {"clients/table.py", "clients/coding.py", "clients/values.py"}:
+            inner = node.module in {f"ringfence.clients.{name}" for name in ("reading", "coding", "values", "events")}
+            insiders = {f"clients/{name}.py" for name in ("table", "coding", "values", "events")}
+            if inner and path not in insiders:
                 found.append(f"{path}:{node.lineno} imports {node.module}")
             if node.module == "ringfence.privacy.delimited" and path != "privacy/tabular.py":
                 found.append(f"{path}:{node.lineno} imports {node.module}")
@@ -84,6 +86,7 @@ def test_no_other_file_makes_a_stage_or_reads_raw_columns() -> None:
         "table._MADE_HERE",
         "from ringfence.clients.table import _MADE_HERE",
         "from ringfence.clients.reading import fetch",
+        "from ringfence.clients.events import read_event_table",
         "tabular.read_columns(path, names, layout)",
         "from ringfence.clients.table import RawTable\ndef f(raw: RawTable): return raw._frame",
     ],

@@ -142,6 +142,7 @@ CHANGES: dict[str, Any] = {
     "peers": [],
     "duplicates": "last",
     "source": {"file": "other.csv"},
+    "events": {"time": "day"},
     "column": [{"name": "age"}],
     "schema": "sha256:" + 64 * "1",
 }
@@ -155,6 +156,8 @@ def test_the_list_of_changes_is_complete() -> None:
 def test_any_change_changes_the_digest(key: str) -> None:
     contract = load_contract(GOOD / "contract.toml").contract
     changed = {**json.loads(contract.canonical()), key: CHANGES[key]}
+    if key == "events":
+        changed["column"] = []  # a contract has one or the other
     assert Contract.model_validate(changed).digest() != contract.digest()
 
 

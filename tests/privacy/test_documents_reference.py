@@ -14,16 +14,16 @@ from checkout import ROOT
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from ringfence.privacy.contract import Column, Contract, Source, load_contract
+from ringfence.privacy.contract import Column, Contract, EventSource, Source, load_contract
 from ringfence.privacy.documents.canonical import plain
 from ringfence.privacy.documents.findings import key_of
 from ringfence.privacy.purposes import catalogue
-from ringfence.privacy.schema import Feature, Schema, load_schema
+from ringfence.privacy.schema import EventWindow, Feature, Schema, load_schema
 from ringfence.privacy.study import Evaluation, Participant, PrivacyTerms, Study, load_study
 
 PAGES: dict[str, tuple[type[BaseModel], ...]] = {
-    "schema": (Schema, Feature),
-    "contract": (Contract, Source, Column),
+    "schema": (Schema, Feature, EventWindow),
+    "contract": (Contract, Source, Column, EventSource),
     "study": (Study, PrivacyTerms, Evaluation, Participant),
 }
 MODELS = [(page, model) for page, models in PAGES.items() for model in models]
