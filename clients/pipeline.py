@@ -26,6 +26,7 @@ from ringfence.clients.table import (
 )
 from ringfence.models.catalogue import task_named
 from ringfence.models.features import FeatureMatrix, encode
+from ringfence.models.pricing import planned
 from ringfence.models.task import StudyContext, Task
 from ringfence.privacy.accounting.amounts import study_amount
 from ringfence.privacy.accounting.slack import plan_slacks
@@ -122,7 +123,7 @@ def admit(holder: Holder, offer: StudyOffer) -> Admitted:
         run=offer.run,
         context=context,
         task=task,
-        plan=task.plan(context),
+        plan=planned(task, context),
         obligations=obligations,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ringfence.audit.log import AuditLog
 from ringfence.models.catalogue import task_named
+from ringfence.models.pricing import planned
 from ringfence.models.task import StudyContext, Task
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.signed import SignedDocument
@@ -78,7 +79,8 @@ def sign_study(coordinator: Identity, study: Study, schema: Schema) -> OpenStudy
     into what is signed, so that every holder computes the same plan.
 
     Raises:
-        StudyError: the study is incomplete, its task unknown, or its options are out of range.
+        StudyError: the study is incomplete, its task unknown, its options are out of range, or its epsilon
+            is too small for its noise to be drawn.
     """
     task = task_named(study.task)
     if study.features is None:
@@ -90,5 +92,5 @@ def sign_study(coordinator: Identity, study: Study, schema: Schema) -> OpenStudy
         schema_document=SignedDocument(kind="schema", body=schema.canonical()).signed_by(coordinator),
         context=context,
         task=task,
-        plan=task.plan(context),
+        plan=planned(task, context),
     )

@@ -13,7 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringfence.privacy.accounting.study import StudyPrice, price
+from ringfence.models.pricing import price_of
+from ringfence.privacy.accounting.study import StudyPrice
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_after
@@ -110,7 +111,7 @@ def sign_study_file(
     trusted = office.settings.config.holders
     found = [read_declaration(declaration, trusted) for declaration in declarations]
     opened = sign_study(office.key(passphrases), _entered(path, study, schema, found), schema)
-    priced = price_of(opened)
+    priced = price_of(opened.study, opened.plan)
     target = out or path.with_name(f"{path.stem}.signed.json")
     terms = opened.study.privacy
 
@@ -161,18 +162,6 @@ def _entered(path: Path, study: Study, schema: Schema, declarations: Sequence[De
     if entered is None:
         raise gather(StudyError, path.name, [as_fault(problem, path.name, 0, data) for problem in problems])
     return entered
-
-
-def price_of(opened: OpenStudy) -> StudyPrice:
-    """The price of a study with its holders."""
-    terms = opened.study.privacy
-    return price(
-        opened.plan,
-        delta=terms.delta,
-        overlap=opened.study.overlap(),
-        noise_form=terms.noise,
-        colluders=terms.colluders,
-    )
 
 
 def read_own_study(office: Office, path: Path) -> Study:

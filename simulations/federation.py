@@ -20,8 +20,9 @@ from ringfence.clients.pipeline import encoded
 from ringfence.clients.table import consented, read_table
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.metrics.exact import Metrics, evaluate
+from ringfence.models.pricing import price_of
 from ringfence.models.scorecard import Scorecard
-from ringfence.privacy.accounting.study import StudyPrice, price
+from ringfence.privacy.accounting.study import StudyPrice
 from ringfence.privacy.consent.cohort import Cohort
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_
@@ -126,19 +127,7 @@ class Federation:
 
     def price(self) -> StudyPrice:
         """What the study costs, and what was assumed to say so."""
-        return price_of(self.opened)
-
-
-def price_of(opened: OpenStudy) -> StudyPrice:
-    """Price of a signed study."""
-    terms = opened.study.privacy
-    return price(
-        opened.plan,
-        delta=terms.delta,
-        overlap=opened.study.overlap(),
-        noise_form=terms.noise,
-        colluders=terms.colluders,
-    )
+        return price_of(self.opened.study, self.opened.plan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from ringfence.clients.home import Home
 from ringfence.models.catalogue import task_named
+from ringfence.models.pricing import planned, price_of
 from ringfence.models.task import StudyContext
 from ringfence.privacy.accounting.amounts import as_text
-from ringfence.privacy.accounting.study import StudyPrice, price
+from ringfence.privacy.accounting.study import StudyPrice
 from ringfence.privacy.contract import LoadedContract
 from ringfence.privacy.crypto.signed import read_signed
 from ringfence.privacy.decision import Decision
@@ -146,11 +147,8 @@ def _price(study: Study, loaded: LoadedContract) -> tuple[StudyPrice | None, Rin
             raise StudyError(
                 "RF-S200", N_("The study is written for another schema than the contract, so it has no price here.")
             )
-        plan = task_named(study.task).plan(StudyContext.of(study, loaded.schema))
-        terms = study.privacy
-        return price(
-            plan, delta=terms.delta, overlap=study.overlap(), noise_form=terms.noise, colluders=terms.colluders
-        ), None
+        plan = planned(task_named(study.task), StudyContext.of(study, loaded.schema))
+        return price_of(study, plan), None
     except RingfenceError as error:
         return None, error
 
