@@ -8,6 +8,9 @@ Formal guarantees:
     Gaussian of variance parameter `s1**2 + m**2 s2**2`: the ratio of the two laws at x is proportional to
     `sum_j exp(-(j - c x)**2 / (2 t**2))` with `1/t**2 = m**2/s1**2 + 1/s2**2 <= 1/8`, which by Poisson summation
     stays within `1 +- 2.1 exp(-16 pi**2)` of its mean (Micciancio, Walter 2017).
+    A geometric magnitude is split and restarted without any error: it forgets what it has passed, so its digits
+    to any base are independent, and a draw beyond the table is the table's end plus a fresh draw (Canonne,
+    Kamath, Steinke 2020). What is left are the thresholds, off by less than 2**-192 each.
 """
 
 from __future__ import annotations
@@ -25,6 +28,10 @@ WORD_BITS = 64
 THRESHOLD_BITS = 192
 # exp(-t**2 / 2) < 2**-233 at t = 18, less than 2**-220 after summing the tail at the largest scale.
 TAIL_SCALES = 18
+# A discrete Laplace draw reaches beyond its table once in exp(8) times and is then restarted.
+GEOMETRIC_SCALES = 8
+SMALLEST_LAPLACE = 0.125
+LARGEST_GEOMETRIC = 1024.0
 # ln((1 + e) / (1 - e)) with e = 2.1 exp(-16 pi**2) < 5.6e-69, rounded up.
 CONVOLUTION_SLACK = 1.2e-68
 
@@ -51,6 +58,23 @@ class GaussianLaw:
     scale: float
     parts: tuple[Part, ...]
     slack: float
+    tv_error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaplaceLaw:
+    """How a discrete Laplace is drawn: `P(X = x)` is proportional to `exp(-|x| / scale)`.
+
+    Attributes:
+        scale: the parameter t asked for, exactly.
+        base: the magnitude is `low + base * high`; 1 when there is no low digit.
+        entries: thresholds in the table of `high`.
+        tv_error: total variation of one draw from the declared law, goes to delta.
+    """
+
+    scale: Fraction
+    base: int
+    entries: int
     tv_error: float
 
 
@@ -109,3 +133,34 @@ def _split(scale: float) -> tuple[Part, Part]:
     while Fraction(inner) ** 2 + factor**2 * outer**2 < square:
         inner = math.nextafter(inner, math.inf)
     return Part(scale=inner, factor=1), Part(scale=float(outer), factor=factor)
+
+
+def laplace_law(scale: float | Fraction) -> LaplaceLaw:
+    """Decide how the discrete Laplace of parameter `scale` is drawn.
+
+    Raises:
+        BudgetError: the scale is out of range.
+    """
+    if not (math.isfinite(scale) and scale >= SMALLEST_LAPLACE):
+        raise BudgetError(
+            "RF-B007",
+            N_("The Laplace scale is {scale} grid units; at least {least} is needed. Choose a finer grid."),
+            scale=float(scale),
+            least=SMALLEST_LAPLACE,
+        )
+    if scale > LARGEST_SCALE:
+        raise BudgetError(
+            "RF-B008",
+            N_("The Laplace scale is {scale} grid units; at most {most} is possible. Choose a coarser grid."),
+            scale=float(scale),
+            most=LARGEST_SCALE,
+        )
+    exact = Fraction(scale)
+    # Digits of about equal size keep both tables short.
+    base = 1 if exact <= LARGEST_GEOMETRIC else math.isqrt(math.floor(exact))
+    entries = math.ceil(GEOMETRIC_SCALES * exact / base)
+    # A draw looks less than four times into each table on average: at most every second one is drawn anew
+    # because it is a negative zero, and few go beyond the table.
+    return LaplaceLaw(
+        scale=exact, base=base, entries=entries, tv_error=4 * (base + entries) * 2.0**-THRESHOLD_BITS
+    )
