@@ -19,22 +19,27 @@ from ringfence.audit.merkle import verify_consistency
 from ringfence.audit.note import Verifier
 from ringfence.clients import gate, pipeline
 from ringfence.clients.holder import COORDINATOR, Holder
+from ringfence.clients.recovery import Fresh, check_mode, not_bound
 from ringfence.privacy.crypto.identity import PublicIdentity
-from ringfence.privacy.errors import N_, RingfenceError, StudyError, WaistError
+from ringfence.privacy.errors import N_, RingfenceError, StudyError
 from ringfence.privacy.secagg.attempts import AttemptKey
 from ringfence.privacy.secagg.graph import Terms
 from ringfence.privacy.secagg.keys import SessionKeys, key_message
-from ringfence.privacy.secagg.roster import Roster, roster_echo, verify_echoes, verify_roster
+from ringfence.privacy.secagg.roster import AgreedRoster, Roster, roster_echo, verify_echoes, verify_roster
 from ringfence.privacy.wire.control import (
     MAX_CONTROL,
     ControlMessage,
     Done,
     Finish,
     Join,
+    KeyCall,
     RosterCall,
     RoundCall,
+    ShareCall,
     StudyOffer,
+    SurvivorsCall,
     Unavailable,
+    UnmaskCall,
     decode,
     seal_message,
 )
@@ -49,26 +54,36 @@ MOST_RUNS = 8
 MOST_REFUSALS = 64
 _ASKED = frozenset(
     kind.value
-    for kind in (MessageKind.STUDY_OFFER, MessageKind.ROSTER_CALL, MessageKind.ROUND_CALL, MessageKind.FINISH)
-)
-
-
-def _not_bound() -> WaistError:
-    return WaistError(
-        "RF-W065",
-        N_("A message of the coordinator does not belong where it says: another study, run, round, attempt or roster."),
+    for kind in (
+        MessageKind.STUDY_OFFER,
+        MessageKind.ROSTER_CALL,
+        MessageKind.KEY_CALL,
+        MessageKind.SHARE_CALL,
+        MessageKind.ROUND_CALL,
+        MessageKind.SURVIVORS_CALL,
+        MessageKind.UNMASK_CALL,
+        MessageKind.FINISH,
     )
+)
+_OF_A_SUM = frozenset(
+    kind.value for kind in (MessageKind.ROUND_CALL, MessageKind.SURVIVORS_CALL, MessageKind.UNMASK_CALL)
+)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Run:
-    """A run this process takes part in: the study, this run's keys, the roster shown last."""
+    """A run this process takes part in: the study, this run's keys, the roster shown last.
+
+    With `dropouts = "recover"` each attempt has keys and a roster of its own, in `fresh`.
+    """
 
     joined: pipeline.Joined
     keys: SessionKeys
     coordinator_log: PublicIdentity
     position: LogPosition | None
     roster: Roster | None = None
+    agreed: AgreedRoster | None = None
+    fresh: Fresh | None = None
 
 
 class _Stranger(Exception):
@@ -135,8 +150,20 @@ class Agent:
                 return self._offered(header, decode(StudyOffer, payload))
             case MessageKind.ROSTER_CALL.value:
                 return self._roster(header, decode(RosterCall, payload))
+            case MessageKind.KEY_CALL.value:
+                return self._fresh_keys(header, decode(KeyCall, payload))
+            case MessageKind.SHARE_CALL.value:
+                return self._shares(header, decode(ShareCall, payload))
             case MessageKind.ROUND_CALL.value:
                 return self._round(header, decode(RoundCall, payload))
+            case MessageKind.SURVIVORS_CALL.value:
+                call = decode(SurvivorsCall, payload)
+                fresh = self._fresh(header)
+                return self._seal(header, fresh.settle(self.holder, call, (header.round, header.attempt)))
+            case MessageKind.UNMASK_CALL.value:
+                asked = decode(UnmaskCall, payload)
+                fresh = self._fresh(header)
+                return self._seal(header, fresh.reveal(self.holder, asked, (header.round, header.attempt)))
             case _:
                 return self._finished(header, decode(Finish, payload))
 
@@ -147,7 +174,7 @@ class Agent:
         )
         admitted = pipeline.admit(self.holder, offer)
         if (admitted.digest, offer.run, 0, 0) != (header.study, header.run, header.round, header.attempt):
-            raise _not_bound()
+            raise not_bound()
         # The coordinator's view of this log is checked before anything is paid for.
         self._proof(offer.log)
         run = self._runs.get((header.study, header.run)) or self._join(admitted, offer)
@@ -189,9 +216,10 @@ class Agent:
     def _roster(self, header: Header, call: RosterCall) -> bytes:
         """A roster: verify it and sign what was seen; a number is signed once."""
         run = self._run(header)
+        check_mode(run.joined.admitted, recover=False)
         last = -1 if run.roster is None else run.roster.number
         if (call.round, call.attempt) != (header.round, header.attempt) or call.number <= last:
-            raise _not_bound()
+            raise not_bound()
         admitted = run.joined.admitted
         participants = {p.name: PublicIdentity.from_hex(p.key) for p in admitted.study.holders}
         run.roster = verify_roster(
@@ -204,14 +232,36 @@ class Agent:
         )
         return self._seal(header, roster_echo(self.holder.identity, run.roster))
 
+    def _fresh_keys(self, header: Header, call: KeyCall) -> bytes:
+        """Keys for a roster of one attempt."""
+        run = self._run(header)
+        check_mode(run.joined.admitted, recover=True)
+        if (call.round, call.attempt) != (header.round, header.attempt):
+            raise not_bound()
+        run.fresh = Fresh.make(self.holder, run.joined.admitted, call, run.fresh)
+        return self._seal(header, run.fresh.message)
+
+    def _shares(self, header: Header, call: ShareCall) -> bytes:
+        """A roster of one attempt: verify and sign it, and deal shares to partners."""
+        if (call.round, call.attempt) != (header.round, header.attempt):
+            raise not_bound()
+        fresh = self._fresh(header)
+        return self._seal(header, fresh.deal(self.holder, self._run(header).joined.admitted, call))
+
+    def _fresh(self, header: Header) -> Fresh:
+        """What this process holds of the attempt under way."""
+        run = self._run(header)
+        check_mode(run.joined.admitted, recover=True)
+        if run.fresh is None:
+            raise not_bound()
+        return run.fresh
+
     def _round(self, header: Header, call: RoundCall) -> bytes:
         """A query: the stored answer, or a new one through the waist gate."""
         run = self._run(header)
         admitted = run.joined.admitted
         if call.query.round != header.round or header.attempt >= admitted.plan.max_attempts:
-            raise _not_bound()
-        if run.roster is None or run.roster.number != call.number:
-            raise _not_bound()
+            raise not_bound()
         key = AttemptKey(
             study=header.study,
             run=header.run,
@@ -219,12 +269,27 @@ class Agent:
             attempt=header.attempt,
             query=call.query.digest(),
         )
-        agreed = verify_echoes(run.roster, call.echoes)
+        recover = admitted.study.privacy.dropouts == "recover"
+        fresh = self._fresh(header) if recover else None
+        agreed = fresh.agree(call, (header.round, header.attempt)) if fresh else self._agreed(run, call)
         before = gate.begin(self.holder, key)
         if before is not None:
             return before
         answer = pipeline.contribute(self.holder, run.joined, call.query)
-        return gate.send(self.holder, run.joined, key, keys=run.keys, agreed=agreed, answer=answer)
+        keys = fresh.keys if fresh else run.keys
+        sealed = gate.send(self.holder, run.joined, key, keys=keys, agreed=agreed, answer=answer)
+        if fresh:
+            fresh.answered = key
+        return sealed
+
+    def _agreed(self, run: _Run, call: RoundCall) -> AgreedRoster:
+        """The roster that was shown last, once every member was found to have signed it."""
+        if run.roster is None or run.roster.number != call.number:
+            raise not_bound()
+        # One roster serves many rounds: its signatures are the same and are verified once.
+        if run.agreed is None or run.agreed.roster is not run.roster or run.agreed.echoes != call.echoes:
+            run.agreed = verify_echoes(run.roster, call.echoes)
+        return run.agreed
 
     def _finished(self, header: Header, finish: Finish) -> bytes:
         """The end: close the reservation, drop the run's keys, show where the log stands."""
@@ -244,6 +309,8 @@ class Agent:
         checkpoint = self._checkpoint(run)
         message = Done(checkpoint=checkpoint, proof=self._proof(since), ledger=self._head())
         run.keys.close()
+        if run.fresh is not None:
+            run.fresh.keys.close()
         del self._runs[header.study, header.run]
         return self._seal(header, message)
 
@@ -290,7 +357,7 @@ class Agent:
             return
         try:
             self.holder.log.record(
-                "waist.refused" if header.kind == MessageKind.ROUND_CALL.value else "study.refused",
+                "waist.refused" if header.kind in _OF_A_SUM else "study.refused",
                 outcome,
                 resource=f"study:{header.study}",
                 public={"run": header.run, "round": header.round, "attempt": header.attempt, "reasons": [reason]},

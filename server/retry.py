@@ -1,0 +1,87 @@
+"""Sums of a study with `dropouts = "retry"`: everybody on the roster answers, or the attempt is void.
+
+A roster is agreed once and serves every round until a member is lost. A void attempt stays charged; the next one
+has fresh noise and fresh masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ringfence.privacy.errors import RingfenceError, WaistError
+from ringfence.privacy.secagg.keys import KeyMessage
+from ringfence.privacy.secagg.masks import sum_words
+from ringfence.privacy.secagg.roster import RosterEcho, roster_hash, verify_echo
+from ringfence.privacy.waist import Query
+from ringfence.privacy.wire.control import RosterCall, RoundCall
+from ringfence.server.sums import Conduct, Summed
+
+
+@dataclass(slots=True, kw_only=True)
+class Retry:
+    """The roster in force and its echoes; a new one is agreed when membership changes."""
+
+    conduct: Conduct
+    number: int = -1
+    members: Mapping[str, KeyMessage] = field(default_factory=dict)
+    echoes: tuple[RosterEcho, ...] = ()
+
+    def round(self, query: Query) -> Summed:
+        """Attempt a round until all of a roster answer, or its attempts are used up.
+
+        Raises:
+            WaistError: RF-W200 too few holders are left, RF-W201 no attempt succeeded.
+        """
+        conduct = self.conduct
+        for attempt in range(conduct.opened.plan.max_attempts):
+            if set(self.members.values()) != set(conduct.members.keys.values()):
+                self._agree(query.round, attempt)
+            conduct.begun(query, attempt)
+            call = RoundCall(number=self.number, echoes=self.echoes, query=query)
+            updates = conduct.collect(dict.fromkeys(self.members, call), query, attempt)
+            missing = set(self.members) - set(updates)
+            reasons: tuple[str, ...] = ()
+            if not missing:
+                try:
+                    total = sum_words(list(updates.values()), members=self.members)
+                    aggregate = conduct.aggregate(total, query, attempt, updates)
+                    return Summed(aggregate=aggregate, attempts=attempt + 1, holders=tuple(sorted(updates)))
+                except WaistError as error:
+                    reasons = (error.code,)
+            conduct.void(query, attempt, missing, reasons)
+            conduct.lose(missing)
+            self.members = {}
+        raise conduct.failed(query)
+
+    def _agree(self, round_index: int, attempt: int) -> None:
+        """Number a new roster and gather every member's echo of it; members that stay silent leave."""
+        conduct, opened, keys = self.conduct, self.conduct.opened, self.conduct.members.keys
+        while True:
+            self.number += 1
+            call = RosterCall(
+                number=self.number, round=round_index, attempt=attempt, members=tuple(keys.values())
+            )
+            replies = conduct.ask(dict.fromkeys(keys, call), round_index, attempt)
+            digest = roster_hash(keys.values(), study=opened.digest, run=opened.run, number=self.number)
+            echoes: dict[str, RosterEcho] = {}
+            for name, data in replies.items():
+                try:
+                    echo = conduct.open(RosterEcho, name, data, round_index, attempt)
+                    echoes[name] = verify_echo(
+                        echo,
+                        opened.participants[name],
+                        study=opened.digest,
+                        run=opened.run,
+                        number=self.number,
+                        roster=digest,
+                    )
+                except RingfenceError:
+                    # Whoever does not echo the roster it was shown leaves; the others go on under a new one.
+                    continue
+            silent = set(keys) - set(echoes)
+            if not silent:
+                self.members, self.echoes = dict(keys), tuple(echoes[name] for name in sorted(echoes))
+                return
+            conduct.members.lose(silent)
+            conduct.require()

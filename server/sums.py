@@ -1,0 +1,192 @@
+"""One secure sum as the coordinator conducts it: what it asks, what it believes of the replies, what it logs.
+
+Both ways to meet drop-outs (`retry.py`, `recovery.py`) are made of these steps. No reply is believed before its
+signature, its binding to study, run, round and attempt, and its shape have been checked; one that fails counts as
+no reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.errors import N_, RingfenceError, WaistError
+from ringfence.privacy.journal import Json, Outcome, listed
+from ringfence.privacy.secagg.wordsize import check_range, choose_word_bits, sum_bound
+from ringfence.privacy.waist import Aggregate, IntVector, MaskedUpdate, Query, split_blocks
+from ringfence.privacy.wire.control import ControlMessage, Message, RoundCall, open_message, seal_message
+from ringfence.privacy.wire.envelope import Expected, MessageKind, open_envelope
+from ringfence.privacy.wire.heads import LedgerHead, verify_head
+from ringfence.privacy.wire.payload import MAX_ENTRIES, decode_update
+from ringfence.server.coordinator import COORDINATOR, Coordinator, OpenStudy
+from ringfence.server.membership import Members, offer
+from ringfence.server.transport import Transport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summed:
+    """What a round ended with: the noisy sum, the attempts spent, and whose vectors are in it."""
+
+    aggregate: Aggregate
+    attempts: int
+    holders: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conduct:
+    """Who conducts which study over what, and with whom.
+
+    Attributes:
+        coordinator: who runs the study.
+        opened: the signed study.
+        transport: reaches the holders.
+        members: the holders of the run; changed in place when one is lost or comes back.
+    """
+
+    coordinator: Coordinator
+    opened: OpenStudy
+    transport: Transport
+    members: Members
+
+    def ask(self, messages: Mapping[str, ControlMessage], round_index: int, attempt: int) -> Mapping[str, bytes]:
+        """Seal a message for each holder and bring the replies back, unopened."""
+        return self.transport.exchange(
+            {
+                name: seal_message(
+                    self.coordinator.identity,
+                    message,
+                    study=self.opened.digest,
+                    run=self.opened.run,
+                    sender=COORDINATOR,
+                    recipient=name,
+                    round=round_index,
+                    attempt=attempt,
+                )
+                for name, message in messages.items()
+            }
+        )
+
+    def open(self, cls: type[Message], name: str, data: bytes, round_index: int, attempt: int) -> Message:
+        """One holder's reply of the kind that was asked for.
+
+        Raises:
+            WaistError: it is anything else.
+        """
+        return open_message(
+            cls,
+            data,
+            senders={name: self.opened.participants[name]},
+            study=self.opened.digest,
+            run=self.opened.run,
+            recipient=COORDINATOR,
+            round=round_index,
+            attempt=attempt,
+        )[1]
+
+    def collect(self, calls: Mapping[str, RoundCall], query: Query, attempt: int) -> dict[str, MaskedUpdate]:
+        """Masked words of the members that answered properly."""
+        opened = self.opened
+        replies = self.ask(calls, query.round, attempt)
+        length = sum(opened.task.lengths(opened.context, query).values())
+        bits = choose_word_bits(opened.plan.rounds[query.round], self._declared())
+        updates: dict[str, MaskedUpdate] = {}
+        heads: dict[PublicIdentity, LedgerHead] = {}
+        expect = Expected(
+            kind=MessageKind.MASKED_UPDATE,
+            study=opened.digest,
+            run=opened.run,
+            recipient=COORDINATOR,
+            round=query.round,
+            attempt=attempt,
+        )
+        for name, data in replies.items():
+            key = opened.participants[name]
+            try:
+                envelope = open_envelope(data, senders={name: key}, expect=expect, max_bytes=MAX_ENTRIES * 8)
+                update, head = decode_update(envelope, length=length, word_bits=bits)
+                heads[key] = verify_head(head, key)
+                updates[name] = update
+            except RingfenceError:
+                continue
+        self.coordinator.registry.spent(heads)
+        return updates
+
+    def aggregate(self, total: IntVector, query: Query, attempt: int, holders: Iterable[str]) -> Aggregate:
+        """The sum in the plan's blocks, once it is in range.
+
+        Raises:
+            WaistError: RF-W158 when it is corrupt.
+        """
+        opened, names = self.opened, tuple(holders)
+        plan = opened.plan.rounds[query.round]
+        check_range(total, sum_bound(plan, self._declared()))
+        lengths = opened.task.lengths(opened.context, query)
+        ordered = {block.name: lengths[block.name] for block in plan.sent}
+        self._record("aggregate.received", "allow", query, attempt, roster=names)
+        return Aggregate(round=query.round, holders=len(names), blocks=dict(split_blocks(total, ordered)))
+
+    def begun(self, query: Query, attempt: int) -> None:
+        """An attempt begins."""
+        self.coordinator.log.record(
+            "round.opened",
+            "allow",
+            resource=f"study:{self.opened.digest}",
+            public={"run": self.opened.run, "round": query.round, "attempt": attempt, "query": query.digest().hex(),
+                    "roster": listed(self.members.keys)},
+        )  # fmt: skip
+
+    def misfit(self, query: Query, attempt: int, dealer: str, giver: str) -> None:
+        """A share did not fit what its dealer had published."""
+        self._record("share.misfit", "deny", query, attempt, roster=(dealer, giver))
+
+    def void(self, query: Query, attempt: int, missing: Iterable[str], reasons: Iterable[str] = ()) -> None:
+        """An attempt is given up; its price stays charged."""
+        self._record("attempt.voided", "error", query, attempt, missing=missing, reasons=reasons)
+
+    def lose(self, names: Iterable[str]) -> None:
+        """Take holders out and offer them the study again: one that was restarted comes back with a new key.
+
+        Raises:
+            WaistError: RF-W200 when too few are left.
+        """
+        gone = set(names)
+        self.members.lose(gone)
+        offer(self.coordinator, self.opened, self.transport, self.members, names=gone)
+        self.require()
+
+    def require(self) -> None:
+        """Refuse to go on with fewer holders than the study needs.
+
+        Raises:
+            WaistError: RF-W200.
+        """
+        needed = max(self.opened.study.privacy.min_holders, 2)
+        if len(self.members.keys) < needed:
+            raise WaistError(
+                "RF-W200",
+                N_("{count} of the study's holders take part, {needed} are needed; absent: {absent}. Their own people "
+                   "can see why with: ringfence-client log."),
+                count=len(self.members.keys),
+                needed=needed,
+                absent=", ".join(sorted(self.members.absent)) or "-",
+            )  # fmt: skip
+
+    def failed(self, query: Query) -> WaistError:
+        """The end of a study whose round failed in all its attempts."""
+        return WaistError(
+            "RF-W201",
+            N_("Round {round} failed in all its {attempts} attempts; the study stops, and no model is released."),
+            round=self.opened.plan.rounds[query.round].name,
+            attempts=self.opened.plan.max_attempts,
+        )
+
+    def _declared(self) -> list[int]:
+        return [holder.max_customers for holder in self.opened.study.holders]
+
+    def _record(
+        self, action: str, outcome: Outcome, query: Query, attempt: int, **names: Iterable[str]
+    ) -> None:
+        public: dict[str, Json] = {"run": self.opened.run, "round": query.round, "attempt": attempt}
+        public |= {member: listed(values) for member, values in names.items()}
+        self.coordinator.log.record(action, outcome, resource=f"study:{self.opened.digest}", public=public)
