@@ -82,6 +82,8 @@ def send(
         round=key.round,
         attempt=key.attempt,
         mu_squared=mu_squared,
+        renyi=holder.ledger.renyi_of(plan, joined.admitted.plan.honest),
+        part=plan.part,
     ) as connection:
         head = holder.ledger.head(connection)
         sealed = seal(

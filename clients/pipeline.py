@@ -28,8 +28,6 @@ from ringfence.models.catalogue import task_named
 from ringfence.models.features import FeatureMatrix, encode
 from ringfence.models.pricing import planned
 from ringfence.models.task import StudyContext, Task
-from ringfence.privacy.accounting.amounts import study_amount
-from ringfence.privacy.accounting.slack import plan_slacks
 from ringfence.privacy.consent.cohort import Cohort
 from ringfence.privacy.crypto.signed import SignedDocument, check_approvals
 from ringfence.privacy.errors import N_, SchemaError, StudyError, TableError
@@ -268,13 +266,7 @@ def _reserve(holder: Holder, admitted: Admitted) -> Reservation:
             N_("The study {study} was run here before; its approvals were for that run. A repetition is a new study."),
             study=admitted.study.id,
         )
-    epsilon_slack, delta_slack = plan_slacks(admitted.plan)
-    return holder.ledger.reserve(
-        admitted.digest,
-        study_amount(admitted.plan),
-        epsilon_slack=epsilon_slack,
-        delta_slack=delta_slack,
-    )
+    return holder.ledger.reserve_plan(admitted.digest, admitted.plan)
 
 
 def _freeze(holder: Holder, admitted: Admitted, table: RawTable, reservation: Reservation) -> Cohort:

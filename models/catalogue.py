@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ringfence.models.evaluation import evaluated
 from ringfence.models.scorecard import SCORECARD
 from ringfence.models.task import Task
 from ringfence.privacy.errors import N_, StudyError
 
-TASKS: dict[str, Task[Any, Any]] = {SCORECARD.name: SCORECARD}
+TASKS: dict[str, Task[Any, Any]] = {SCORECARD.name: evaluated(SCORECARD)}
 
 
 def task_named(name: str) -> Task[Any, Any]:

@@ -33,7 +33,7 @@ RANGE_CELLS = 64
 RANGE_LIMIT = 8
 RANGE_SHARE = 0.2
 MOST_CELLS = 20
-FEWEST_CELLS = 4
+FEWEST_CELLS = 8
 # A cell shall hold this many standard deviations of its noise, both labels together.
 CLEARANCE = 20.0
 EDGES = "score_edges"

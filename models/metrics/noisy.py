@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
-REPLICATES = 2000
+REPLICATES = 1000
 LEVEL = 0.95
 # A class whose noisy size is not clear of its own noise gives no figure.
 CLEARANCE = 3.0
