@@ -132,7 +132,33 @@ def _json_target(text: str) -> str:
             path=text,
             folder=str(path.parent),
         )
+    if path.is_file() or not path.exists():  # a pipe or a device is written to as it is
+        require_writable(path)
     return text
+
+
+def require_writable(path: Path) -> None:
+    """Find out, before any work, whether something new can be made at a path; nothing stays there.
+
+    Raises:
+        OSError: it cannot; it names the path, and `run` puts it into words.
+    """
+    folder = Path(os.path.realpath(path)).parent
+    while not folder.exists():
+        folder = folder.parent
+    with _naming(path), tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let a fault of the operating system name the path that the user knows, not a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +237,11 @@ def write_atomically(path: Path, content: bytes) -> None:
     The new file gets the permissions that any new file would get from the umask, and is synced before it is named.
     A link is followed. What is no ordinary file, such as a pipe or `/dev/null`, is written to and never replaced.
     """
-    path = Path(os.path.realpath(path))
+    with _naming(path):
+        _replace(Path(os.path.realpath(path)), content)
+
+
+def _replace(path: Path, content: bytes) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(content)
         return

@@ -24,7 +24,7 @@ from ringfence.privacy.identifiers.customers import CustomerList
 from ringfence.privacy.pii import Scanner
 from ringfence.privacy.release import Artefact, ColumnRule, ExportGate, ExportPolicy, ExportRefused
 from ringfence.privacy.study import load_study, positive_category
-from ringfence.privacy.terminal import Terminal
+from ringfence.privacy.terminal import Terminal, require_writable
 from ringfence.simulations.assembly import HolderKeys, Site
 from ringfence.simulations.conduct import export_logs, run_with_progress
 from ringfence.simulations.federation import Federation, Outcome, result_of
@@ -69,6 +69,7 @@ def run_demo(out: Path, *, seed: int, runner: str, terminal: Terminal) -> int:
             folder=str(out),
         )
     out.parent.mkdir(parents=True, exist_ok=True)
+    require_writable(out)
     with tempfile.TemporaryDirectory(prefix=".ringfence-demo-", dir=out.parent) as name:
         folder = Path(name) / "demo"
         folder.mkdir()

@@ -20,7 +20,7 @@ from ringfence.privacy.contract import Contract, LoadedContract, load_contract
 from ringfence.privacy.errors import N_, TableError, UsageError, _
 from ringfence.privacy.study import Study, load_study
 from ringfence.privacy.tabular import is_parquet
-from ringfence.privacy.terminal import Terminal
+from ringfence.privacy.terminal import Terminal, require_writable
 from ringfence.simulations.assembly import Profile, Site
 from ringfence.simulations.conduct import export_logs, refuse_existing, run_with_progress
 from ringfence.simulations.federation import Federation, result_of
@@ -204,6 +204,7 @@ def run_question(
     """
     if bundle is not None:
         refuse_existing(bundle)
+        require_writable(bundle)
     with tempfile.TemporaryDirectory(prefix="ringfence-") as name:
         folder = Path(name)
         sites, rows = lay_out(question, folder)

@@ -102,7 +102,7 @@ def test_an_own_table_runs_without_code(case: Path, capsys: pytest.CaptureFixtur
     assert wanted <= result.keys()
     assert result["metrics"] == "exact (simulation only)"
     assert (result["holders"], result["rows"], result["h"]) == (3, 1200, 2)
-    assert (result["epsilon"], result["delta"], result["attempts"]) == (4.0, 1e-6, [1, 1, 1])
+    assert (result["epsilon"], result["delta"], result["attempts"]) == (4.0, 1e-6, [1] * result["rounds"])
     assert "simulated" in result["consent"]
     assert "AUC" in capsys.readouterr().out
     assert {path.name for path in (case / "bundle" / "holders").iterdir()} == {"holder-1", "holder-2", "holder-3"}
@@ -299,6 +299,27 @@ def test_a_full_disk_is_one_sentence(
     monkeypatch.setattr("pandas.DataFrame.to_csv", full)
     assert call(case) == 1
     assert capsys.readouterr().err.startswith("RF-U906")
+
+
+@pytest.mark.parametrize("options", [("--json", "out/r.json"), ("--audit-bundle", "out/new/bundle")])
+def test_a_place_that_cannot_be_written_is_told_before_the_work(
+    case: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: tuple[str, str]
+) -> None:
+    def read_only(*_: object, **options: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", f"{options['dir']}/.temporary")
+
+    def work(*_: object) -> None:
+        raise AssertionError("the table was read before the place was tried")
+
+    (case / "out").mkdir()
+    monkeypatch.setattr("tempfile.TemporaryFile", read_only)
+    monkeypatch.setattr("ringfence.simulations.experiment.lay_out", work)
+    assert call(case, options[0], str(case / options[1])) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("RF-U907")
+    assert str(case / options[1]) in error
+    assert "temporary" not in error
+    assert not list((case / "out").iterdir())
 
 
 def test_cases_are_listed_and_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
