@@ -127,6 +127,11 @@ def evaluated(task: Task[State, Result]) -> Task[EvaluationState[State, Result],
         found = figures(negative, positive, _predicted(state.spread, edges), float(noise))
         return state, Evaluated(model=state.model, figures=found)
 
+    def so_far(context: StudyContext, state: EvaluationState[State, Result]) -> Result | None:
+        if state.model is not None or task.so_far is None:
+            return state.model
+        return task.so_far(context, state.training)
+
     return Task(
         name=task.name,
         plan=plan,
@@ -135,6 +140,7 @@ def evaluated(task: Task[State, Result]) -> Task[EvaluationState[State, Result],
         start=start,
         step=step,
         train_locally=task.train_locally,
+        so_far=so_far,
     )
 
 

@@ -117,6 +117,8 @@ class Task(Generic[State, Result]):
         step: the next state, and the next query or the result.
         train_locally: the upload of a round with local steps, from noisy sums alone; None where a task has none.
         scoring: how its model scores customers; None for a task without a model.
+        so_far: the model that the released sums make by now, or None while there is none; for a study that stops
+            before its end.
     """
 
     name: str
@@ -127,3 +129,4 @@ class Task(Generic[State, Result]):
     step: Callable[[StudyContext, State, Aggregate], tuple[State, Query | Result]]
     train_locally: Callable[[StudyContext, Query, NoisySteps], Contribution] | None = None
     scoring: Scoring[Result] | None = None
+    so_far: Callable[[StudyContext, State], Result | None] | None = None

@@ -35,6 +35,8 @@ class Release:
         holders: names of the holders in the last sum.
         absent: names of the holders that did not join or dropped out.
         attempts: attempts spent on each round.
+        unfinished: name of the stage that could not be summed, so that the study ended with the model it had by
+            then; empty for a study that went to its end.
     """
 
     result: object
@@ -43,6 +45,7 @@ class Release:
     holders: tuple[str, ...]
     absent: tuple[str, ...]
     attempts: tuple[int, ...]
+    unfinished: str = ""
 
 
 def run_study(
@@ -77,10 +80,18 @@ def _run(
     way: Recover | Retry = Recover(conduct=conduct) if recover else Retry(conduct=conduct)
     attempts, holders = list[int](), tuple[str, ...]()
     state, step = opened.task.start(opened.context)
-    rounds = opened.plan.rounds
+    rounds, unfinished = opened.plan.rounds, ""
     while isinstance(step, Query):
         progress(step.round, len(rounds), rounds[step.round].name)
-        summed = way.round(step)
+        try:
+            summed = way.round(step)
+        except WaistError:
+            # What was released is paid for: the study ends with the model it makes, if it makes one.
+            model = opened.task.so_far(opened.context, state) if opened.task.so_far else None
+            if model is None:
+                raise
+            step, unfinished = model, rounds[step.round].name
+            break
         attempts.append(summed.attempts)
         holders = summed.holders
         state, step = opened.task.step(opened.context, state, summed.aggregate)
@@ -91,7 +102,8 @@ def _run(
         "model.released",
         "allow",
         resource=f"study:{opened.digest}",
-        public={"model": digest, "run": opened.run, "holders": listed(holders)},
+        public={"model": digest, "run": opened.run, "holders": listed(holders)}
+        | ({"unfinished": unfinished} if unfinished else {}),
     )
     finish(coordinator, opened, transport, members, digest)
     return Release(
@@ -101,4 +113,5 @@ def _run(
         holders=holders,
         absent=tuple(sorted((members.absent | set(members.keys)) - set(holders))),
         attempts=tuple(attempts),
+        unfinished=unfinished,
     )

@@ -278,6 +278,7 @@ def result_of(federation: Federation, outcome: Outcome, *, rows: Mapping[str, in
         "rows": sum(rows[name] for name in outcome.release.holders),
         "rounds": len(federation.opened.plan.rounds),
         "attempts": list(outcome.release.attempts),
+        "unfinished": outcome.release.unfinished,
         "seconds": round(outcome.seconds, 3),
         "peak_rss_mb": round(peak_rss_mb(), 1),
         "runner": runner,
