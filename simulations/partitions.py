@@ -17,6 +17,9 @@ import pandas as pd
 
 from ringfence.privacy.errors import N_, UsageError
 
+MOST_HOLDERS = 200
+"""A simulated holder has files, keys, stores and a log of its own; many more than this are not worth the wait."""
+
 Integers: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -87,7 +90,7 @@ def partition(
 
     Raises:
         UsageError: unknown spec, ALPHA not above 0, an absent column, fewer than one holder, more holders than
-            rows, another number of holders than the column has values.
+            rows or than `MOST_HOLDERS`, another number of holders than the column has values.
     """
     parsed = parse_spec(spec)
     if parsed.kind == "by":
@@ -109,6 +112,13 @@ def _checked_count(holders: int | None, rows: int) -> int:
     if holders is None or holders < 1:
         raise UsageError(
             "RF-U323", N_("A partition needs at least 1 holder; found {holders}."), holders=holders or 0
+        )
+    if holders > MOST_HOLDERS:
+        raise UsageError(
+            "RF-U329",
+            N_("A simulation has at most {most} holders; found {holders}. Name fewer."),
+            most=MOST_HOLDERS,
+            holders=holders,
         )
     if holders > rows:
         raise UsageError(
@@ -166,6 +176,15 @@ def _by_column(frame: pd.DataFrame, name: str, holders: int | None) -> dict[str,
     known = sorted(set(texts))
     if not known:
         raise UsageError("RF-U327", N_("The table has no rows, so there is nothing to cut."))
+    if len(known) > MOST_HOLDERS:
+        raise UsageError(
+            "RF-U330",
+            N_("The column {column} has {values} values, one a holder, and a simulation has at most {most} holders. Choose "
+               "a column with fewer values, or the partition iid."),
+            column=name,
+            values=len(known),
+            most=MOST_HOLDERS,
+        )  # fmt: skip
     if holders is not None and holders != len(known):
         raise UsageError(
             "RF-U328",

@@ -62,6 +62,18 @@ def test_by_column_gives_one_safe_distinct_name_a_value(values: list[str | None]
     }
 
 
+def test_thousands_of_holders_are_refused_before_anything_is_cut() -> None:
+    frame = table(1000)
+    assert len(partition(frame, "iid", 200, 0)) == 200
+    with pytest.raises(UsageError, match=r"RF-U329.*at most 200 .*5000"):
+        partition(frame, "iid", 5000, 0)
+    with pytest.raises(UsageError, match=r"RF-U329"):
+        partition(frame, "dirichlet:1", 201, 0, label="label")
+    for holders in (None, 1000):
+        with pytest.raises(UsageError, match=r"RF-U330.*row has 1000 values"):
+            partition(frame, "by:row", holders, 0)
+
+
 def test_names_of_values_are_readable() -> None:
     frame = pd.DataFrame({"v": ["Month-to-month", "Two year", "two_year", " ", "月付"]})
     assert list(partition(frame, "by:v", 5, 0)) == ["missing", "month-to-month", "two-year", "two-year-2", "月付"]
