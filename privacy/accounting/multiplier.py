@@ -17,11 +17,10 @@ from ringfence.privacy.accounting.amounts import spent_amount
 from ringfence.privacy.accounting.composition import Composition, NoiseForm, SampledSteps, at_holders
 from ringfence.privacy.accounting.gaussian import mu_of
 from ringfence.privacy.accounting.pld import INTERVAL, epsilon_of_composition
-from ringfence.privacy.accounting.renyi import renyi
+from ringfence.privacy.accounting.renyi import renyi_epsilon
 from ringfence.privacy.accounting.study import DELTA_RESERVE, EPSILON_RESERVE, LARGEST_EPSILON
 from ringfence.privacy.errors import N_, BudgetError
 
-_ORDERS = tuple(Decimal(order) for order in (*range(2, 33), *range(36, 64, 4), *range(64, 257, 16)))
 # The grid of losses over the epsilon wanted, within bounds; the coarse one is four times wider.
 _INTERVAL_SHARE, _WIDEST = 3e-4, 1e-3
 _NEAR = 1e-3
@@ -84,7 +83,7 @@ def noise_multiplier(
     def excess(interval: float) -> Callable[[float], float]:
         return lambda noise: epsilon_of_composition(met(noise), certain, interval) - wanted
 
-    most = _enough(lambda noise: _renyi_epsilon(met(noise), certain) <= wanted)
+    most = _enough(lambda noise: renyi_epsilon(met(noise), certain) <= wanted)
     fine = min(max(_INTERVAL_SHARE * wanted, INTERVAL), _WIDEST)
     coarse, slope = _root(excess(4 * fine), most)
     return _polished(excess(fine), coarse, slope)
@@ -101,14 +100,6 @@ def _enough(holds: Callable[[float], bool]) -> float:
         middle = math.sqrt(low * high)
         low, high = (low, middle) if holds(middle) else (middle, high)
     return high
-
-
-def _renyi_epsilon(one: Composition, delta: float) -> float:
-    """By the conversion of Canonne, Kamath, Steinke (2020), see `filters.rdp_budget`."""
-    return min(
-        float(divergence) + math.log1p(-1 / a) - math.log(a * delta) / (a - 1)
-        for a, divergence in ((float(order), each) for order, each in renyi(one, _ORDERS).items())
-    )
 
 
 def _root(excess: Callable[[float], float], most: float) -> tuple[float, float]:

@@ -144,7 +144,7 @@ class StudyPrice:
             "accountant": PLD if self.sampled else GDP,
             "parts": TWO_PARTS if len(self.parts) > 1 else ONE_PART,
             "sampling": "Poisson" if self.sampled else "no sampling",
-            "sampling_rate": _up(float(self.sampling_rate)),
+            "sampling_rate": _up(self.sampling_rate),
             "sampled_steps": self.sampled_steps,
             "noise_form": self.noise_form,
             "honest_shares": self.honest,
@@ -287,9 +287,11 @@ def _with_slack(
     return math.inf
 
 
-def _up(value: float) -> str:
+def _up(value: float | Fraction) -> str:
     """Six significant digits, rounded up; `none` for infinity: no claim."""
-    if math.isinf(value):
+    if value == math.inf:
         return "none"
-    rounded = Context(prec=6, rounding=ROUND_CEILING).create_decimal(Decimal(value))
+    exact = Fraction(value)
+    context = Context(prec=6, rounding=ROUND_CEILING)
+    rounded = context.divide(Decimal(exact.numerator), Decimal(exact.denominator))
     return f"{rounded.normalize():f}" if abs(value) >= 1e-9 or value == 0 else f"{rounded:e}"
