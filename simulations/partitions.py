@@ -115,7 +115,7 @@ def _checked_count(holders: int | None, rows: int) -> int:
         )
     if holders > MOST_HOLDERS:
         raise UsageError(
-            "RF-U329",
+            "RF-U331",
             N_("A simulation has at most {most} holders; found {holders}. Name fewer."),
             most=MOST_HOLDERS,
             holders=holders,

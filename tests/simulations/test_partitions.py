@@ -65,9 +65,9 @@ def test_by_column_gives_one_safe_distinct_name_a_value(values: list[str | None]
 def test_thousands_of_holders_are_refused_before_anything_is_cut() -> None:
     frame = table(1000)
     assert len(partition(frame, "iid", 200, 0)) == 200
-    with pytest.raises(UsageError, match=r"RF-U329.*at most 200 .*5000"):
+    with pytest.raises(UsageError, match=r"RF-U331.*at most 200 .*5000"):
         partition(frame, "iid", 5000, 0)
-    with pytest.raises(UsageError, match=r"RF-U329"):
+    with pytest.raises(UsageError, match=r"RF-U331"):
         partition(frame, "dirichlet:1", 201, 0, label="label")
     for holders in (None, 1000):
         with pytest.raises(UsageError, match=r"RF-U330.*row has 1000 values"):
