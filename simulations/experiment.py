@@ -6,6 +6,7 @@ result says so.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import tempfile
 from collections.abc import Mapping
@@ -16,15 +17,16 @@ from typing import Any
 import pandas as pd
 
 from ringfence.privacy.consent.events import SEPARATE_CONSENTS
-from ringfence.privacy.contract import Contract, LoadedContract, load_contract
+from ringfence.privacy.contract import Contract, LoadedContract, Source, load_contract
+from ringfence.privacy.documents.columns import WHITESPACE
 from ringfence.privacy.errors import N_, TableError, UsageError, _
 from ringfence.privacy.study import Study, load_study
-from ringfence.privacy.tabular import is_parquet
+from ringfence.privacy.tabular import is_parquet, key_text
 from ringfence.privacy.terminal import Terminal, require_writable
 from ringfence.simulations.assembly import Profile, Site
 from ringfence.simulations.conduct import export_logs, refuse_existing, run_with_progress
 from ringfence.simulations.federation import Federation, result_of
-from ringfence.simulations.partitions import partition
+from ringfence.simulations.partitions import partition, partition_customers
 from ringfence.simulations.populations.files import CONSENT_COLUMNS
 
 SIMULATED_NOTICE = "Simulated consent: no person was asked, this run only shows what would be learned."
@@ -82,7 +84,7 @@ class Question:
 
 
 def lay_out(question: Question, folder: Path) -> tuple[dict[str, Site], dict[str, int]]:
-    """Cut the table into one file, one contract and one consent file a holder.
+    """Cut the table, or its events by customer, into one file, one contract and one consent file a holder.
 
     Args:
         question: the study and its table.
@@ -97,20 +99,35 @@ def lay_out(question: Question, folder: Path) -> tuple[dict[str, Site], dict[str
     """
     contract = question.contract.contract
     frame = _read_as_text(question.data, contract)
-    label = contract.column(question.study.label or "")
-    parts = partition(
-        frame, question.spec, question.holders, question.seed, label=label.header if label else None
-    )
+    parts = _cut(frame, question, contract)
+    # Blanks between cells and a file without a header are ways to read; what is written here has commas and a header.
+    blanks = contract.source.delimiter == WHITESPACE
+    form = contract.source.revised(delimiter="," if blanks else contract.source.delimiter, header=None, url=None, table=None)
     sites = {}
     for name, part in parts.items():
         file = folder / f"{name}{question.data.suffix.lower() if is_parquet(question.data) else '.csv'}"
-        _write_part(part, file, question.data, contract)
+        _write_part(part, file, question.data, form)
         consent = folder / f"{name}-consent.csv"
         _everybody_consents(part[contract.subject], question.study, contract).to_csv(consent, index=False)
-        source = contract.source.revised(file=file.name, url=None, table=None)
-        own = contract.revised(holder=name, source=source)
+        own = contract.revised(holder=name, source=form.revised(file=file.name))
         sites[name] = Site(contract=own, base=folder, consent=consent)
     return sites, {name: len(part) for name, part in parts.items()}
+
+
+def _cut(frame: pd.DataFrame, question: Question, contract: Contract) -> dict[str, pd.DataFrame]:
+    """The holders' rows; of events, all lines of a customer at one holder."""
+    if contract.events is not None:
+        keys = _keys(frame[contract.subject])
+        return partition_customers(frame, question.spec, question.holders, question.seed, keys=keys)
+    label = contract.column(question.study.label or "")
+    return partition(frame, question.spec, question.holders, question.seed, label=label.header if label else None)
+
+
+def _keys(column: pd.Series) -> pd.Series:
+    """Customer keys as a holder's table will spell them, empty for none."""
+    import pyarrow as pa
+
+    return pd.Series(key_text(pa.array(column, from_pandas=True)).to_pylist(), dtype=object)
 
 
 def _read_as_text(path: Path, contract: Contract) -> pd.DataFrame:
@@ -119,13 +136,16 @@ def _read_as_text(path: Path, contract: Contract) -> pd.DataFrame:
         raise TableError(
             "RF-T090", N_("The table {file} was not found; give its path with --data."), file=path.name
         )
+    blanks = contract.source.delimiter == WHITESPACE
     try:
         if is_parquet(path):
             frame = pd.read_parquet(path).reset_index(drop=True)
         else:
             frame = pd.read_csv(
                 path,
-                sep=contract.source.delimiter,
+                sep=r"\s+" if blanks else contract.source.delimiter,
+                quoting=csv.QUOTE_NONE if blanks else csv.QUOTE_MINIMAL,
+                names=contract.source.header,
                 encoding="utf-8-sig" if contract.source.encoding == "utf-8" else contract.source.encoding,
                 dtype=str,
                 keep_default_na=False,
@@ -157,19 +177,19 @@ def _read_as_text(path: Path, contract: Contract) -> pd.DataFrame:
     return frame
 
 
-def _write_part(part: pd.DataFrame, file: Path, whole: Path, contract: Contract) -> None:
+def _write_part(part: pd.DataFrame, file: Path, whole: Path, form: Source) -> None:
     """One holder's rows in the whole table's own form; Parquet columns keep their types."""
     if is_parquet(file):
         from pyarrow import parquet
 
         parquet.write_table(parquet.read_table(whole).take(part.index.to_numpy()), file)
     else:
-        part.to_csv(file, index=False, sep=contract.source.delimiter, encoding=contract.source.encoding)
+        part.to_csv(file, index=False, sep=form.delimiter, encoding=form.encoding)
 
 
 def _everybody_consents(keys: pd.Series, study: Study, contract: Contract) -> pd.DataFrame:
     """A simulated grant of the study's purpose for every customer, separate consents included."""
-    names = [key for key in keys.astype(str).str.strip().unique() if key]
+    names = [key for key in _keys(keys).unique() if key]
     values: Mapping[str, str] = {
         "event": "granted",
         "purpose": study.purpose,

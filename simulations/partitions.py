@@ -1,8 +1,8 @@
 """Cuts one table into simulated holders: evenly, with label skew, or by the values of a column.
 
 For simulations only: a cut that looks at labels or permutes rows has no place where the rows have real holders.
-Every row goes to exactly one holder. Rows are what is cut, so a table with several rows a customer has to be cut by
-a column that is constant within a customer, or the holders overlap.
+Every row goes to exactly one holder. `partition` cuts rows, so a table with several rows a customer has to be cut by a
+column that is constant within a customer, or the holders overlap; `partition_customers` cuts customers with all their lines.
 """
 
 from __future__ import annotations
@@ -105,6 +105,37 @@ def partition(
         parts = _dirichlet(_column(frame, label), parsed.alpha, count, rng)
     width = len(str(count))
     return {f"holder-{i:0{width}d}": frame.iloc[part] for i, part in enumerate(parts, start=1)}
+
+
+def partition_customers(
+    frame: pd.DataFrame, spec: str, holders: int | None, seed: int, *, keys: pd.Series[str]
+) -> dict[str, pd.DataFrame]:
+    """Cut a table of events into holders: all lines of a customer go to one of them.
+
+    A customer with several values in the column of `by:COLUMN` goes where its first line says. Lines without a
+    customer go to the first holder, who will leave them out.
+
+    Args:
+        frame: `(n, p)` lines; every line is in exactly one part, in its order, and keeps its index label.
+        spec: `iid` or `by:COLUMN`.
+        holders: as for `partition`.
+        seed: as for `partition`.
+        keys: each line's customer as text, empty for none, in the frame's order.
+
+    Raises:
+        UsageError: RF-U329 for dirichlet, which needs a label in a column; else as `partition`, of customers.
+    """
+    if parse_spec(spec).kind == "dirichlet":
+        raise UsageError(
+            "RF-U329",
+            N_("The partition dirichlet skews a label's column, and the label of events stands in none; use iid or by:COLUMN."),
+        )
+    names = keys.to_numpy(dtype=object)
+    first = ~pd.Series(names).duplicated().to_numpy() & (names != "")
+    parts = partition(frame[first], spec, holders, seed)
+    owner = {names[row]: name for name, part in parts.items() for row in frame.index.get_indexer(part.index)}
+    place = pd.Series(names).map(owner).fillna(next(iter(parts))).to_numpy()
+    return {name: frame[place == name] for name in parts}
 
 
 def _checked_count(holders: int | None, rows: int) -> int:
