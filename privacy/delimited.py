@@ -104,7 +104,7 @@ def header(path: Path, layout: Layout) -> tuple[list[str], int]:
 def records(path: Path, layout: Layout, *, strict: bool = False) -> Iterator[tuple[int, int]]:
     """(first line, number of fields) of every record after the header, cut but not decoded.
 
-    With `strict`, raises RF-T012 where quotation marks do not pair up; else ends there.
+    With `strict`, raises RF-T036 where quotation marks do not pair up; else ends there.
     """
     codec = "latin-1" if layout.splits_as_bytes() else layout.codec()
     if layout.delimiter == WHITESPACE:
@@ -121,7 +121,7 @@ def records(path: Path, layout: Layout, *, strict: bool = False) -> Iterator[tup
                 start = reader.line_num + 1
         except csv.Error:
             if strict:
-                raise _unparsable(path) from None
+                raise _unparsable_from(path, start) from None
 
 
 def _blank_records(path: Path, layout: Layout) -> Iterator[tuple[int, int]]:
@@ -148,6 +148,18 @@ def _unparsable(path: Path) -> TableError:
             "closed. Export it again with quoted text."
         ),
         file=path.name,
+    )
+
+
+def _unparsable_from(path: Path, line: int) -> TableError:
+    return TableError(
+        "RF-T036",
+        N_(
+            "The file {file} cannot be cut into rows and columns from line {line} on, most often for a quotation mark "
+            "that is never closed there. Export it again with quoted text."
+        ),
+        file=path.name,
+        line=line,
     )
 
 
@@ -210,12 +222,12 @@ def read_delimited(path: Path, names: Sequence[str], wanted: Sequence[str], layo
     except UnicodeDecodeError:
         raise _undecodable(path, layout, None) from None
     except pa.ArrowInvalid:
-        if not any(True for _ in records(path, layout)):  # a header and nothing else
+        if not any(True for _ in records(path, layout, strict=True)):  # a header and nothing else
             table = pa.table({position: pa.array([], pa.binary()) for position in positions})
         else:
-            raise _unparsable(path) from None
+            raise (_misfits(path, len(names), layout) or _unparsable(path)) from None
     if ragged:
-        raise _ragged(path, len(names), layout)
+        raise _misfits(path, len(names), layout) or _unparsable(path)
     codec = layout.codec() if as_bytes else "utf-8"
     columns = []
     for name, position in zip(wanted, positions, strict=True):
@@ -252,8 +264,11 @@ def _is_chinese_utf8(values: Sequence[bytes]) -> bool:
     return bool(texts) and all(char.isascii() or char >= "\u2e80" for text in texts for char in text)
 
 
-def _ragged(path: Path, expected: int, layout: Layout) -> TableError:
+def _misfits(path: Path, expected: int, layout: Layout) -> TableError | None:
+    """The refusal of the rows with too many or too few fields, if there are any."""
     lines = [line for line, length in records(path, layout, strict=True) if length != expected]
+    if not lines:
+        return None
     return TableError(
         "RF-T014",
         N_(

@@ -74,7 +74,15 @@ BAD: dict[str, tuple[Make, dict[str, Any], str, str]] = {
         {"file": "t.parquet"}, "RF-T009", '"age", "since", "plan"',
     ),
     "column twice": (csv("id,age,since,plan,age\n1,30,2020-01-01,基本,31\n"), {}, "RF-T011", "more than once"),
-    "quotation never closed": (csv(HEADER + ROW * 3 + '2,"30,2020-01-01,基本\n' + ROW * 3), {}, "RF-T012", "quotation"),
+    "quotation never closed": (
+        csv(HEADER + ROW * 3 + '2,"30,2020-01-01,基本\n' + ROW * 3), {}, "RF-T036", "from line 5 on",
+    ),
+    "quotation closed by a later one": (
+        csv(HEADER + ROW * 3 + '2,"30,2020-01-01,基本\n' + ROW + '3,30,2020-01-01,"基本"\n' + ROW), {}, "RF-T036", "line 5",
+    ),
+    "quotation opened in a long file": (
+        csv(HEADER + ROW * 90_000 + '2,"30,2020-01-01,基本\n' + ROW * 250_000), {}, "RF-T036", "from line 90002 on",
+    ),
     "gb18030 undeclared": (csv(HEADER + ROW, "gb18030"), {}, "RF-T016", 'encoding = "gb18030"'),
     "gb18030 header undeclared": (csv("编号" + HEADER, "gb18030"), {}, "RF-T013", 'encoding = "gb18030"'),
     "utf-8 declared gb18030": (csv(HEADER + ROW), {"encoding": "gb18030"}, "RF-T016", 'encoding = "utf-8"'),
