@@ -10,15 +10,16 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from ringfence.models.metrics.exact import calibration, roc_curve
+from ringfence.models.metrics.noisy import NoisyFigures
 from ringfence.privacy.accounting.study import StudyPrice, epsilon_with_slack, overlap_factor
 from ringfence.privacy.purposes import catalogue
-from ringfence.privacy.waist import StudyPlan
+from ringfence.privacy.waist import Part, StudyPlan
 from ringfence.simulations.report.traces import (
     COORDINATOR,
     Party,
@@ -100,6 +101,8 @@ class RunFacts:
         profile: where their stores were.
         metrics_kind: what the figures below are.
         metrics: auc, pr_auc, ks, gini, brier.
+        figures: what the study itself found of its model's quality, noisy; None where it did not look.
+        unfinished: the stage at which the study ended with the model it had; empty for a whole one.
         privacy: the price's report, see `StudyPrice.as_report`.
         epsilon_asked: the study's epsilon.
         epsilon_run: a customer's epsilon for the attempts this run really took.
@@ -136,6 +139,8 @@ class RunFacts:
     profile: str
     metrics_kind: str
     metrics: Mapping[str, float]
+    figures: NoisyFigures | None
+    unfinished: str
     privacy: Mapping[str, str | int]
     epsilon_asked: float
     epsilon_run: float
@@ -189,6 +194,8 @@ def facts_of(
         profile=federation.profile,
         metrics_kind=str(result["metrics"]),
         metrics={name: float(result[name]) for name in ("auc", "pr_auc", "ks", "gini", "brier")},
+        figures=release.figures,
+        unfinished=release.unfinished,
         privacy=price.as_report(),
         epsilon_asked=float(study.privacy.epsilon),
         epsilon_run=epsilon_of_run(price, opened.plan, release.attempts),
@@ -209,15 +216,14 @@ def epsilon_of_run(price: StudyPrice, plan: StudyPlan, attempts: Iterable[int]) 
     Args:
         price: of the study.
         plan: its secure sums.
-        attempts: made in each round.
+        attempts: made in each round; a study that ended early has fewer.
     """
-    made = zip(plan.rounds, attempts, strict=True)
-    spent = math.fsum(
-        (plan.cohort.mu_squared(1), *(count * each.mu_squared(plan.honest) for each, count in made))
-    )
+    spent = dict.fromkeys(get_args(Part), plan.cohort.mu_squared(1))
+    for each, count in zip(plan.rounds, attempts, strict=False):
+        spent[each.part] += count * each.mu_squared(plan.honest)
     return epsilon_with_slack(
         price.delta,
-        overlap_factor(price.overlap, price.noise_form) * math.sqrt(spent),
+        overlap_factor(price.overlap, price.noise_form) * math.sqrt(max(spent.values())),
         price.overlap * price.epsilon_slack,
         price.overlap * price.total_variation,
     )

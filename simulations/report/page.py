@@ -136,7 +136,14 @@ def _summary(facts: RunFacts, words: Words) -> Html:
 
 
 def _absence(facts: RunFacts, words: Words) -> Html:
-    if not facts.absent:
-        return join([])
-    told = words(N_("Absent: {names}. The reason stays with the holder."), names=words.names(facts.absent))
-    return element("p", told, class_="notice")
+    notices = []
+    if facts.absent:
+        notices.append(
+            words(N_("Absent: {names}. The reason stays with the holder."), names=words.names(facts.absent))
+        )
+    if facts.unfinished:
+        notices.append(words(
+            N_("The study could not go on at the stage {stage}; its result is the model that the sums made until then."),
+            stage=facts.unfinished,
+        ))  # fmt: skip
+    return join([element("p", told, class_="notice") for told in notices])

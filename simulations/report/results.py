@@ -125,6 +125,7 @@ def quality_section(facts: RunFacts, words: Words) -> Html:
             count=whole(facts.test_customers), kind=words.fixed(facts.metrics_kind),
         )),
         _metrics(facts, words),
+        _released_figures(facts, words),
         element("div", _calibration(facts, words), _roc(facts, words), class_="multiples"),
     )  # fmt: skip
 
@@ -156,6 +157,33 @@ def _metrics(facts: RunFacts, words: Words) -> Html:
     ]
     caption = words(N_("Figures on the test customers, {kind}"), kind=words.fixed(facts.metrics_kind))
     return table(caption, columns, rows, form="prose")
+
+
+def _released_figures(facts: RunFacts, words: Words) -> Html:
+    """What a real run would know: the noisy figures that the study paid for, with their intervals."""
+    if facts.figures is None or not facts.figures.measurable:
+        return element("p", words(
+            N_("The study itself released no figure of quality: it has no test part, ended early, or the noise hides it."),
+        ), class_="notice")  # fmt: skip
+    columns = [
+        Column(title=words(N_("Figure"))),
+        Column(title=words(N_("Value")), figures=True),
+        Column(title=words(N_("95 % interval")), figures=True),
+    ]
+    named = {
+        "AUC": facts.figures.auc,
+        "Gini": facts.figures.gini,
+        "KS": facts.figures.ks,
+        words(N_("Calibration error")): facts.figures.calibration_error,
+    }
+    rows = [
+        (name, fixed_point(each.value), f"{fixed_point(each.low)} – {fixed_point(each.high)}")
+        for name, each in named.items()
+    ]
+    return element("div", element("h3", words(N_("What the study released"))), element("p", words(
+        N_("Two noisy histograms of scores, over test customers alone, whose price comes beside that of the training. "
+           "The intervals cover the noise and the chance of who was tested."))),
+        table(words(N_("Figures with differential privacy")), columns, rows))  # fmt: skip
 
 
 def _calibration(facts: RunFacts, words: Words) -> Html:

@@ -17,9 +17,9 @@ def run_until(parties: Parties, first_bad: int) -> object:
     def freeze(name: str, message: bytes, _reply: bytes) -> bytes:
         header = read_header(message)
         ledger = parties.holders[name].ledger
-        if name == "bank" and header.kind == MessageKind.ROUND_CALL and header.round == first_bad:
-            if not ledger.frozen():
-                ledger.freeze("stopped by two people")
+        asked = name == "bank" and header.kind == MessageKind.ROUND_CALL and header.round == first_bad
+        if asked and not ledger.frozen():
+            ledger.freeze("stopped by two people")
         return message
 
     parties.wire.on_message = freeze

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
+from ringfence.models.metrics.noisy import Estimate, NoisyFigures
 from ringfence.privacy.release import Artefact, Cleared, ExportPolicy, decide
 from ringfence.simulations.report import charts, words
 from ringfence.simulations.report.facts import FeatureTitle, HolderBudget, RunFacts
@@ -55,6 +56,13 @@ def facts(
         present=names, absent=absent, rows=26789, test_customers=4813,
         rounds=pd.DataFrame({"round": ["histogram", "two-way"], "entries": [286, 4559], "attempts": [1, 2]}),
         seconds=12.345, runner="in-process", profile="simulation", metrics_kind="exact (simulation only)",
+        figures=NoisyFigures(
+            measurable=True, auc=Estimate(value=0.8031, low=0.7612, high=0.8443),
+            ks=Estimate(value=0.4611, low=0.4012, high=0.5213), gini=Estimate(value=0.6062, low=0.5224, high=0.6886),
+            calibration_error=Estimate(value=0.0171, low=0.0042, high=0.0313), calibration=(), customers=4807,
+            positives=1203, noise=5.25,
+        ),
+        unfinished="",
         metrics={"auc": 0.81234, "pr_auc": 0.61111, "ks": 0.47222, "gini": 0.62468, "brier": 0.13579},
         privacy={
             "unit": "customer", "neighbouring_relation": "add/remove", "accountant": "Gaussian differential privacy",
@@ -367,3 +375,18 @@ def test_a_picture_is_cleaned_and_its_ids_are_its_own() -> None:
     assert 'id="one-0"' in done
     assert 'clip-path="url(#one-0)"' in done
     assert '<title id="one-title">T &amp; &lt;b&gt;</title>' in done
+
+
+def test_the_figures_the_study_released_stand_with_their_intervals() -> None:
+    page = render(facts())
+    assert "What the study released" in page
+    for text in ("0.803", "0.761 – 0.844", "0.461", "0.401 – 0.521", "0.017"):
+        assert text in page
+    blind = render(replace(facts(), figures=None))
+    assert "What the study released" not in blind
+    assert "released no figure of quality" in blind
+
+
+def test_a_study_that_ended_early_says_at_which_stage() -> None:
+    assert "could not go on at the stage gradient-3" in render(replace(facts(), unfinished="gradient-3"))
+    assert "could not go on" not in render(facts())
