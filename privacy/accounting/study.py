@@ -294,4 +294,4 @@ def _up(value: float | Fraction) -> str:
     exact = Fraction(value)
     context = Context(prec=6, rounding=ROUND_CEILING)
     rounded = context.divide(Decimal(exact.numerator), Decimal(exact.denominator))
-    return f"{rounded.normalize():f}" if abs(value) >= 1e-9 or value == 0 else f"{rounded:e}"
+    return f"{rounded.normalize():f}" if exact == 0 or exact >= Fraction(1, 10**9) else f"{rounded:e}"

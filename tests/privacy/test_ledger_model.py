@@ -12,17 +12,18 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from ledger_support import STUDY, new_ledger, reopen
 
 from ringfence.privacy.errors import BudgetError
-from ringfence.privacy.ledger import Ledger, Reservation
+from ringfence.privacy.ledger import Ledger, Reservation, Scope
 from ringfence.privacy.ledger.parts import whole
 from ringfence.privacy.store import open_store
 
 MILLI = Decimal("0.001")
 amounts = st.integers(1, 300).map(lambda thousandths: thousandths * MILLI)
+parts = st.sampled_from(["train", "test", "both"])
 attempts = st.tuples(st.integers(0, 2), st.integers(1, 2))
 
 
 class LedgerAgainstModel(RuleBasedStateMachine):
-    """The model: a budget, what was charged, and for each open reservation its size, charges and attempts."""
+    """The model: a budget, what was settled, and for each open reservation its size, charges by part and attempts."""
 
     reservations: Bundle[Reservation] = Bundle("reservations")
 
@@ -31,14 +32,17 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         self.engine = open_store(None)
         self.ledger, self.journal = new_ledger(self.engine)
         self.budget = self.ledger.left().mu_squared
-        self.charged = Decimal(0)
-        self.open: dict[int, tuple[Decimal, Decimal, set[tuple[int, int]]]] = {}
+        self.settled = Decimal(0)
+        self.open: dict[int, tuple[Decimal, dict[str, Decimal], set[tuple[int, int]]]] = {}
         self.frozen = False
         self.refusals = 0
         self.heads = [self.ledger.head()]
 
     def counted(self) -> Decimal:
-        return self.charged + sum((size - out for size, out, _ in self.open.values()), Decimal(0))
+        return self.settled + sum((size for size, _, _ in self.open.values()), Decimal(0))
+
+    def charged(self) -> Decimal:
+        return self.settled + sum((max(out.values()) for _, out, _ in self.open.values()), Decimal(0))
 
     def attempt_refused(self, step: Callable[[], object], code: str) -> None:
         with pytest.raises(BudgetError) as error:
@@ -61,16 +65,16 @@ class LedgerAgainstModel(RuleBasedStateMachine):
             return unmade
         made = self.ledger.reserve(STUDY, amount)
         assert made.mu_squared == size
-        self.open[made.id] = (size, Decimal(0), set())
+        self.open[made.id] = (size, {"train": Decimal(0), "test": Decimal(0)}, set())
         return made
 
-    @rule(reservation=reservations, amount=amounts, attempt=attempts, fails=st.booleans())
+    @rule(reservation=reservations, amount=amounts, attempt=attempts, part=parts, fails=st.booleans())
     def release(
-        self, reservation: Reservation, amount: Decimal, attempt: tuple[int, int], fails: bool
+        self, reservation: Reservation, amount: Decimal, attempt: tuple[int, int], part: Scope, fails: bool
     ) -> None:
         def step() -> None:
             with self.ledger.release(
-                reservation, run="r", round=attempt[0], attempt=attempt[1], mu_squared=amount
+                reservation, run="r", round=attempt[0], attempt=attempt[1], mu_squared=amount, part=part
             ):
                 if fails:
                     raise KeyError
@@ -82,14 +86,14 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         size, out, done = self.open[reservation.id]
         if attempt in done:
             return self.attempt_refused(step, "RF-B305")
-        if out + amount > size:
+        after = {each: have + amount * (part in (each, "both")) for each, have in out.items()}
+        if max(after.values()) > size:
             return self.attempt_refused(step, "RF-B306")
         try:
             step()
         except KeyError:
             return None
-        self.charged += amount
-        self.open[reservation.id] = (size, out + amount, done | {attempt})
+        self.open[reservation.id] = (size, after, done | {attempt})
         return None
 
     @rule(reservation=consumes(reservations))
@@ -100,7 +104,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
             self.attempt_refused(lambda: self.ledger.commit(reservation), "RF-B309")
         else:
             self.ledger.commit(reservation)
-            del self.open[reservation.id]
+            self.settled += max(self.open.pop(reservation.id)[1].values())
 
     @rule()
     def freeze(self) -> None:
@@ -116,7 +120,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
             self.attempt_refused(step, "RF-B307")
         else:
             step()
-            self.charged += amount
+            self.settled += amount
             self.frozen = False
 
     @rule(amount=amounts)
@@ -142,7 +146,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
     @invariant()
     def agrees(self) -> None:
         ledger: Ledger = self.ledger
-        assert ledger.charged().mu_squared == self.charged
+        assert ledger.charged().mu_squared == self.charged()
         assert ledger.spent().mu_squared == self.counted()
         assert ledger.left().mu_squared == max(self.budget - self.counted(), Decimal(0))
         assert bool(ledger.frozen()) == self.frozen
