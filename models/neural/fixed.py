@@ -6,7 +6,8 @@ batch; everything else is element by element, where IEEE 754 leaves no choice. S
 depends on that customer alone, bit for bit: the sum over a table is the sum over its customers.
 
     weights       2^-16, at most 16         activations   2^-18, at most 8
-    derivatives   2^-20, at most 2          clipped       2^-23 (dense), 2^-21 (recurrent)
+    derivatives   2^-20, at most 2          clipped       2^-23
+    ... of gates  2^-21, at most 1          ... of gates  2^-22
 
 A layer has at most 1,024 inputs and outputs: an activation (21 bits) times a weight (20 bits), summed over 2^10
 inputs, has 51 bits; so have a derivative times a weight, and a sum of squares of either has 52.

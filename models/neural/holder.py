@@ -80,8 +80,9 @@ def gradient_sum(shape: Design, weights: npt.NDArray[np.int64], features: Featur
     before rounding is exact, so a customer changes it by that customer's own clipped vector and nothing else.
     """
     exact = exact_sum(shape, weights, features)
-    pieces = (to_grid(exact[name], sum_bits(name), shape.grid_bits) for name in shape.architecture.shapes)
-    return np.concatenate(list(pieces))
+    norm = float(shape.options.clipping_norm)
+    pieces = [to_grid(exact[name], sum_bits(name, norm), shape.grid_bits) for name in shape.architecture.shapes]
+    return np.concatenate(pieces)
 
 
 def exact_sum(shape: Design, weights: npt.NDArray[np.int64], features: FeatureMatrix) -> dict[str, IntVector]:

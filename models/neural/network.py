@@ -13,7 +13,7 @@ from torch import Tensor
 from ringfence.models.neural import dense, recurrent
 from ringfence.models.neural.architecture import RECURRENT, Architecture
 from ringfence.models.neural.fixed import factors, one_thread, residuals
-from ringfence.models.neural.rounding import ACTIVATION_BITS, WEIGHT_BITS
+from ringfence.models.neural.rounding import ACTIVATION_BITS, WEIGHT_BITS, finer_bits
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -52,7 +52,7 @@ class Network:
     cell: recurrent.Cell | None
     layers: tuple[dense.DenseLayer, ...]
     names: tuple[str, ...]
-    most_rows: int
+    periods: int
 
     @classmethod
     def of(cls, architecture: Architecture, weights: Integers) -> Network:
@@ -63,8 +63,7 @@ class Network:
             dense.DenseLayer.of(named[f"dense.{index}.weight"], named[f"dense.{index}.bias"]) for index in range(count)
         )
         cell = recurrent.Cell.of(named[RECURRENT]) if architecture.recurrent else None
-        most = min(PIECE, recurrent.most_rows(architecture.periods)) if cell else PIECE
-        return cls(cell=cell, layers=tuple(layers), names=tuple(named), most_rows=most)
+        return cls(cell=cell, layers=tuple(layers), names=tuple(named), periods=architecture.periods)
 
     def clipped_sum(self, rows: Rows, label: npt.NDArray[np.uint8], clipping_norm: float) -> dict[str, Integers]:
         """Sum over customers of their gradients of the logistic loss, each clipped to length C.
@@ -78,11 +77,11 @@ class Network:
             clipping_norm: C.
 
         Returns:
-            Flat exact sums by parameter, in units of `2^-rounding.sum_bits(name)`.
+            Flat exact sums by parameter, in units of `2^-rounding.sum_bits(name, clipping_norm)`.
         """
         totals: dict[str, Integers] = {}
         with one_thread():
-            for part, piece in rows.pieces(self.most_rows):
+            for part, piece in rows.pieces(self._most_rows(clipping_norm)):
                 target = torch.from_numpy(label[part].astype(np.float64))
                 sums = self._piece(piece, target, clipping_norm)
                 for name, values in zip(self.names, sums, strict=True):
@@ -93,11 +92,16 @@ class Network:
         """Log odds of customers in units of 2^-16, shape `(n,)`."""
         found = np.zeros(len(rows.static), dtype=np.int64)
         with one_thread():
-            for part, piece in rows.pieces(self.most_rows):
+            for part, piece in rows.pieces(PIECE):
                 _, tape = self._forward(piece)
                 scaled = _shifted(tape.scores, piece).mul(2.0 ** (WEIGHT_BITS - ACTIVATION_BITS))
                 found[part] = scaled.round_().to(torch.int64).numpy()
         return found
+
+    def _most_rows(self, clipping_norm: float) -> int:
+        if self.cell is None:
+            return PIECE
+        return min(PIECE, recurrent.most_rows(self.periods << finer_bits(clipping_norm)))
 
     def _forward(self, rows: Rows) -> tuple[list[recurrent.Moment], dense.DenseTape]:
         static = torch.from_numpy(rows.static)
@@ -110,12 +114,13 @@ class Network:
         moments, tape = self._forward(rows)
         derivatives = dense.backward(self.layers, tape, residuals(_shifted(tape.scores, rows), label))
         norms = dense.norms_squared(tape, derivatives)
+        finer = 2.0 ** finer_bits(clipping_norm)
         if self.cell is None:
-            return dense.clipped_sums(tape, derivatives, factors(norms, clipping_norm))
+            return dense.clipped_sums(tape, derivatives, factors(norms, clipping_norm).mul_(finer))
         by_output = dense.step_back(derivatives[0], self.layers[0].weight)[:, : self.cell.hidden]
         by_gates = recurrent.back_in_time(self.cell, moments, by_output)
         entered = torch.stack([moment.entered for moment in moments], dim=1)
-        factor = factors(norms + recurrent.ghost_norms_squared(by_gates, entered), clipping_norm)
+        factor = factors(norms + recurrent.ghost_norms_squared(by_gates, entered), clipping_norm).mul_(finer)
         return [
             recurrent.clipped_sum(by_gates, entered, factor),
             *dense.clipped_sums(tape, derivatives, factor),

@@ -144,7 +144,7 @@ def _gradient(
     options: NeuralOptions, architecture: Architecture, grid_bits: int, step: float, honest: int
 ) -> BlockPlan:
     norm = float(options.clipping_norm)
-    slack = rounding_slack(architecture)
+    slack = rounding_slack(architecture, norm)
     sensitivity = rounded_sensitivity_squared(norm, slack, architecture.length, grid_bits)
     return BlockPlan(
         name="gradient",
@@ -181,7 +181,7 @@ def _architecture(kind: Kind, options: NeuralOptions, inputs: InputPlan) -> Arch
 
 
 def _check_customers(context: StudyContext, options: NeuralOptions) -> None:
-    most = int(MOST_CUSTOMERS / options.clipping_norm)
+    most = int(MOST_CUSTOMERS / max(1.0, float(options.clipping_norm)))
     for holder in context.study.holders:
         if holder.max_customers > most:
             raise StudyError(

@@ -16,12 +16,20 @@ import torch
 from torch import Tensor
 
 from ringfence.models.neural.dense import as_integers, step_back
-from ringfence.models.neural.fixed import ACTIVATION_LIMIT, DERIVATIVE_LIMIT, curve
-from ringfence.models.neural.rounding import ACTIVATION_BITS, DERIVATIVE_BITS, RECURRENT_BITS, WEIGHT_BITS
+from ringfence.models.neural.fixed import ACTIVATION_LIMIT, curve
+from ringfence.models.neural.rounding import (
+    ACTIVATION_BITS,
+    DERIVATIVE_BITS,
+    GATE_BITS,
+    RECURRENT_BITS,
+    WEIGHT_BITS,
+)
 
 _ONE = float(1 << ACTIVATION_BITS)
 _UNIT = 2.0**-ACTIVATION_BITS
-_TO_REAL = 2.0 ** -(2 * ACTIVATION_BITS + 2 * DERIVATIVE_BITS)
+_TO_REAL = 2.0 ** -(2 * ACTIVATION_BITS + 2 * GATE_BITS)
+_TO_GATES = 2.0 ** (GATE_BITS - DERIVATIVE_BITS)
+_GATE_LIMIT = float(1 << GATE_BITS)
 # Whole numbers of a product of a clipped derivative (2^22) and an entry of u (2^18), summed over rows and periods.
 LARGEST_SUM = 1 << 13
 
@@ -82,9 +90,9 @@ def unroll(cell: Cell, sequence: Tensor) -> tuple[list[Moment], Tensor]:
 
 
 def back_in_time(cell: Cell, moments: list[Moment], derivative: Tensor) -> Tensor:
-    """Derivatives by the gates' arguments, shape `(n, T, 4h)`, from those by the last output, shape `(n, h)`."""
+    """Derivatives by the gates' arguments, shape `(n, T, 4h)`, units 2^-21, from those by the last output `(n, h)`."""
     h = cell.hidden
-    outer = cell.weight[:, -h:].contiguous()
+    outer = cell.weight[:, -h:] / _TO_GATES
     by_state = torch.zeros_like(derivative)
     kept: list[Tensor] = []
     for moment in reversed(moments):
@@ -100,7 +108,7 @@ def back_in_time(cell: Cell, moments: list[Moment], derivative: Tensor) -> Tenso
             ),
             dim=1,
         )
-        by_gates.round_().clamp_(-DERIVATIVE_LIMIT, DERIVATIVE_LIMIT)
+        by_gates.mul_(_TO_GATES).round_().clamp_(-_GATE_LIMIT, _GATE_LIMIT)
         kept.append(by_gates)
         by_state = by_state * f
         derivative = step_back(by_gates, outer)
@@ -124,15 +132,15 @@ def ghost_norms_squared(derivatives: Tensor, entered: Tensor) -> Tensor:
 
 
 def clipped_sum(derivatives: Tensor, entered: Tensor, factor: Tensor) -> npt.NDArray[np.int64]:
-    """Sum of the clipped gradients of the cell's weight, flattened, in units of 2^-39.
+    """Sum of the clipped gradients of the cell's weight, flattened, in units of 2^-40 or finer.
 
     Derivatives are rounded after clipping; `rounding.rounding_slack` bounds what that adds to a customer's length.
     """
-    scale = factor.mul(2.0 ** (RECURRENT_BITS - DERIVATIVE_BITS)).view(-1, 1, 1)
+    scale = factor.mul(2.0 ** (RECURRENT_BITS - GATE_BITS)).view(-1, 1, 1)
     clipped = torch.mul(derivatives, scale).round_()
     return as_integers(torch.mm(clipped.flatten(0, 1).T, entered.flatten(0, 1)))
 
 
-def most_rows(periods: int) -> int:
-    """Rows whose sums stay exact: 2^22 2^18 rows T < 2^53."""
-    return max(1, LARGEST_SUM // periods)
+def most_rows(terms: int) -> int:
+    """Rows whose sums stay exact: 2^22 2^18 rows terms <= 2^53, with T terms a row, more on a finer grid."""
+    return max(1, LARGEST_SUM // terms)

@@ -16,16 +16,22 @@ WEIGHT_BITS = 16
 WEIGHT_LIMIT = 16 << WEIGHT_BITS
 ACTIVATION_BITS = 18
 DERIVATIVE_BITS = 20
+GATE_BITS = 21
 CLIPPED_BITS = 23
-RECURRENT_BITS = 21
+RECURRENT_BITS = 22
 LARGEST_WIDTH = 1 << 10
 
 
-def sum_bits(name: str) -> int:
+def finer_bits(clipping_norm: float) -> int:
+    """Binary places that a clipping norm below one adds to clipped derivatives, at most 4: vectors keep their digits."""
+    return min(4, max(0, math.floor(-math.log2(clipping_norm))))
+
+
+def sum_bits(name: str, clipping_norm: float) -> int:
     """Binary places of an exact sum of clipped gradients by a parameter: those of the derivative and the input."""
     if name == RECURRENT:
-        return RECURRENT_BITS + ACTIVATION_BITS
-    return CLIPPED_BITS + (0 if name.endswith(".bias") else ACTIVATION_BITS)
+        return RECURRENT_BITS + ACTIVATION_BITS + finer_bits(clipping_norm)
+    return CLIPPED_BITS + (0 if name.endswith(".bias") else ACTIVATION_BITS) + finer_bits(clipping_norm)
 
 
 def to_grid(total: npt.NDArray[np.int64], bits: int, grid_bits: int) -> npt.NDArray[np.int64]:
@@ -34,14 +40,16 @@ def to_grid(total: npt.NDArray[np.int64], bits: int, grid_bits: int) -> npt.NDAr
     return np.asarray((total + (1 << (shift - 1))) >> shift)
 
 
-def rounding_slack(architecture: Architecture) -> float:
+def rounding_slack(architecture: Architecture, clipping_norm: float) -> float:
     """Most that rounding inside an LSTM adds to the length of one customer's clipped gradient; 0 without one.
 
-    Each of T derivatives moves by at most half a unit of 2^-21 in each of 4h entries, times an input whose entries
+    Each of T derivatives moves by at most half a unit of 2^-22 in each of 4h entries, times an input whose entries
     are at most 1. Dense layers cut towards zero instead, which never lengthens a single outer product.
     """
+    if not architecture.recurrent:
+        return 0.0
     moved = math.sqrt(4 * architecture.recurrent * architecture.entered)
-    return architecture.periods * moved * 2.0 ** -(RECURRENT_BITS + 1) if architecture.recurrent else 0.0
+    return architecture.periods * moved * 2.0 ** -(RECURRENT_BITS + finer_bits(clipping_norm) + 1)
 
 
 def rounded_sensitivity_squared(clipping_norm: float, slack: float, length: int, grid_bits: int) -> int:
