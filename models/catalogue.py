@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ringfence.models.evaluation import evaluated
+from ringfence.models.neural import LSTM, MLP
 from ringfence.models.scorecard import SCORECARD
 from ringfence.models.task import Task
 from ringfence.privacy.errors import N_, StudyError
 
-TASKS: dict[str, Task[Any, Any]] = {SCORECARD.name: evaluated(SCORECARD)}
+TASKS: dict[str, Task[Any, Any]] = {task.name: evaluated(task) for task in (SCORECARD, MLP, LSTM)}
 
 
 def task_named(name: str) -> Task[Any, Any]:

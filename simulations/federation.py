@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -22,10 +22,11 @@ from ringfence.models.features import FeatureMatrix
 from ringfence.models.metrics.exact import Metrics, evaluate
 from ringfence.models.pricing import price_of
 from ringfence.models.scorecard import Scorecard
+from ringfence.models.task import StudyContext
 from ringfence.privacy.accounting.study import StudyPrice
 from ringfence.privacy.consent.cohort import Cohort
 from ringfence.privacy.crypto.identity import PublicIdentity
-from ringfence.privacy.errors import N_
+from ringfence.privacy.errors import N_, UsageError
 from ringfence.privacy.policy import allowed_columns
 from ringfence.privacy.schema import Schema
 from ringfence.privacy.study import Study
@@ -130,25 +131,44 @@ class Federation:
         return price_of(self.opened.study, self.opened.plan)
 
 
+class Predicting(Protocol):
+    """A released model that says how probable the positive label is."""
+
+    def predict(self, context: StudyContext, features: FeatureMatrix) -> pd.DataFrame:
+        """One row a customer, in the rows' order, with a column `probability`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a simulated study gave.
 
     Attributes:
         release: the coordinator's release.
-        card: the scorecard in it.
+        model: the model in it.
         seconds: wall time of the run, from offer to farewell.
         metrics: exact figures on the test part of the holders that took part.
-        predictions: label, probability, points and holder of every test customer.
+        predictions: label, probability and holder of every test customer, and what else the model gives.
         refusals: sentences for the holders' own people, by holder.
     """
 
     release: Release
-    card: Scorecard
+    model: Predicting
     seconds: float
     metrics: Metrics
     predictions: pd.DataFrame
     refusals: Mapping[str, tuple[str, ...]]
+
+    @property
+    def card(self) -> Scorecard:
+        """The scorecard, for the pages that show its points.
+
+        Raises:
+            UsageError: the study's task gives another kind of model.
+        """
+        if not isinstance(self.model, Scorecard):
+            raise UsageError("RF-U352", N_("The study releases no scorecard, and this page shows one; use its JSON instead."))
+        return self.model
 
 
 def run_in_process(
@@ -209,12 +229,11 @@ def outcome_of(
         holders: as the run left them.
         refusals: sentences for the holders' own people, by holder.
     """
-    card = release.result
-    assert isinstance(card, Scorecard)
-    predictions = predict_test_part(federation.opened, card, holders, release.holders)
+    model: Predicting = release.result  # type: ignore[assignment]  # tasks of a simulation give models
+    predictions = predict_test_part(federation.opened, model, holders, release.holders)
     return Outcome(
         release=release,
-        card=card,
+        model=model,
         seconds=seconds,
         metrics=evaluate(
             predictions["probability"].to_numpy(dtype=np.float64), predictions["label"].to_numpy(dtype=np.uint8)
@@ -225,13 +244,13 @@ def outcome_of(
 
 
 def predict_test_part(
-    opened: OpenStudy, card: Scorecard, holders: Mapping[str, Holder], names: tuple[str, ...]
+    opened: OpenStudy, model: Predicting, holders: Mapping[str, Holder], names: tuple[str, ...]
 ) -> pd.DataFrame:
-    """Probability, points and label of every test customer: exact, so for simulations only."""
+    """Probability and label of every test customer: exact, so for simulations only."""
     frames = []
     for name in names:
         test = test_part(opened, holders[name])
-        frames.append(card.predict(opened.context, test).assign(label=test.label, holder=name))
+        frames.append(model.predict(opened.context, test).assign(label=test.label, holder=name))
     return pd.concat(frames, ignore_index=True)
 
 
