@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import get_args
 
 from ringfence.privacy.accounting.amounts import study_amount
@@ -56,6 +57,7 @@ TWO_PARTS = "two disjoint parts by customer key; the dearer one counts"
 NO_MU = "not Gaussian"
 
 
+@lru_cache(maxsize=256)
 def calibrate(epsilon: float | Decimal, delta: float | Decimal, overlap: int, noise_form: NoiseForm) -> float:
     """The mu that one holder may spend so that the customer's price stays within (epsilon, delta).
 

@@ -10,6 +10,7 @@ import datetime
 import hashlib
 import json
 import re
+import weakref
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
@@ -79,6 +80,10 @@ def plain(value: object) -> Any:
     return value
 
 
+# By identity and not inside the document: a copy with other values must not inherit them, nor equality see them.
+_CANONICAL: dict[int, tuple[weakref.ref[Document], bytes]] = {}
+
+
 class Document(BaseModel):
     """What every model of a document shares: frozen, no unknown keys, one canonical form."""
 
@@ -132,8 +137,13 @@ class Document(BaseModel):
         return self._built(data)
 
     def canonical(self) -> bytes:
-        """RFC 8785 bytes: what is signed and digested."""
-        return rfc8785.dumps(plain(self))
+        """RFC 8785 bytes: what is signed and digested; computed once, since a document never changes."""
+        kept = _CANONICAL.get(id(self))
+        if kept is not None and kept[0]() is self:
+            return kept[1]
+        number, made = id(self), rfc8785.dumps(plain(self))
+        _CANONICAL[number] = (weakref.ref(self, lambda _gone: _CANONICAL.pop(number, None)), made)
+        return made
 
     def digest(self) -> str:
         """`sha256:<64 hex digits>` over the canonical bytes."""

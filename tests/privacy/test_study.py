@@ -13,6 +13,7 @@ from document_kit import GOOD, expected, found, museum
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from small import schema_of, study_of
 
 from ringfence.privacy.documents.faults import faults_of
 from ringfence.privacy.errors import StudyError
@@ -187,3 +188,14 @@ def test_any_change_of_the_price_changes_the_digest(key: str) -> None:
 def test_spellings_of_one_number_are_one_study() -> None:
     one = {"epsilon": "1", "delta": "0.000001", "noise": "distributed", "min_holders": 3}
     assert changed(privacy=one).digest() == changed(privacy=json.loads(terms.canonical())).digest()
+
+
+def test_a_copy_with_other_values_has_a_digest_of_its_own() -> None:
+    schema = schema_of()
+    study = study_of(schema)
+    first = study.digest()
+    other = study.model_copy(update={"id": "another"})
+    assert other.digest() != first
+    assert other == study.revised(id="another")
+    assert other.digest() == study.revised(id="another").digest()
+    assert study.digest() == first
