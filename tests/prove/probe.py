@@ -55,7 +55,8 @@ class Probe:
         queries: what the coordinator asks, whatever comes back.
         keep: by round and block, which entries to keep; None keeps all.
         repeats: how often each kept entry is sent.
-        exact: contributions in the order they were asked for, by the holder that made them.
+        exact: round and contribution, in the order they were asked for.
+        rows: how many customers each of them is of.
         aggregates: what the coordinator unmasked.
         empty: rounds in which nobody is in the sample.
     """
@@ -66,6 +67,7 @@ class Probe:
     repeats: int = 1
     empty: frozenset[int] = frozenset()
     exact: list[tuple[int, Blocks]] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
     aggregates: list[Aggregate] = field(default_factory=list)
 
     def as_task(self) -> Task[Any, Any]:
@@ -78,6 +80,15 @@ class Probe:
             start=lambda _context: (0, self.queries[0]),
             step=self._step,
         )
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Let studies that name the task run the probe."""
+        TASKS[self.task.name] = self.as_task()
+        try:
+            yield
+        finally:
+            TASKS[self.task.name] = self.task
 
     def _plan(self, context: StudyContext) -> StudyPlan:
         plan = self.task.plan(context)
@@ -109,6 +120,7 @@ class Probe:
             kept = self.keep[query.round]
             blocks = {name: np.tile(values[kept[name]], self.repeats) for name, values in blocks.items()}
         self.exact.append((query.round, blocks))
+        self.rows.append(len(features.label))
         return replace(whole, blocks=blocks)
 
     def _step(self, _context: StudyContext, state: int, aggregate: Aggregate) -> tuple[int, Query | Done]:
@@ -155,7 +167,7 @@ class World:
 
     def run(self, probe: Probe) -> Parties:
         """Run the whole study with a probe in its task's place."""
-        with tempfile.TemporaryDirectory(prefix="prove-") as folder, _in_catalogue(probe):
+        with tempfile.TemporaryDirectory(prefix="prove-") as folder, probe.installed():
             parties = Parties.of(self.federation(Path(folder)), lambda name: self.noise.get(name, OsNoise()))
             try:
                 run_study(parties.federation.coordinator, parties.federation.opened, parties.wire)
@@ -180,17 +192,6 @@ class World:
         consent = folder / f"{name}-consent.csv"
         _everybody_consents(table["key"], study_of(schema_of()), contract).to_csv(consent, index=False)
         return Site(contract=contract, base=folder, consent=consent)
-
-
-@contextmanager
-def _in_catalogue(probe: Probe) -> Iterator[None]:
-    name = probe.task.name
-    before = TASKS[name]
-    TASKS[name] = probe.as_task()
-    try:
-        yield
-    finally:
-        TASKS[name] = before
 
 
 def asked(task: Task[Any, Any], context: StudyContext, features: FeatureMatrix) -> list[Query]:

@@ -1,0 +1,229 @@
+"""The broken products that the proof must reject, each as a change of a line, and the claim that must fall with it."""
+
+from __future__ import annotations
+
+from prove.mutation import Edit, Mutant
+
+_DRAW = "privacy.mechanisms.source:OsNoise.share"
+
+MUTANTS = (
+    Mutant(
+        name="noise x0.9",
+        edits=(Edit(_DRAW, "gaussian_law(block.share_scale)", "gaussian_law(0.9 * block.share_scale)"),),
+        claim="canary",
+    ),
+    Mutant(
+        name="share /n instead of /h",
+        edits=(
+            Edit("models.scorecard.plan:share_scale", "+ 4.0) / honest)", "+ 4.0) / (honest + 1))"),
+        ),
+        claim="canary",
+    ),
+    Mutant(
+        name="colluding holder counted as honest",
+        edits=(
+            Edit("privacy.study:Study.honest", "self.privacy.min_holders - 1 -", "self.privacy.min_holders -"),
+        ),
+        claim="canary",
+    ),
+    Mutant(
+        name="overlap ignored",
+        edits=(Edit("privacy.accounting.study:overlap_factor", "return float(overlap)", "return 1.0"),),
+        claim="canary-overlap",
+    ),
+    Mutant(
+        name="local noise shared out among holders",
+        edits=(Edit("privacy.study:Study.honest", "return 1\n", "return self.privacy.min_holders\n"),),
+        claim="canary-local",
+    ),
+    Mutant(
+        name="noise x0.99",
+        edits=(Edit(_DRAW, "gaussian_law(block.share_scale)", "gaussian_law(0.99 * block.share_scale)"),),
+        claim="law",
+    ),
+    Mutant(
+        name="empty batch sent without noise",
+        edits=(
+            Edit(
+                "clients.gate:_noisy",
+                "if answer.plan.local_steps:",
+                "if answer.plan.local_steps or not answer.contribution.vector(answer.plan).any():",
+            ),
+        ),
+        claim="law",
+    ),
+    Mutant(
+        name="zero drawn twice as often",
+        edits=(Edit("privacy.mechanisms.gaussian:gaussian_weights", "weights[0] >>= 1", "pass"),),
+        claim="law",
+    ),
+    Mutant(
+        name="seed reused",
+        edits=(
+            Edit(
+                "privacy.mechanisms.entropy:words",
+                "os.urandom(8 * count)",
+                '__import__("hashlib").shake_256(b"seed").digest(8 * count)',
+            ),
+        ),
+        claim="independence",
+    ),
+    Mutant(
+        name="one-hot with two bins a feature",
+        edits=(
+            Edit(
+                "models.scorecard.holder:_cell_counts",
+                "np.concatenate(counts)",
+                "np.concatenate([each + np.roll(each, 1) for each in counts])",
+            ),
+        ),
+        claim="sensitivity",
+    ),
+    Mutant(
+        name="residual not clipped",
+        edits=(
+            Edit(
+                "models.scorecard.holder:residuals",
+                "residual_table(residual_bits)[index] -",
+                "(scores >> PARAMETER_BITS << residual_bits) -",
+            ),
+        ),
+        claim="sensitivity",
+    ),
+    Mutant(
+        name="float residual rounded after the sum",
+        edits=(
+            Edit(
+                "models.scorecard.holder:_gradient",
+                "weights=residual, minlength=size)",
+                "weights=residual * 0.999, minlength=size)",
+            ),
+        ),
+        claim="sensitivity",
+    ),
+    Mutant(
+        name="split by row, not by customer",
+        edits=(
+            Edit("clients.table:_split_values", "for key in keys:", "for key in map(str, range(len(list(keys)))):"),
+        ),
+        claim="files",
+    ),
+    Mutant(
+        name="rows counted, not customers",
+        edits=(Edit("clients.table:_customers", "keep[chosen] = len(chosen) > 0", "keep[:] = number >= 0"),),
+        claim="files",
+    ),
+    Mutant(
+        name="sigma^2 instead of sigma^2 - 4",
+        edits=(Edit("privacy.waist:BlockPlan.mu_squared", "share_scale**2 - 4.0", "share_scale**2"),),
+        claim="discrete",
+    ),
+    Mutant(
+        name="tail of the normal law taken as half",
+        edits=(Edit("privacy.accounting.gaussian:log_delta_of", "- _LOG_ROOT_TAU +", "- 2 * _LOG_ROOT_TAU +"),),
+        claim="figures",
+    ),
+    Mutant(
+        name="slack dropped",
+        edits=(Edit("privacy.accounting.slack:block_slacks", "2 * entries * per_entry", "0.0 * per_entry"),),
+        claim="slacks",
+    ),
+    Mutant(
+        name="retries not reserved",
+        edits=(
+            Edit("privacy.accounting.amounts:study_amount", "multiply(dearer, plan.max_attempts)", "dearer"),
+        ),
+        claim="price",
+    ),
+    Mutant(
+        name="budget not charged on retry",
+        edits=(Edit("clients.gate:send", "        mu_squared=mu_squared,\n", "        mu_squared=0 if key.attempt else mu_squared,\n"),),
+        claim="charges",
+    ),
+    Mutant(
+        name="cohort count uncharged",
+        edits=(Edit("clients.pipeline:_freeze", "mu_squared=share.mu_squared", "mu_squared=0"),),
+        claim="charges",
+    ),
+    Mutant(
+        name="attempt answered twice with fresh noise",
+        edits=(
+            Edit("privacy.secagg.attempts:AttemptStore.begin", "if found is not None:", "if found is not None: return None\n        if False:"),
+            Edit("privacy.secagg.attempts:AttemptStore.store", ".rowcount != 1", ".rowcount > 1"),
+            Edit("privacy.secagg.keys:SessionKeys.claim", "if (round, attempt, vector) in self._used:", "if False:"),
+            Edit("privacy.ledger.state:_charged", "if attempt in reservation.attempts:", "if False:"),
+        ),
+        claim="repeats",
+    ),
+    Mutant(
+        name="consent not re-read",
+        edits=(
+            Edit("privacy.consent.cohort:Cohort.current", "before & self._eligible(registry, at, connection)", "before"),
+        ),
+        claim="withdrawals",
+    ),
+    Mutant(
+        name="head of another party not compared",
+        edits=(Edit("privacy.ledger.ledger:Ledger.check_head", "if known_sequence == 0 or", "if True or"),),
+        claim="rollback",
+    ),
+    Mutant(
+        name="ledger committed after sending",
+        edits=(
+            Edit(
+                "clients.gate:send",
+                "with holder.ledger.release(",
+                'with (lambda *a, **k: (globals().setdefault("_late", []).append((holder.ledger, a, k)), '
+                '__import__("contextlib").nullcontext())[1])(',
+            ),
+            Edit(
+                "clients.agent:Agent._answer",
+                "    match header.kind:",
+                '    for ledger, a, k in vars(gate).pop("_late", []):\n'
+                "        with ledger.release(*a, **k):\n"
+                "            pass\n"
+                "    match header.kind:",
+            ),
+        ),
+        claim="crashes",
+    ),
+    Mutant(
+        name="reserved not counted as spent",
+        edits=(Edit("privacy.ledger.state:State.counted", "each.amounts for", "each.released for"),),
+        claim="crowd",
+    ),
+    Mutant(
+        name="mask not bound to the attempt",
+        edits=(Edit("privacy.secagg.masks:MaskContext.info", '"attempt": self.attempt', '"attempt": 0'),),
+        claim="masks",
+    ),
+    Mutant(
+        name="word size without room for noise",
+        edits=(
+            Edit(
+                "privacy.secagg.wordsize:sum_bound",
+                "block.max_abs + len(max_customers) * largest_noise(block)",
+                "block.max_abs",
+            ),
+        ),
+        claim="words",
+    ),
+    Mutant(
+        name="roster echo not checked",
+        edits=(
+            Edit("privacy.secagg.roster:verify_echo", "if (echo.study,", "if False and (echo.study,"),
+        ),
+        claim="rosters",
+    ),
+    Mutant(
+        name="strangers counted as peers",
+        edits=(
+            Edit(
+                "privacy.secagg.roster:verify_roster",
+                "if m == own or participants[m.holder].fingerprint in vouched]",
+                "]",
+            ),
+        ),
+        claim="rosters",
+    ),
+)
