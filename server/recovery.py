@@ -19,7 +19,7 @@ from ringfence.privacy.secagg.graph import Terms
 from ringfence.privacy.secagg.keys import verify_key_message
 from ringfence.privacy.secagg.recovery import Revealed
 from ringfence.privacy.secagg.roster import Layout, layout_of, verify_echo
-from ringfence.privacy.secagg.survivors import SurvivorsEcho, verify_survivors_echo
+from ringfence.privacy.secagg.survivors import SurvivorsEcho, survivors_digest, verify_survivors_echo
 from ringfence.privacy.secagg.unmask import Unmasked, check_revealed, unmask
 from ringfence.privacy.waist import MaskedUpdate, Query
 from ringfence.privacy.wire.control import (
@@ -177,10 +177,11 @@ class _Attempt:
         survivors = tuple(sorted(updates))
         self._enough(len(survivors))
         call = SurvivorsCall(number=self.layout.number, survivors=survivors)
+        digest = survivors_digest(self.layout, survivors)
         echoes = {
             name: echo
             for name, echo in self._replies(SurvivorsEcho, dict.fromkeys(survivors, call)).items()
-            if self._signed(name, echo, survivors)
+            if self._signed(name, echo, digest)
         }
         self._enough(len(echoes))
         asked = UnmaskCall(number=self.layout.number, echoes=tuple(echoes[name] for name in sorted(echoes)))
@@ -202,10 +203,10 @@ class _Attempt:
                 continue
         return found
 
-    def _signed(self, name: str, echo: SurvivorsEcho, survivors: tuple[str, ...]) -> bool:
+    def _signed(self, name: str, echo: SurvivorsEcho, digest: str) -> bool:
         """Whether an echo is a survivor's own signature on the list; one that is not counts as silence."""
         try:
-            verify_survivors_echo(echo, self.conduct.opened.participants[name], self.layout, survivors)
+            verify_survivors_echo(echo, self.conduct.opened.participants[name], self.layout, digest)
         except WaistError:
             return False
         return echo.holder == name

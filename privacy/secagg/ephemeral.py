@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import N_, WaistError
-from ringfence.privacy.secagg.keys import KeyMessage, SessionKeys, exchanged, signed_fields
+from ringfence.privacy.secagg.keys import KeyMessage, SessionKeys, check_point, exchanged, signed_fields
 from ringfence.privacy.wire.fields import Digest, PublicKey, Turn
 
 SEED_BYTES = 32
@@ -127,4 +127,4 @@ def check_turn(message: KeyMessage, turn: tuple[int, ...]) -> None:
             holder=message.holder,
         )
     if isinstance(message, EphemeralMessage):
-        exchanged(X25519PrivateKey.generate(), bytes.fromhex(message.sealing))
+        check_point(message.sealing)

@@ -143,6 +143,20 @@ def exchanged(private: X25519PrivateKey, public: bytes) -> bytes:
         raise WaistError("RF-W131", N_("A run key is not a canonical X25519 point of full order.")) from error
 
 
+def check_point(public: str) -> None:
+    """Refuse a public key that is a low-order or non-canonical point.
+
+    With a low-order point an exchange gives zero, whatever the private half: one probe finds it.
+
+    Raises:
+        WaistError: RF-W131.
+    """
+    exchanged(_PROBE, bytes.fromhex(public))
+
+
+_PROBE = X25519PrivateKey.generate()
+
+
 def key_message(identity: Identity, keys: SessionKeys) -> KeyMessage:
     """Publish the public half of `keys` under the holder's long-term identity."""
     return KeyMessage(**signed_fields(identity, keys, KeyMessage.DOMAIN, {}))
@@ -185,5 +199,5 @@ def verify_key_message(message: KeyMessage, *, study: str, run: str, pinned: Pub
         raise WaistError(
             "RF-W136", N_("The key message of {holder} is not signed by its identity."), holder=message.holder
         ) from fault
-    exchanged(X25519PrivateKey.generate(), bytes.fromhex(message.x25519))
+    check_point(message.x25519)
     return message

@@ -54,8 +54,9 @@ class Settled:
                 found=len(signers & set(self.names)),
                 wanted=needed,
             )
+        digest = survivors_digest(self.roster, self.names)
         for echo in self.echoes:
-            verify_survivors_echo(echo, self.roster.participants[echo.holder], self.roster, self.names)
+            verify_survivors_echo(echo, self.roster.participants[echo.holder], self.roster, digest)
 
 
 def survivors_digest(layout: Layout, names: Iterable[str]) -> str:
@@ -101,14 +102,14 @@ def survivors_echo(identity: Identity, roster: Roster, names: Sequence[str]) -> 
 
 
 def verify_survivors_echo(
-    echo: SurvivorsEcho, pinned: PublicIdentity, layout: Layout, names: Iterable[str]
+    echo: SurvivorsEcho, pinned: PublicIdentity, layout: Layout, survivors: str
 ) -> SurvivorsEcho:
-    """The echo, once it was found to be a member's signature on this very list.
+    """The echo, once it was found to be a member's signature on this very list (its `survivors_digest`).
 
     Raises:
         WaistError: RF-W179 another list, attempt or roster, or not signed by the member.
     """
-    expected = (layout.study, layout.run, *layout.members[0].turn, survivors_digest(layout, names))
+    expected = (layout.study, layout.run, *layout.members[0].turn, survivors)
     body = echo.to_json()
     signature = bytes.fromhex(body.pop("signature"))
     try:
