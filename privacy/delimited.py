@@ -226,6 +226,9 @@ def read_delimited(path: Path, names: Sequence[str], wanted: Sequence[str], layo
             table = pa.table({position: pa.array([], pa.binary()) for position in positions})
         else:
             raise (_misfits(path, len(names), layout) or _unparsable(path)) from None
+    if not blanks and _quotes_are_odd(path):
+        for _ in records(path, layout, strict=True):  # a mark that is never closed swallows what follows
+            pass
     if ragged:
         raise _misfits(path, len(names), layout) or _unparsable(path)
     codec = layout.codec() if as_bytes else "utf-8"
@@ -236,6 +239,11 @@ def read_delimited(path: Path, names: Sequence[str], wanted: Sequence[str], layo
         except (UnicodeDecodeError, pa.ArrowInvalid):
             raise _undecodable(path, layout, name) from None
     return pa.table(dict(zip(wanted, columns, strict=True)))
+
+
+def _quotes_are_odd(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return sum(block.count(b'"') for block in iter(lambda: stream.read(1 << 20), b"")) % 2 == 1
 
 
 def _decode(column: Any, codec: str) -> Any:

@@ -80,6 +80,9 @@ BAD: dict[str, tuple[Make, dict[str, Any], str, str]] = {
     "quotation closed by a later one": (
         csv(HEADER + ROW * 3 + '2,"30,2020-01-01,基本\n' + ROW + '3,30,2020-01-01,"基本"\n' + ROW), {}, "RF-T036", "line 5",
     ),
+    "quotation of a last cell never closed": (
+        csv(HEADER + ROW + '2,30,2020-01-01,"基本\n' + ROW * 3), {}, "RF-T036", "from line 3 on",
+    ),
     "quotation opened in a long file": (
         csv(HEADER + ROW * 90_000 + '2,"30,2020-01-01,基本\n' + ROW * 250_000), {}, "RF-T036", "from line 90002 on",
     ),
