@@ -15,8 +15,12 @@ from ringfence.privacy.celltext import key_text
 from ringfence.privacy.delimited import Layout, header, header_bytes, read_delimited, records, shown
 from ringfence.privacy.errors import N_, TableError, _
 
-__all__ = ["Layout", "column_names", "is_parquet", "key_text", "line_numbers", "nearest", "read_columns", "shown"]
+__all__ = [
+    "ROWS", "Layout", "all_lines", "column_names", "is_parquet", "key_text", "line_numbers", "nearest", "packed",
+    "read_columns", "shown",
+]  # fmt: skip
 
+ROWS: Final = b"ringfence:rows"
 _DELIMITERS: Final = (",", ";", "\t", "|")
 
 
@@ -58,14 +62,25 @@ def read_columns(path: Path, wanted: Sequence[str], layout: Layout) -> Any:
     return table
 
 
+def all_lines(path: Path, layout: Layout) -> tuple[int, tuple[int, ...]]:
+    """How many lines of delimited text come up to and with the header, and the first line of every row."""
+    return header(path, layout)[1], tuple(line for line, _fields in records(path, layout))
+
+
+def packed(rows: Any) -> bytes:
+    """Numbers of rows from 0, int64 `(n,)`, for the metadata `ROWS` of a Parquet file cut from another one."""
+    return bytes(rows.astype("<i8").tobytes())
+
+
 def line_numbers(path: Path, layout: Layout, rows: Iterable[int]) -> list[int]:
     """Where rows (from 0) stand: their first line in delimited text, their number from 1 in Parquet.
 
+    A Parquet file that says which rows of another one it holds is known by those.
     Only for messages about faults: the file is read again, cut into fields but not decoded.
     """
     wanted = sorted(set(rows))
     if is_parquet(path):
-        return [row + 1 for row in wanted]
+        return [row + 1 for row in _rows_of_whole(path, wanted)]
     ask = iter(wanted)
     target, found = next(ask, None), []
     for row, (line, _length) in enumerate(records(path, layout)):
@@ -75,6 +90,14 @@ def line_numbers(path: Path, layout: Layout, rows: Iterable[int]) -> list[int]:
             found.append(line)
             target = next(ask, None)
     return found
+
+
+def _rows_of_whole(path: Path, rows: Sequence[int]) -> Sequence[int]:
+    file = _parquet(path)
+    known = (file.schema_arrow.metadata or {}).get(ROWS, b"")
+    if len(known) != 8 * file.metadata.num_rows:
+        return rows
+    return [int.from_bytes(known[8 * row : 8 * row + 8], "little", signed=True) for row in rows]
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ STAGES = {"RawTable", "ConsentedTable", "MinimisedTable"}
 # Who may build what, read what, and know the token.
 MAKERS = {**dict.fromkeys(STAGES, "clients/table.py"), "Members": "privacy/consent/cohort.py"}
 RAW_READERS = {
-    "read_columns": {"privacy/tabular.py", "clients/reading.py", "privacy/consent/intake.py"},
+    "read_columns": {"privacy/tabular.py", "clients/reading.py", "privacy/consent/intake.py", "simulations/tables.py"},
     "read_delimited": {"privacy/tabular.py", "privacy/delimited.py"},
     "fetch": {"clients/table.py", "clients/events.py"},
     "read_event_table": {"clients/table.py"},
