@@ -78,7 +78,9 @@ def _add_run(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     one.add_argument("study", type=Path, help=_("the study's TOML file"))
     one.add_argument("--contract", type=Path, required=True, help=_("the table's contract"))
-    one.add_argument("--data", type=Path, help=_("the table, CSV or Parquet (default: the contract's file)"))
+    one.add_argument("--data", type=Path, help=_(
+            "the table, CSV or Parquet (default: the contract's file, in the folder RINGFENCE_DATA or beside the contract)"
+        ))
     one.add_argument(
         "--partition",
         default="iid",

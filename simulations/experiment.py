@@ -6,8 +6,8 @@ result says so.
 
 from __future__ import annotations
 
-import csv
 import hashlib
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from typing import Any
 import pandas as pd
 
 from ringfence.privacy.consent.events import SEPARATE_CONSENTS
-from ringfence.privacy.contract import Contract, LoadedContract, Source, load_contract
-from ringfence.privacy.documents.columns import WHITESPACE
-from ringfence.privacy.errors import N_, TableError, UsageError, _
+from ringfence.privacy.contract import Contract, LoadedContract, load_contract
+from ringfence.privacy.errors import N_, UsageError, _
 from ringfence.privacy.study import Study, load_study
-from ringfence.privacy.tabular import is_parquet, key_text
+from ringfence.privacy.tabular import key_text
 from ringfence.privacy.terminal import Terminal, require_writable
 from ringfence.simulations.assembly import Profile, Site
 from ringfence.simulations.conduct import export_logs, refuse_existing, run_with_progress
 from ringfence.simulations.federation import Federation, result_of
 from ringfence.simulations.partitions import partition, partition_customers
 from ringfence.simulations.populations.files import CONSENT_COLUMNS
+from ringfence.simulations.tables import read_whole, write_part
 
 SIMULATED_NOTICE = "Simulated consent: no person was asked, this run only shows what would be learned."
 
@@ -77,10 +77,17 @@ class Question:
                 raise UsageError(
                     "RF-U341", N_("The contract {contract} names no file; give the table with --data."), contract=contract.name
                 )  # fmt: skip
-            data = loaded.path.parent / loaded.contract.source.file
+            data = _at_hand(loaded.contract.source.file, loaded.path.parent)
         if not spec.startswith("by:") and holders is None:
             holders = max(3, asked.privacy.min_holders)
         return cls(study=asked, contract=loaded, data=data, spec=spec, holders=holders, seed=seed)
+
+
+def _at_hand(file: str, beside: Path) -> Path:
+    """The contract's file in the folder that RINGFENCE_DATA names, if it is there; else beside the contract."""
+    folder = os.environ.get("RINGFENCE_DATA", "")
+    in_folder = Path(folder) / file
+    return in_folder if folder and in_folder.exists() else beside / file
 
 
 def lay_out(question: Question, folder: Path) -> tuple[dict[str, Site], dict[str, int]]:
@@ -98,18 +105,16 @@ def lay_out(question: Question, folder: Path) -> tuple[dict[str, Site], dict[str
         UsageError: it cannot be cut as asked.
     """
     contract = question.contract.contract
-    frame = _read_as_text(question.data, contract)
-    parts = _cut(frame, question, contract)
-    # Blanks between cells and a file without a header are ways to read; what is written here has commas and a header.
-    blanks = contract.source.delimiter == WHITESPACE
-    form = contract.source.revised(delimiter="," if blanks else contract.source.delimiter, header=None, url=None, table=None)
+    whole = read_whole(question.data, contract)
+    parts = _cut(whole.frame, question, contract)
     sites = {}
     for name, part in parts.items():
-        file = folder / f"{name}{question.data.suffix.lower() if is_parquet(question.data) else '.csv'}"
-        _write_part(part, file, question.data, form)
+        file = folder / f"{name}{whole.suffix}"
+        write_part(whole, part, file)
         consent = folder / f"{name}-consent.csv"
         _everybody_consents(part[contract.subject], question.study, contract).to_csv(consent, index=False)
-        own = contract.revised(holder=name, source=form.revised(file=file.name))
+        source = contract.source.revised(file=file.name, url=None, table=None)
+        own = contract.revised(holder=name, source=source)
         sites[name] = Site(contract=own, base=folder, consent=consent)
     return sites, {name: len(part) for name, part in parts.items()}
 
@@ -128,63 +133,6 @@ def _keys(column: pd.Series) -> pd.Series:
     import pyarrow as pa
 
     return pd.Series(key_text(pa.array(column, from_pandas=True)).to_pylist(), dtype=object)
-
-
-def _read_as_text(path: Path, contract: Contract) -> pd.DataFrame:
-    """The whole table, every cell as it stands in the file; only the simulator ever reads it whole."""
-    if not path.is_file():
-        raise TableError(
-            "RF-T090", N_("The table {file} was not found; give its path with --data."), file=path.name
-        )
-    blanks = contract.source.delimiter == WHITESPACE
-    try:
-        if is_parquet(path):
-            frame = pd.read_parquet(path).reset_index(drop=True)
-        else:
-            frame = pd.read_csv(
-                path,
-                sep=r"\s+" if blanks else contract.source.delimiter,
-                quoting=csv.QUOTE_NONE if blanks else csv.QUOTE_MINIMAL,
-                names=contract.source.header,
-                encoding="utf-8-sig" if contract.source.encoding == "utf-8" else contract.source.encoding,
-                dtype=str,
-                keep_default_na=False,
-            )
-    except UnicodeDecodeError:
-        raise TableError(
-            "RF-T091",
-            N_("The table {file} is not {encoding} text; set encoding in the contract's [source], e.g. gb18030."),
-            file=path.name,
-            encoding=contract.source.encoding,
-        ) from None
-    except (ValueError, pd.errors.ParserError, OSError):
-        raise TableError(
-            "RF-T092",
-            N_("The table {file} cannot be read as {kind}; check its format and the contract's delimiter."),
-            file=path.name,
-            kind="Parquet" if is_parquet(path) else "CSV",
-        ) from None
-    if contract.subject not in frame.columns:
-        raise TableError(
-            "RF-T093",
-            N_("The table {file} has no column {column}, the contract's subject; its {count} columns begin with "
-               "{first}. If that looks wrong, check the delimiter."),
-            file=path.name,
-            column=repr(contract.subject),
-            count=len(frame.columns),
-            first=repr(str(frame.columns[0])[:60]),
-        )  # fmt: skip
-    return frame
-
-
-def _write_part(part: pd.DataFrame, file: Path, whole: Path, form: Source) -> None:
-    """One holder's rows in the whole table's own form; Parquet columns keep their types."""
-    if is_parquet(file):
-        from pyarrow import parquet
-
-        parquet.write_table(parquet.read_table(whole).take(part.index.to_numpy()), file)
-    else:
-        part.to_csv(file, index=False, sep=form.delimiter, encoding=form.encoding)
 
 
 def _everybody_consents(keys: pd.Series, study: Study, contract: Contract) -> pd.DataFrame:

@@ -188,8 +188,8 @@ def no_column_allowed(folder: Path) -> None:
 
 BAD: dict[Callable[[Path], None], str] = {
     no_table: "RF-T",
-    empty_table: "RF-T",
-    header_alone: "RF-",
+    empty_table: "is empty",
+    header_alone: "RF-T004",
     wrong_delimiter: "delimiter",
     chinese_text: "gb18030",
     lacking_column: "RF-T",
@@ -218,6 +218,39 @@ def test_bad_input_gets_a_sentence_and_leaves_nothing(
     assert "RF-U999" not in captured.err
     assert "unknown-age" not in captured.err + captured.out
     assert not (case / "result.json").exists()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_fault_is_at_the_line_of_the_users_file(case: Path, capsys: pytest.CaptureFixture[str], suffix: str) -> None:
+    frame = table(frame_of(1200)).astype({"age": str})
+    frame.loc[[100, 400, 700], "age"] = "abc"  # all with region = 1, rows 34, 134 and 234 of that part
+    if suffix == "csv":
+        frame.to_csv(case / "table.csv", index=False)
+    else:
+        frame.to_parquet(case / "table.parquet", index=False)
+    assert call(case, "--partition", "by:region", "--data", str(case / f"table.{suffix}")) == 1
+    said = [line for line in capsys.readouterr().out.splitlines() if "RF-T025" in line]
+    assert len(said) == 1
+    assert said[0].startswith("1: ")
+    assert ("102, 402, 702" if suffix == "csv" else "101, 401, 701") in said[0]
+
+
+def test_the_contracts_file_is_looked_for_in_the_data_folder_first(
+    case: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = case / "data"
+    elsewhere.mkdir()
+    monkeypatch.setenv("RINGFENCE_DATA", str(elsewhere))
+    assert call(case, "--json", str(case / "beside.json")) == 0
+    table(frame_of(900)).to_csv(elsewhere / "table.csv", index=False)
+    assert call(case, "--json", str(case / "there.json")) == 0
+    rows = [json.loads((case / f"{name}.json").read_text())["rows"] for name in ("beside", "there")]
+    assert rows == [1200, 900]
+    no_table(case)
+    (elsewhere / "table.csv").unlink()
+    capsys.readouterr()
+    assert call(case) == 1
+    assert "RINGFENCE_DATA" in capsys.readouterr().err
 
 
 GOOD: dict[str, Callable[[Path], None]] = {
@@ -284,7 +317,7 @@ def test_ctrl_c_is_one_sentence(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ringfence.server.rounds.sum_words", interrupt)
+    monkeypatch.setattr("ringfence.server.sums.sum_words", interrupt)
     assert call(case, "--json", str(case / "r.json")) == 130
     assert capsys.readouterr().err.startswith("RF-U904")
     assert not (case / "r.json").exists()
