@@ -18,6 +18,7 @@ from typing import Literal
 from ringfence.audit.log import AuditLog
 from ringfence.clients.agent import Agent
 from ringfence.clients.holder import Holder
+from ringfence.privacy.accounting.filters import FilterName
 from ringfence.privacy.consent.registry import ConsentRegistry
 from ringfence.privacy.contract import Contract
 from ringfence.privacy.crypto.identity import Identity, KeyKind, PublicIdentity
@@ -145,6 +146,7 @@ def make_holder(
     profile: Profile,
     folder: Path,
     noise: NoiseSource | None = None,
+    filter: FilterName = "gdp",
 ) -> Holder:
     """A holder with registry, ledger and log, its contract signed and its consent records imported.
 
@@ -160,6 +162,7 @@ def make_holder(
         profile: stores in memory or in `folder`.
         folder: for the durable store.
         noise: a source of noise; the operating system's by default (tests give their own).
+        filter: of a new ledger; studies that sample customers need `rdp`.
     """
     contract = site.contract.revised(peers=tuple(sorted(peer.fingerprint for peer in peers)))
     name = contract.holder
@@ -178,7 +181,9 @@ def make_holder(
     if fresh:
         _found(contract, schema, keys, site, log, registry)
         epsilon, delta = budget
-        ledger = Ledger.create(engine, population=contract.population, epsilon=epsilon, delta=delta, journal=log)
+        ledger = Ledger.create(
+            engine, population=contract.population, epsilon=epsilon, delta=delta, journal=log, filter=filter
+        )
     else:
         ledger = Ledger.open(engine, log)
 

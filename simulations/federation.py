@@ -124,6 +124,7 @@ class Federation:
             profile=self.profile,
             folder=self.folder,
             noise=noise(name) if noise else None,
+            filter="rdp" if self.opened.plan.sampled else "gdp",
         )
 
     def price(self) -> StudyPrice:

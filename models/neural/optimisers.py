@@ -6,6 +6,7 @@ update, and `sgd` at rate 1 is FedAvg (McMahan et al. 2017), `adam` is FedAdam (
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -18,6 +19,8 @@ Memory: TypeAlias = Mapping[str, Vector]
 
 MOMENTUM = 0.9
 SECOND_MOMENT = 0.99
+# Longest step, on average, that noise alone may take before momentum; chosen on synthetic tables.
+NOISE_STEP = 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +37,19 @@ class ServerOptimiser:
 
 
 def sgd(rate: float, momentum: float = 0.0) -> ServerOptimiser:
-    """Gradient descent with heavy-ball momentum (Polyak 1964)."""
+    """Gradient descent with heavy-ball momentum (Polyak 1964), slower where noise would carry the weights away.
+
+    The noise of a step has a length of about `noise sqrt(d)`; the rate is lowered until that, too, is a small step.
+    It is known before the step: from the plan and the noisy count of customers.
+    """
 
     def init(length: int) -> Memory:
         return {"velocity": np.zeros(length)}
 
-    def apply(memory: Memory, parameters: Vector, gradient: Vector, _noise: float) -> tuple[Memory, Vector]:
+    def apply(memory: Memory, parameters: Vector, gradient: Vector, noise: float) -> tuple[Memory, Vector]:
         velocity = momentum * memory["velocity"] + gradient
-        return {"velocity": velocity}, parameters - rate * velocity
+        carried = rate * noise * math.sqrt(len(parameters))
+        return {"velocity": velocity}, parameters - rate * min(1.0, NOISE_STEP / max(carried, 1e-12)) * velocity
 
     return ServerOptimiser(init=init, apply=apply)
 

@@ -50,12 +50,12 @@ class NeuralOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    hidden: tuple[Width, ...] = Field(default=(32, 16), max_length=4)
+    hidden: tuple[Width, ...] = Field(default=(16,), max_length=4)
     recurrent: Width = 16
     rounds: int = Field(default=100, ge=1, le=2000)
     clipping_norm: Annotated[Exact, Field(gt=0, le=4)] = Fraction(1)
-    optimiser: Literal["adam", "sgd"] = "adam"
-    learning_rate: Annotated[Exact, Field(gt=0, le=100)] = Fraction(1, 50)
+    optimiser: Literal["adam", "sgd"] = "sgd"
+    learning_rate: Annotated[Exact, Field(gt=0, le=100)] = Fraction(1)
     sampling_rate: Annotated[Exact, Field(gt=0, le=1)] = Fraction(1)
     local_steps: int = Field(default=0, ge=0, le=1000)
     local_rate: Annotated[Exact, Field(gt=0, le=100)] = Fraction(1, 2)
