@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import rfc8785
 from sqlalchemy import Connection
 
 from ringfence.clients.home import Home, open_home
-from ringfence.privacy.accounting.amounts import allowed_amount, as_text, subtract
+from ringfence.privacy.accounting.amounts import allowed_amount, as_text
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.crypto.signed import SignedDocument
@@ -45,12 +46,11 @@ class Standing:
     @classmethod
     def of(cls, ledger: Ledger) -> Standing:
         """Read a ledger."""
-        spent, released = ledger.spent(), ledger.charged()
-        reserved = subtract(spent.mu_squared, released.mu_squared)
+        released = ledger.charged()
         return cls(
             terms=ledger.terms(),
             released=released,
-            reserved=Balance(mu_squared=reserved, delta=spent.delta),
+            reserved=ledger.reserved(),
             left=ledger.left(),
             frozen=ledger.frozen(),
             open=ledger.reservations(),
@@ -77,7 +77,9 @@ def thaw(config: Path, keys: Sequence[Path], missing: Decimal, reason: str, pass
     """Open a frozen ledger by two approvers; return what is left."""
     with open_home(config) as home:
         decision = _decided(home, "thaw", keys, missing, reason, passphrases)
-        decision.ledger.thaw(decision.people, missing_mu_squared=missing, reason=reason)
+        decision.ledger.thaw(
+            decision.people, missing_mu_squared=missing, reason=reason, decision=decision.digest
+        )
         return home.ledger.left()
 
 
@@ -85,7 +87,7 @@ def top_up(config: Path, keys: Sequence[Path], amount: Decimal, reason: str, pas
     """Raise the budget by two approvers; return what is left."""
     with open_home(config) as home:
         decision = _decided(home, "top-up", keys, amount, reason, passphrases)
-        decision.ledger.top_up(decision.people, mu_squared=amount, reason=reason)
+        decision.ledger.top_up(decision.people, mu_squared=amount, reason=reason, decision=decision.digest)
         return home.ledger.left()
 
 
@@ -95,10 +97,12 @@ class _Decision:
 
     Attributes:
         people: their fingerprints.
+        digest: of what they signed, by which the ledger knows it again.
         ledger: the home's, whose events hold the signed decision while it is carried out.
     """
 
     people: list[str]
+    digest: str
     ledger: Ledger
 
 
@@ -167,7 +171,9 @@ def _decided(
         signers = decision.signers("budget-decision", home.settings.approvers(), threshold=2)
     journal = _WithDecision(journal=home.log, decision=decision)
     return _Decision(
-        people=[signer.fingerprint for signer in signers], ledger=Ledger.open(home.engine, journal)
+        people=[signer.fingerprint for signer in signers],
+        digest="sha256:" + hashlib.sha256(body).hexdigest(),
+        ledger=Ledger.open(home.engine, journal),
     )
 
 

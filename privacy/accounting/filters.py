@@ -58,6 +58,16 @@ def rdp_budget(epsilon: Decimal, delta: Decimal, orders: tuple[Decimal, ...] = R
     return budget
 
 
+def rdp_epsilon(spent: Amounts, delta: Decimal) -> float:
+    """Epsilon at delta of what was spent at Renyi orders, from above; each order gets `delta / |orders|`."""
+    each = float(delta) * (1 - DELTA_RESERVE) / len(spent)
+    found = []
+    for axis, amount in spent.items():
+        a = float(axis.removeprefix("rdp:"))
+        found.append(float(amount) + math.log1p(-1 / a) - math.log(a * each) / (a - 1))
+    return max(0.0, min(found)) * (1 + 1e-12) if any(spent.values()) else 0.0
+
+
 def rdp_axis(order: Decimal) -> str:
     """The name of an order's axis."""
     return f"rdp:{order}"

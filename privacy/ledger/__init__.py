@@ -1,8 +1,10 @@
 """The holder's privacy budget: one durable, hash-chained ledger that can over-count but never under-count."""
 
-from ringfence.privacy.ledger.ledger import Balance, Ledger
+from ringfence.privacy.ledger.balance import Balance
+from ringfence.privacy.ledger.ledger import Ledger
 from ringfence.privacy.ledger.parts import Scope
 from ringfence.privacy.ledger.planned import Quote
 from ringfence.privacy.ledger.state import Head, Reservation
+from ringfence.privacy.ledger.statement import Spend
 
-__all__ = ["Balance", "Head", "Ledger", "Quote", "Reservation", "Scope"]
+__all__ = ["Balance", "Head", "Ledger", "Quote", "Reservation", "Scope", "Spend"]

@@ -14,39 +14,34 @@ disk with no peer to ask, or none that saw the later entries, is not detected.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from decimal import Decimal
 
 from sqlalchemy import Connection, Engine
 
-from ringfence.privacy.accounting.amounts import Number, allowed_amount, as_text
+from ringfence.privacy.accounting.amounts import Number, allowed_amount, as_text, subtract
 from ringfence.privacy.accounting.filters import Amounts, FilterName, fits, gaussian_cost
-from ringfence.privacy.accounting.gaussian import epsilon_of
 from ringfence.privacy.errors import N_, BudgetError
 from ringfence.privacy.journal import Journal, Json
+from ringfence.privacy.ledger import balance
+from ringfence.privacy.ledger.balance import Balance
 from ringfence.privacy.ledger.book import Book, Step
 from ringfence.privacy.ledger.chain import Entry, Fields
 from ringfence.privacy.ledger.parts import BOTH, PARTS, Scope, scope_of
 from ringfence.privacy.ledger.planned import RESERVE_MARGIN, Quote, attempt_renyi, quote
-from ringfence.privacy.ledger.state import Head, Reservation, State, equivalent_mu_squared, left_mu_squared
-from ringfence.privacy.ledger.terms import checked_text, cost, first_fields, slack_fields, texts, two_people
+from ringfence.privacy.ledger.state import Head, Reservation, equivalent_mu_squared
+from ringfence.privacy.ledger.statement import Spend, statement
+from ringfence.privacy.ledger.terms import (
+    checked_text,
+    cost,
+    decided_fields,
+    first_fields,
+    slack_fields,
+    texts,
+    two_people,
+)
 from ringfence.privacy.waist import RoundPlan, StudyPlan
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Balance:
-    """An amount of budget, as mu squared and as the epsilon it stands for at the ledger's delta."""
-
-    mu_squared: Decimal
-    delta: Decimal
-
-    @property
-    def epsilon(self) -> float:
-        """What a single Gaussian event of that size would cost."""
-        return epsilon_of(float(self.delta), math.sqrt(self.mu_squared))
 
 
 class Ledger:
@@ -262,17 +257,24 @@ class Ledger:
     def spent(self) -> Balance:
         """What counts as spent: everything charged and everything reserved."""
         state = self._book.read()
-        return _balance(state, equivalent_mu_squared(state.counted, min))
+        return balance.spent(state, state.counted)
 
     def charged(self) -> Balance:
         """What was really released, or entered as missing."""
         state = self._book.read()
-        return _balance(state, equivalent_mu_squared(state.charged, min))
+        return balance.spent(state, state.charged)
+
+    def reserved(self) -> Balance:
+        """What is set aside for open studies and was not released yet."""
+        state = self._book.read()
+        charged = state.charged
+        return balance.spent(
+            state, {axis: subtract(amount, charged[axis]) for axis, amount in state.counted.items()}
+        )
 
     def left(self) -> Balance:
         """The largest Gaussian event that still fits; its epsilon is that of the event alone."""
-        state = self._book.read()
-        return _balance(state, left_mu_squared(state))
+        return balance.left(self._book.read())
 
     def terms(self) -> Mapping[str, str]:
         """What was fixed at creation: population, filter, epsilon, delta."""
@@ -289,6 +291,10 @@ class Ledger:
     def entries(self) -> tuple[Entry, ...]:
         """All entries, verified, oldest first."""
         return self._book.entries()
+
+    def statement(self) -> tuple[Spend, ...]:
+        """Everything that was ever spent, oldest first, with the total after each."""
+        return statement(self._book.entries())
 
     def head(self, connection: Connection | None = None) -> Head:
         """Number and hash of the last entry, for other parties to keep.
@@ -335,30 +341,36 @@ class Ledger:
         """Allow no spending until two people thaw the ledger, e.g. after a restore; durable on return."""
         self._freeze(checked_text("reason", reason), Head(sequence=0, hash=""))
 
-    def thaw(self, approvals: Sequence[str], *, missing_mu_squared: Number, reason: str) -> None:
+    def thaw(
+        self, approvals: Sequence[str], *, missing_mu_squared: Number, reason: str, decision: str = ""
+    ) -> None:
         """Enter what was spent beyond this copy and go on; the other party's head is acknowledged.
 
         Args:
             approvals: fingerprints of at least two people's keys, whose signatures the caller has verified.
             missing_mu_squared: charged for ever; zero if nothing is missing.
             reason: for the people who read the log.
+            decision: digest of what they signed; the same is not carried out twice.
 
         Raises:
-            BudgetError: fewer than two people, or the ledger is not frozen.
+            BudgetError: fewer than two people, the ledger is not frozen, or the decision was carried out before.
         """
         missing = cost(self._book.read().budget, missing_mu_squared, None)
-        self._by_two("thawed", "budget.thawed", approvals, missing, reason)
+        self._by_two("thawed", "budget.thawed", approvals, missing, reason, decision)
 
-    def top_up(self, approvals: Sequence[str], *, mu_squared: Number, reason: str) -> None:
+    def top_up(
+        self, approvals: Sequence[str], *, mu_squared: Number, reason: str, decision: str = ""
+    ) -> None:
         """Raise the budget by the decision of two people; the promise made at creation is weaker from then on.
 
         Raises:
-            BudgetError: fewer than two people, nothing to add, or the ledger is frozen.
+            BudgetError: fewer than two people, nothing to add, the ledger is frozen, or the decision (see `thaw`)
+                was carried out before.
         """
         added = gaussian_cost(allowed_amount(mu_squared), self._book.read().budget)
         if not any(added.values()):
             raise BudgetError("RF-B313", N_("A top-up of zero changes nothing; give an amount."))
-        self._by_two("topped-up", "budget.topup", approvals, added, reason)
+        self._by_two("topped-up", "budget.topup", approvals, added, reason, decision)
 
     def _freeze(self, reason: str, known: Head) -> None:
         step = Step(
@@ -372,13 +384,19 @@ class Ledger:
             pass
 
     def _by_two(
-        self, kind: str, action: str, approvals: Sequence[str], amounts: Amounts, reason: str
+        self,
+        kind: str,
+        action: str,
+        approvals: Sequence[str],
+        amounts: Amounts,
+        reason: str,
+        decision: str,
     ) -> None:
-        people = two_people(approvals)
-        told: list[Json] = list(people)
+        fields = decided_fields(approvals, amounts, reason, decision)
+        told: list[Json] = list(two_people(approvals))
         step = Step(
             kind=kind,
-            fields={"approvals": people, "amounts": texts(amounts), "reason": checked_text("reason", reason)},
+            fields=fields,
             action=action,
             public={"approvals": told, "mu_squared": _told(amounts)},
             private={"reason": reason},
@@ -389,7 +407,3 @@ class Ledger:
 
 def _told(amounts: Amounts) -> str:
     return as_text(equivalent_mu_squared(amounts, max))
-
-
-def _balance(state: State, mu_squared: Decimal) -> Balance:
-    return Balance(mu_squared=mu_squared, delta=Decimal(state.terms["delta"]))

@@ -89,6 +89,7 @@ class State:
         frozen: why nothing may be spent, or empty.
         foreign: heads of another party that caused the freeze.
         acknowledged: foreign heads whose missing spend two people entered.
+        decisions: digests of what two people signed; each is carried out once.
     """
 
     sequence: int = 0
@@ -103,6 +104,7 @@ class State:
     frozen: str = ""
     foreign: frozenset[Head] = frozenset()
     acknowledged: frozenset[Head] = frozenset()
+    decisions: frozenset[str] = frozenset()
 
     @property
     def head(self) -> Head:
@@ -196,7 +198,7 @@ def _reserved(state: State, fields: Any) -> State:
 def _charged(state: State, fields: Any) -> State:
     _not_frozen(state)
     reservation = _open(state, fields["reservation"])
-    amounts = _amounts(fields["amounts"])
+    amounts = amounts_of(fields)
     attempt = (fields["run"], fields["round"], fields["attempt"])
     if attempt in reservation.attempts:
         raise BudgetError(
@@ -242,15 +244,28 @@ def _thawed(state: State, fields: Any) -> State:
     return replace(
         state,
         frozen="",
-        settled=total(state.settled, _amounts(fields["amounts"])),
+        settled=total(state.settled, amounts_of(fields)),
         foreign=frozenset(),
         acknowledged=state.acknowledged | state.foreign,
+        decisions=_decided(state, fields),
     )
 
 
 def _topped_up(state: State, fields: Any) -> State:
     _not_frozen(state)
-    return replace(state, budget=total(state.budget, _amounts(fields["amounts"])))
+    return replace(state, budget=total(state.budget, amounts_of(fields)), decisions=_decided(state, fields))
+
+
+def _decided(state: State, fields: Any) -> frozenset[str]:
+    """The decisions carried out, with this one."""
+    decision = fields.get("decision")
+    if decision is None:  # an entry that was written before decisions had a digest in it
+        return state.decisions
+    if decision in state.decisions:
+        raise BudgetError(
+            "RF-B333", N_("This decision of two people was carried out before; each is good for one act.")
+        )
+    return state.decisions | {decision}
 
 
 _RULES: Mapping[str, Callable[[State, Any], State]] = MappingProxyType(
@@ -313,13 +328,18 @@ def _open(state: State, id_: int) -> Reservation:
     return found
 
 
+def amounts_of(fields: Any) -> Amounts:
+    """What an entry charges, reserves, adds or enters."""
+    return _amounts(fields["amounts"])
+
+
 def _amounts(texts: Mapping[str, str]) -> Amounts:
     return MappingProxyType({axis: from_text(text) for axis, text in texts.items()})
 
 
 def _limits(fields: Any) -> ByPart:
     """What a reservation sets aside for each part; one without parts may spend its total in either."""
-    amounts = _amounts(fields["amounts"])
+    amounts = amounts_of(fields)
     if "train" not in fields:
         return whole(amounts)
     limits = MappingProxyType({part: _amounts(fields[part]) for part in PARTS})

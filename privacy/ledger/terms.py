@@ -117,6 +117,21 @@ def texts(amounts: Amounts) -> dict[str, str]:
     return {axis: as_text(amount) for axis, amount in amounts.items()}
 
 
+def decided_fields(approvals: Sequence[str], amounts: Amounts, reason: str, decision: str) -> Fields:
+    """The fields of an entry that two people decided on.
+
+    Raises:
+        BudgetError: fewer than two people, or no reason.
+    """
+    people, why = two_people(approvals), checked_text("reason", reason)
+    fields: dict[str, list[str] | dict[str, str] | str] = {
+        "approvals": people,
+        "amounts": texts(amounts),
+        "reason": why,
+    }
+    return fields | {"decision": decision} if decision else fields
+
+
 def two_people(approvals: Sequence[str]) -> list[str]:
     """The distinct approvers, at least two.
 
