@@ -165,8 +165,8 @@ class Conduct:
         if len(self.members.keys) < needed:
             raise WaistError(
                 "RF-W200",
-                N_("{count} of the study's holders take part, {needed} are needed; absent: {absent}. Their own people "
-                   "can see why with: ringfence-client log."),
+                N_("{count} of the study's holders take part, {needed} are needed; absent: {absent}. Each holder's "
+                   "own log says why it stayed away, if it answered."),
                 count=len(self.members.keys),
                 needed=needed,
                 absent=", ".join(sorted(self.members.absent)) or "-",

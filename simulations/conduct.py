@@ -6,15 +6,38 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ringfence.clients.holder import Holder
-from ringfence.privacy.errors import N_, UsageError
+from ringfence.privacy.errors import N_, UsageError, WaistError, _
 from ringfence.privacy.terminal import Terminal
 from ringfence.simulations.federation import Federation, Outcome, run_in_process
 
 
 def run_with_progress(
-    federation: Federation, runner: str, terminal: Terminal
+    federation: Federation, runner: str, terminal: Terminal, *, bundle: Path | None = None
 ) -> tuple[Outcome, Mapping[str, Holder]]:
-    """Run a federation with a bar on the terminal; refusals are said as they happen, as a holder's people see them."""
+    """Run a federation with a bar on the terminal; refusals are said as they happen, as a holder's people see them.
+
+    Args:
+        federation: who and what.
+        runner: `in-process` or `flower`.
+        terminal: where to speak.
+        bundle: new folder for the logs of all parties if the study fails; its refusals are events there.
+    """
+    holders = None if runner == "flower" else {name: federation.holder(name) for name in federation.sites}
+    try:
+        return _run(federation, runner, terminal, holders)
+    except WaistError:
+        if bundle is not None:
+            export_logs(federation, holders or {name: federation.holder(name) for name in federation.sites}, bundle)
+            terminal.say(
+                _("The logs of all parties, refusals included, are in {folder}; check them with: ringfence-audit verify "
+                  "{folder}").format(folder=bundle)
+            )  # fmt: skip
+        raise
+
+
+def _run(
+    federation: Federation, runner: str, terminal: Terminal, holders: dict[str, Holder] | None
+) -> tuple[Outcome, Mapping[str, Holder]]:
     rounds = len(federation.opened.plan.rounds) + 1
     done = 0
     with terminal.progress(federation.opened.study.id, rounds) as advance:
@@ -28,7 +51,7 @@ def run_with_progress(
             from ringfence.simulations.flower import run_on_flower
 
             return run_on_flower(federation, progress=progress, say=terminal.say)
-        return run_in_process(federation, progress=progress, say=terminal.say)
+        return run_in_process(federation, progress=progress, say=terminal.say, holders=holders)
 
 
 def refuse_existing(folder: Path) -> None:

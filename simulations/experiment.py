@@ -180,7 +180,7 @@ def run_question(
         federation = Federation.make(
             question.study, question.contract.schema, sites, profile=profile, folder=folder
         )
-        outcome, holders = run_with_progress(federation, runner, terminal)
+        outcome, holders = run_with_progress(federation, runner, terminal, bundle=bundle)
         result = result_of(federation, outcome, rows=rows, runner=runner) | {
             "partition": question.spec,
             "consent": "simulated: every customer is entered as consenting",

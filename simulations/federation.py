@@ -173,7 +173,12 @@ class Outcome:
 
 
 def run_in_process(
-    federation: Federation, *, noise: NoiseOf | None = None, progress: Progress = lambda *_: None, say: Say = lambda _: None
+    federation: Federation,
+    *,
+    noise: NoiseOf | None = None,
+    progress: Progress = lambda *_: None,
+    say: Say = lambda _: None,
+    holders: dict[str, Holder] | None = None,
 ) -> tuple[Outcome, dict[str, Holder]]:
     """Run the study with all parties in this process.
 
@@ -182,11 +187,12 @@ def run_in_process(
         noise: sources by holder's name; the operating system's by default.
         progress: see `run_study`.
         say: told what a holder refused, for its own people.
+        holders: already open, by name; opened here by default.
 
     Returns:
         The outcome, and the holders as the run left them.
     """
-    holders = {name: federation.holder(name, noise) for name in federation.sites}
+    holders = holders or {name: federation.holder(name, noise) for name in federation.sites}
     refusals: dict[str, list[str]] = {name: [] for name in holders}
 
     def reporter(name: str) -> Callable[[str], None]:

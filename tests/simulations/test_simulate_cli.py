@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from small import FEATURES, frame_of
 
+from ringfence.audit.cli import main as audit_main
 from ringfence.privacy.terminal import run
 from ringfence.simulations.cli import command
 
@@ -291,6 +292,28 @@ def test_a_holder_below_the_cohort_is_reported_absent(case: Path) -> None:
     assert result["holders"] == 3
 
 
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_failed_study_leaves_its_logs_with_the_refusals(
+    case: Path, capsys: pytest.CaptureFixture[str], durable: bool
+) -> None:
+    few_rows(case)
+    bundle, more = case / "bundle", ("--durable",) if durable else ()
+    assert call(case, "--audit-bundle", str(bundle), "--json", str(case / "r.json"), *more) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("RF-W200")
+    assert "ringfence-client" not in said.err
+    assert said.out.count("RF-S062") == 3
+    assert f"ringfence-audit verify {bundle}" in said.out
+    assert not (case / "r.json").exists()
+    assert audit_main(["verify", str(bundle)]) == 0
+    refusals = case / "refusals.json"
+    assert audit_main(["show", str(bundle), "--type", "study.refused", "--json", str(refusals)]) == 0
+    found = json.loads(refusals.read_text())
+    assert sorted(event["organisation"] for event in found) == ["holder-1", "holder-2", "holder-3"]
+    assert {event["outcome"] for event in found} == {"deny"}
+    assert all(event["public"]["reasons"] == ["RF-S062"] for event in found)
+
+
 @pytest.mark.parametrize(
     "extra",
     [
@@ -317,7 +340,7 @@ def test_ctrl_c_is_one_sentence(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ringfence.server.sums.sum_words", interrupt)
+    monkeypatch.setattr("ringfence.server.retry.sum_words", interrupt)
     assert call(case, "--json", str(case / "r.json")) == 130
     assert capsys.readouterr().err.startswith("RF-U904")
     assert not (case / "r.json").exists()
