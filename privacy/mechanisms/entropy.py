@@ -16,6 +16,11 @@ def words(count: int) -> npt.NDArray[np.uint64]:
     return np.frombuffer(os.urandom(8 * count), dtype=np.uint64)
 
 
+def halves(count: int) -> npt.NDArray[np.uint32]:
+    """Uniform 32-bit words, shape `(count,)`."""
+    return words((count + 1) // 2).view(np.uint32)[:count]
+
+
 def bits(count: int) -> npt.NDArray[np.uint8]:
     """Uniform bits as 0 and 1, shape `(count,)`."""
     packed = np.frombuffer(os.urandom((count + 7) // 8), dtype=np.uint8)

@@ -76,14 +76,15 @@ def draw_values(law: GaussianLaw, count: int) -> npt.NDArray[np.int64]:
         table = _table(part.scale)
         for start in range(0, count, _CHUNK):
             piece = values[start : start + _CHUNK]
-            piece += part.factor * _signed(table, piece.size)
+            # A table reaches 18 scales, so no product leaves 32 bits: 18 * 2**21 < 2**31.
+            piece += np.int32(part.factor) * _signed(table, piece.size)
     return values
 
 
-def _signed(table: MagnitudeTable, count: int) -> npt.NDArray[np.int64]:
-    sign = entropy.bits(count).astype(np.int64)
+def _signed(table: MagnitudeTable, count: int) -> npt.NDArray[np.int32]:
+    sign = entropy.bits(count).astype(np.int32)
     # -x is ~x + 1: with sign 1 the exclusive or complements, the addition completes.
-    return (table.magnitudes(entropy.words(count)) ^ -sign) + sign
+    return (table.magnitudes(entropy.halves(count)) ^ -sign) + sign
 
 
 @lru_cache(maxsize=128)

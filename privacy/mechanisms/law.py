@@ -24,7 +24,6 @@ from ringfence.privacy.errors import N_, BudgetError
 SMALLEST_SCALE = 4.0
 LARGEST_TABLE = 4096.0
 LARGEST_SCALE = 2.0**21
-WORD_BITS = 64
 THRESHOLD_BITS = 192
 # exp(-t**2 / 2) < 2**-233 at t = 18, less than 2**-220 after summing the tail at the largest scale.
 TAIL_SCALES = 18

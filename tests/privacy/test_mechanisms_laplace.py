@@ -90,16 +90,16 @@ def test_digits_of_a_geometric_are_independent() -> None:
         assert low * beyond == (1 - r) * r ** (a + base * b)
 
 
-def fed(*words: int) -> Callable[[int], npt.NDArray[np.uint64]]:
-    """A stand-in for the entropy of words: hands out these, in order."""
+def fed(*words: int) -> Callable[[int], npt.NDArray[np.uint32]]:
+    """A stand-in for the entropy of leading words: hands out these, in order."""
     left: Iterator[int] = iter(words)
-    return lambda count: np.array([next(left) for _ in range(count)], dtype=np.uint64)
+    return lambda count: np.array([next(left) for _ in range(count)], dtype=np.uint32)
 
 
 def word_of(table: MagnitudeTable, magnitude: int) -> int:
     """A word well inside the cell of a magnitude."""
     ends = [0, *table.thresholds, 1 << THRESHOLD_BITS]
-    return (ends[magnitude] + ends[magnitude + 1]) >> (THRESHOLD_BITS - 63)
+    return (ends[magnitude] + ends[magnitude + 1]) >> (THRESHOLD_BITS - 31)
 
 
 def signs(*bits: int) -> Callable[[int], npt.NDArray[np.uint8]]:
@@ -111,7 +111,7 @@ def test_beyond_the_table_a_draw_starts_again(monkeypatch: pytest.MonkeyPatch) -
     law = laplace_law(2.0)
     table = high(law)
     end = law.entries
-    monkeypatch.setattr(entropy, "words", fed(*(word_of(table, k) for k in (3, end, 1, end, 5, end, 2))))
+    monkeypatch.setattr(entropy, "halves", fed(*(word_of(table, k) for k in (3, end, 1, end, 5, end, 2))))
     monkeypatch.setattr(entropy, "bits", signs(0, 1, 0, 1))
     # Second and fourth go beyond and draw 5 and the end again; the fourth then draws 2.
     assert draw_values(law, 4).tolist() == [3, -(end + 5), 1, -(2 * end + 2)]
@@ -120,7 +120,7 @@ def test_beyond_the_table_a_draw_starts_again(monkeypatch: pytest.MonkeyPatch) -
 def test_a_negative_zero_is_drawn_anew_and_a_positive_one_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     law = laplace_law(2.0)
     table = high(law)
-    monkeypatch.setattr(entropy, "words", fed(*(word_of(table, k) for k in (0, 0, 7, 0, 4))))
+    monkeypatch.setattr(entropy, "halves", fed(*(word_of(table, k) for k in (0, 0, 7, 0, 4))))
     monkeypatch.setattr(entropy, "bits", signs(0, 1, 1, 1, 0))
     # The second is a negative zero, is one again, and becomes 4 at last.
     assert draw_values(law, 3).tolist() == [0, 4, -7]
@@ -131,7 +131,7 @@ def test_the_digits_of_a_large_scale_are_put_together(monkeypatch: pytest.Monkey
     assert law.base == 40
     low = _low_table(law.scale, law.base)
     words = [word_of(high(law), k) for k in (0, 5)] + [word_of(low, k) for k in (39, 0)]
-    monkeypatch.setattr(entropy, "words", fed(*words))
+    monkeypatch.setattr(entropy, "halves", fed(*words))
     monkeypatch.setattr(entropy, "bits", signs(1, 0))
     assert draw_values(law, 2).tolist() == [-39, 200]
 
@@ -140,8 +140,11 @@ def test_the_digits_of_a_large_scale_are_put_together(monkeypatch: pytest.Monkey
 def test_a_tie_is_decided_by_all_bits(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     law = laplace_law(6.5)
     number = high(law).thresholds[4] + step
-    further = np.frombuffer((number & ((1 << 128) - 1)).to_bytes(16, "big"), dtype=np.uint64)
-    monkeypatch.setattr(entropy, "words", fed(number >> 128, *further.tolist()))
+    rest = (number & ((1 << 160) - 1)) << 32
+    monkeypatch.setattr(entropy, "halves", fed(number >> 160))
+    monkeypatch.setattr(
+        entropy, "words", lambda _count: np.frombuffer(rest.to_bytes(24, "big"), dtype=np.uint64)
+    )
     monkeypatch.setattr(entropy, "bits", signs(0))
     assert draw_values(law, 1).tolist() == [4 + (step >= 0)]
 

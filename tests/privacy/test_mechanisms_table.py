@@ -27,7 +27,8 @@ from ringfence.privacy.mechanisms.law import (
 from ringfence.privacy.mechanisms.table import MagnitudeTable, build_table
 
 mp.mp.dps = 110
-WORDS = 1 << 64
+WORDS = 1 << 32
+REST = THRESHOLD_BITS - 32
 
 
 def table_of(scale: float) -> MagnitudeTable:
@@ -72,35 +73,75 @@ TABLE = table_of(6.5)
 )
 def test_the_guide_answers_as_a_plain_search(items: list[int]) -> None:
     """Small numbers stand for words just beside a threshold."""
-    lead = [int(word) for word in TABLE.leading]
+    lead = [threshold >> REST for threshold in TABLE.thresholds]
     chosen = [item if item >= len(lead) else (lead[item] + item % 3 - 1) % WORDS for item in items]
     chosen = [word for word in chosen if word not in lead]  # ties are tested by themselves
-    found = TABLE.magnitudes(np.array(chosen, dtype=np.uint64))
-    assert found.tolist() == [bisect_right(TABLE.thresholds, word << 128) for word in chosen]
+    found = TABLE.magnitudes(np.array(chosen, dtype=np.uint32))
+    assert found.tolist() == [bisect_right(TABLE.thresholds, word << REST) for word in chosen]
+
+
+def test_the_guide_and_its_steps_answer_as_a_plain_search_in_every_cell() -> None:
+    """Every cell of a table with cells of none, one and many thresholds, at its ends and beside each threshold."""
+    table = table_of(700.0)
+    lead = np.unique([threshold >> REST for threshold in table.thresholds])
+    cells = np.arange(1 << 16, dtype=np.int64) << 16
+    words = np.concatenate([cells, cells + 0x7FFF, cells + 0xFFFF, lead - 1, lead + 1])
+    words = np.setdiff1d(words[words < WORDS], lead)
+    per_cell = np.bincount(lead >> 16, minlength=1 << 16)
+    assert {0, 1, 2, 3} <= set(per_cell.tolist())
+    exact = np.searchsorted(lead, words, side="right")
+    first_of = np.searchsorted([threshold >> REST for threshold in table.thresholds], lead, side="right")
+    plain = np.concatenate([[0], first_of])[exact]
+    np.testing.assert_array_equal(table.magnitudes(words.astype(np.uint32)), plain)
 
 
 @pytest.mark.parametrize("index", [0, 1, 7, 30])
 @pytest.mark.parametrize("step", [-1, 0, 1])
 def test_a_tie_is_decided_by_all_bits(monkeypatch: pytest.MonkeyPatch, index: int, step: int) -> None:
     threshold = TABLE.thresholds[index]
-    rest = (threshold + step) & ((1 << 128) - 1)
     asked = []
 
     def further(count: int) -> npt.NDArray[np.uint64]:
         asked.append(count)
-        return np.frombuffer(rest.to_bytes(16, "big"), dtype=np.uint64)
+        # 160 bits from the front of three words; the last 32 do not matter.
+        rest = ((threshold + step) & ((1 << REST) - 1)) << 32 | 0xDEADBEEF
+        return np.frombuffer(rest.to_bytes(24, "big"), dtype=np.uint64)
 
     monkeypatch.setattr(entropy, "words", further)
-    word = np.array([threshold >> 128], dtype=np.uint64)
+    word = np.array([threshold >> REST], dtype=np.uint32)
     assert TABLE.magnitudes(word).tolist() == [index + (step >= 0)]
-    assert asked == [2]
+    assert asked == [3]
 
 
-def test_the_last_words_belong_to_the_tail(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scale", [4.0, 4096.0])
+def test_the_last_words_belong_to_the_tail(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
     """Many thresholds share the largest leading word; all bits set is the largest magnitude."""
-    monkeypatch.setattr(entropy, "words", lambda count: np.full(count, WORDS - 1, dtype=np.uint64))
-    assert TABLE.magnitudes(np.array([WORDS - 1], dtype=np.uint64)).tolist() == [len(TABLE.thresholds)]
-    assert TABLE.magnitudes(np.array([0], dtype=np.uint64)).tolist() == [0]
+    table = table_of(scale)
+    monkeypatch.setattr(entropy, "words", lambda count: np.full(count, (1 << 64) - 1, dtype=np.uint64))
+    assert table.magnitudes(np.array([WORDS - 1], dtype=np.uint32)).tolist() == [len(table.thresholds)]
+    assert table.magnitudes(np.array([0], dtype=np.uint32)).tolist() == [0]
+
+
+def test_ties_among_thresholds_that_share_their_leading_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the tail one leading word stands before many thresholds; the rest of the bits finds the one."""
+    index = len(TABLE.thresholds) - 20
+    threshold = TABLE.thresholds[index]
+    assert threshold >> REST == TABLE.thresholds[index - 1] >> REST == WORDS - 1
+    for step in (-1, 0):
+        rest = ((threshold + step) & ((1 << REST) - 1)) << 32
+        monkeypatch.setattr(
+            entropy, "words", lambda _, rest=rest: np.frombuffer(rest.to_bytes(24, "big"), dtype=np.uint64)
+        )
+        found = TABLE.magnitudes(np.array([WORDS - 1], dtype=np.uint32))
+        assert found.tolist() == [index + (step >= 0)]
+
+
+def test_half_words_are_words_cut_in_two() -> None:
+    for count in (0, 1, 2, 7):
+        assert entropy.halves(count).shape == (count,)
+        assert entropy.halves(count).dtype == np.uint32
+    high = entropy.halves(100_000) >> np.uint32(31)
+    assert 0.48 < high.mean() < 0.52  # 12 deviations
 
 
 @settings(max_examples=300)
