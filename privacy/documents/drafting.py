@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ringfence.privacy.contract import load_contract
+from ringfence.privacy.documents.columns import WHITESPACE
 from ringfence.privacy.documents.faults import Fault, faults_of
 from ringfence.privacy.errors import N_, ContractError
 
@@ -80,7 +81,10 @@ def _csv(path: Path) -> _Layout:
     raw, whole = _sample(path)
     text, encoding = _decode(path, raw, whole)
     delimiter = _delimiter(text)
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    if delimiter == WHITESPACE:
+        rows = [line.split() for line in text.splitlines()]
+    else:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     if not whole:
         rows = rows[:-1]  # the last line of a sample is cut
     rows = [row for row in rows if row][:SAMPLE_ROWS]
@@ -142,17 +146,22 @@ def _decode(path: Path, raw: bytes, whole: bool) -> tuple[str, str]:
 
 
 def _delimiter(text: str) -> str:
-    """The delimiter that cuts most lines into as many cells as the first, and into the most cells."""
+    """The delimiter that cuts most lines into as many cells as the first, and into the most cells; blanks if no other does."""
 
     def score(delimiter: str) -> tuple[float, int]:
-        rows = [row for row in csv.reader(io.StringIO(text[:65536], newline=""), delimiter=delimiter) if row]
+        cut = text[:65536]
+        if delimiter == WHITESPACE:
+            rows = [cells for line in cut.splitlines() if (cells := line.split())]
+        else:
+            rows = [row for row in csv.reader(io.StringIO(cut, newline=""), delimiter=delimiter) if row]
         width = len(rows[0]) if rows else 0
         if width < 2:
             return (0.0, 0)
         fitting = sum(len(row) == width for row in rows[:200]) / len(rows[:200])
         return (round(fitting, 1), width)
 
-    return max(_DELIMITERS, key=score)
+    best = max(_DELIMITERS, key=score)
+    return WHITESPACE if score(best) == (0.0, 0) and score(WHITESPACE)[0] == 1.0 else best
 
 
 def _infer(header: list[str], rows: list[list[str]], delimiter: str) -> tuple[list[str], str]:
@@ -241,6 +250,8 @@ _HEAD = """\
 # Replace every ??? in quotation marks, delete the columns that no study shall ever use, and check:
 #     ringfence-client contract check FILE
 # Every key is explained in docs/reference/contract.md and docs/reference/schema.md.
+# One row a customer is taken for granted. If the file has one line an order, replace all [[column]] tables by one
+# [events] table and the features by the schema's own [events]; they are not drafted.
 id = {id}
 holder = "???"         # short name of your organisation, e.g. north-bank
 version = 1

@@ -29,6 +29,8 @@ CONTRACTS = {
     "telco": ["contract.toml"],
     "credit_default": ["contract.toml"],
     "demo": ["contract-bank.toml", "contract-partner.toml", "contract-retailer.toml"],
+    "cdnow": ["contract.toml"],
+    "online_retail": ["contract.toml"],
 }
 ALL = [(case, file) for case, files in CONTRACTS.items() for file in files]
 
@@ -47,7 +49,7 @@ def rows_of(case: str) -> list[dict[str, str]]:
 
 
 def test_the_cases_are_listed_with_their_titles() -> None:
-    assert list(cases.list_cases()) == ["credit_default", "demo", "telco"]
+    assert list(cases.list_cases()) == ["cdnow", "credit_default", "demo", "online_retail", "telco"]
     assert all(title and not title.startswith("#") for title in cases.list_cases().values())
 
 
@@ -180,7 +182,7 @@ def test_a_case_is_copied_whole_and_never_over_another(tmp_path: Path) -> None:
 
 
 def test_wrong_names_and_places_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"RF-U311.*credit_default, demo, telco"):
+    with pytest.raises(UsageError, match=r"RF-U311.*cdnow, credit_default, demo, online_retail, telco"):
         cases.copy_case("telko", tmp_path)
     with pytest.raises(UsageError, match="RF-U311"):
         cases.case_files("../cases/telco")
