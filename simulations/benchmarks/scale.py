@@ -1,0 +1,179 @@
+"""How long one scorecard takes and how much memory, against the number of rows.
+
+    python -m ringfence.simulations.benchmarks.scale --rows 30000 250000 1000000 --json out/bench/scale.json
+
+Three holders, 20 columns (12 numbers, 8 categories), epsilon 1. What is timed is a whole study, from the offer to the
+farewell: reading and checking the tables, consent, all secure sums, the evaluation. Tables are made, and consent is
+entered, by processes of their own, so that neither time nor memory of theirs is counted.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ringfence.privacy.contract import Contract
+from ringfence.privacy.schema import Schema
+from ringfence.privacy.study import Study
+from ringfence.privacy.terminal import Parser, Terminal, add_json, run
+from ringfence.simulations.assembly import Profile, Site
+from ringfence.simulations.federation import Federation, peak_rss_mb, run_in_process
+
+HOLDERS = 3
+NUMBERS = 12
+CATEGORIES = ("a", "b", "c", "d", "e")
+LABELLED = 8
+DEFAULT_ROWS = (30_000, 250_000, 500_000, 1_000_000)
+
+
+def main() -> int:
+    """Entry point of `python -m`."""
+    return run(command, program="benchmark-scale")
+
+
+def command(argv: Sequence[str]) -> int:
+    """Run the benchmark and print a table."""
+    parser = Parser(prog="python -m ringfence.simulations.benchmarks.scale", description="Time and memory of one scorecard.")
+    parser.add_argument("--rows", type=int, nargs="+", default=list(DEFAULT_ROWS), help="rows of all tables together")
+    add_json(parser)
+    arguments = parser.parse_args(argv)
+    terminal = Terminal.of(arguments)
+    report = measure(arguments.rows)
+    for each in report["fits"]:
+        terminal.say(line(each))
+    terminal.write_json(report)
+    return 0
+
+
+def measure(rows: Sequence[int]) -> dict[str, Any]:
+    """One fit at every size, and a durable one at the smallest.
+
+    Args:
+        rows: of all tables together.
+    """
+    fits = [fit(count, "simulation") for count in rows]
+    fits.append(fit(min(rows), "durable"))
+    return {"holders": HOLDERS, "columns": NUMBERS + LABELLED, "epsilon": 1, "fits": fits}
+
+
+def line(each: dict[str, Any]) -> str:
+    """One fit in a line."""
+    return (
+        f"{each['rows']:>9} rows, {each['profile']:10}: {each['seconds']:7.2f} s ({each['processor_seconds']:.2f} s of processor), "
+        f"{each['peak_rss_mb']:6.0f} MB at most, AUC {each['auc']:.4f}"
+    )
+
+
+def fit(rows: int, profile: Profile) -> dict[str, Any]:
+    """Make the tables in one process and run the study in another."""
+    with tempfile.TemporaryDirectory(prefix="ringfence-") as name:
+        folder = Path(name)
+        for stage in (write_tables, run_study):
+            process = multiprocessing.get_context("spawn").Process(target=stage, args=(folder, rows, profile))
+            process.start()
+            process.join()
+            if process.exitcode:
+                raise ChildProcessError(f"{stage.__name__} ended with status {process.exitcode}")
+        found: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        return found
+
+
+def write_tables(folder: Path, rows: int, _profile: Profile) -> None:
+    """A Parquet table and consent records for each holder."""
+    for index in range(HOLDERS):
+        count = rows // HOLDERS
+        rng = np.random.default_rng([7, index, rows])
+        values = rng.normal(size=(count, NUMBERS))
+        levels = rng.integers(0, len(CATEGORIES), size=(count, LABELLED))
+        logit = -1.5 + values[:, :6] @ np.linspace(0.8, 0.1, 6) + 0.3 * np.abs(values[:, 6]) + 0.25 * (levels[:, 0] - 2)
+        frame = pd.DataFrame({f"n{i:02}": values[:, i] for i in range(NUMBERS)})
+        for i in range(LABELLED):
+            frame[f"c{i}"] = np.array(CATEGORIES)[levels[:, i]]
+        frame["churn"] = np.where(rng.random(count) < 1 / (1 + np.exp(-logit)), "yes", "no")
+        frame.insert(0, "key", [f"h{index}-{row:07}" for row in range(count)])
+        frame.to_parquet(folder / f"holder-{index}.parquet", index=False)
+        grants = pd.DataFrame({"customer_key": frame["key"], "event": "granted", "purpose": "churn-prediction"})
+        grants = grants.assign(
+            at="2020-01-01", valid_until="", notice_id="made-up", notice_version="1", notice_language="en",
+            notice_digest="sha256:" + "0" * 64, legal_basis="consent", recipients=f"holder-{index}", separate_consents="",
+        )  # fmt: skip
+        grants.to_csv(folder / f"holder-{index}-consent.csv", index=False)
+
+
+def run_study(folder: Path, rows: int, profile: Profile) -> None:
+    """One study over the tables; the result goes beside them."""
+    schema = _schema()
+    sites = {
+        name: Site(contract=_contract(name, schema, rows), base=folder, consent=folder / f"{name}-consent.csv")
+        for name in (f"holder-{index}" for index in range(HOLDERS))
+    }
+    federation = Federation.make(_study(schema), schema, sites, profile=profile, folder=folder)
+    before = time.process_time()
+    outcome, _holders = run_in_process(federation)
+    result = {
+        "rows": rows,
+        "profile": profile,
+        "seconds": round(outcome.seconds, 3),
+        "processor_seconds": round(time.process_time() - before, 3),
+        "peak_rss_mb": round(peak_rss_mb(), 1),
+        "auc": outcome.metrics.auc,
+    }
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+
+
+def _schema() -> Schema:
+    numbers = [{"name": f"n{i:02}", "kind": "number", "bounds": [-4, 4]} for i in range(NUMBERS)]
+    categories = [{"name": f"c{i}", "kind": "category", "categories": list(CATEGORIES)} for i in range(LABELLED)]
+    label = {"name": "churn", "kind": "flag"}
+    return Schema.model_validate({"id": "scale", "version": 1, "feature": [*numbers, *categories, label]})
+
+
+def _contract(name: str, schema: Schema, rows: int) -> Contract:
+    return Contract.model_validate(
+        {
+            "id": f"{name}-scale",
+            "holder": name,
+            "version": 1,
+            "schema": schema.digest(),
+            "subject": "key",
+            "population": f"{name}-customers",
+            "jurisdiction": "CN",
+            "max_customers": rows,
+            "overlap": 1,
+            "source": {"file": f"{name}.parquet"},
+            "column": [
+                {"name": feature.name, "sensitivity": "plain", "purposes": ["churn-prediction"]}
+                for feature in schema.features
+            ],
+        }
+    )
+
+
+def _study(schema: Schema) -> Study:
+    return Study.model_validate(
+        {
+            "id": "scale",
+            "schema": schema.digest(),
+            "purpose": "churn-prediction",
+            "legal_basis": "consent",
+            "task": "scorecard",
+            "label": "churn",
+            "positive": "yes",
+            "expires": "2099-12-31",
+            "dpia": "made-up rows",
+            "privacy": {"epsilon": "1", "delta": "1e-7", "noise": "distributed", "min_holders": HOLDERS},
+        }
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
