@@ -23,24 +23,17 @@ from sqlalchemy import Connection, Engine
 from ringfence.privacy.accounting.amounts import Number, allowed_amount, as_text, subtract
 from ringfence.privacy.accounting.filters import Amounts, FilterName, fits, gaussian_cost
 from ringfence.privacy.errors import N_, BudgetError
-from ringfence.privacy.journal import Journal, Json
+from ringfence.privacy.journal import Journal
 from ringfence.privacy.ledger import balance
 from ringfence.privacy.ledger.balance import Balance
 from ringfence.privacy.ledger.book import Book, Step
 from ringfence.privacy.ledger.chain import Entry, Fields
-from ringfence.privacy.ledger.parts import BOTH, PARTS, Scope, scope_of
+from ringfence.privacy.ledger.parts import BOTH, PARTS, Scope
 from ringfence.privacy.ledger.planned import RESERVE_MARGIN, Quote, attempt_renyi, quote
-from ringfence.privacy.ledger.state import Head, Reservation, equivalent_mu_squared
+from ringfence.privacy.ledger.state import Head, Reservation
 from ringfence.privacy.ledger.statement import Spend, statement
-from ringfence.privacy.ledger.terms import (
-    checked_text,
-    cost,
-    decided_fields,
-    first_fields,
-    slack_fields,
-    texts,
-    two_people,
-)
+from ringfence.privacy.ledger.steps import charged, decided, frozen, reserved
+from ringfence.privacy.ledger.terms import checked_text, cost, first_fields, slack_fields, texts
 from ringfence.privacy.waist import RoundPlan, StudyPlan
 
 
@@ -169,18 +162,7 @@ class Ledger:
     def _reserve(
         self, study_digest: str, amounts: Amounts, parts: Fields, slacks: Mapping[str, str]
     ) -> Reservation:
-        step = Step(
-            kind="reserved",
-            fields={
-                "study": checked_text("study", study_digest),
-                "amounts": texts(amounts),
-                **parts,
-                **slacks,
-            },
-            action="budget.reserved",
-            study=study_digest,
-            public={"mu_squared": _told(amounts)},
-        )
+        step = reserved(study_digest, amounts, {**parts, **slacks})
         with self._book.deciding(step) as (_, state):
             return state.open[state.sequence]
 
@@ -216,26 +198,7 @@ class Ledger:
             BudgetError: more than was reserved, an attempt charged before, a closed reservation, a frozen ledger.
         """
         amounts = cost(reservation.amounts, mu_squared, renyi)
-        step = Step(
-            kind="charged",
-            fields={
-                "reservation": reservation.id,
-                "run": checked_text("run", run),
-                "round": round,
-                "attempt": attempt,
-                "part": scope_of(part),
-                "amounts": texts(amounts),
-            },
-            action="budget.charged",
-            study=reservation.study_digest,
-            public={
-                "run": run,
-                "round": round,
-                "attempt": attempt,
-                "part": part,
-                "mu_squared": _told(amounts),
-            },
-        )
+        step = charged(reservation, amounts, run=run, round=round, attempt=attempt, part=part)
         with self._book.deciding(step, connection) as (transaction, _):
             yield transaction
 
@@ -373,14 +336,7 @@ class Ledger:
         self._by_two("topped-up", "budget.topup", approvals, added, reason, decision)
 
     def _freeze(self, reason: str, known: Head) -> None:
-        step = Step(
-            kind="frozen",
-            fields={"reason": reason, "known_sequence": known.sequence, "known_hash": known.hash},
-            action="budget.frozen",
-            outcome="error",
-            private={"reason": reason},
-        )
-        with self._book.deciding(step):
+        with self._book.deciding(frozen(reason, known)):
             pass
 
     def _by_two(
@@ -392,18 +348,5 @@ class Ledger:
         reason: str,
         decision: str,
     ) -> None:
-        fields = decided_fields(approvals, amounts, reason, decision)
-        told: list[Json] = list(two_people(approvals))
-        step = Step(
-            kind=kind,
-            fields=fields,
-            action=action,
-            public={"approvals": told, "mu_squared": _told(amounts)},
-            private={"reason": reason},
-        )
-        with self._book.deciding(step):
+        with self._book.deciding(decided(kind, action, approvals, amounts, reason, decision)):
             pass
-
-
-def _told(amounts: Amounts) -> str:
-    return as_text(equivalent_mu_squared(amounts, max))
