@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from prove.bounds import lower_bound
-from prove.cases import MU, SCORECARD, Case, privacy
+from prove.cases import MLP, MU, ONE_FEATURE, SCORECARD, Case, privacy
 from prove.finding import Check, Finding
 from prove.probe import Blocks, Probe, Silent, World, mu_of_attack, variance
 from small import matrix_of
@@ -41,7 +41,7 @@ def canary(case: Case, at: tuple[str, ...], colluders: tuple[str, ...], changes:
     customer = matrix_of(context, victim)
     shifts = [case.task.contribute(context, query, customer).blocks for query in queries]
     keep = [{name: np.flatnonzero(values) for name, values in blocks.items()} for blocks in shifts]
-    study = {**case.study, **changes}
+    study = {**case.study, "task": case.name, **changes}
     noise = dict.fromkeys(colluders, Silent())
     statistics = []
     plan = None
@@ -79,7 +79,8 @@ def check(case: Case, *, at: tuple[str, ...] = ("bank",), colluders: tuple[str, 
 
 
 SCORECARD_ALONE = check(SCORECARD)
-SCORECARD_TWICE = check(SCORECARD, at=("bank", "retailer"))
+SCORECARD_TWICE = check(ONE_FEATURE, at=("bank", "retailer"))
 SCORECARD_LOCAL = check(
-    SCORECARD, colluders=("partner", "retailer"), privacy=privacy(noise="local", min_holders=3)
+    ONE_FEATURE, colluders=("partner", "retailer"), privacy=privacy(noise="local", min_holders=3)
 )
+MLP_ALONE = check(MLP)

@@ -7,6 +7,8 @@ The holders' own shares must not be correlated over coordinates, rounds and hold
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from prove.bounds import (
     chi_square,
@@ -30,7 +32,7 @@ SHARES = len(NAMES)
 def _run() -> tuple[StudyPlan, Probe, dict[str, Recorded]]:
     """A study of two rounds with a million entries each, every holder honest and recorded."""
     study = {**SCORECARD.study, "features": ["plan"], "model": {"iterations": 1}}
-    case = type(SCORECARD)(name=SCORECARD.name, study=study)
+    case = replace(SCORECARD, study=study)
     context = case.context()
     queries = case.queries(context)
     plan = case.task.plan(context)

@@ -30,6 +30,11 @@ CLAIMS = (
         check=check_canary.SCORECARD_LOCAL,
     ),
     Claim(
+        name="canary-network",
+        says="the same of a network: the sum of clipped gradients of every step",
+        check=check_canary.MLP_ALONE,
+    ),
+    Claim(
         name="law",
         says="released minus exact sum is the declared discrete noise, also when nobody is in a sample",
         check=check_law.law,

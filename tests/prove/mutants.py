@@ -10,7 +10,7 @@ MUTANTS = (
     Mutant(
         name="noise x0.9",
         edits=(Edit(_DRAW, "gaussian_law(block.share_scale)", "gaussian_law(0.9 * block.share_scale)"),),
-        claim="canary",
+        claim="canary-network",
     ),
     Mutant(
         name="share /n instead of /h",
@@ -23,17 +23,21 @@ MUTANTS = (
         name="colluding holder counted as honest",
         edits=(
             Edit("privacy.study:Study.honest", "self.privacy.min_holders - 1 -", "self.privacy.min_holders -"),
+            Edit("privacy.policy:_honest", "study.privacy.min_holders) - 1 -", "study.privacy.min_holders) -"),
         ),
-        claim="canary",
+        claim="canary-network",
     ),
     Mutant(
         name="overlap ignored",
-        edits=(Edit("privacy.accounting.study:overlap_factor", "return float(overlap)", "return 1.0"),),
+        edits=(Edit("privacy.accounting.study:overlap_factor", "float(overlap)", "1.0"),),
         claim="canary-overlap",
     ),
     Mutant(
         name="local noise shared out among holders",
-        edits=(Edit("privacy.study:Study.honest", "return 1\n", "return self.privacy.min_holders\n"),),
+        edits=(
+            Edit("privacy.study:Study.honest", "return 1\n", "return self.privacy.min_holders\n"),
+            Edit("privacy.policy:_honest", "return 1\n", "return study.privacy.min_holders\n"),
+        ),
         claim="canary-local",
     ),
     Mutant(
@@ -91,6 +95,18 @@ MUTANTS = (
         claim="sensitivity",
     ),
     Mutant(
+        name="gradients not clipped",
+        edits=(Edit("models.neural.fixed:factors", ".clamp_(max=1.0)", ".clamp_(min=1.0)"),),
+        claim="canary-network",
+    ),
+    Mutant(
+        name="clip after averaging",
+        edits=(
+            Edit("models.neural.fixed:factors", "norms_squared.sqrt()", "norms_squared.mean().expand_as(norms_squared).sqrt()"),
+        ),
+        claim="sensitivity",
+    ),
+    Mutant(
         name="float residual rounded after the sum",
         edits=(
             Edit(
@@ -106,6 +122,11 @@ MUTANTS = (
         edits=(
             Edit("clients.table:_split_values", "for key in keys:", "for key in map(str, range(len(list(keys)))):"),
         ),
+        claim="files",
+    ),
+    Mutant(
+        name="customers in both parts",
+        edits=(Edit("models.features:FeatureMatrix.part", "self.train() if", "self if True else self.train() if"),),
         claim="files",
     ),
     Mutant(
@@ -179,8 +200,10 @@ MUTANTS = (
             Edit(
                 "clients.agent:Agent._answer",
                 "    match header.kind:",
-                '    for ledger, a, k in vars(gate).pop("_late", []):\n'
-                "        with ledger.release(*a, **k):\n"
+                '    late = vars(gate).setdefault("_late", [])\n'
+                "    for debt in [each for each in late if each[0] is self.holder.ledger]:\n"
+                "        late.remove(debt)\n"
+                "        with debt[0].release(*debt[1], **debt[2]):\n"
                 "            pass\n"
                 "    match header.kind:",
             ),

@@ -79,6 +79,7 @@ class Probe:
             contribute=self._contribute,
             start=lambda _context: (0, self.queries[0]),
             step=self._step,
+            so_far=None,
         )
 
     @contextmanager
