@@ -1,7 +1,7 @@
 """Binning: public cells are merged into bins by a noisy histogram alone (post-processing, it costs nothing).
 
-Numbers are merged from left to right until a bin holds both a fair part of the customers and clearly more than
-its own noise; categories that cannot be told from noise join "other".
+Numbers are cut into bins of about equal mass, as many as stand clear of the noise; categories that cannot be told
+from noise join "other". A feature that not even two bins of can be told apart is left with one, which says nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy.typing as npt
 from ringfence.models.features import CellGrid
 from ringfence.models.scorecard.plan import ScorecardOptions, coarse_size
 
-# A number's bin must stand this many standard deviations above zero; a category this many.
-NUMBER_CLEARANCE = 2.0
+# A number's bin must hold this many standard deviations of a cell's noise; a category this many of its own.
+NUMBER_CLEARANCE = 3.0
 CATEGORY_CLEARANCE = 2.0
 
 
@@ -75,28 +75,31 @@ def _number_bins(
 ) -> tuple[npt.NDArray[np.int64], int]:
     """Bins of one number, and how many of them follow the order (the missing cell comes after them)."""
     cells = options.cells
-    local = np.zeros(len(part), dtype=np.int64)
-    fair = customers / options.bins
-    current, mass, width = 0, 0.0, 0
-    for cell in range(cells):
-        local[cell] = current
-        mass, width, left = mass + part[cell], width + 1, cells - cell - 1
-        rest = float(part[cell + 1 : cells].sum())
-        enough = mass >= max(fair, NUMBER_CLEARANCE * noise * math.sqrt(width))
-        # What is left must be able to stand as a bin of its own.
-        if enough and left and rest >= max(fair, NUMBER_CLEARANCE * noise * math.sqrt(left)):
-            if current + 1 >= options.bins:
-                continue
-            current, mass, width = current + 1, 0.0, 0
-    chain = current + 1
-    if len(part) > cells:
-        visible = part[cells] >= CATEGORY_CLEARANCE * noise
-        local[cells] = chain if visible else _fullest(local[:cells], part[:cells])
-    return local, chain
+    mass = _denoised(part[:cells])
+    # As many bins of equal mass as stand clear of the noise, and one where not even two do.
+    most = int(min(options.bins, customers / (NUMBER_CLEARANCE * noise))) if noise > 0 else options.bins
+    middle = (np.cumsum(mass) - mass / 2) / mass.sum()
+    place = np.minimum((middle * max(1, most)).astype(np.int64), max(1, most) - 1)
+    ordered = np.unique(place, return_inverse=True)[1].astype(np.int64)
+    chain = int(ordered[-1]) + 1
+    if len(part) == cells:
+        return ordered, chain
+    visible = part[cells] >= CATEGORY_CLEARANCE * noise
+    missing = chain if visible else int(np.argmax(np.bincount(ordered, weights=mass)))
+    return np.append(ordered, missing), chain
 
 
-def _fullest(local: npt.NDArray[np.int64], part: npt.NDArray[np.float64]) -> int:
-    return int(np.argmax(np.bincount(local, weights=part)))
+def _denoised(part: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Counts without the random walk that noise makes of many empty cells.
+
+    One threshold is taken off all cells, such that what stays above zero has the signed total of all.
+    """
+    target = max(1.0, float(part.sum()))
+    falling = np.sort(np.maximum(part, 0.0))[::-1]
+    # With the k largest cells above the threshold, it is (their sum - target) / k.
+    levels = (np.cumsum(falling) - target) / np.arange(1, len(falling) + 1)
+    threshold = max(0.0, float(levels.max()))
+    return np.asarray(np.maximum(part - threshold, 0.0) + 1e-9)
 
 
 def _category_bins(part: npt.NDArray[np.float64], noise: float) -> npt.NDArray[np.int64]:

@@ -1,8 +1,15 @@
-"""The holder's side of the scorecard: exact integer vectors for a histogram, two-way tables and gradients.
+"""The holder's side of the scorecard: exact integer vectors for a histogram and for coded gradients.
 
 All arithmetic is integer. A row's score is an int64 sum of the query's fixed-point parameters; its residual comes
-from one public table indexed by the clamped score. So the contribution of a table is the sum of the contributions
-of its single customers, bit for bit, in any order; and one customer moves a gradient by D entries of at most 2^R.
+from one public table indexed by the clamped score; codes are small integers that follow from the bins alone. So
+the contribution of a table is the sum of the contributions of its single customers, bit for bit, in any order; and
+one customer adds to a gradient one residual, at most 2^R in size, times one code of length ONE a feature and one
+for everybody.
+
+The residual is `-min(1, exp(-s))` for a customer with the label and `min(1, exp(s))` for one without: the gradient
+of the proper loss with the logit link that is steepest among those whose residuals stay within one. Its expected
+curvature is min(p, 1-p), where the logistic loss has p (1-p) for the same largest residual, so the same noise hides
+less of it.
 """
 
 from __future__ import annotations
@@ -14,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ringfence.models.features import NUMBER_CELLS, Codes, FeatureMatrix
+from ringfence.models.scorecard.codes import code_length, encode
 from ringfence.models.scorecard.plan import coarse_size, design, most_bins
 from ringfence.models.task import StudyContext
 from ringfence.privacy.errors import N_, WaistError
@@ -23,7 +31,8 @@ PARAMETER_BITS = 16
 PARAMETER_LIMIT = 2**31 - 1
 SCORE_LIMIT = 16
 TABLE_BITS = 8
-_CHUNK = 1 << 15
+# Rows worked on at once, so that memory does not grow with the table.
+_CHUNK = 1 << 16
 
 
 def lengths(context: StudyContext, query: Query) -> Mapping[str, int]:
@@ -38,17 +47,12 @@ def lengths(context: StudyContext, query: Query) -> Mapping[str, int]:
         return {"cells": sum(coarse_size(grid, shape.options) for grid in context.grids)}
     _check_bins(context, query)
     bins = int(query.arrays["offsets"][-1])
-    if query.round == 1:
-        _expect(set(query.arrays) == {"bins", "offsets"}, "the two-way round has bins and offsets alone")
-        sizes = {"diagonal": bins, "gradient": bins}
-        pairs = len(pair_positions(query.arrays["offsets"])[0])
-        return {"pairs": pairs, **sizes} if shape.dimensions > 1 else sizes
     _expect(set(query.arrays) == {"bins", "offsets", "theta"}, "a gradient has bins, offsets and theta")
     theta = query.arrays["theta"]
     _expect(theta.shape == (bins,), "theta has one entry a bin")
     inside = (theta >= -PARAMETER_LIMIT) & (theta <= PARAMETER_LIMIT)
     _expect(bool(np.all(inside)), "theta fits 32 bits")
-    return {"gradient": bins}
+    return {"gradient": code_length(query.arrays["offsets"])}
 
 
 def contribute(context: StudyContext, query: Query, features: FeatureMatrix) -> Contribution:
@@ -63,32 +67,31 @@ def contribute(context: StudyContext, query: Query, features: FeatureMatrix) -> 
         Blocks of int64. *Formal guarantees*: one customer changes them by at most the plan's sensitivities.
     """
     shape = design(context)
-    coarse = coarse_codes(context, features.codes)
     if query.round == 0:
-        blocks: dict[str, IntVector] = {"cells": _cell_counts(context, coarse) * shape.count_unit}
-        return Contribution(query_digest=query.digest(), blocks=blocks)
-    bins = bins_of(context, coarse, query.arrays["bins"])
-    size = int(query.arrays["offsets"][-1])
-    if query.round == 1:
-        blocks = _two_way(bins, size, query.arrays["offsets"], shape.pair_unit)
-        theta = np.zeros(size, dtype=np.int64)
-        if shape.dimensions == 1:
-            del blocks["pairs"]
-    else:
-        blocks, theta = {}, query.arrays["theta"]
-    blocks["gradient"] = _gradient(bins, size, theta, features.label, shape.residual_bits)
-    return Contribution(query_digest=query.digest(), blocks=blocks)
+        cells = _cell_counts(context, features.codes) * shape.count_unit
+        return Contribution(query_digest=query.digest(), blocks={"cells": cells})
+    offsets = query.arrays["offsets"]
+    total: IntVector = np.zeros(1 + int(offsets[-1]), dtype=np.int64)
+    for start in range(0, len(features.label), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        bins = bins_of(context, coarse_codes(context, features.codes[rows]), query.arrays["bins"])
+        total += _gradient(bins, int(offsets[-1]), query.arrays["theta"], features.label[rows], shape.residual_bits)
+    return Contribution(
+        query_digest=query.digest(), blocks={"gradient": encode(offsets, int(total[0]), total[1:])}
+    )
 
 
 def coarse_codes(context: StudyContext, codes: Codes) -> npt.NDArray[np.int64]:
     """Codes on the first histogram's cells, shape `(n, D)`: numbers step down from 256 cells."""
     options = design(context).options
     step = NUMBER_CELLS // options.cells
-    coarse = codes.astype(np.int64)
+    coarse = codes.astype(np.int64, order="F")
     for column, grid in enumerate(context.grids):
         if grid.ordered:
-            fine = coarse[:, column]
-            coarse[:, column] = np.where(fine < grid.values, fine // step, fine - grid.values + options.cells)
+            table = np.arange(grid.size)
+            table[: grid.values] //= step
+            table[grid.values :] += options.cells - grid.values
+            coarse[:, column] = table[coarse[:, column]]
     return coarse
 
 
@@ -101,53 +104,34 @@ def bins_of(
     return np.asarray(table[coarse + starts])
 
 
-def pair_positions(offsets: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Rows and columns of all pairs of bins of two different features, in the order they are sent."""
-    size = int(offsets[-1])
-    owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    rows, columns = np.triu_indices(size, 1)
-    different = owner[rows] != owner[columns]
-    return rows[different], columns[different]
-
-
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def residual_table(residual_bits: int) -> npt.NDArray[np.int64]:
-    """The public table `round(2^R p)` over clamped scores, in steps of 2^-8 from -16 to 16."""
+    """The public table `round(2^R min(1, exp(s)))` over clamped scores, in steps of 2^-8 from -16 to 16."""
     steps = np.arange(-SCORE_LIMIT * 2**TABLE_BITS, SCORE_LIMIT * 2**TABLE_BITS + 1)
-    probability = 1.0 / (1.0 + np.exp(-steps / 2**TABLE_BITS))
-    table: npt.NDArray[np.int64] = np.rint(probability * 2**residual_bits).astype(np.int64)
+    size = np.exp(np.minimum(steps, 0) / 2**TABLE_BITS)
+    table: npt.NDArray[np.int64] = np.rint(size * 2**residual_bits).astype(np.int64)
     return table
 
 
 def residuals(
     scores: npt.NDArray[np.int64], label: npt.NDArray[np.uint8], residual_bits: int
 ) -> npt.NDArray[np.int64]:
-    """Fixed-point `p - y` of rows, |r| <= 2^R, from int64 scores in units of 2^-16."""
-    step = PARAMETER_BITS - TABLE_BITS
+    """Fixed-point residuals of rows, |r| <= 2^R, from int64 scores in units of 2^-16; negative where the label is 1."""
     limit = SCORE_LIMIT * 2**TABLE_BITS
-    index = np.clip(scores >> step, -limit, limit) + limit
-    return np.asarray(residual_table(residual_bits)[index] - (label.astype(np.int64) << residual_bits))
+    side = 1 - 2 * label.astype(np.int64)
+    index = side * np.clip(scores >> (PARAMETER_BITS - TABLE_BITS), -limit, limit) + limit
+    return np.asarray(residual_table(residual_bits)[index] * side)
 
 
-def _cell_counts(context: StudyContext, coarse: npt.NDArray[np.int64]) -> IntVector:
+def _cell_counts(context: StudyContext, codes: Codes) -> IntVector:
     options = design(context).options
-    counts = [
-        np.bincount(coarse[:, column], minlength=coarse_size(grid, options))
-        for column, grid in enumerate(context.grids)
-    ]
+    step = NUMBER_CELLS // options.cells
+    counts = []
+    for column, grid in enumerate(context.grids):
+        fine = np.bincount(codes[:, column], minlength=grid.size)
+        values = fine[: grid.values].reshape(-1, step).sum(axis=1) if grid.ordered else fine[: grid.values]
+        counts += [values, fine[grid.values :]]
     return np.concatenate(counts).astype(np.int64)
-
-
-def _two_way(bins: npt.NDArray[np.int64], size: int, offsets: npt.NDArray[np.int64], unit: int) -> dict[str, IntVector]:
-    table = np.zeros((size, size), dtype=np.int64)
-    for start in range(0, len(bins), _CHUNK):
-        part = bins[start : start + _CHUNK]
-        # Counts of a chunk stay below 2^24, so the float32 product is exact.
-        hot = np.zeros((len(part), size), dtype=np.float32)
-        hot[np.arange(len(part))[:, None], part] = 1.0
-        table += (hot.T @ hot).astype(np.int64)
-    rows, columns = pair_positions(offsets)
-    return {"pairs": table[rows, columns] * unit, "diagonal": np.diagonal(table) * unit}
 
 
 def _gradient(
@@ -157,11 +141,13 @@ def _gradient(
     label: npt.NDArray[np.uint8],
     residual_bits: int,
 ) -> IntVector:
+    """Residual sums over everybody and over each bin, shape `(1 + size,)`."""
     residual = residuals(theta[bins].sum(axis=1), label, residual_bits)
-    total = np.zeros(size, dtype=np.int64)
+    total = np.zeros(1 + size, dtype=np.int64)
+    total[0] = residual.sum()
     for column in range(bins.shape[1]):
         # Weights are integers far below 2^53: the float64 sums are exact.
-        total += np.bincount(bins[:, column], weights=residual, minlength=size).astype(np.int64)
+        total[1:] += np.bincount(bins[:, column], weights=residual, minlength=size).astype(np.int64)
     return total
 
 

@@ -1,15 +1,13 @@
 """The scorecard's plan: which secure sums, at which sensitivity, with how much noise.
 
-    cohort      1 %   one noisy count a holder, its own noise
-    histogram   5 %   public cells of every feature                          Delta^2 = D unit^2
-    two-way    20 %   all pair counts of merged bins, and their diagonal;    mu_G^2 exactly (see below)
-                      with it the gradient of the constant score
-    gradients  74 %   residuals summed by bin, `iterations` of them          Delta^2 = D 4^R
+    cohort      1 %   one noisy count a holder, its own noise                Delta^2 = unit^2
+    histogram  15 %   public cells of every feature                          Delta^2 = D unit^2
+    gradients  84 %   coded residual sums, `iterations` of them              Delta^2 = (D + 1) ONE^2 4^R
 
-The shares are of mu^2. A customer adds D ones to a histogram, D(D-1)/2 ones to the pairs and D ones to the
-diagonal; with variances D^2/(2 mu_G^2) off and D^2/mu_G^2 on the diagonal the two blocks cost
-mu_G^2 (D-1)/D + mu_G^2/D = mu_G^2. Units are powers of two chosen so that a share's scale is at least 16 grid
-units, where the discrete law is smooth and rounding costs nothing.
+The shares are of mu^2. A customer adds D ones to a histogram and, to a gradient, its residual times one code of
+length at most ONE for each feature and one for everybody (codes.py). Units are powers of two chosen so that a
+share's scale is at least 16 grid units, where the discrete law is smooth and rounding costs nothing. Nothing here
+looks at data: every holder derives the same plan from the signed study.
 """
 
 from __future__ import annotations
@@ -20,20 +18,22 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ringfence.models.features import NUMBER_CELLS, CellGrid
+from ringfence.models.scorecard.codes import ONE
 from ringfence.models.task import StudyContext
+from ringfence.privacy.accounting.scales import grid_unit
 from ringfence.privacy.accounting.study import calibrate
 from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.waist import BlockPlan, RoundPlan, StudyPlan
 
 COHORT_SHARE = 0.01
-HISTOGRAM_SHARE = 0.05
-TWO_WAY_SHARE = 0.20
-GRADIENT_SHARE = 0.74
+HISTOGRAM_SHARE = 0.15
+GRADIENT_SHARE = 0.84
 
 SMALLEST_SCALE = 16.0
-LARGEST_SCALE = 2.0**14
+# Well below what can be drawn (mechanisms/law.py), so that shares of other rounds have room as well.
+LARGEST_SCALE = 2.0**20
 MOST_RESIDUAL_BITS = 10
-FEWEST_RESIDUAL_BITS = 4
+FEWEST_RESIDUAL_BITS = 1
 
 
 class ScorecardOptions(BaseModel):
@@ -49,7 +49,7 @@ class ScorecardOptions(BaseModel):
 
     bins: int = Field(default=8, ge=2, le=64)
     cells: int = Field(default=32, ge=4, le=NUMBER_CELLS)
-    iterations: int = Field(default=8, ge=1, le=32)
+    iterations: int = Field(default=6, ge=1, le=32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,6 @@ class Design:
         honest: h, shares of noise that are sure to be in a sum.
         mu: what one holder may spend on the whole study.
         count_unit: grid units of one customer in the histogram.
-        pair_unit: grid units of one customer in the pair counts and on the diagonal.
         residual_bits: R; residuals are integers in [-2^R, 2^R].
     """
 
@@ -71,7 +70,6 @@ class Design:
     honest: int
     mu: float
     count_unit: int
-    pair_unit: int
     residual_bits: int
 
     def mu_squared(self, share: float) -> float:
@@ -82,6 +80,11 @@ class Design:
     def gradient_mu_squared(self) -> float:
         """mu^2 of a single gradient."""
         return self.mu_squared(GRADIENT_SHARE) / self.options.iterations
+
+    @property
+    def residual_unit(self) -> int:
+        """Grid units of a residual of one under a code of length one."""
+        return ONE << self.residual_bits
 
 
 def options_of(context: StudyContext) -> ScorecardOptions:
@@ -122,16 +125,14 @@ def design(context: StudyContext) -> Design:
     terms = context.study.privacy
     mu = calibrate(terms.epsilon, terms.delta, context.study.overlap(), terms.noise)
     histogram = math.sqrt(dimensions / (HISTOGRAM_SHARE * mu**2 * honest))
-    diagonal = dimensions / math.sqrt(2.0 * TWO_WAY_SHARE * mu**2 * honest)
-    gradient = math.sqrt(dimensions * options.iterations / (GRADIENT_SHARE * mu**2 * honest))
+    gradient = math.sqrt((dimensions + 1) * options.iterations / (GRADIENT_SHARE * mu**2 * honest))
     return Design(
         options=options,
         dimensions=dimensions,
         honest=honest,
         mu=mu,
-        count_unit=_unit(histogram),
-        pair_unit=_unit(diagonal),
-        residual_bits=_residual_bits(gradient),
+        count_unit=grid_unit(histogram),
+        residual_bits=_residual_bits(gradient * ONE),
     )
 
 
@@ -139,8 +140,8 @@ def plan(context: StudyContext) -> StudyPlan:
     """Every release of the study, with its noise; see the module's table."""
     shape = design(context)
     gradient = _gradient_block(context, shape)
-    rounds = [_histogram_round(context, shape), _two_way_round(context, shape, gradient)]
-    rounds += [RoundPlan(name=f"gradient-{i}", blocks=(gradient,)) for i in range(2, shape.options.iterations + 1)]
+    rounds = [_histogram_round(context, shape)]
+    rounds += [RoundPlan(name=f"gradient-{i}", blocks=(gradient,)) for i in range(1, shape.options.iterations + 1)]
     return StudyPlan(
         honest=shape.honest,
         cohort=_cohort_block(shape),
@@ -167,7 +168,7 @@ def share_scale(sensitivity_squared: int, mu_squared: float, honest: int) -> flo
 
 def _cohort_block(shape: Design) -> BlockPlan:
     price = shape.mu_squared(COHORT_SHARE)
-    unit = _unit(math.sqrt(1.0 / price))
+    unit = grid_unit(math.sqrt(1.0 / price))
     scale = share_scale(unit**2, price, 1)
     return BlockPlan(name="cohort", sensitivity_squared=unit**2, max_abs=unit, share_scale=scale, max_length=1)
 
@@ -184,53 +185,17 @@ def _histogram_round(context: StudyContext, shape: Design) -> RoundPlan:
     return RoundPlan(name="histogram", blocks=(block,))
 
 
-def _two_way_round(context: StudyContext, shape: Design, gradient: BlockPlan) -> RoundPlan:
-    bins = sum(most_bins(grid, shape.options) for grid in context.grids)
-    d, price = shape.dimensions, shape.mu_squared(TWO_WAY_SHARE)
-    # With one feature there are no pairs: the diagonal has the whole stage to itself.
-    of_diagonal = price / d
-    diagonal_sensitivity = d * shape.pair_unit**2
-    blocks = [
-        BlockPlan(
-            name="diagonal",
-            sensitivity_squared=diagonal_sensitivity,
-            max_abs=shape.pair_unit,
-            share_scale=share_scale(diagonal_sensitivity, of_diagonal, shape.honest),
-            max_length=bins,
-        ),
-        gradient,
-    ]
-    if d > 1:
-        pair_sensitivity = d * (d - 1) // 2 * shape.pair_unit**2
-        blocks.insert(
-            0,
-            BlockPlan(
-                name="pairs",
-                sensitivity_squared=pair_sensitivity,
-                max_abs=shape.pair_unit,
-                share_scale=share_scale(pair_sensitivity, price - of_diagonal, shape.honest),
-                max_length=bins * (bins - 1) // 2,
-            ),
-        )
-    return RoundPlan(name="two-way", blocks=tuple(blocks))
-
-
 def _gradient_block(context: StudyContext, shape: Design) -> BlockPlan:
-    sensitivity = shape.dimensions * 4**shape.residual_bits
+    sensitivity = (shape.dimensions + 1) * shape.residual_unit**2
     return BlockPlan(
         name="gradient",
         sensitivity_squared=sensitivity,
-        max_abs=2**shape.residual_bits,
+        max_abs=shape.residual_unit,
         share_scale=share_scale(sensitivity, shape.gradient_mu_squared, shape.honest),
-        max_length=sum(most_bins(grid, shape.options) for grid in context.grids),
+        max_length=1 + sum(most_bins(grid, shape.options) - 1 for grid in context.grids),
     )
 
 
-def _unit(scale_of_one: float) -> int:
-    """Smallest power of two that lifts a share's scale to `SMALLEST_SCALE` grid units."""
-    return 1 << max(0, math.ceil(math.log2(SMALLEST_SCALE / scale_of_one)))
-
-
 def _residual_bits(scale_of_one: float) -> int:
-    """Most residual bits whose share stays within `LARGEST_SCALE`, between 4 and 10."""
+    """Most residual bits whose share stays within `LARGEST_SCALE`, between 1 and 10."""
     return max(FEWEST_RESIDUAL_BITS, min(MOST_RESIDUAL_BITS, math.floor(math.log2(LARGEST_SCALE / scale_of_one))))

@@ -12,7 +12,8 @@ from small import context_of, frame_of, matrix_of
 
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.scorecard import SCORECARD
-from ringfence.models.scorecard.holder import pair_positions, residual_table, residuals
+from ringfence.models.scorecard.codes import ONE, code_matrix, encode, simplex
+from ringfence.models.scorecard.holder import residual_table, residuals
 from ringfence.models.task import StudyContext
 from ringfence.privacy.errors import WaistError
 from ringfence.privacy.waist import Query
@@ -33,7 +34,7 @@ def bins_query(context: StudyContext, round_index: int, seed: int = 0, theta_lim
         tables.append(rng.integers(0, width, size) + offsets[-1])
         offsets.append(offsets[-1] + width)
     arrays = {"bins": np.concatenate(tables), "offsets": np.array(offsets)}
-    if round_index > 1:
+    if round_index > 0:
         arrays["theta"] = rng.integers(-theta_limit, theta_limit, offsets[-1])
     return Query(task="scorecard", round=round_index, arrays=arrays)
 
@@ -79,32 +80,52 @@ def test_a_table_contributes_the_sum_of_its_customers_in_any_order_and_batching(
             assert np.array_equal(values, summed[name])
 
 
-def test_pairs_are_counted_across_features_only() -> None:
-    rows, columns = pair_positions(np.array([0, 2, 5]))
-    assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == [
-        (0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (1, 4),
-    ]  # fmt: skip
-
-
-def test_two_way_counts_against_a_slow_count() -> None:
-    query = QUERIES[1]
-    blocks = SCORECARD.contribute(CONTEXT, query, FEATURES).blocks
+def test_a_gradient_against_a_slow_sum() -> None:
+    query = QUERIES[2]
+    found = SCORECARD.contribute(CONTEXT, query, FEATURES).blocks["gradient"]
     from ringfence.models.scorecard.holder import bins_of, coarse_codes
     from ringfence.models.scorecard.plan import design
 
+    offsets, theta = query.arrays["offsets"], query.arrays["theta"]
     bins = bins_of(CONTEXT, coarse_codes(CONTEXT, FEATURES.codes), query.arrays["bins"])
-    unit = design(CONTEXT).pair_unit
-    rows, columns = pair_positions(query.arrays["offsets"])
-    for position in range(0, len(rows), 7):
-        both = sum(rows[position] in customer and columns[position] in customer for customer in bins.tolist())
-        assert blocks["pairs"][position] == both * unit
+    slow = [0] * len(found)
+    for customer, label in zip(bins.tolist(), FEATURES.label, strict=True):
+        score = np.array([sum(int(theta[b]) for b in customer)])
+        residual = int(residuals(score, np.array([label]), design(CONTEXT).residual_bits)[0])
+        slow[0] += ONE * residual
+        start = 1
+        for feature, bin_ in enumerate(customer):
+            first, last = int(offsets[feature]), int(offsets[feature + 1])
+            for column in range(last - first - 1):
+                slow[start + column] += residual * int(simplex(last - first)[bin_ - first, column])
+            start += last - first - 1
+    assert found.tolist() == slow
+
+
+@pytest.mark.parametrize("bins", [1, 2, 3, 5, 8, 64])
+def test_corners_are_no_longer_than_one_and_hardly_shorter(bins: int) -> None:
+    corners = simplex(bins)
+    lengths = (corners**2).sum(axis=1)
+    assert np.all(lengths <= ONE**2)
+    if bins > 1:
+        assert np.all(lengths >= ONE**2 * 0.85)
+        products = (corners @ corners.T)[~np.eye(bins, dtype=bool)] / ONE**2
+        assert np.abs(products + 1 / (bins - 1)).max() < 0.1
+
+
+def test_a_code_is_what_its_matrix_says() -> None:
+    offsets, sums = np.array([0, 3, 4, 6]), np.array([5, -7, 11, 9, 2, 7])
+    coded = encode(offsets, 9, sums)
+    assert np.allclose(code_matrix(offsets).T @ np.concatenate([[9], sums]) * ONE, coded)
+    assert len(coded) == 1 + 2 + 0 + 1
 
 
 def test_residuals_are_bounded_and_right_to_half_a_unit() -> None:
     scores = np.array([-(2**40), -(2**16), 0, 2**15, 2**16, 2**40])
     for label in (0, 1):
         found = residuals(scores, np.full(6, label, dtype=np.uint8), 10)
-        exact = (1 / (1 + np.exp(-np.clip(scores / 2**16, -16, 16))) - label) * 1024
+        side = 1 - 2 * label
+        exact = side * np.minimum(1, np.exp(side * np.clip(scores / 2**16, -16, 16))) * 1024
         assert np.abs(found).max() <= 1024
         assert np.abs(found - exact).max() <= 0.5 + 1e-9
     assert residual_table(10).min() >= 0
@@ -134,7 +155,7 @@ BAD = {
     "parameters in a histogram": replace(GOOD, round=0),
     "no bins": broken(GOOD, bins=None),
     "no theta": broken(GOOD, theta=None),
-    "theta in the two-way round": replace(GOOD, round=1),
+    "no parameters in the first gradient": replace(broken(GOOD, theta=None), round=1),
     "short theta": broken(GOOD, theta=GOOD.arrays["theta"][:-1]),
     "theta beyond 32 bits": broken(GOOD, theta=GOOD.arrays["theta"] + 2**40),
     "short bins": broken(GOOD, bins=GOOD.arrays["bins"][:-1]),
@@ -167,9 +188,11 @@ def test_more_bins_than_the_plan_prices_are_refused() -> None:
                 for grid, width, start in zip(CONTEXT.grids, sizes, offsets[:-1], strict=True)
             ]
         )
-        query = Query(task="scorecard", round=1, arrays={"bins": table, "offsets": offsets})
+        arrays = {"bins": table, "offsets": offsets, "theta": np.zeros(offsets[-1], dtype=np.int64)}
+        query = Query(task="scorecard", round=1, arrays=arrays)
         if lawful:
-            assert SCORECARD.lengths(CONTEXT, query)["diagonal"] == sum(widths)
+            assert SCORECARD.lengths(CONTEXT, query)["gradient"] == 1 + sum(widths) - len(widths)
+            assert sum(SCORECARD.lengths(CONTEXT, query).values()) <= PLAN.rounds[1].max_length
         else:
             with pytest.raises(WaistError, match="RF-W050"):
                 SCORECARD.lengths(CONTEXT, query)

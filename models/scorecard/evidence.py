@@ -1,0 +1,171 @@
+"""Learning from noisy gradients: each is evidence about the same parameters, and all of it is pooled.
+
+A gradient at `beta_t` says, to first order, `g_t = H_t (beta_t - beta*)`, where H_t is the mean curvature between
+the two. So every gradient, also an early one, is a linear observation of `beta*` with known noise; they are added
+up by their precision, and `beta*` is the mean of its posterior under a Gaussian prior whose variances are found
+from the same evidence (EM). Under little noise this is Newton's method; under much noise features without
+evidence fade to zero. How far the curve bends is charged to an observation as additional noise, so that
+early gradients count for less once later ones are precise. Post-processing of released sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve
+
+from ringfence.models.scorecard.ground import Ground
+
+FloatArray = npt.NDArray[np.float64]
+Curve = Callable[[FloatArray], FloatArray]
+
+# Relative error of the linear form, charged as noise.
+BEND = 0.4
+# Prior variance of the intercept, and of an effect before any evidence; weight of the pooled variance in coefficients.
+INTERCEPT_VARIANCE = 4.0
+EFFECT_VARIANCE = 0.1
+POOLED_WEIGHT = 2.0
+PRIOR_VARIANCE, PRIOR_WEIGHT = 0.03, 2.0
+LEAST_VARIANCE, MOST_VARIANCE = 1e-5, 10.0
+# Linearised anew so often a gradient, with so many updates of the variances each.
+ROUNDS, UPDATES = 2, 4
+# A step moves customers' scores by at most this much (root mean square).
+LARGEST_STEP = 1.0
+# Scores are modelled within these limits; beyond, a logistic curve is flat and nothing can be learned from it.
+MOST_SCORE, MOST_SPREAD = 5.0, 6.0
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+# Gauss-Legendre on [0, 1]: exact means of curvature along a step, up to the fifth degree.
+_BETWEEN = ((0.1127016654, 5 / 18), (0.5, 8 / 18), (0.8872983346, 5 / 18))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A noisy coded gradient, in customers.
+
+    Attributes:
+        at: the parameters it was taken at, shape `(1 + bins,)`, the intercept first.
+        coded: the noisy sum, shape `(entries,)`.
+    """
+
+    at: FloatArray
+    coded: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belief:
+    """What the evidence says.
+
+    Attributes:
+        beta: posterior mean, shape `(1 + bins,)`, the intercept first.
+        variances: of the groups of effects, shape `(groups,)`.
+    """
+
+    beta: FloatArray
+    variances: FloatArray
+
+
+def unknowing(ground: Ground) -> Belief:
+    """Before any gradient."""
+    return Belief(
+        beta=np.zeros(len(ground.joint)), variances=np.full(len(ground.kind), EFFECT_VARIANCE)
+    )
+
+
+def learn(
+    ground: Ground, code: FloatArray, sightings: Sequence[Sighting], variance: float, belief: Belief
+) -> Belief:
+    """Pool all gradients seen so far.
+
+    Args:
+        ground: bins and masses.
+        code: see `codes.code_matrix`, shape `(1 + bins, entries)`.
+        sightings: all gradients, the newest last.
+        variance: of the noise really in an entry of a coded gradient, in customers squared.
+        belief: before the newest gradient.
+    """
+    beta, variances = belief.beta, belief.variances
+    for _ in range(ROUNDS):
+        here = _curvature(ground, beta, curvature)
+        blur = code.T @ _curvature(ground, beta, residual_variance) @ code
+        told, weight = np.zeros(code.shape[1]), 0.0
+        for sighting in sightings:
+            fall = _fall(ground, sighting.at, beta)
+            share = 1.0 / (1.0 + BEND**2 * float(((code.T @ fall) ** 2).mean()) / variance)
+            told += share * (code.T @ (here @ beta + fall) - sighting.coded)
+            weight += share
+        # What a coded gradient says about coefficients: the pooled noise, and what customers vary by themselves.
+        view = code.T @ here @ ground.effects
+        factor = cho_factor(blur + np.eye(len(told)) * (variance / weight), lower=True)
+        precision = view.T @ cho_solve(factor, view)
+        pull = view.T @ cho_solve(factor, told / weight)
+        coefficients, variances = _posterior(ground, (precision + precision.T) / 2, pull, variances)
+        beta = _towards(ground, beta, ground.effects @ coefficients)
+    return Belief(beta=beta, variances=variances)
+
+
+def curvature(scores: FloatArray) -> FloatArray:
+    """Expected curvature of the loss: min(p, 1-p)."""
+    p = 1.0 / (1.0 + np.exp(-scores))
+    return np.minimum(p, 1.0 - p)
+
+
+def residual_variance(scores: FloatArray) -> FloatArray:
+    """Variance of the residual: p (1-p) / max(p, 1-p)^2."""
+    p = 1.0 / (1.0 + np.exp(-scores))
+    return np.asarray(p * (1.0 - p) / np.maximum(p, 1.0 - p) ** 2)
+
+
+def _posterior(
+    ground: Ground, precision: FloatArray, pull: FloatArray, variances: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Mean of the coefficients, and the groups' variances after some steps of EM."""
+    sizes = np.bincount(ground.group, minlength=len(ground.kind))
+    for update in range(UPDATES + 1):
+        prior = np.concatenate([[1.0 / INTERCEPT_VARIANCE], 1.0 / variances[ground.group]])
+        factor = cho_factor(precision + np.diag(prior), lower=True)
+        mean = cho_solve(factor, pull)
+        if update == UPDATES or not len(ground.kind):
+            break
+        spread = np.diagonal(cho_solve(factor, np.eye(len(pull))))[1:]
+        power = np.bincount(ground.group, weights=mean[1:] ** 2 + spread, minlength=len(ground.kind))
+        # Groups of one kind lend each other what they have learned about their size.
+        total = np.bincount(ground.kind, weights=power, minlength=3) + PRIOR_WEIGHT * PRIOR_VARIANCE
+        pooled = total / (np.bincount(ground.kind, weights=sizes, minlength=3) + PRIOR_WEIGHT)
+        variances = (power + POOLED_WEIGHT * pooled[ground.kind]) / (sizes + POOLED_WEIGHT)
+        variances = np.clip(variances, LEAST_VARIANCE, MOST_VARIANCE)
+    return np.asarray(mean), variances
+
+
+def _towards(ground: Ground, beta: FloatArray, aim: FloatArray) -> FloatArray:
+    """Step to the aim, cut where scores would move too far for the linear form."""
+    step = aim - beta
+    length = float(np.sqrt(max(0.0, step @ ground.joint @ step) / ground.customers))
+    return np.asarray(beta + step * min(1.0, LARGEST_STEP / max(length, 1e-12)))
+
+
+def _fall(ground: Ground, start: FloatArray, end: FloatArray) -> FloatArray:
+    """How much larger the expected gradient is at `start` than at `end`, shape `(1 + bins,)`."""
+    way = start - end
+    if not np.any(way):
+        return np.zeros(len(way))
+    return np.asarray(
+        sum(part * (_curvature(ground, start - place * way, curvature) @ way) for place, part in _BETWEEN)
+    )
+
+
+def _curvature(ground: Ground, beta: FloatArray, curve: Curve) -> FloatArray:
+    """Expected weighted two-way counts at `beta`: scores in a bin are taken as normal around the bin's mean."""
+    mass = np.concatenate([[ground.customers], ground.mass])
+    mean = ground.joint @ beta / mass
+    spread = float(beta @ ground.joint @ beta) / ground.customers - float(mean[0]) ** 2
+    spread = min(max(0.0, spread), MOST_SPREAD)
+    mean = np.clip(mean, -MOST_SCORE, MOST_SCORE)
+    between = np.add.reduceat(ground.mass * (mean[1:] - mean[0]) ** 2, ground.offsets[:-1]) / ground.customers
+    inside = np.repeat(np.maximum(spread - between, 0.05 * spread), np.diff(ground.offsets))
+    deviation = np.sqrt(np.concatenate([[spread], inside]))
+    root = np.sqrt(curve(mean[:, None] + deviation[:, None] * _NODES) @ _WEIGHTS)
+    return np.asarray(ground.joint * np.outer(root, root))
