@@ -28,10 +28,12 @@ class NoisyShare:
 
     Attributes:
         blocks: int64 arrays by block name, each of the length asked for.
-        mu_squared: `sum_j Delta_j**2 / (h s_j**2 - 4)`, exact composition (privacy/accounting/gaussian.py).
+        mu_squared: `sum_j Delta_j**2 / (h s_j**2 - 4)`, exact composition (privacy/accounting/gaussian.py), as if
+            every customer took part: an upper bound where the round reads a sample.
         epsilon_slack: `2 d (tau + 1e-33)` and the convolution's slack, over all entries; adds to epsilon.
         delta_slack: total variation of the h shares from their law; times `1 + exp(epsilon)` adds to delta.
-        event: the same release for dp-accounting, of Gaussians with variance `h s_j**2 - 4`.
+        event: the same release for dp-accounting, of Gaussians with variance `h s_j**2 - 4`; sampling is left to the
+            price of the plan.
     """
 
     blocks: Mapping[str, IntVector]
