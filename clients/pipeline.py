@@ -305,7 +305,7 @@ def _freeze(holder: Holder, admitted: Admitted, table: RawTable, reservation: Re
         holder.ledger.commit(reservation)
         raise StudyError(
             "RF-S062",
-            N_("The noisy cohort is below the contract's min_cohort = {minimum}; the holder does not join."),
+            N_("The noisy count of consenting customers is below the contract's min_cohort = {minimum}; the holder does not join."),
             minimum=admitted.obligations.min_cohort,
         )
     return cohort
