@@ -20,18 +20,33 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     budget = commands.add_parser(
         "budget",
         help=_("the privacy budget: spent, reserved, left, and what two people may change"),
-        examples=["ringfence-client budget", "ringfence-client budget explain churn.signed.json"],
+        examples=[
+            "ringfence-client budget",
+            "ringfence-client budget --explain",
+            "ringfence-client budget --explain churn.signed.json",
+        ],
     )
     kinds = budget.add_subparsers(metavar=_("COMMAND"), required=True)
     show = leaf(kinds, "show", _("show what was spent, is reserved and is left (the same as budget alone)"))
     show.add_argument("--entries", action="store_true", help=_("also list the ledger's entries"))
+    show.add_argument(
+        "--explain",
+        nargs="?",
+        type=Path,
+        default=False,
+        const=None,
+        metavar="STUDY",
+        help=_("list every spend, and what a signed study would cost (the same as budget explain)"),
+    )
     show.set_defaults(do=_show)
     explain = leaf(
-        kinds, "explain", _("what a signed study would cost, and whether it fits; nothing is spent"),
-        examples=["ringfence-client budget explain churn.signed.json"],
+        kinds, "explain", _("list every spend, and what a signed study would cost and whether it fits; nothing is spent"),
+        examples=["ringfence-client budget explain", "ringfence-client budget explain churn.signed.json"],
     )  # fmt: skip
-    explain.add_argument("study", type=Path, metavar="STUDY", help=_("the study as the coordinator signed it"))
-    explain.set_defaults(do=_explain)
+    explain.add_argument(
+        "study", nargs="?", type=Path, metavar="STUDY", help=_("the study as the coordinator signed it")
+    )
+    explain.set_defaults(do=_explain, entries=False)
     thaw = leaf(
         kinds,
         "thaw",
@@ -75,6 +90,9 @@ def _add_two_people(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> int:
+    if arguments.explain is not False:
+        arguments.study = arguments.explain
+        return _explain(arguments)
     from ringfence.clients.commands.spending import Standing
     from ringfence.clients.home import open_home
 
@@ -104,18 +122,28 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.commands.account import Account
     from ringfence.clients.commands.whatif import answer, price_lines, read_study
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:
-        found = answer(home, read_study(home, arguments.study), home.contract())
-    if found.no_price is not None:
+        account = Account.of(home.ledger)
+        found = None
+        if arguments.study is not None:
+            found = answer(home, read_study(home, arguments.study), home.contract())
+    if found is not None and found.no_price is not None:
         raise found.no_price
     terminal = Terminal.of(arguments)
-    terminal.say(_("Study {study} {digest}").format(study=found.study.id, digest=found.digest))
-    for line in price_lines(found):
+    for line in account.lines():
         terminal.say(line)
-    terminal.write_json(found.as_json())
+    if account.standing.frozen:
+        terminal.say(_("FROZEN: {reason}").format(reason=account.standing.frozen))
+    if found is not None:
+        terminal.say()
+        terminal.say(_("Study {study} {digest}").format(study=found.study.id, digest=found.digest))
+        for line in price_lines(found):
+            terminal.say(line)
+    terminal.write_json(account.as_json() | ({} if found is None else found.as_json()))
     return 0
 
 

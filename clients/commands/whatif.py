@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 
 from ringfence.clients.home import Home
@@ -22,11 +21,39 @@ from ringfence.privacy.contract import LoadedContract
 from ringfence.privacy.crypto.signed import read_signed
 from ringfence.privacy.decision import Decision
 from ringfence.privacy.errors import N_, BudgetError, RingfenceError, StudyError, _
+from ringfence.privacy.ledger import Balance, Ledger, Quote
 from ringfence.privacy.policy import Request, decide
 from ringfence.privacy.study import Study
+from ringfence.privacy.waist import StudyPlan
 
-# A reservation takes this much more than the price, see privacy/ledger.
-_MARGIN = 1 + Fraction(1, 10**12)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What a study would take from the ledger.
+
+    Attributes:
+        quote: part by part, on the ledger's own axes.
+        covered: whether what is left covers it.
+        mu_squared: of a Gaussian event that takes as much; with the filter `rdp`, on the order where that is least.
+        after: what would count as spent with it.
+    """
+
+    quote: Quote
+    covered: bool
+    mu_squared: Decimal
+    after: Balance
+
+    @classmethod
+    def of(cls, plan: StudyPlan, ledger: Ledger) -> Demand:
+        """Ask the ledger; nothing is spent.
+
+        Raises:
+            BudgetError: RF-B332 the ledger cannot take such a plan at all.
+        """
+        quote = ledger.quote(plan)
+        return cls(
+            quote=quote, covered=ledger.covers(quote), mu_squared=quote.mu_squared, after=ledger.after(quote)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +66,9 @@ class Answer:
         decision: of the policy, with all reasons.
         price: None where it cannot be computed.
         no_price: why not.
-        left: mu squared that is left in the ledger.
+        demand: None where it has no price, or where the ledger cannot take it.
+        no_demand: why the ledger cannot take it.
+        left: the largest Gaussian event that still fits.
         reserved: whether the ledger holds an open reservation for it.
         frozen: why nothing may be spent, or empty.
         approvals: approvals on file.
@@ -50,7 +79,9 @@ class Answer:
     decision: Decision
     price: StudyPrice | None
     no_price: RingfenceError | None
-    left: Decimal
+    demand: Demand | None
+    no_demand: BudgetError | None
+    left: Balance
     reserved: bool
     frozen: str
     approvals: int
@@ -58,9 +89,7 @@ class Answer:
     @property
     def fits(self) -> bool:
         """Whether the ledger could take it now."""
-        if self.price is None or self.frozen:
-            return False
-        return self.reserved or Fraction(self.price.reserve) * _MARGIN <= Fraction(self.left)
+        return self.demand is not None and not self.frozen and (self.reserved or self.demand.covered)
 
     def misfit(self) -> BudgetError | None:
         """Why a study that has a price cannot be paid for now; None when it can."""
@@ -73,19 +102,22 @@ class Answer:
                    "ringfence-client budget thaw"),
                 reason=self.frozen,
             )  # fmt: skip
+        if self.demand is None:
+            return self.no_demand
         return BudgetError(
             "RF-B405",
             N_("The study does not fit into the budget: it would reserve mu^2 {reserve}, and {left} is left. Two approvers "
                "can raise the budget with: ringfence-client budget top-up"),
-            reserve=_short(self.price.reserve),
-            left=_short(self.left),
+            reserve=_short(self.demand.mu_squared),
+            left=_short(self.left.mu_squared),
         )  # fmt: skip
 
     def require_fit(self) -> None:
         """Refuse what the ledger could not take now.
 
         Raises:
-            BudgetError: RF-B405 the budget does not cover it, RF-B406 the ledger is frozen.
+            BudgetError: RF-B332 the ledger cannot take such a plan, RF-B405 the budget does not cover it, RF-B406 the
+                ledger is frozen.
         """
         fault = self.misfit()
         if fault is not None:
@@ -100,8 +132,10 @@ class Answer:
             "allowed": self.decision.allow,
             "reasons": [{"code": reason.code, "sentence": reason.sentence} for reason in self.decision.reasons],
             "price": None if self.price is None else self.price.as_report(),
-            "reserve_mu_squared": None if self.price is None else as_text(self.price.reserve),
-            "left_mu_squared": as_text(self.left),
+            "reserve_mu_squared": None if self.demand is None else as_text(self.demand.mu_squared),
+            "reserve_by_part": None if self.demand is None else self.demand.quote.as_texts(),
+            "epsilon_after": None if self.demand is None or self.reserved else self.demand.after.epsilon,
+            "left_mu_squared": as_text(self.left.mu_squared),
             "fits": self.fits,
             "reserved": self.reserved,
             "frozen": self.frozen,
@@ -127,30 +161,41 @@ def answer(home: Home, study: Study, loaded: LoadedContract) -> Answer:
         study=study, contract=loaded.contract, schema=loaded.schema, now=datetime.now(UTC), key=home.identity
     )
     digest = study.digest()
-    found, problem = _price(study, loaded)
+    found: StudyPrice | None = None
+    demand: Demand | None = None
+    no_price: RingfenceError | None = None
+    no_demand: BudgetError | None = None
+    try:
+        plan = _plan(study, loaded)
+        found = price_of(study, plan)
+    except RingfenceError as error:
+        no_price = error
+    else:
+        try:
+            demand = Demand.of(plan, home.ledger)
+        except BudgetError as error:
+            no_demand = error
     return Answer(
         study=study,
         digest=digest,
         decision=decide(request),
         price=found,
-        no_price=problem,
-        left=home.ledger.left().mu_squared,
+        no_price=no_price,
+        demand=demand,
+        no_demand=no_demand,
+        left=home.ledger.left(),
         reserved=any(one.study_digest == digest for one in home.ledger.reservations()),
         frozen=home.ledger.frozen(),
         approvals=len(home.approvals(digest)),
     )
 
 
-def _price(study: Study, loaded: LoadedContract) -> tuple[StudyPrice | None, RingfenceError | None]:
-    try:
-        if study.schema_ref != loaded.schema.digest():
-            raise StudyError(
-                "RF-S200", N_("The study is written for another schema than the contract, so it has no price here.")
-            )
-        plan = planned(task_named(study.task), StudyContext.of(study, loaded.schema))
-        return price_of(study, plan), None
-    except RingfenceError as error:
-        return None, error
+def _plan(study: Study, loaded: LoadedContract) -> StudyPlan:
+    if study.schema_ref != loaded.schema.digest():
+        raise StudyError(
+            "RF-S200", N_("The study is written for another schema than the contract, so it has no price here.")
+        )
+    return planned(task_named(study.task), StudyContext.of(study, loaded.schema))
 
 
 def _short(amount: Decimal) -> str:
@@ -169,14 +214,22 @@ def price_lines(found: Answer) -> list[str]:
         _("this holder alone:     epsilon {epsilon}; with every attempt spent {worst}").format(
             epsilon=report["holder_epsilon"], worst=report["holder_epsilon_worst_case"]
         ),
-        _("the ledger would reserve mu^2 {reserve}; {left} is left").format(
-            reserve=_short(found.price.reserve), left=_short(found.left)
-        ),
     ]
+    if found.demand is not None and not found.reserved:
+        lines += [
+            _("the ledger would reserve mu^2 {reserve}; {left} is left").format(
+                reserve=_short(found.demand.mu_squared), left=_short(found.left.mu_squared)
+            ),
+            _("and would count epsilon {after:.4f} at delta {delta} as spent for good, were every attempt needed").format(
+                after=found.demand.after.epsilon, delta=found.left.delta
+            ),
+        ]
     if found.frozen:
         lines.append(_("It does not fit: the ledger is frozen."))
     elif found.reserved:
         lines.append(_("It is reserved already."))
+    elif found.no_demand is not None:
+        lines.append(found.no_demand.sentence())
     else:
         lines.append(_("It fits.") if found.fits else _("It does not fit."))
     return lines

@@ -28,7 +28,7 @@ from ringfence.privacy.ledger import balance
 from ringfence.privacy.ledger.balance import Balance
 from ringfence.privacy.ledger.book import Book, Step
 from ringfence.privacy.ledger.chain import Entry, Fields
-from ringfence.privacy.ledger.parts import BOTH, PARTS, Scope
+from ringfence.privacy.ledger.parts import BOTH, PARTS, Scope, total
 from ringfence.privacy.ledger.planned import RESERVE_MARGIN, Quote, attempt_renyi, quote
 from ringfence.privacy.ledger.state import Head, Reservation
 from ringfence.privacy.ledger.statement import Spend, statement
@@ -150,6 +150,11 @@ class Ledger:
         """Whether the budget that is left covers a quote, were the ledger not frozen."""
         state = self._book.read()
         return fits(state.filter, state.budget, state.counted, asked.amounts)
+
+    def after(self, asked: Quote) -> Balance:
+        """What would count as spent with a quote reserved."""
+        state = self._book.read()
+        return balance.spent(state, total(state.counted, asked.amounts))
 
     def renyi_of(self, plan: RoundPlan, honest: int) -> Mapping[Decimal, Decimal] | None:
         """What `release` is to charge for an attempt at a round besides mu squared; None for Gaussian rounds.

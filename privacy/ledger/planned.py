@@ -15,6 +15,8 @@ from ringfence.privacy.accounting.renyi import plan_renyi, round_renyi
 from ringfence.privacy.accounting.slack import plan_slacks
 from ringfence.privacy.errors import N_, BudgetError
 from ringfence.privacy.ledger.parts import PARTS, ByPart, dearest
+from ringfence.privacy.ledger.state import equivalent_mu_squared
+from ringfence.privacy.ledger.terms import texts
 from ringfence.privacy.waist import RoundPlan, StudyPlan
 
 # A plan's float total may be rounded otherwise than its parts; a reservation takes this much more.
@@ -38,6 +40,15 @@ class Quote:
     def amounts(self) -> Amounts:
         """What counts as spent once it is reserved: the dearer part on each axis."""
         return dearest(self.limits)
+
+    @property
+    def mu_squared(self) -> Decimal:
+        """A Gaussian event of that size takes as much; at Renyi orders, on the one where that is least."""
+        return equivalent_mu_squared(self.amounts, min)
+
+    def as_texts(self) -> dict[str, dict[str, str]]:
+        """The amounts by part and axis, exact decimals."""
+        return {part: texts(each) for part, each in self.limits.items()}
 
 
 def quote(plan: StudyPlan, axes: Amounts) -> Quote:

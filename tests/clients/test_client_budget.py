@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ from command_kit import Town, client, configure, events, init, new_key, read, re
 from ringfence.audit import store
 from ringfence.audit.events import open_event
 from ringfence.clients.home import open_home
+from ringfence.privacy.accounting.gaussian import epsilon_of
 from ringfence.privacy.crypto.signed import SignedDocument, check_approvals
 from ringfence.privacy.errors import RingfenceError
 
@@ -113,6 +115,75 @@ def test_an_approval_of_what_the_budget_does_not_cover_says_so(here: Town, capsy
     assert client(*words, here.ana, here.sign("cheap.json")) == 0
     assert "does not fit" not in capsys.readouterr().out
     assert read(here.root / "out.json")["fits"] is True
+
+
+def test_every_spend_is_listed_with_the_total_after_it(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (("--explain",), ("explain",)):
+        assert client("budget", *words, "--config", here.home) == 0
+        assert "Nothing was ever released" in capsys.readouterr().out
+    with open_home(here.home) as home:
+        reservation = home.ledger.reserve("sha256:" + "a" * 64, Decimal("0.2"))
+        for number, (part, amount) in enumerate((("both", "0.01"), ("train", "0.05"), ("test", "0.03"))):
+            with home.ledger.release(
+                reservation, run="run-9", round=number - 1, attempt=number, mu_squared=Decimal(amount), part=part
+            ):
+                pass
+        home.ledger.freeze("restored")
+        home.ledger.thaw(["a", "b"], missing_mu_squared=Decimal("0.02"), reason="from the coordinator's log")
+    study = here.sign()
+    capsys.readouterr()
+    texts = []
+    for words in (("--explain",), ("explain",), ("show", "--explain")):
+        found = budget(here, *words)
+        texts.append(capsys.readouterr().out)
+        lines = found["spends"]
+        assert isinstance(lines, list)
+        assert [(line["round"], line["attempt"], line["part"], line["mu_squared"]) for line in lines] == [
+            (-1, 0, "both", "0.01"), (0, 1, "train", "0.05"), (1, 2, "test", "0.03"), (None, None, None, "0.02"),
+        ]  # fmt: skip
+        assert [line["total_mu_squared"] for line in lines] == ["0.01", "0.06", "0.06", "0.08"]
+        assert [line["kind"] for line in lines] == ["charged"] * 3 + ["thawed"]
+        assert all(line["study"] == "sha256:" + "a" * 64 and line["run"] == "run-9" for line in lines[:3])
+        assert lines[-1]["total_epsilon"] == pytest.approx(epsilon_of(1e-6, math.sqrt(0.08)), rel=1e-9)
+        assert "price" not in found
+    assert len(set(texts)) == 1, "one implementation"
+    for word in ("aaaaaaaaaaaa", "run-9", "cohort", "train", "test", "0.06", "entered by two people"):
+        assert word in texts[0]
+    with_study = budget(here, "--explain", study)
+    text = capsys.readouterr().out
+    assert with_study == budget(here, "explain", study)
+    assert (with_study["fits"], with_study["reserved"]) == (True, False)
+    assert isinstance(with_study["epsilon_after"], float)
+    assert with_study["epsilon_after"] > lines[-1]["total_epsilon"]
+    assert isinstance(with_study["reserve_by_part"], dict)
+    assert set(with_study["reserve_by_part"]) == {"train", "test"}
+    assert "with every attempt spent" in text
+    assert "as spent for good" in text
+    capsys.readouterr()
+    assert client("budget", "--explain", study, "--config", here.home, "--lang", "zh") == 0
+    assert "run-9" in capsys.readouterr().out
+    refused(capsys, client("budget", "--explain", here.root / "absent.json", "--config", here.home), "RF-K017")
+
+
+def test_a_budget_at_renyi_orders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A home made with --filter rdp shows, explains and takes studies; its epsilon is told from above."""
+    here = town(tmp_path)
+    gdp = budget(here, "explain", here.sign())
+    fresh = here.root / "renyi"
+    assert client("init", fresh, "--name", "north", "--population", "people", "--budget-epsilon", "4",
+                  "--budget-delta", "1e-6", "--filter", "rdp", "--no-passphrase") == 0  # fmt: skip
+    with open_home(fresh) as home:
+        reservation = home.ledger.reserve("sha256:" + "a" * 64, Decimal("0.05"))
+        with home.ledger.release(reservation, run="r", round=0, attempt=0, mu_squared=Decimal("0.05"), part="train"):
+            pass
+    out = here.root / "renyi.json"
+    assert client("budget", "--explain", "--config", fresh, "--json", out) == 0
+    found = read(out)
+    assert found["filter"] == "rdp"
+    exact = epsilon_of(1e-6, math.sqrt(0.05))
+    assert exact <= found["spends"][0]["total_epsilon"] <= 1.5 * exact
+    assert Decimal(found["left"]["mu_squared"]) < Decimal(str(gdp["left_mu_squared"]))
+    capsys.readouterr()
 
 
 def test_all_reasons_against_a_study_are_told(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
