@@ -19,7 +19,7 @@ Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 # Rows worked at a time; so many keep a piece in the processor's cache, and every sum below 2^53.
-PIECE = 512
+PIECE = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal
 
 from ringfence.models.neural.architecture import Architecture
@@ -66,6 +67,19 @@ class Design:
     gradient: BlockPlan
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Same:
+    """A context as a key that stands for itself alone, so that one design a run is enough."""
+
+    context: StudyContext
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.context is self.context
+
+    def __hash__(self) -> int:
+        return id(self.context)
+
+
 def design(kind: Kind, context: StudyContext) -> Design:
     """Derive the network, its grid and its noise from the study.
 
@@ -73,6 +87,12 @@ def design(kind: Kind, context: StudyContext) -> Design:
         StudyError: options out of range, no sequence for an LSTM, or too many customers for exact sums.
         BudgetError: epsilon or delta cannot be met.
     """
+    return _design(kind, _Same(context))
+
+
+@lru_cache(maxsize=32)
+def _design(kind: Kind, same: _Same) -> Design:
+    context = same.context
     options = options_of(context)
     inputs = input_plan(context, sequence=kind == "lstm")
     architecture = _architecture(kind, options, inputs)
@@ -91,7 +111,7 @@ def design(kind: Kind, context: StudyContext) -> Design:
         besides=Decimal(besides * (1 + 1e-9)),
     )
     step = multiplier**-2
-    grid_bits = _grid_bits(float(options.clipping_norm), architecture.length, multiplier / math.sqrt(honest))
+    grid_bits = largest_grid_bits(float(options.clipping_norm), architecture.length, multiplier / math.sqrt(honest))
     return Design(
         kind=kind,
         options=options,
@@ -155,8 +175,14 @@ def _gradient(
     )
 
 
-def _grid_bits(norm: float, length: int, scale_of_norm: float) -> int:
-    """Binary places: fine enough for sqrt(d), coarse enough for the sampler."""
+def largest_grid_bits(norm: float, length: int, scale_of_norm: float) -> int:
+    """Binary places of a sum: fine enough that sqrt(d) costs little, coarse enough for the sampler.
+
+    Args:
+        norm: C.
+        length: d.
+        scale_of_norm: scale of a share over C.
+    """
     wanted = math.ceil(math.log2(math.sqrt(length) / (norm * ROUNDING_SHARE)))
     drawable = math.floor(math.log2(LARGEST_SCALE / (scale_of_norm * norm)))
     return max(FEWEST_GRID_BITS, min(wanted, drawable, MOST_GRID_BITS))
