@@ -32,7 +32,7 @@ from ringfence.privacy.wire.control import (
     SurvivorsCall,
     UnmaskCall,
 )
-from ringfence.server.sums import Conduct, Summed
+from ringfence.server.sums import Begin, Conduct, Summed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,14 +42,20 @@ class Recover:
     conduct: Conduct
     number: int = -1
 
-    def round(self, query: Query) -> Summed:
+    def round(self, query: Query, begin: Begin, first: int = 0) -> Summed:
         """Attempt a round until enough of a roster answer, or its attempts are used up.
+
+        Args:
+            query: what is asked.
+            begin: told (attempt, number of its roster) before the attempt's vectors are asked for.
+            first: number of the first attempt.
 
         Raises:
             WaistError: RF-W200 too few holders are left, RF-W201 no attempt succeeded.
         """
-        for attempt in range(self.conduct.opened.plan.max_attempts):
+        for attempt in range(first, self.conduct.opened.plan.max_attempts):
             layout, dealt = self._agree(query.round, attempt)
+            begin(attempt, self.number)
             self.conduct.begun(query, attempt)
             step = _Attempt(conduct=self.conduct, query=query, attempt=attempt, layout=layout)
             updates = step.collect(dealt)

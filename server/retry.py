@@ -15,7 +15,7 @@ from ringfence.privacy.secagg.masks import sum_words
 from ringfence.privacy.secagg.roster import RosterEcho, roster_hash, verify_echo
 from ringfence.privacy.waist import Query
 from ringfence.privacy.wire.control import RosterCall, RoundCall
-from ringfence.server.sums import Conduct, Summed
+from ringfence.server.sums import Begin, Conduct, Summed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,16 +27,22 @@ class Retry:
     members: Mapping[str, KeyMessage] = field(default_factory=dict)
     echoes: tuple[RosterEcho, ...] = ()
 
-    def round(self, query: Query) -> Summed:
+    def round(self, query: Query, begin: Begin, first: int = 0) -> Summed:
         """Attempt a round until all of a roster answer, or its attempts are used up.
+
+        Args:
+            query: what is asked.
+            begin: told (attempt, number of its roster) before the attempt's vectors are asked for.
+            first: number of the first attempt.
 
         Raises:
             WaistError: RF-W200 too few holders are left, RF-W201 no attempt succeeded.
         """
         conduct = self.conduct
-        for attempt in range(conduct.opened.plan.max_attempts):
+        for attempt in range(first, conduct.opened.plan.max_attempts):
             if set(self.members.values()) != set(conduct.members.keys.values()):
                 self._agree(query.round, attempt)
+            begin(attempt, self.number)
             conduct.begun(query, attempt)
             call = RoundCall(number=self.number, echoes=self.echoes, query=query)
             updates = conduct.collect(dict.fromkeys(self.members, call), query, attempt)

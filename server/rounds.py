@@ -7,7 +7,8 @@ attempt in which a holder fails to answer is fixed by the signed study: `retry.p
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ringfence.models.evaluation import Evaluated
 from ringfence.models.metrics.noisy import NoisyFigures
@@ -16,6 +17,7 @@ from ringfence.privacy.journal import listed
 from ringfence.privacy.waist import Query
 from ringfence.server.coordinator import Coordinator, OpenStudy
 from ringfence.server.membership import Members, finish, offer
+from ringfence.server.progress import ReleasedSum, RunFile
 from ringfence.server.recovery import Recover
 from ringfence.server.retry import Retry
 from ringfence.server.sums import Conduct
@@ -49,7 +51,11 @@ class Release:
 
 
 def run_study(
-    coordinator: Coordinator, opened: OpenStudy, transport: Transport, progress: Progress = lambda *_: None
+    coordinator: Coordinator,
+    opened: OpenStudy,
+    transport: Transport,
+    progress: Progress = lambda *_: None,
+    state: Path | None = None,
 ) -> Release:
     """Run a signed study over a transport.
 
@@ -58,13 +64,17 @@ def run_study(
         opened: the signed study.
         transport: reaches the holders.
         progress: told (rounds done, rounds in all, name of the round).
+        state: file that the run is kept in; where there is one already, the run in it goes on.
 
     Raises:
         WaistError: too few holders joined or stayed, or a round failed in all its attempts.
+        StudyError: the file is of another study, of another version, or none at all.
     """
+    kept = RunFile.open(state, opened)
+    opened = replace(opened, run=kept.run)
     members = offer(coordinator, opened, transport)
     try:
-        return _run(coordinator, opened, transport, members, progress)
+        return _run(coordinator, opened, transport, members, progress, kept)
     except WaistError:
         # The holders close their reservations; nothing is released.
         finish(coordinator, opened, transport, members, None)
@@ -72,19 +82,25 @@ def run_study(
 
 
 def _run(
-    coordinator: Coordinator, opened: OpenStudy, transport: Transport, members: Members, progress: Progress
+    coordinator: Coordinator,
+    opened: OpenStudy,
+    transport: Transport,
+    members: Members,
+    progress: Progress,
+    kept: RunFile,
 ) -> Release:
     conduct = Conduct(coordinator=coordinator, opened=opened, transport=transport, members=members)
     conduct.require()
     recover = opened.study.privacy.dropouts == "recover"
-    way: Recover | Retry = Recover(conduct=conduct) if recover else Retry(conduct=conduct)
+    kind = Recover if recover else Retry
+    way = kind(conduct=conduct, number=kept.roster)
     attempts, holders = list[int](), tuple[str, ...]()
     state, step = opened.task.start(opened.context)
     rounds, unfinished = opened.plan.rounds, ""
     while isinstance(step, Query):
         progress(step.round, len(rounds), rounds[step.round].name)
         try:
-            summed = way.round(step)
+            summed = _summed(way, kept, step)
         except WaistError:
             # What was released is paid for: the study ends with the model it makes, if it makes one.
             model = opened.task.so_far(opened.context, state) if opened.task.so_far else None
@@ -93,7 +109,7 @@ def _run(
             step, unfinished = model, rounds[step.round].name
             break
         attempts.append(summed.attempts)
-        holders = summed.holders
+        holders = summed.names
         state, step = opened.task.step(opened.context, state, summed.aggregate)
     progress(len(rounds), len(rounds), "release")
     model, figures = (step.model, step.figures) if isinstance(step, Evaluated) else (step, None)
@@ -115,3 +131,18 @@ def _run(
         attempts=tuple(attempts),
         unfinished=unfinished,
     )
+
+
+def _summed(way: Recover | Retry, kept: RunFile, query: Query) -> ReleasedSum:
+    """The sum of a round: the kept one after a restart, or a new one, kept before anything follows from it."""
+    known = kept.replayed(query)
+    if known is not None:
+        return known
+    summed = way.round(
+        query, lambda attempt, roster: kept.asked(query, attempt, roster), kept.first_attempt(query)
+    )
+    released = ReleasedSum(
+        query=query.digest().hex(), aggregate=summed.aggregate, attempts=summed.attempts, names=summed.holders
+    )
+    kept.released(released)
+    return released

@@ -7,8 +7,9 @@ no reply.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, RingfenceError, WaistError
@@ -22,6 +23,8 @@ from ringfence.privacy.wire.payload import MAX_ENTRIES, decode_update
 from ringfence.server.coordinator import COORDINATOR, Coordinator, OpenStudy
 from ringfence.server.membership import Members, offer
 from ringfence.server.transport import Transport
+
+Begin: TypeAlias = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
