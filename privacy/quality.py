@@ -258,53 +258,66 @@ def _table_findings(facts: TableFacts) -> Iterator[Finding]:
 
 def _event_findings(facts: EventFacts) -> Iterator[Finding]:
     values: dict[str, object] = {"lines": facts.lines}
-
-    def finding(code: str, count: int, template: str, *, stops: bool = False, **more: object) -> Finding:
-        return Finding(stops=stops, code=code, template=template, values=values | {"count": count} | more)
-
     if facts.max_unusable is not None and facts.unusable > facts.max_unusable * facts.lines:
-        yield finding(
-            "RF-T061", facts.unusable,
-            N_("{count} of {lines} lines lack a customer, a time or an amount; max_unusable is {limit}."),
-            stops=True, limit=facts.max_unusable,
+        yield Finding(
+            stops=True, code="RF-T061", values=values | {"count": facts.unusable, "limit": facts.max_unusable},
+            template=N_("{count} of {lines} lines lack a customer, a time or an amount; max_unusable is {limit}."),
         )  # fmt: skip
     if facts.keyless:
-        yield finding("RF-T062", facts.keyless, N_("{count} of {lines} lines name no customer and are left out."))
+        yield Finding(
+            stops=False, code="RF-T062", values=values | {"count": facts.keyless},
+            template=N_("{count} of {lines} lines name no customer and are left out."),
+        )  # fmt: skip
     if facts.undated:
-        yield finding("RF-T063", facts.undated, N_("{count} of {lines} lines have no time and are left out."))
+        yield Finding(
+            stops=False, code="RF-T063", values=values | {"count": facts.undated},
+            template=N_("{count} of {lines} lines have no time and are left out."),
+        )  # fmt: skip
     if facts.unpriced:
-        yield finding("RF-T064", facts.unpriced, N_("{count} of {lines} lines have no amount and are left out."))
-    if facts.cancelled:
-        yield finding("RF-T065", facts.cancelled, N_("{count} of {lines} lines are of cancelled orders and are left out."))
-    if facts.returns and facts.returns_rule == "refuse":
-        yield finding(
-            "RF-T066", facts.returns,
-            N_('{count} of {lines} lines have an amount below zero; the contract says returns = "refuse".'), stops=True,
-        )  # fmt: skip
-    elif facts.returns:
-        yield finding(
-            "RF-T067", facts.returns,
-            N_("{count} of {lines} lines have an amount below zero (returns = {rule})."), rule=facts.returns_rule,
-        )  # fmt: skip
-    if facts.zero:
-        yield finding(
-            "RF-T068", facts.zero, N_("{count} of {lines} lines have the amount zero (zero = {rule})."),
-            rule="drop" if facts.zero_dropped else "keep",
-        )  # fmt: skip
-    if facts.repeated:
-        yield finding(
-            "RF-T069", facts.repeated, N_("{count} of {lines} lines are like an earlier one (repeated = {rule})."),
-            rule="drop" if facts.repeated_dropped else "keep",
+        yield Finding(
+            stops=False, code="RF-T064", values=values | {"count": facts.unpriced},
+            template=N_("{count} of {lines} lines have no amount and are left out."),
         )  # fmt: skip
     if facts.before + facts.after:
-        yield finding(
-            "RF-T070", facts.before + facts.after, N_("{count} of {lines} lines lie outside the window and are passed over.")
-        )
+        yield Finding(
+            stops=False, code="RF-T070", values=values | {"count": facts.before + facts.after},
+            template=N_("{count} of {lines} lines lie outside the window and are passed over."),
+        )  # fmt: skip
     if not facts.following:
-        yield finding(
-            "RF-T071", 0,
-            N_("No line lies in the label's days, so every customer counts as silent: does the export reach to {end}?"),
-            end=facts.end.isoformat(),
+        yield Finding(
+            stops=False, code="RF-T071", values={"end": facts.end.isoformat()},
+            template=N_("No line lies in the label's days, so every customer counts as silent: does the export reach to {end}?"),
+        )  # fmt: skip
+    yield from _order_findings(facts, values)
+
+
+def _order_findings(facts: EventFacts, values: Mapping[str, object]) -> Iterator[Finding]:
+    """What the contract's rules made of lines that a customer has."""
+    zero, repeated = ("drop" if dropped else "keep" for dropped in (facts.zero_dropped, facts.repeated_dropped))
+    if facts.cancelled:
+        yield Finding(
+            stops=False, code="RF-T065", values={**values, "count": facts.cancelled},
+            template=N_("{count} of {lines} lines are of cancelled orders and are left out."),
+        )  # fmt: skip
+    if facts.returns and facts.returns_rule == "refuse":
+        yield Finding(
+            stops=True, code="RF-T066", values={**values, "count": facts.returns},
+            template=N_('{count} of {lines} lines have an amount below zero; the contract says returns = "refuse".'),
+        )  # fmt: skip
+    elif facts.returns:
+        yield Finding(
+            stops=False, code="RF-T067", values={**values, "count": facts.returns, "rule": facts.returns_rule},
+            template=N_("{count} of {lines} lines have an amount below zero (returns = {rule})."),
+        )  # fmt: skip
+    if facts.zero:
+        yield Finding(
+            stops=False, code="RF-T068", values={**values, "count": facts.zero, "rule": zero},
+            template=N_("{count} of {lines} lines have the amount zero (zero = {rule})."),
+        )  # fmt: skip
+    if facts.repeated:
+        yield Finding(
+            stops=False, code="RF-T069", values={**values, "count": facts.repeated, "rule": repeated},
+            template=N_("{count} of {lines} lines are like an earlier one (repeated = {rule})."),
         )  # fmt: skip
 
 

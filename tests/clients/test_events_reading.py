@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_kit import client, configure, init, refused
 from event_kit import HEADER, allowed_of, codes_noted, contract_of, read_lines, rows, schema_of
 
 from ringfence.clients import events
@@ -282,3 +283,44 @@ def test_the_public_orders_of_discs_have_their_known_share_of_silent_customers()
     assert len(raw) == 23570
     silent = (raw._frame["silent"] == "yes").mean()
     assert round(float(silent), 3) == 0.701
+
+
+def test_the_holders_own_people_see_what_was_cleaned_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = tmp_path / "north"
+    assert init(home) == 0
+    contract = """\
+id = "north-orders"
+holder = "north"
+version = 1
+subject = "who"
+population = "people"
+jurisdiction = "DE"
+max_customers = 100
+min_cohort = 1
+[schema]
+id = "orders"
+version = 1
+[schema.events]
+cutoff = 2027-01-01
+history_days = 90
+periods = 3
+silent_days = 30
+most_orders = 10
+[source]
+file = "orders.csv"
+[events]
+time = "day"
+purposes = ["churn-prediction"]
+"""
+    (home / "contract.toml").write_text(contract, encoding="utf-8")
+    (home / "orders.csv").write_text("who,day\nann,2026-12-01\nann,2026-12-02\n,2026-12-02\nbob,2027-01-02\n", encoding="utf-8")
+    configure(home, contract="contract.toml")
+    assert client("contract", "check", home / "contract.toml") == 0
+    assert client("contract", "sign", home / "contract.toml", "--config", home) == 0
+    capsys.readouterr()
+    words = ("table", "check", "--config", home, "--purpose", "churn-prediction", "--label", "silent")
+    assert client(*words) == 0
+    said = capsys.readouterr().out
+    assert "4 rows, 1 customers" in said
+    assert "1 of 4 lines name no customer and are left out. (RF-T062)" in said
+    refused(capsys, client("table", "check", "--config", home, "--purpose", "service-quality"), "RF-S041")
