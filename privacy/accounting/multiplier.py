@@ -24,6 +24,8 @@ from ringfence.privacy.errors import N_, BudgetError
 # The grid of losses over the epsilon wanted, within bounds; the coarse one is four times wider.
 _INTERVAL_SHARE, _WIDEST = 3e-4, 1e-3
 _NEAR = 1e-3
+# A report prices on a grid of its own; this part of epsilon is kept for the difference.
+_GRID_RESERVE = 1e-5
 _SMALLEST, _LARGEST = 0.05, 1e9
 
 
@@ -75,6 +77,8 @@ def noise_multiplier(
     if rate == 1:
         per_step = (bound**2 - float(alone)) / (steps * overlap ** (2 if noise_form == "distributed" else 1))
         return (1 + 1e-9) / math.sqrt(per_step)
+
+    wanted *= 1 - _GRID_RESERVE
 
     def met(noise: float) -> Composition:
         one = SampledSteps(rate=rate, mu_squared=spent_amount(1 / noise**2), steps=steps)

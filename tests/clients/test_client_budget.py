@@ -9,11 +9,27 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from command_kit import Town, client, configure, events, init, new_key, read, refused, server, town
+from command_kit import (
+    SCHEMA,
+    STUDY,
+    Town,
+    client,
+    configure,
+    events,
+    init,
+    new_key,
+    read,
+    refused,
+    server,
+    town,
+)
 
 from ringfence.audit import store
 from ringfence.audit.events import open_event
+from ringfence.clients.commands.whatif import Demand, read_study
 from ringfence.clients.home import open_home
+from ringfence.models.catalogue import task_named
+from ringfence.models.task import StudyContext
 from ringfence.privacy.accounting.gaussian import epsilon_of
 from ringfence.privacy.crypto.signed import SignedDocument, check_approvals
 from ringfence.privacy.errors import RingfenceError
@@ -184,6 +200,54 @@ def test_a_budget_at_renyi_orders(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert exact <= found["spends"][0]["total_epsilon"] <= 1.5 * exact
     assert Decimal(found["left"]["mu_squared"]) < Decimal(str(gdp["left_mu_squared"]))
     capsys.readouterr()
+
+
+SAMPLED = """
+[model]
+rounds = 4
+hidden = [4]
+sampling_rate = "0.05"
+"""
+
+
+def test_a_study_that_samples_needs_a_budget_at_renyi_orders(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = STUDY.format(purpose="churn-prediction", epsilon="1.0", expires="2099-12-31") + SAMPLED
+    (here.root / "schema.toml").write_text(SCHEMA, encoding="utf-8")
+    study = here.root / "sampled.toml"
+    study.write_text(text.replace('task = "scorecard"', 'task = "mlp"'), encoding="utf-8")
+    signed = here.root / "sampled.json"
+    words = [word for one in here.declarations for word in ("--declaration", one)]
+    assert server("study", "sign", study, *words, "--config", here.desk, "--out", signed) == 0
+    found = budget(here, "--explain", signed)
+    assert "--filter rdp" in capsys.readouterr().out
+    assert (found["fits"], found["reserve_mu_squared"]) == (False, None)
+    assert isinstance(found["price"], dict)
+    assert found["price"]["sampling"] == "Poisson"
+    assert found["price"]["holder_mu"] == "not Gaussian"
+    assert Decimal(found["price"]["customer_epsilon"]) <= Decimal("1.000001")
+    refused(capsys, client("study", "check", signed, "--config", here.home), "RF-B332")
+    # The same study, asked of a ledger with the filter rdp.
+    fresh = here.root / "renyi"
+    assert client("init", fresh, "--name", "north", "--population", "people", "--budget-epsilon", "4",
+                  "--budget-delta", "1e-6", "--filter", "rdp", "--no-passphrase") == 0  # fmt: skip
+    with open_home(here.home) as home, open_home(fresh) as other:
+        loaded = home.contract()
+        read_back = read_study(home, signed)
+        plan = task_named("mlp").plan(StudyContext.of(read_back, loaded.schema))
+        demand = Demand.of(plan, other.ledger)
+        assert demand.covered
+        assert demand.after.epsilon <= 4
+        reservation = other.ledger.reserve_plan(read_back.digest(), plan)
+        assert other.ledger.spent().epsilon == pytest.approx(demand.after.epsilon)
+        for number, each in enumerate(plan.rounds):
+            with other.ledger.release(
+                reservation, run="r", round=number, attempt=0, mu_squared=each.mu_squared(plan.honest),
+                renyi=other.ledger.renyi_of(each, plan.honest), part=each.part,
+            ):  # fmt: skip
+                pass
+        assert 0 < other.ledger.charged().epsilon < other.ledger.spent().epsilon
 
 
 def test_all_reasons_against_a_study_are_told(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
