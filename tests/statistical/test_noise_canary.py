@@ -2,7 +2,7 @@
 
 Two worlds differ by the worst-case customer. From the errors of the best test, a lower bound on mu holds with
 confidence 1 - 1e-9 (Clopper, Pearson 1934); it must not exceed the claimed mu. The threshold is fixed on the
-first half of the trials, the bound comes from the second.
+first fifth of the trials, the bound comes from the others (tests/prove/bounds.py).
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scipy import stats
+from prove.bounds import lower_bound
 
 from ringfence.privacy.mechanisms.gaussian import draw
 from ringfence.privacy.mechanisms.source import NoiseSource, NoisyShare, OsNoise
 from ringfence.privacy.waist import BlockPlan, RoundPlan
 
 TRIALS = 200_000
-CONFIDENCE = 1e-9
 SHIFT = (15, -10, 30)  # what the customer adds
 SQUARED = 1225
 HONEST = 3
@@ -55,24 +54,11 @@ def worlds(source: NoiseSource, plan: RoundPlan, shift: tuple[int, ...] = SHIFT)
     return world(False), world(True)
 
 
-def lower_bound(pair: Worlds) -> float:
-    """A mu that the noise certainly does not stay below."""
-    absent, present = pair
-    half = TRIALS // 2
-    grid = np.quantile(np.concatenate([absent[:half], present[:half]]), np.linspace(0.2, 0.8, 61))
-    threshold = max(grid, key=lambda t: float((present[:half] > t).mean() - (absent[:half] > t).mean()))
-    false_alarms = int((absent[half:] > threshold).sum())
-    misses = int((present[half:] <= threshold).sum())
-    alarm = stats.beta.isf(CONFIDENCE / 2, false_alarms + 1, half - false_alarms)
-    miss = stats.beta.isf(CONFIDENCE / 2, misses + 1, half - misses)
-    return float(stats.norm.isf(alarm) - stats.norm.ppf(miss))
-
-
 @pytest.mark.parametrize("mu", [0.5, 1.0])
 def test_the_noise_keeps_the_claim(mu: float) -> None:
     plan = plan_for(mu)
     assert plan.mu_squared(HONEST) == pytest.approx(mu**2)
-    found = lower_bound(worlds(OsNoise(), plan))
+    found = lower_bound(*worlds(OsNoise(), plan))
     assert found <= mu
     assert found > mu - 0.12, "the test has lost its power"
 
@@ -129,9 +115,9 @@ class SameForAll:
 )
 def test_weaker_noise_is_rejected(name: str, source: NoiseSource) -> None:
     plan = plan_for(1.0)
-    assert lower_bound(worlds(source, plan)) > 1.0, name
+    assert lower_bound(*worlds(source, plan)) > 1.0, name
 
 
 def test_a_customer_beyond_the_bound_is_rejected() -> None:
     """No clipping: a customer that adds seven times what the plan allows."""
-    assert lower_bound(worlds(OsNoise(), plan_for(1.0), tuple(7 * entry for entry in SHIFT))) > 2
+    assert lower_bound(*worlds(OsNoise(), plan_for(1.0), tuple(7 * entry for entry in SHIFT))) > 2

@@ -7,60 +7,36 @@ on a wrong sampler that it would fail.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+from prove.bounds import (
+    FALSE_ALARM,
+    cells,
+    chi_square,
+    correlation_limit,
+    masses,
+    worst_correlation,
+)
+from prove.bounds import chi_square_limit as limit
 from scipy import stats
 
 from ringfence.privacy.mechanisms.gaussian import draw
 from ringfence.privacy.mechanisms.source import OsNoise
 from ringfence.privacy.waist import BlockPlan, RoundPlan
 
-FALSE_ALARM = 1e-10
 DRAWS = 2_000_000
-CELLS = 20
-
-Counts = npt.NDArray[np.float64]
-
-
-def masses(scale: float) -> tuple[npt.NDArray[np.int64], Counts]:
-    """The integers within ten scales and their declared probabilities."""
-    x = np.arange(-int(10 * scale), int(10 * scale) + 1)
-    weights = np.exp(-(x.astype(np.float64) ** 2) / (2 * scale**2))
-    return x, weights / weights.sum()
-
-
-def cells(scale: float) -> tuple[npt.NDArray[np.int64], Counts]:
-    """Upper ends of about equally likely cells, and the probability of each cell."""
-    x, probability = masses(scale)
-    running = np.cumsum(probability)
-    ends = np.unique(np.searchsorted(running, np.arange(1, CELLS) / CELLS))
-    edges = running[ends]
-    return x[ends], np.diff(np.concatenate([[0.0], edges, [1.0]]))
-
-
-def chi_square(values: npt.NDArray[np.int64], scale: float) -> tuple[float, int]:
-    """The statistic against the declared law, and its degrees of freedom."""
-    ends, probability = cells(scale)
-    counts = np.bincount(np.searchsorted(ends, values), minlength=len(probability))
-    expected = probability * len(values)
-    return float(((counts - expected) ** 2 / expected).sum()), len(probability) - 1
-
-
-def limit(freedom: int) -> float:
-    return float(stats.chi2.isf(FALSE_ALARM, freedom))
 
 
 @pytest.mark.parametrize("scale", [4.1, 16.0, 333.3, 4096.0, 9000.5, 200_000.0])
 def test_draws_follow_the_declared_law(scale: float) -> None:
-    statistic, freedom = chi_square(draw(scale, DRAWS).values, scale)
+    statistic, freedom = chi_square(draw(scale, DRAWS).values, masses(scale))
     assert statistic < limit(freedom)
 
 
 @pytest.mark.parametrize("scale", [4.1, 333.3, 9000.5])
 def test_a_scale_one_percent_smaller_is_rejected(scale: float) -> None:
-    statistic, freedom = chi_square(draw(0.99 * scale, DRAWS).values, scale)
+    statistic, freedom = chi_square(draw(0.99 * scale, DRAWS).values, masses(scale))
     # The chance to miss it, from the exact divergence of the two laws over the cells.
-    ends, declared = cells(scale)
+    ends, declared = cells(*masses(scale))
     x, probability = masses(0.99 * scale)
     really = np.bincount(np.searchsorted(ends, x), weights=probability, minlength=len(declared))
     distance = DRAWS * float(((really - declared) ** 2 / declared).sum())
@@ -70,7 +46,7 @@ def test_a_scale_one_percent_smaller_is_rejected(scale: float) -> None:
 
 def test_a_law_shifted_by_a_fiftieth_is_rejected() -> None:
     values = draw(50.0, DRAWS).values + 1
-    statistic, freedom = chi_square(values, 50.0)
+    statistic, freedom = chi_square(values, masses(50.0))
     assert statistic > limit(freedom)
 
 
@@ -92,11 +68,11 @@ def test_sums_of_shares_follow_the_law_of_the_sum() -> None:
     """Three shares of scale s make one of scale `sqrt(3) s`."""
     plan = round_plan(20.0, DRAWS)
     total = sum(OsNoise().share(plan, {"a": DRAWS}, 3).blocks["a"] for _ in range(3))
-    statistic, freedom = chi_square(np.asarray(total), 20.0 * 3**0.5)
+    statistic, freedom = chi_square(np.asarray(total), masses(20.0 * 3**0.5))
     assert statistic < limit(freedom)
     # A share divided among four where three are counted on is noticed.
     short = sum(draw(20.0 * (3 / 4) ** 0.5, DRAWS).values for _ in range(3))
-    assert chi_square(np.asarray(short), 20.0 * 3**0.5)[0] > limit(freedom)
+    assert chi_square(np.asarray(short), masses(20.0 * 3**0.5))[0] > limit(freedom)
 
 
 def test_opendp_draws_the_same_law() -> None:
@@ -106,10 +82,10 @@ def test_opendp_draws_the_same_law() -> None:
     count, scale = 40_000, 30.0
     space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="f64")
     theirs = np.array(dp.m.make_gaussian(*space, scale=scale)([0] * count))
-    statistic, freedom = chi_square(theirs, scale)
+    statistic, freedom = chi_square(theirs, masses(scale))
     assert statistic < limit(freedom)
     ours = draw(scale, count).values
-    ends, _ = cells(scale)
+    ends, _ = cells(*masses(scale))
     table = np.array(
         [np.bincount(np.searchsorted(ends, each), minlength=len(ends) + 1) for each in (ours, theirs)]
     )
@@ -119,18 +95,6 @@ def test_opendp_draws_the_same_law() -> None:
 def round_plan(scale: float, length: int) -> RoundPlan:
     block = BlockPlan(name="a", sensitivity_squared=1, max_abs=1, share_scale=scale, max_length=length)
     return RoundPlan(name="r", blocks=(block,))
-
-
-def correlation_limit(count: int) -> float:
-    """Two-sided, for independent values: the correlation is normal with deviation `1 / sqrt(n)`."""
-    return float(stats.norm.isf(FALSE_ALARM / 2) / np.sqrt(count))
-
-
-def worst_correlation(shares: npt.NDArray[np.int64]) -> float:
-    """The largest correlation between any two of the rows and of their shifts by one coordinate."""
-    rows = np.vstack([shares[:, :-1], shares[:, 1:]]).astype(np.float64)
-    table = np.atleast_2d(np.corrcoef(rows))
-    return float(np.abs(table[np.triu_indices_from(table, 1)]).max())
 
 
 def test_no_correlation_over_coordinates_rounds_and_holders() -> None:
