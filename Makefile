@@ -9,7 +9,7 @@ FOLDERS := audit clients models privacy server simulations
 SOURCES := $(shell find $(FOLDERS) -type f ! -path '*/__pycache__/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak coverage bench lint ruff mypy pyright imports docs messages clean
+.PHONY: help demo test prove soak coverage bench lint ruff mypy pyright imports docs messages clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -19,6 +19,9 @@ demo: $(VENV)/.demo ## install into .venv and run a federation of simulated hold
 
 test: $(VENV)/.test ## run all tests against the installed wheel (not the checkout)
 	$(BIN)/pytest
+
+prove: $(VENV)/.test ## check every privacy claim against evidence, and that every known way to break one is noticed
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m prove
 
 soak: $(VENV)/.test ## run the long forms of the tests
 	$(BIN)/pytest -m "" --hypothesis-profile=soak
