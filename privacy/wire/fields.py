@@ -112,7 +112,8 @@ def canonical(value: Mapping[str, Any]) -> bytes:
     plain = dict(value)
     with suppress(TypeError, ValueError, RecursionError):
         data = _ENCODER.encode(plain).encode()
-        if _plainly(data) is not None:
+        # Read back to be sure: keys that are no texts, for one, would have been written as if they were.
+        if _plainly(data) == plain:
             return data
     return rfc8785.dumps(plain)
 

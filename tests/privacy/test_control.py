@@ -13,22 +13,30 @@ from hypothesis import strategies as st
 
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import WaistError
+from ringfence.privacy.secagg.ephemeral import EphemeralKeys, EphemeralMessage, ephemeral_message
 from ringfence.privacy.secagg.graph import Terms
 from ringfence.privacy.secagg.keys import SessionKeys, key_message
+from ringfence.privacy.secagg.recovery import OpenShare, Revealed, SealedShares
 from ringfence.privacy.secagg.roster import RosterEcho, roster_echo, verify_roster
+from ringfence.privacy.secagg.survivors import SurvivorsEcho
 from ringfence.privacy.waist import Query
 from ringfence.privacy.wire import control, fields
 from ringfence.privacy.wire.control import (
+    Dealt,
     Done,
     Finish,
     Heartbeat,
     Join,
+    KeyCall,
     LedgerHead,
     LogPosition,
     RosterCall,
     RoundCall,
+    ShareCall,
     StudyOffer,
+    SurvivorsCall,
     Unavailable,
+    UnmaskCall,
     decode,
     encode,
     open_message,
@@ -61,6 +69,15 @@ QUERY = Query(
     task="scorecard", round=1, numbers={"bits": 10}, arrays={"edges/age": np.arange(6).reshape(2, 3)}
 )
 
+FRESH = ephemeral_message(
+    IDENTITIES["bank"], EphemeralKeys(holder="bank", study=STUDY, run=RUN, round=1, attempt=0, number=3)
+)
+BOX = SealedShares(sender="bank", recipient="shop", box="ab" * 160)
+LISTED = SurvivorsEcho(
+    holder="bank", study=STUDY, run=RUN, round=1, attempt=0, number=3, survivors=STUDY, signature="cd" * 64
+)
+SHARE = OpenShare(holder="shop", value="0f" * 66)
+
 MESSAGES: list[Any] = [
     StudyOffer(study=SIGNED, schema=SIGNED, run=RUN, nonce=new_nonce(), log_key="ab" * 32, ledger=None, log=None),
     StudyOffer(
@@ -83,7 +100,16 @@ MESSAGES: list[Any] = [
     ),
     RosterCall(number=1, round=0, attempt=0, members=MEMBERS),
     ECHO,
+    KeyCall(number=3, round=1, attempt=0),
+    FRESH,
+    ShareCall(number=3, round=1, attempt=0, members=(FRESH,)),
+    Dealt(echo=ECHO, boxes=(BOX,)),
     RoundCall(number=1, echoes=(ECHO,), query=QUERY),
+    RoundCall(number=1, echoes=(ECHO,), query=QUERY, boxes=(BOX,)),
+    SurvivorsCall(number=3, survivors=("bank", "shop")),
+    LISTED,
+    UnmaskCall(number=3, echoes=(LISTED,)),
+    Revealed(seeds=(SHARE,), keys=()),
     Finish(model=digest_of(b"model"), checkpoint=NOTE),
     Done(checkpoint=NOTE, proof=PROOF, ledger=HEAD),
     Heartbeat(count=3),
@@ -98,7 +124,15 @@ def test_the_list_is_closed() -> None:
         "Join",
         "RosterCall",
         "RosterEcho",
+        "KeyCall",
+        "EphemeralMessage",
+        "ShareCall",
+        "Dealt",
         "RoundCall",
+        "SurvivorsCall",
+        "SurvivorsEcho",
+        "UnmaskCall",
+        "Revealed",
         "Finish",
         "Done",
         "Heartbeat",
@@ -134,6 +168,8 @@ CLOSED = {
     fields.SignatureHex,
     fields.SignedText,
     fields.NoteText,
+    fields.ShareHex,
+    fields.SealedHex,
     fields.Number,
     fields.Turn,
 }
@@ -164,7 +200,16 @@ SENTENCE = "customer 4711 has no label"
 
 @pytest.mark.parametrize(
     "text_field",
-    [fields.Digest, fields.RunId, fields.Nonce, fields.PublicKey, fields.SignatureHex, fields.NoteText],
+    [
+        fields.Digest,
+        fields.RunId,
+        fields.Nonce,
+        fields.PublicKey,
+        fields.SignatureHex,
+        fields.NoteText,
+        fields.ShareHex,
+        fields.SealedHex,
+    ],
 )
 def test_text_types_refuse_a_sentence(text_field: Any) -> None:
     assert not get_args(text_field)[1].accepts(SENTENCE)
@@ -260,7 +305,7 @@ def test_mangled_payloads_raise_nothing_but_refusals(message: Any, data: st.Data
             frame(b"RFC1", canonical({"checkpoint": SENTENCE, "proof": [], "ledger": HEAD.to_json()})),
             "RF-W101",
         ),
-        (RoundCall, frame(b"RFC1", canonical({"number": 0, "echoes": []})), "RF-W111"),
+        (RoundCall, frame(b"RFC1", canonical({"number": 0, "echoes": [], "boxes": []})), "RF-W111"),
     ],
 )
 def test_a_malformed_message_is_refused(cls: type[Any], payload: bytes, code: str) -> None:
@@ -285,6 +330,12 @@ def test_a_malformed_message_is_refused(cls: type[Any], payload: bytes, code: st
         (StudyOffer, {"study": "{" + " " * fields.MAX_DOCUMENT + "}"}),
         (StudyOffer, {"schema": "{\ud800}"}),
         (RosterEcho, {"holder": "bank\x1b[31m"}),
+        (EphemeralMessage, {"sealing": "AB" * 32}),
+        (EphemeralMessage, {"attempt": -1}),
+        (SurvivorsCall, {"survivors": ("bank",) * 257}),
+        (SurvivorsCall, {"survivors": ("a sentence, with a comma",)}),
+        (Revealed, {"seeds": (SHARE,) * 257}),
+        (Dealt, {"boxes": (SENTENCE,)}),
     ],
 )
 def test_a_field_out_of_form_is_refused_before_it_is_sent(cls: type[Any], changes: dict[str, Any]) -> None:

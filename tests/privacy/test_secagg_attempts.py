@@ -148,3 +148,55 @@ def test_a_finished_run_keeps_its_numbers_only(engine: Engine, store: AttemptSto
 def test_a_short_key_is_refused(engine: Engine) -> None:
     with pytest.raises(WaistError, match="RF-W160"):
         AttemptStore(engine, bytes(16))
+
+
+LIST, OTHER = digest_of(b"one list of who answered"), digest_of(b"another list")
+
+
+def settle_refusal(store: AttemptStore, key: AttemptKey, survivors: str) -> str:
+    with pytest.raises(WaistError) as caught:
+        store.settle(key, survivors)
+    return caught.value.code
+
+
+def test_one_list_of_who_answered_is_settled_for_good(engine: Engine, store: AttemptStore) -> None:
+    store.begin(FIRST)
+    assert settle_refusal(store, FIRST, LIST) == "RF-W181"
+    store.store(FIRST, ANSWER)
+    store.settle(FIRST, LIST)
+    store.settle(FIRST, LIST)
+    for opened in (store, AttemptStore(engine, KEY)):
+        assert settle_refusal(opened, FIRST, OTHER) == "RF-W180"
+        opened.settle(FIRST, LIST)
+
+
+def test_a_list_is_settled_for_the_query_that_was_answered(store: AttemptStore) -> None:
+    store.begin(FIRST)
+    store.store(FIRST, ANSWER)
+    assert settle_refusal(store, replace(FIRST, query=bytes(31) + b"1"), LIST) == "RF-W181"
+    assert settle_refusal(store, replace(FIRST, attempt=2), LIST) == "RF-W181"
+
+
+def test_each_attempt_has_a_list_of_its_own(store: AttemptStore) -> None:
+    for attempt, survivors in ((1, LIST), (2, OTHER)):
+        key = replace(FIRST, attempt=attempt)
+        store.begin(key)
+        store.store(key, ANSWER)
+        store.settle(key, survivors)
+
+
+def test_a_list_is_durable_with_the_callers_transaction_only(engine: Engine, store: AttemptStore) -> None:
+    store.begin(FIRST)
+    store.store(FIRST, ANSWER)
+    with pytest.raises(KeyboardInterrupt), engine.begin() as connection:
+        store.settle(FIRST, LIST, connection=connection)
+        raise KeyboardInterrupt
+    store.settle(FIRST, OTHER)
+
+
+def test_a_forgotten_run_signs_no_list_again(store: AttemptStore) -> None:
+    store.begin(FIRST)
+    store.store(FIRST, ANSWER)
+    store.settle(FIRST, LIST)
+    store.forget(study=FIRST.study, run=FIRST.run)
+    assert settle_refusal(store, FIRST, LIST) == "RF-W181"

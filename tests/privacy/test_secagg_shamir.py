@@ -125,7 +125,8 @@ def test_shares_that_are_no_field_elements() -> None:
 
 def test_a_random_share_gives_no_secret_and_a_shifted_one_gives_another() -> None:
     """A random value is below 2^256 with probability 2^-265. A small shift passes here: what tells is the digest or
-    the public key that the owner of a secret has published."""
+    the public key that the owner of a secret has published.
+    """
     secret = secrets.token_bytes(32)
     shares = split(secret, threshold=3, numbers=range(1, 4))
     with pytest.raises(WaistError, match="RF-W172"):
