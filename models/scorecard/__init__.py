@@ -6,7 +6,7 @@ One histogram, one set of two-way tables, a few gradients: each an integer secur
 from __future__ import annotations
 
 from ringfence.models.scorecard.card import Scorecard
-from ringfence.models.scorecard.coordinator import ScorecardState, start, step
+from ringfence.models.scorecard.coordinator import ScorecardState, so_far, start, step
 from ringfence.models.scorecard.holder import contribute, lengths
 from ringfence.models.scorecard.plan import plan
 from ringfence.models.scorecard.scoring import SCORING
@@ -20,6 +20,7 @@ SCORECARD: Task[ScorecardState, Scorecard] = Task(
     start=start,
     step=step,
     scoring=SCORING,
+    so_far=so_far,
 )
 
 __all__ = ["SCORECARD", "Scorecard", "ScorecardState"]

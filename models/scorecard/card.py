@@ -47,11 +47,19 @@ class Bin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One feature's bins, and the cell table that leads to them."""
+    """One feature's bins, and the cell table that leads to them.
+
+    Attributes:
+        name: the feature's.
+        cells: bin of each cell of the first histogram.
+        bins: the lines of the points table.
+        average: mean weight over all customers, as the noisy histogram knows it; reasons are told against it.
+    """
 
     name: str
     cells: tuple[int, ...]
     bins: tuple[Bin, ...]
+    average: int = 0
 
     @property
     def lowest(self) -> int:
@@ -91,7 +99,9 @@ class Scorecard:
                 Bin(label=labels[b], weight=int(weights[first + b]), customers=round(binning.mass[first + b]))
                 for b in range(after - first)
             )
-            parts.append(Part(name=name, cells=tuple(int(b) for b in local), bins=bins))
+            mass = np.maximum(binning.mass[first:after], 0.0)
+            average = float(mass @ weights[first:after]) / max(1.0, float(mass.sum()))
+            parts.append(Part(name=name, cells=tuple(int(b) for b in local), bins=bins, average=round(average)))
             cell += size
         from ringfence.privacy.study import positive_category
 
@@ -105,12 +115,16 @@ class Scorecard:
 
     def scores(self, context: StudyContext, features: FeatureMatrix) -> npt.NDArray[np.int64]:
         """Log odds of customers in units of 2^-16, shape `(n,)`."""
+        return np.asarray(self.weights(context, features).sum(axis=1))
+
+    def weights(self, context: StudyContext, features: FeatureMatrix) -> npt.NDArray[np.int64]:
+        """What each feature adds to a customer's log odds, in units of 2^-16, shape `(n, D)`."""
         offsets = np.cumsum([0, *(len(part.bins) for part in self.parts)])
         table = np.concatenate(
             [np.array(part.cells) + first for part, first in zip(self.parts, offsets, strict=False)]
         )
         weights = np.array([b.weight for part in self.parts for b in part.bins], dtype=np.int64)
-        return np.asarray(weights[bins_of(context, coarse_codes(context, features.codes), table)].sum(axis=1))
+        return np.asarray(weights[bins_of(context, coarse_codes(context, features.codes), table)])
 
     def predict(self, context: StudyContext, features: FeatureMatrix) -> pd.DataFrame:
         """Points and probability of each customer, columns `points` and `probability`, in the rows' order."""
@@ -155,6 +169,7 @@ class Scorecard:
                 {
                     "name": part.name,
                     "cells": list(part.cells),
+                    "average": part.average,
                     "bins": [{"label": b.label, "weight": b.weight} for b in part.bins],
                 }
                 for part in self.parts

@@ -18,6 +18,7 @@ from ringfence.models.scorecard.codes import code_matrix
 from ringfence.models.scorecard.evidence import Belief, Sighting, learn, unknowing
 from ringfence.models.scorecard.ground import Ground, survey
 from ringfence.models.scorecard.holder import PARAMETER_BITS, PARAMETER_LIMIT
+from ringfence.models.scorecard.monotone import bent
 from ringfence.models.scorecard.plan import Design, design, plan
 from ringfence.models.task import StudyContext
 from ringfence.privacy.waist import Aggregate, Query
@@ -61,11 +62,26 @@ def step(
     assert state.binning is not None
     assert state.ground is not None
     assert state.belief is not None
-    theta = _fixed_point(state.ground, state.belief.beta)
     if len(state.sightings) == shape.options.iterations:
-        return state, Scorecard.of(context, shape, state.binning, theta)
+        return state, _card(context, shape, state.binning, state.ground, state.belief)
+    theta = _fixed_point(state.ground, state.belief.beta)
     arrays = {"bins": state.binning.table, "offsets": state.binning.offsets, "theta": theta}
     return state, Query(task="scorecard", round=aggregate.round + 1, arrays=arrays)
+
+
+def so_far(context: StudyContext, state: ScorecardState) -> Scorecard | None:
+    """The card that the gradients make by now, or None before the first."""
+    if state.binning is None or state.ground is None or state.belief is None or not state.sightings:
+        return None
+    return _card(context, design(context), state.binning, state.ground, state.belief)
+
+
+def _card(
+    context: StudyContext, shape: Design, binning: Binning, ground: Ground, belief: Belief
+) -> Scorecard:
+    """The card of a belief, bent to the directions that the study demands."""
+    beta = bent(belief.beta, ground, binning, context.features, shape.options)
+    return Scorecard.of(context, shape, binning, _fixed_point(ground, beta))
 
 
 def _after_histogram(context: StudyContext, shape: Design, aggregate: Aggregate) -> ScorecardState:

@@ -43,6 +43,8 @@ class ScorecardOptions(BaseModel):
         bins: most bins a number is merged into.
         cells: cells of a number in the first histogram, a divisor of 256.
         iterations: gradients released, the one of the constant score included.
+        rising: numbers whose points may not fall as they grow.
+        falling: numbers whose points may not rise as they grow.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +52,8 @@ class ScorecardOptions(BaseModel):
     bins: int = Field(default=8, ge=2, le=64)
     cells: int = Field(default=32, ge=4, le=NUMBER_CELLS)
     iterations: int = Field(default=6, ge=1, le=32)
+    rising: tuple[str, ...] = ()
+    falling: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +103,8 @@ def options_of(context: StudyContext) -> ScorecardOptions:
         fault = error.errors()[0]
         raise StudyError(
             "RF-S051",
-            N_("[model] {key}: {found}. A scorecard knows bins (2-64), cells (4-256) and iterations (1-32)."),
+            N_("[model] {key}: {found}. A scorecard knows bins (2-64), cells (4-256), iterations (1-32), rising and "
+               "falling (names of numbers)."),
             key=".".join(str(part) for part in fault["loc"]),
             found=fault["msg"],
         ) from None
@@ -110,6 +115,15 @@ def options_of(context: StudyContext) -> ScorecardOptions:
             cells=options.cells,
             grid=NUMBER_CELLS,
         )
+    ordered = {grid.name for grid in context.grids if grid.ordered}
+    for name in (*options.rising, *options.falling):
+        if name not in ordered or (name in options.rising and name in options.falling):
+            raise StudyError(
+                "RF-S054",
+                N_("[model] demands a direction of {name}; expected a number or date of the study, in one of rising and "
+                   "falling."),
+                name=name,
+            )  # fmt: skip
     return options
 
 
