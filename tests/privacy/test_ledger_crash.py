@@ -29,6 +29,7 @@ from ledger_support import (
 
 from ringfence.privacy.errors import BudgetError
 from ringfence.privacy.ledger import Ledger
+from ringfence.privacy.ledger.state import State, advance
 
 TESTS = Path(__file__).parents[1]
 
@@ -60,8 +61,10 @@ def send(name, amount):
     os.write(sent, (name + " " + amount + "\\n").encode())
     os.fsync(sent)
 
-def attempt(reservation, round_, number, amount="0.001"):
-    with ledger.release(reservation, run=run, round=round_, attempt=number, mu_squared=Decimal(amount)) as own:
+def attempt(reservation, round_, number, amount="0.001", part="both"):
+    with ledger.release(
+        reservation, run=run, round=round_, attempt=number, mu_squared=Decimal(amount), part=part
+    ) as own:
         journal.record("waist.send", "allow", resource="study:x", connection=own)
     send(run + "/" + str(round_) + "/" + str(number), amount)
 
@@ -199,18 +202,17 @@ ledger.commit(reservation)
         assert ledger.spent().mu_squared >= Decimal("0.01")
 
 
-def test_killed_at_random_moments(target: str, tmp_path: Path) -> None:
-    make(target)
-    sent = tmp_path / "sent"
+def kills(target: str, sent: Path, times: int) -> None:
+    """Kill a busy holder at random moments, and check after each."""
     script = """
 for study in range(1000):
     reservation = ledger.reserve(STUDY, Decimal("0.005"))
     for number in range(4):
-        attempt(reservation, 0, number)
+        attempt(reservation, study, number)
         print(number, flush=True)
     ledger.commit(reservation)
 """
-    for _ in range(4):
+    for _ in range(times):
         process = child(target, sent, script)
         assert process.stdout is not None
         for _ in range(1 + secrets.randbelow(12)):
@@ -222,7 +224,19 @@ for study in range(1000):
         process.communicate()
         with checked(target, sent):
             pass
-    assert sent_amount(sent) >= Decimal("0.004")
+
+
+def test_killed_at_random_moments(target: str, tmp_path: Path) -> None:
+    make(target)
+    kills(target, tmp_path / "sent", 4)
+    assert sent_amount(tmp_path / "sent") >= Decimal("0.004")
+
+
+@pytest.mark.soak
+def test_killed_at_many_random_moments(target: str, tmp_path: Path) -> None:
+    make(target)
+    kills(target, tmp_path / "sent", 40)
+    assert sent_amount(tmp_path / "sent") >= Decimal("0.04")
 
 
 def test_the_check_would_notice_a_holder_that_sends_first(tmp_path: Path) -> None:
@@ -274,3 +288,75 @@ print(made, flush=True)
     assert ledger.charged().mu_squared == Decimal("0.01")
     assert os.path.exists(tmp_path / "sent-0")
     engine.dispose()
+
+
+CROWD = """
+import random, threading
+from ringfence.privacy.errors import BudgetError
+print("ready", flush=True)
+sys.stdin.readline()
+chance = random.Random(os.urandom(16))
+
+def spend(name):
+    for number in range({steps}):
+        try:
+            reservation = ledger.reserve(STUDY, Decimal(chance.randrange(1, 60)) / 1000)
+        except BudgetError as error:
+            assert error.code == "RF-B303", error
+            continue
+        for turn in range(chance.randrange(4)):
+            try:
+                with ledger.release(
+                    reservation, run=name, round=number, attempt=turn,
+                    mu_squared=Decimal(chance.randrange(1, 20)) / 1000, part=chance.choice(["train", "test", "both"]),
+                ):
+                    pass
+            except BudgetError as error:
+                assert error.code == "RF-B306", error
+        if chance.random() < 0.7:
+            ledger.commit(reservation)
+
+threads = [threading.Thread(target=spend, args=(run + str(number),)) for number in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print("done", flush=True)
+"""
+
+
+def crowd(target: str, folder: Path, processes: int, steps: int) -> None:
+    """Processes of three threads each reserve, charge by part and close as they like, all at one ledger."""
+    make(target)
+    script = CROWD.format(steps=steps)
+    everybody = [child(target, folder / f"sent-{number}", script) for number in range(processes)]
+    for process in everybody:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in everybody:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.communicate()[0] for process in everybody] == ["done\n"] * processes
+    engine = open_at(target)
+    ledger = reopen(engine)
+    state = State()
+    for entry in ledger.entries():
+        state = advance(state, entry)
+        # At no moment did more count as spent than the budget holds, nor less than was charged.
+        assert state.charged["mu2"] <= state.counted["mu2"] <= state.budget["mu2"]
+    actions = ledger._book._journal.actions()  # type: ignore[attr-defined]
+    refused_once = actions.count("budget.refused")
+    assert state.sequence == len(actions) - refused_once
+    assert refused_once > 0, "the crowd asked for more than there is"
+    assert state.counted["mu2"] > state.budget["mu2"] * Decimal("0.8")
+    engine.dispose()
+
+
+def test_a_crowd_never_overdraws(target: str, tmp_path: Path) -> None:
+    crowd(target, tmp_path, 3, 12)
+
+
+@pytest.mark.soak
+def test_a_large_crowd_never_overdraws(target: str, tmp_path: Path) -> None:
+    crowd(target, tmp_path, 8, 60)

@@ -86,6 +86,28 @@ def test_top_up_needs_two_people_and_an_amount(engine: Engine) -> None:
     assert "board" not in json.dumps(public)
 
 
+def test_a_decision_is_carried_out_once(engine: Engine) -> None:
+    ledger, journal = new_ledger(engine)
+    whole = ledger.left().mu_squared
+    first, second = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+    ledger.top_up(TWO, mu_squared=Decimal("0.1"), reason="board decision 7", decision=first)
+    for amount in ("0.1", "0.2"):
+        again = lambda a=amount: ledger.top_up(  # noqa: E731
+            TWO, mu_squared=Decimal(a), reason="once more", decision=first
+        )
+        assert refused(again) == "RF-B333"
+        assert journal.last()[:2] == ("budget.refused", "deny")
+    assert ledger.left().mu_squared == whole + Decimal("0.1")
+    ledger.freeze("drill")
+    assert refused(lambda: ledger.thaw(TWO, missing_mu_squared=0, reason="x", decision=first)) == "RF-B333"
+    assert ledger.frozen() == "drill"
+    ledger.thaw(TWO, missing_mu_squared=0, reason="drill over", decision=second)
+    ledger.freeze("again")
+    later = reopen(engine)
+    assert refused(lambda: later.thaw(TWO, missing_mu_squared=0, reason="x", decision=second)) == "RF-B333"
+    assert [entry.fields.get("decision") for entry in later.entries()] == [None, first, None, second, None]
+
+
 def test_heads(engine: Engine) -> None:
     ledger, _ = new_ledger(engine)
     early = ledger.head()
