@@ -109,7 +109,7 @@ def write_log(directory: Path, files: LogFiles, leaves: Iterable[tuple[bytes, by
         raise BundleError(
             "RF-A071",
             N_("The bundle cannot be written to {folder}: {reason}."),
-            folder=directory.name,
+            folder=str(directory),
             reason=os.strerror(error.errno or 0),
         ) from error
 

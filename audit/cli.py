@@ -152,10 +152,10 @@ def _tell(report: Report, screen: _Screen) -> None:
     faults = report.all_faults()
     if faults:
         screen.line(
-            _("REFUSED: {count} faults, the first: {first}").format(count=len(faults), first=faults[0].error)
+            _("REFUSED: faults found: {count}, the first: {first}").format(count=len(faults), first=faults[0].error)
         )
     else:
-        screen.line(_("INTACT: {count} logs verified").format(count=len(report.logs)))
+        screen.line(_("INTACT: verified logs: {count}").format(count=len(report.logs)))
 
 
 def _verify(arguments: argparse.Namespace, screen: _Screen) -> int:
@@ -197,7 +197,7 @@ def _line(name: str, number: int, event: Event) -> str:
 
 def _show(arguments: argparse.Namespace, screen: _Screen) -> int:
     listed: list[Json] = []
-    status = 0
+    status, found = 0, 0
     print(_("Listed as found; only `ringfence-audit verify` shows that it is genuine."), file=sys.stderr)
     for name, path in bundle.find_logs(arguments.bundle):
         for number, line in enumerate(bundle.read_lines(path / "log.jsonl")):
@@ -209,7 +209,10 @@ def _show(arguments: argparse.Namespace, screen: _Screen) -> int:
                 continue
             if _wanted(event, arguments.type, arguments.since):
                 screen.line(_line(name, number, event))
+                found += 1
                 listed += [_members(name, number, event)] if arguments.json else []
+    if not found and not status:
+        screen.line(_("No event fits."))
     screen.finish(listed)
     return status
 

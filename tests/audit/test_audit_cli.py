@@ -30,7 +30,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
 def test_intact_bundle(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, "verify", evidence.path)
     assert status == 0
-    assert "INTACT: 2 logs verified" in out
+    assert "INTACT: verified logs: 2" in out
     assert out.count("freshness not shown") == 2
     assert "anchored in coordinator up to 9 events" in out
 
@@ -55,7 +55,14 @@ def test_altered_bundle(evidence: Evidence, capsys: pytest.CaptureFixture[str]) 
     assert status == 1
     assert "RF-A084" in out
     assert "event 4 " in out
-    assert "REFUSED: 1 faults" in out
+    assert "REFUSED: faults found: 1, " in out
+
+
+def test_show_says_when_no_event_fits(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "show", evidence.path, "--type", "nosuch")
+    assert (status, out) == (0, "No event fits.\n")
+    _, out, _ = run(capsys, "show", evidence.path)
+    assert "No event fits" not in out
 
 
 def test_json_on_standard_output_leaves_people_standard_error(
@@ -90,7 +97,7 @@ def test_show_lists_and_filters(evidence: Evidence, capsys: pytest.CaptureFixtur
     assert "only `ringfence-audit verify`" in err
     assert len(run(capsys, "show", evidence.path, "--type", "checkpoint.anchored")[1].splitlines()) == 2
     assert len(run(capsys, "show", evidence.path, "--type", "log.")[1].splitlines()) == 2
-    assert run(capsys, "show", evidence.path, "--type", "log")[1] == ""
+    assert run(capsys, "show", evidence.path, "--type", "log")[1] == "No event fits.\n"
     assert run(capsys, "show", evidence.path, "--since", "2999-01-01")[1] == ""
     listed = json.loads(run(capsys, "show", evidence.path, "--since", "2020-01-01", "--json", "-")[1])
     assert len(listed) == 16
