@@ -25,11 +25,11 @@ from ringfence.privacy.errors import N_, TableError
 
 _DAY_ZERO: Final = date(1970, 1, 1).toordinal()
 _NOT_NUMBERS: Final = N_(
-    'Column "{column}" holds {count} entries that are not numbers (line {lines}). Check decimal and thousands in '
+    'Column "{column}" has entries that are not numbers: {count} (line {lines}). Check decimal and thousands in '
     "[source], or list the mark for missing in null_values."
 )
 _NOT_DATES: Final = N_(
-    'Column "{column}" holds {count} entries that are not dates (line {lines}). Check date_format in [source].'
+    'Column "{column}" has entries that are not dates: {count} (line {lines}). Check date_format in [source].'
 )
 _PLAIN_NUMBER: Final = r"^-?[0-9]+([.][0-9]+)?$"
 _MISFIT: Final = float("inf")
@@ -198,7 +198,7 @@ def _texts_of(cells: Cells, text: Callable[[object], str | None]) -> Any:
     if wrong.any():
         raise cells.blame(
             "RF-T034",
-            N_('Column "{column}" holds {count} entries that are no text, number or date (line {lines}). Store or cast '
+            N_('Column "{column}" has entries that are no text, number or date: {count} (line {lines}). Store or cast '
                "them as text in the database."),
             wrong,
         )  # fmt: skip

@@ -120,7 +120,7 @@ def test_an_export_that_ends_at_the_cutoff_is_told(tmp_path: Path) -> None:
 SECRET = "K-4711-secret"
 BAD: dict[str, tuple[list[str], str, dict[str, Any], str, str]] = {
     "a column is missing": ([GOOD], HEADER, {"amount": "prize"}, "RF-T009", 'Did you mean "price"?'),
-    "no date": ([GOOD, f"ann,{SECRET},1,1,1,F,a"], HEADER, {}, "RF-T026", 'Column "day" holds 1 entries that are not dates (line 3)'),
+    "no date": ([GOOD, f"ann,{SECRET},1,1,1,F,a"], HEADER, {}, "RF-T026", 'Column "day" has entries that are not dates: 1 (line 3)'),
     "no such day": ([GOOD, "ann,2026-02-30,1,1,1,F,a"], HEADER, {}, "RF-T026", "(line 3)"),
     "an amount that is no number": ([f"ann,2026-12-01,{SECRET},1,1,F,a", GOOD], HEADER, {}, "RF-T025", 'Column "price"'),
     "an amount beyond numbers": ([GOOD, "ann,2026-12-01,inf,1,1,F,a"], HEADER, {}, "RF-T025", "(line 3)"),

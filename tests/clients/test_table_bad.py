@@ -95,7 +95,7 @@ BAD: dict[str, tuple[Make, dict[str, Any], str, str]] = {
     "short row": (csv(HEADER + ROW + f"{SECRET},3\n" + ROW), {}, "RF-T014", "line 3"),
     "long row": (csv(HEADER + ROW + "\n" + ROW.strip() + f",{SECRET}\n"), {}, "RF-T014", "line 4"),
     "text in a number": (csv(HEADER + ROW + f'"2\n3",{SECRET},,\n' + f"4,{SECRET},,\n"), {}, "RF-T025", "(line 3, 5)"),
-    "infinite number": (csv(HEADER + "1,inf,,\n2,nan,,\n3,1_0,,\n"), {}, "RF-T025", "3 entries"),
+    "infinite number": (csv(HEADER + "1,inf,,\n2,nan,,\n3,1_0,,\n"), {}, "RF-T025", "not numbers: 3 (line"),
     "infinite number in parquet": (parquet_file(age=[float("inf")]), {"file": "t.parquet"}, "RF-T025", "line 1"),
     "decimal comma undeclared": (csv(HEADER + '1,"1,5",,\n'), {}, "RF-T025", "Check decimal"),
     "decimal comma read as thousands": (csv(HEADER + '1,"1,5",,\n'), {"thousands": ","}, "RF-T025", "line 2"),
