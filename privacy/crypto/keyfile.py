@@ -104,7 +104,7 @@ def read_key(
     if members["kind"] != kind:
         raise KeyFault(
             "RF-K037",
-            N_("The file {file} holds a {found} key; a {expected} key is needed here."),
+            N_("The file {file} holds a key of kind {found}; one of kind {expected} is needed here."),
             file=path.name,
             found=members["kind"],
             expected=kind,

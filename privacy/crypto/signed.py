@@ -179,10 +179,14 @@ def read_signed(path: Path) -> SignedDocument:
     """Read a signed document from its file; nothing is verified yet.
 
     Raises:
-        KeyFault: RF-K017 when the file cannot be read, RF-K016 when it is not a signed document.
+        KeyFault: RF-K020 when there is no such file, RF-K017 when it cannot be read, RF-K016 when it is not a signed document.
     """
     try:
         raw = path.read_bytes()
+    except FileNotFoundError as error:
+        raise KeyFault(
+            "RF-K020", N_("There is no signed document {file}; check its name and folder."), file=str(path)
+        ) from error
     except OSError as error:
         raise KeyFault(
             "RF-K017",

@@ -178,7 +178,7 @@ def test_every_spend_is_listed_with_the_total_after_it(here: Town, capsys: pytes
     capsys.readouterr()
     assert client("budget", "--explain", study, "--config", here.home, "--lang", "zh") == 0
     assert "run-9" in capsys.readouterr().out
-    refused(capsys, client("budget", "--explain", here.root / "absent.json", "--config", here.home), "RF-K017")
+    refused(capsys, client("budget", "--explain", here.root / "absent.json", "--config", here.home), "RF-K020")
 
 
 def test_a_budget_at_renyi_orders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -270,7 +270,8 @@ def test_a_study_that_is_not_the_coordinators_is_refused(here: Town, capsys: pyt
         refused(capsys, client(*words, altered, *more, "--config", here.home), "RF-K003")
         refused(capsys, client(*words, here.declarations[0], *more, "--config", here.home), "RF-K012")
         refused(capsys, client(*words, here.root / "study.toml", *more, "--config", here.home), "RF-K016")
-        refused(capsys, client(*words, here.root / "absent.json", *more, "--config", here.home), "RF-K017")
+        refused(capsys, client(*words, here.root / "absent.json", *more, "--config", here.home), "RF-K020")
+        refused(capsys, client(*words, here.root, *more, "--config", here.home), "RF-K017")
     assert server("init", here.root / "other", "--name", "other", "--no-passphrase") == 0
     configure(here.home, coordinator="../other/keys/coordinator.key.pub")
     capsys.readouterr()
