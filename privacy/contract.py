@@ -134,6 +134,18 @@ def _content_problems(columns: object, events: bool) -> Iterator[Problem]:
         )
 
 
+def _cohort_problems(contract: Contract) -> Iterator[Problem]:
+    if contract.min_cohort > contract.max_customers:
+        yield Problem(
+            code="RF-C118",
+            path=("min_cohort",),
+            values={"cohort": contract.min_cohort, "customers": contract.max_customers},
+            template=N_(
+                "A cohort of {cohort} can never be reached with max_customers = {customers}. Lower one or raise the other."
+            ),
+        )
+
+
 def _peer_problems(peers: tuple[str, ...]) -> Iterator[Problem]:
     for position, peer in enumerate(peers):
         if peer in peers[:position]:
@@ -242,6 +254,7 @@ def load_contract(path: str | Path, known: Sequence[Schema] = ()) -> LoadedContr
     contract, problems = build(Contract, data)
     columns = valid_entries(Column, data.get("column"))
     problems += resolved.problems
+    problems += () if contract is None else _cohort_problems(contract)
     if contract is None:
         problems += _content_problems(data.get("column"), "events" in data)
         problems += contract_problems(columns, salvage(str, data.get("subject")))

@@ -90,6 +90,9 @@ def _check(arguments: argparse.Namespace) -> int:
         raise
     digest = loaded.contract.digest()
     terminal.say(_("{file} has no faults.").format(file=arguments.file.name))
+    if not loaded.contract.peers:
+        terminal.say(_("It names no peers yet, and without them no study will run: add the fingerprints of the other holders' "
+                       "keys before it is signed."))  # fmt: skip
     terminal.say(digest)
     terminal.write_json({"ready": True, "faults": [], "digest": digest, "schema": loaded.schema.digest()})
     return 0

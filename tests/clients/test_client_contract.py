@@ -54,6 +54,7 @@ def test_a_draft_names_the_columns_and_no_value(
 def test_check_lists_every_fault_with_its_line(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     contract = write_contract(home)
     assert client("contract", "check", contract, "--json", tmp_path / "ok.json") == 0
+    assert "no study will run" in capsys.readouterr().out
     assert read(tmp_path / "ok.json")["digest"].startswith("sha256:")
     text = contract.read_text(encoding="utf-8").replace("version = 1", "version = 0").replace("CN", "China")
     contract.write_text(text.replace('purposes = ["churn-prediction"]', 'purposes = ["chrun"]'), encoding="utf-8")
