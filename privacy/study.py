@@ -95,7 +95,7 @@ class Study(Document):
     model: dict[Slug, Setting] = Field(
         default_factory=dict,
         description="Settings of the task: whole numbers, texts or lists of them; see the task's page.",
-        examples=[{"rounds": 8}],
+        examples=[{"iterations": 8}],
     )
     evaluation: Evaluation = Field(default_factory=Evaluation, description="How the result is measured.")
     holders: tuple[Participant, ...] = Field(
