@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, runtime_checkable
+from unicodedata import east_asian_width
 
 from ringfence.privacy.errors import N_, RingfenceError, UsageError, _, use_language
 
@@ -159,6 +160,12 @@ def _naming(path: Path) -> Iterator[None]:
         if error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def padded(text: str, width: int) -> str:
+    """A text with blanks up to so many columns of a terminal, of which a Chinese character takes two."""
+    taken = sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
+    return text + " " * (width - taken)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

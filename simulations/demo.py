@@ -234,11 +234,11 @@ def _scored(stage: _Stage) -> pd.DataFrame:
 
 def _story(stage: _Stage, out: Path) -> list[str]:
     """What happened, in ten lines, and the next command to try."""
-    result, privacy = stage.result, stage.result["privacy"]
+    result, privacy, exactness = stage.result, stage.result["privacy"], str(stage.result["metrics"])
     return [
         _("Three organisations learned one churn model; no customer row left any of them."),
         _("  {rows} customers, {rounds} secure sums, {seconds} s with ledgers and logs on disk").format(**result),
-        _("  model: AUC {auc:.3f}, {metrics}").format(auc=result["auc"], metrics=_(result["metrics"])),
+        _("  model: AUC {auc:.3f}, {metrics}").format(auc=result["auc"], metrics=_(exactness)),
         _("  privacy: epsilon {customer_epsilon} for a customer over all holders, delta {delta}, overlap {overlap}; "
           "each holder was charged epsilon {holder_epsilon}").format(**privacy),
         _("  noise: {honest_shares} honest shares are counted on, against the coordinator with one more holder").format(

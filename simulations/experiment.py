@@ -195,11 +195,11 @@ def run_question(
 
 def summary(result: Mapping[str, Any]) -> list[str]:
     """A run in a few lines for people."""
-    privacy = result["privacy"]
+    privacy, exactness = result["privacy"], str(result["metrics"])
     lines = [
         _("Study {study}: {holders} holders, {rows} rows, {rounds} secure sums in {seconds} s").format(**result),
         _("AUC {auc:.4f}, PR-AUC {pr_auc:.4f} on {test_customers} test customers; {metrics}").format(
-            **{**result, "metrics": _(result["metrics"])}
+            **{**result, "metrics": _(exactness)}
         ),
         _("epsilon {epsilon} at delta {delta} for a customer over all holders (overlap {overlap})").format(
             epsilon=privacy["customer_epsilon"], delta=privacy["delta"], overlap=privacy["overlap"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ringfence.clients.commands.options import decimal, leaf
 from ringfence.privacy.commands import add_passphrase, passphrases
 from ringfence.privacy.errors import _
-from ringfence.privacy.terminal import Parser, Terminal
+from ringfence.privacy.terminal import Parser, Terminal, padded
 
 if TYPE_CHECKING:
     from ringfence.privacy.ledger import Balance
@@ -105,7 +105,7 @@ def _show(arguments: argparse.Namespace) -> int:
     )
     terminal.say(f"{'':12}{'mu^2':>14}  {_('epsilon')}")
     for name, balance in standing.rows():
-        terminal.say(f"{name:12}{float(balance.mu_squared):>14.6g}  {balance.epsilon:.4f}")
+        terminal.say(f"{padded(name, 12)}{float(balance.mu_squared):>14.6g}  {balance.epsilon:.4f}")
     if standing.frozen:
         terminal.say(_("FROZEN: {reason}").format(reason=standing.frozen))
     for one in standing.open:

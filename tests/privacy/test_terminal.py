@@ -26,6 +26,7 @@ from ringfence.privacy.terminal import (
     add_language,
     add_version,
     run,
+    padded,
     write_atomically,
 )
 
@@ -265,6 +266,12 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     assert caught.value.filename == str(target)
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("text", ["left", "剩余", "（mu²）剩", "", "longer than twelve columns"])
+def test_columns_of_a_terminal_are_counted_not_characters(text: str) -> None:
+    width = sum(2 if ord(character) > 0x2E80 else 1 for character in text)
+    assert padded(text, 12) == text + " " * max(0, 12 - width)
 
 
 def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
