@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from ringfence.privacy.errors import N_, BudgetError
 
@@ -105,6 +106,7 @@ def check_scale(scale: float) -> float:
     return float(scale)
 
 
+@lru_cache(maxsize=256)
 def gaussian_law(scale: float) -> GaussianLaw:
     """Decide how the discrete Gaussian of parameter `scale` is drawn.
 
@@ -124,7 +126,8 @@ def gaussian_law(scale: float) -> GaussianLaw:
 
 def _split(scale: float) -> tuple[Part, Part]:
     """Choose m, s2 and s1 with `s1**2 + m**2 s2**2 >= scale**2`, `s1 >= 4 m`, `s2 >= 4`, both in a table."""
-    factor = math.ceil(scale / LARGEST_TABLE)
+    # s1 near 4 m and s2 near s / m are alike for this m, so that both tables are short.
+    factor = math.isqrt(math.floor(scale)) // 2
     square = Fraction(scale) ** 2
     # s2 is a multiple of 1/1024, so that its square is exact and s1 stays below 6 m.
     outer = Fraction(math.isqrt(int((square / factor**2 - 16) * 2**20)), 1024)
@@ -134,6 +137,7 @@ def _split(scale: float) -> tuple[Part, Part]:
     return Part(scale=inner, factor=1), Part(scale=float(outer), factor=factor)
 
 
+@lru_cache(maxsize=256)
 def laplace_law(scale: float | Fraction) -> LaplaceLaw:
     """Decide how the discrete Laplace of parameter `scale` is drawn.
 
