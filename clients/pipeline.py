@@ -27,7 +27,7 @@ from ringfence.clients.table import (
 from ringfence.models.catalogue import task_named
 from ringfence.models.features import FeatureMatrix, encode
 from ringfence.models.pricing import planned
-from ringfence.models.task import StudyContext, Task
+from ringfence.models.task import StudyContext, Task, with_offset
 from ringfence.privacy.consent.cohort import Cohort
 from ringfence.privacy.crypto.signed import SignedDocument, check_approvals
 from ringfence.privacy.errors import N_, SchemaError, StudyError, TableError
@@ -153,7 +153,7 @@ def join(holder: Holder, admitted: Admitted) -> Joined:
     reservation = _reserve(holder, admitted)
     cohort = _freeze(holder, admitted, table, reservation)
     rows = consented(table, holder.registry, cohort.current(holder.registry, holder.clock()))
-    features, presence = encoded(admitted.study, holder.schema, rows)
+    features, presence = encoded(admitted.study, holder.schema, rows, holder.name)
     return Joined(
         admitted=admitted,
         reservation=reservation,
@@ -311,7 +311,9 @@ def _freeze(holder: Holder, admitted: Admitted, table: RawTable, reservation: Re
     return cohort
 
 
-def encoded(study: Study, schema: Schema, rows: ConsentedTable) -> tuple[FeatureMatrix, Presence]:
+def encoded(
+    study: Study, schema: Schema, rows: ConsentedTable, holder: str
+) -> tuple[FeatureMatrix, Presence]:
     """Drop the customer key and encode: consenting rows as cell codes, and who is behind them for later rounds."""
     small = minimised(
         rows,
@@ -322,7 +324,7 @@ def encoded(study: Study, schema: Schema, rows: ConsentedTable) -> tuple[Feature
     )
     positive = positive_category(study, schema)
     matrix = encode(small, schema, rows.allowed.features, rows.allowed.label or "", positive)
-    return matrix, small.presence
+    return with_offset(study, holder, matrix), small.presence
 
 
 def split_key(study: Study) -> bytes:

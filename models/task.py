@@ -8,7 +8,7 @@ it with its own installed code; `lengths` judges a query's shape and range befor
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -30,6 +30,8 @@ class Released(Protocol):
 
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
+# No feature of a schema can have this name.
+HOLDER_FEATURE = "(holder)"
 State = TypeVar("State")
 Result = TypeVar("Result", bound=Released)
 
@@ -41,7 +43,7 @@ class StudyContext:
     Attributes:
         study: the signed study.
         schema: the schema whose digest the study names.
-        features: names of the D features, in order.
+        features: names of the D features, in order; last the holder itself where the study has offsets.
         grids: their public cells.
     """
 
@@ -63,12 +65,43 @@ class StudyContext:
                 N_("The study {study} names no features, so its price cannot be computed; sign it again."),
                 study=study.id,
             )
-        return cls(
-            study=study,
-            schema=schema,
-            features=study.features,
-            grids=tuple(grid_of(schema.feature(name)) for name in study.features),
+        grids = [grid_of(schema.feature(name)) for name in study.features]
+        if holder_offsets(study):
+            grids.append(holder_grid(study))
+        return cls(study=study, schema=schema, features=tuple(grid.name for grid in grids), grids=tuple(grids))
+
+
+def holder_offsets(study: Study) -> bool:
+    """Whether every holder gets an offset of its own: its customers' base rate may differ from the others'.
+
+    `offsets = "holder"` in `[model]`. The holder then is one more category of every customer, with one cell a
+    holder, so its customers count and cost like those of any other category.
+
+    Raises:
+        StudyError: offsets of another kind.
+    """
+    found = study.model.get("offsets", "none")
+    if found not in ("none", "holder"):
+        raise StudyError(
+            "RF-S055", N_('[model] offsets is {found}; expected "none" or "holder".'), found=str(found)[:60]
         )
+    return found == "holder"
+
+
+def holder_grid(study: Study) -> CellGrid:
+    """One cell for each holder of the study, in the study's order."""
+    return CellGrid(name=HOLDER_FEATURE, ordered=False, values=max(1, len(study.holders)), other=None, missing=None)
+
+
+def with_offset(study: Study, holder: str, features: FeatureMatrix) -> FeatureMatrix:
+    """A holder's customers with the holder as their last feature, where the study has offsets."""
+    if not holder_offsets(study):
+        return features
+    place = [each.name for each in study.holders].index(holder)
+    column = np.full((len(features.label), 1), place, dtype=np.uint16)
+    return replace(
+        features, names=(*features.names, HOLDER_FEATURE), codes=np.concatenate([features.codes, column], axis=1)
+    )
 
 
 class NoisySteps(Protocol):

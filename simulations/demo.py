@@ -18,6 +18,7 @@ import pandas as pd
 
 from ringfence.clients.holder import Holder
 from ringfence.models.features import encode
+from ringfence.models.task import with_offset
 from ringfence.privacy.contract import load_contract
 from ringfence.privacy.errors import N_, UsageError, _
 from ringfence.privacy.identifiers.customers import CustomerList
@@ -225,9 +226,8 @@ def _scored(stage: _Stage) -> pd.DataFrame:
     notes = stage.population.notes[SAMPLE_OF]
     rows = table.merge(notes, on="key", how="inner")
     study, schema = opened.study, stage.federation.schema
-    features = encode(
-        _Rows(rows), schema, opened.context.features, study.label or "", positive_category(study, schema)
-    )
+    coded = encode(_Rows(rows), schema, study.features or (), study.label or "", positive_category(study, schema))
+    features = with_offset(study, SAMPLE_OF, coded)
     scores = stage.outcome.card.predict(opened.context, features)
     return scores.round(4).assign(language=rows["language"], note=rows["note"])
 

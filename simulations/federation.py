@@ -267,7 +267,7 @@ def test_part(opened: OpenStudy, holder: Holder) -> FeatureMatrix:
     table = read_table(holder.contract, holder.schema, columns, holder.base)
     cohort = Cohort.load(holder.registry, study=opened.digest, run=opened.run)
     rows = consented(table, holder.registry, cohort.current(holder.registry, holder.clock()))
-    return encoded(opened.study, holder.schema, rows)[0].test()
+    return encoded(opened.study, holder.schema, rows, holder.name)[0].test()
 
 
 def result_of(federation: Federation, outcome: Outcome, *, rows: Mapping[str, int], runner: str) -> dict[str, Any]:

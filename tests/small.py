@@ -89,4 +89,4 @@ def frame_of(customers: int, seed: int = 1) -> pd.DataFrame:
 
 def matrix_of(context: StudyContext, frame: pd.DataFrame) -> FeatureMatrix:
     """Codes of a frame under a study."""
-    return encode(Rows(frame), context.schema, context.features, "churn", "yes")
+    return encode(Rows(frame), context.schema, context.study.features or (), "churn", "yes")

@@ -21,7 +21,7 @@ from ringfence.models.features import CellGrid, FeatureMatrix, cell_edges
 from ringfence.models.scorecard.binning import Binning
 from ringfence.models.scorecard.holder import PARAMETER_BITS, bins_of, coarse_codes
 from ringfence.models.scorecard.plan import Design
-from ringfence.models.task import StudyContext
+from ringfence.models.task import HOLDER_FEATURE, StudyContext
 from ringfence.privacy.schema import Feature
 
 POINTS_TO_DOUBLE = 20
@@ -94,7 +94,7 @@ class Scorecard:
             size = (shape.options.cells if grid.ordered else grid.values) + grid.size - grid.values
             first, after = int(binning.offsets[index]), int(binning.offsets[index + 1])
             local = binning.table[cell : cell + size] - first
-            labels = _labels(context.schema.feature(name), grid, local, shape.options.cells)
+            labels = _labels(context, name, grid, local, shape.options.cells)
             bins = tuple(
                 Bin(label=labels[b], weight=int(weights[first + b]), customers=round(binning.mass[first + b]))
                 for b in range(after - first)
@@ -181,8 +181,14 @@ class Scorecard:
         return "sha256:" + hashlib.sha256(rfc8785.dumps(self.to_dict())).hexdigest()
 
 
-def _labels(feature: Feature, grid: CellGrid, local: npt.NDArray[np.int64], cells: int) -> list[str]:
+def _labels(
+    context: StudyContext, name: str, grid: CellGrid, local: npt.NDArray[np.int64], cells: int
+) -> list[str]:
     """What falls into each bin, for people."""
+    if name == HOLDER_FEATURE:
+        holders = [each.name for each in context.study.holders]
+        return [", ".join(np.array(holders)[local == b]) for b in range(int(local.max()) + 1)]
+    feature = context.schema.feature(name)
     names: list[list[str]] = [[] for _ in range(int(local.max()) + 1)]
     ordinary = cells if grid.ordered else grid.values
     if grid.ordered:

@@ -2,10 +2,13 @@
 
     cohort      1 %   one noisy count a holder, its own noise                Delta^2 = unit^2
     histogram  15 %   public cells of every feature                          Delta^2 = D unit^2
-    gradients  84 %   coded residual sums, `iterations` of them              Delta^2 = (D + 1) ONE^2 4^R
+    gradients  81 %   coded residual sums, `iterations` of them              Delta^2 = (D + 1) ONE^2 4^R
+    moments     3 %   how features go together, with the second gradient     Delta^2 = D (D-1)/2 16^d
 
-The shares are of mu^2. A customer adds D ones to a histogram and, to a gradient, its residual times one code of
-length at most ONE for each feature and one for everybody (codes.py). Units are powers of two chosen so that a
+The shares are of mu^2; without moments (one feature, or one gradient) the gradients have their share as well. A
+customer adds D ones to a histogram; to a gradient, its residual times one code of length at most ONE for each
+feature and one for everybody (codes.py); to the moments, for each pair of features, a product of two directions
+of at most 2^d. Units are powers of two chosen so that a
 share's scale is at least 16 grid units, where the discrete law is smooth and rounding costs nothing. Nothing here
 looks at data: every holder derives the same plan from the signed study.
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,13 +31,16 @@ from ringfence.privacy.waist import BlockPlan, RoundPlan, StudyPlan
 
 COHORT_SHARE = 0.01
 HISTOGRAM_SHARE = 0.15
-GRADIENT_SHARE = 0.84
+GRADIENT_SHARE = 0.81
+MOMENT_SHARE = 0.03
 
 SMALLEST_SCALE = 16.0
 # Well below what can be drawn (mechanisms/law.py), so that shares of other rounds have room as well.
 LARGEST_SCALE = 2.0**20
 MOST_RESIDUAL_BITS = 10
 FEWEST_RESIDUAL_BITS = 1
+MOST_DIRECTION_BITS = 6
+MOMENT_ROUND = 2
 
 
 class ScorecardOptions(BaseModel):
@@ -45,6 +52,7 @@ class ScorecardOptions(BaseModel):
         iterations: gradients released, the one of the constant score included.
         rising: numbers whose points may not fall as they grow.
         falling: numbers whose points may not rise as they grow.
+        offsets: `holder` gives every holder points of its own (`models.task.holder_offsets`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +62,7 @@ class ScorecardOptions(BaseModel):
     iterations: int = Field(default=6, ge=1, le=32)
     rising: tuple[str, ...] = ()
     falling: tuple[str, ...] = ()
+    offsets: Literal["none", "holder"] = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +76,7 @@ class Design:
         mu: what one holder may spend on the whole study.
         count_unit: grid units of one customer in the histogram.
         residual_bits: R; residuals are integers in [-2^R, 2^R].
+        direction_bits: d; directions are integers in [-2^d, 2^d].
     """
 
     options: ScorecardOptions
@@ -75,6 +85,7 @@ class Design:
     mu: float
     count_unit: int
     residual_bits: int
+    direction_bits: int
 
     def mu_squared(self, share: float) -> float:
         """The part of mu^2 that a stage may spend."""
@@ -83,7 +94,13 @@ class Design:
     @property
     def gradient_mu_squared(self) -> float:
         """mu^2 of a single gradient."""
-        return self.mu_squared(GRADIENT_SHARE) / self.options.iterations
+        share = GRADIENT_SHARE if self.pairs else GRADIENT_SHARE + MOMENT_SHARE
+        return self.mu_squared(share) / self.options.iterations
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of features whose products are asked for."""
+        return self.dimensions * (self.dimensions - 1) // 2 if self.options.iterations >= MOMENT_ROUND else 0
 
     @property
     def residual_unit(self) -> int:
@@ -104,7 +121,7 @@ def options_of(context: StudyContext) -> ScorecardOptions:
         raise StudyError(
             "RF-S051",
             N_("[model] {key}: {found}. A scorecard knows bins (2-64), cells (4-256), iterations (1-32), rising and "
-               "falling (names of numbers)."),
+               "falling (names of numbers), offsets (holder)."),
             key=".".join(str(part) for part in fault["loc"]),
             found=fault["msg"],
         ) from None
@@ -140,13 +157,15 @@ def design(context: StudyContext) -> Design:
     mu = calibrate(terms.epsilon, terms.delta, context.study.overlap(), terms.noise)
     histogram = math.sqrt(dimensions / (HISTOGRAM_SHARE * mu**2 * honest))
     gradient = math.sqrt((dimensions + 1) * options.iterations / (GRADIENT_SHARE * mu**2 * honest))
+    moments = math.sqrt(max(1, dimensions * (dimensions - 1) // 2) / (MOMENT_SHARE * mu**2 * honest))
     return Design(
         options=options,
         dimensions=dimensions,
         honest=honest,
         mu=mu,
         count_unit=grid_unit(histogram),
-        residual_bits=_residual_bits(gradient * ONE),
+        residual_bits=_bits(gradient * ONE, FEWEST_RESIDUAL_BITS, MOST_RESIDUAL_BITS),
+        direction_bits=_bits(moments, 0, 2 * MOST_DIRECTION_BITS) // 2,
     )
 
 
@@ -156,6 +175,9 @@ def plan(context: StudyContext) -> StudyPlan:
     gradient = _gradient_block(context, shape)
     rounds = [_histogram_round(context, shape)]
     rounds += [RoundPlan(name=f"gradient-{i}", blocks=(gradient,)) for i in range(1, shape.options.iterations + 1)]
+    if shape.pairs:
+        # One round fewer than if they were asked for alone.
+        rounds[MOMENT_ROUND] = RoundPlan(name="gradient-2", blocks=(gradient, _moment_block(shape)))
     return StudyPlan(
         honest=shape.honest,
         cohort=_cohort_block(shape),
@@ -210,6 +232,17 @@ def _gradient_block(context: StudyContext, shape: Design) -> BlockPlan:
     )
 
 
-def _residual_bits(scale_of_one: float) -> int:
-    """Most residual bits whose share stays within `LARGEST_SCALE`, between 1 and 10."""
-    return max(FEWEST_RESIDUAL_BITS, min(MOST_RESIDUAL_BITS, math.floor(math.log2(LARGEST_SCALE / scale_of_one))))
+def _moment_block(shape: Design) -> BlockPlan:
+    sensitivity = shape.pairs * 16**shape.direction_bits
+    return BlockPlan(
+        name="moments",
+        sensitivity_squared=sensitivity,
+        max_abs=4**shape.direction_bits,
+        share_scale=share_scale(sensitivity, shape.mu_squared(MOMENT_SHARE), shape.honest),
+        max_length=shape.pairs,
+    )
+
+
+def _bits(scale_of_one: float, fewest: int, most: int) -> int:
+    """Most bits by which a share's scale can grow and stay within `LARGEST_SCALE`."""
+    return max(fewest, min(most, math.floor(math.log2(LARGEST_SCALE / scale_of_one))))

@@ -6,20 +6,20 @@ number of rows, the reason why it stayed away) is left out even though a simulat
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ringfence.models.metrics.exact import calibration, roc_curve
 from ringfence.models.metrics.noisy import NoisyFigures
-from ringfence.privacy.accounting.study import StudyPrice, epsilon_with_slack, overlap_factor
+from ringfence.models.task import HOLDER_FEATURE
+from ringfence.privacy.accounting.study import StudyPrice, epsilon_of_attempts
 from ringfence.privacy.purposes import catalogue
-from ringfence.privacy.waist import Part, StudyPlan
+from ringfence.privacy.waist import StudyPlan
 from ringfence.simulations.report.traces import (
     COORDINATOR,
     Party,
@@ -218,15 +218,7 @@ def epsilon_of_run(price: StudyPrice, plan: StudyPlan, attempts: Iterable[int]) 
         plan: its secure sums.
         attempts: made in each round; a study that ended early has fewer.
     """
-    spent = dict.fromkeys(get_args(Part), plan.cohort.mu_squared(1))
-    for each, count in zip(plan.rounds, attempts, strict=False):
-        spent[each.part] += count * each.mu_squared(plan.honest)
-    return epsilon_with_slack(
-        price.delta,
-        overlap_factor(price.overlap, price.noise_form) * math.sqrt(max(spent.values())),
-        price.overlap * price.epsilon_slack,
-        price.overlap * price.total_variation,
-    )
+    return epsilon_of_attempts(price, plan, tuple(attempts))
 
 
 def budget_of(holder: Holder) -> HolderBudget:
@@ -248,6 +240,8 @@ def budget_of(holder: Holder) -> HolderBudget:
 
 
 def _titles(federation: Federation, name: str) -> FeatureTitle:
+    if name == HOLDER_FEATURE:
+        return FeatureTitle(name=name, en="Holder of the customer", zh="客户所属的持有方")
     feature = federation.schema.feature(name)
     return FeatureTitle(name=name, en=feature.title or "", zh=feature.title_zh or "")
 
