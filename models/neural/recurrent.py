@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ringfence.models.neural.dense import as_integers, step_back
-from ringfence.models.neural.fixed import ACTIVATION_LIMIT, curve
+from ringfence.models.neural.fixed import ACTIVATION_LIMIT, tanh_
 from ringfence.models.neural.rounding import (
     ACTIVATION_BITS,
     DERIVATIVE_BITS,
@@ -27,6 +27,7 @@ from ringfence.models.neural.rounding import (
 
 _ONE = float(1 << ACTIVATION_BITS)
 _UNIT = 2.0**-ACTIVATION_BITS
+_STATE_LIMIT = ACTIVATION_LIMIT * _UNIT
 _TO_REAL = 2.0 ** -(2 * ACTIVATION_BITS + 2 * GATE_BITS)
 _TO_GATES = 2.0 ** (GATE_BITS - DERIVATIVE_BITS)
 _GATE_LIMIT = float(1 << GATE_BITS)
@@ -53,10 +54,17 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One period of a forward pass, all shapes `(n, .)`: what entered, the four gates, the states around it."""
+    """One period of a forward pass.
+
+    Attributes:
+        entered: what the weight read, shape `(n, m + 1 + h)`, units of activations.
+        gates: i, f, g, o as real numbers, shape `(n, 4h)`.
+        before: the state before, real, shape `(n, h)`.
+        squashed: tanh of the state after, real, shape `(n, h)`.
+    """
 
     entered: Tensor
-    gates: tuple[Tensor, Tensor, Tensor, Tensor]
+    gates: Tensor
     before: Tensor
     squashed: Tensor
 
@@ -69,50 +77,60 @@ def unroll(cell: Cell, sequence: Tensor) -> tuple[list[Moment], Tensor]:
         sequence: shape `(T, n, m)`, activations of at most 1 in size.
 
     Returns:
-        The periods, and the last output, shape `(n, h)`.
+        The periods, and the last output, shape `(n, h)`, units of activations.
     """
-    periods, rows, _ = sequence.shape
+    periods, rows, channels = sequence.shape
     h = cell.hidden
+    # A sigmoid is (1 + tanh(z / 2)) / 2, so one tanh serves all four gates.
+    inner = _by_gate(h, 0.5 * _UNIT, _UNIT)
+    outer, shift = _by_gate(h, 0.5 * _ONE, _ONE), _by_gate(h, 0.5 * _ONE, 0.0)
+    weight = cell.weight.T.contiguous()
     output = torch.zeros(rows, h, dtype=torch.float64)
     state = torch.zeros_like(output)
-    ones = torch.full((rows, 1), _ONE, dtype=torch.float64)
     moments = []
     for t in range(periods):
-        entered = torch.cat((sequence[t], ones, output), dim=1)
-        raw = torch.mm(entered, cell.weight.T).round_()
-        i, f, o = (curve("sigmoid", raw[:, k * h : (k + 1) * h]) for k in (0, 1, 3))
-        g = curve("tanh", raw[:, 2 * h : 3 * h])
-        after = (f * state).add_(i * g).mul_(_UNIT).round_().clamp_(-ACTIVATION_LIMIT, ACTIVATION_LIMIT)
-        squashed = curve("tanh", after)
-        moments.append(Moment(entered, (i, f, g, o), state, squashed))
-        output, state = (o * squashed).mul_(_UNIT).round_(), after
+        entered = torch.empty(rows, weight.shape[0], dtype=torch.float64)
+        entered[:, :channels] = sequence[t]
+        entered[:, channels] = _ONE
+        entered[:, channels + 1 :] = output
+        gates = tanh_(torch.mm(entered, weight).mul_(inner)).mul_(outer).add_(shift).round_().mul_(_UNIT)
+        i, f, g, o = gates.chunk(4, dim=1)
+        after = (f * state).add_(i * g).mul_(_ONE).round_().mul_(_UNIT).clamp_(-_STATE_LIMIT, _STATE_LIMIT)
+        squashed = tanh_(after.clone()).mul_(_ONE).round_().mul_(_UNIT)
+        moments.append(Moment(entered, gates, state, squashed))
+        output, state = (o * squashed).mul_(_ONE).round_(), after
     return moments, output
+
+
+def _by_gate(hidden: int, sigmoids: float, tanh: float) -> Tensor:
+    """One number for each of i, f, o and another for g, shape `(4h,)`."""
+    values = torch.full((4 * hidden,), sigmoids, dtype=torch.float64)
+    values[2 * hidden : 3 * hidden] = tanh
+    return values
 
 
 def back_in_time(cell: Cell, moments: list[Moment], derivative: Tensor) -> Tensor:
     """Derivatives by the gates' arguments, shape `(n, T, 4h)`, units 2^-21, from those by the last output `(n, h)`."""
     h = cell.hidden
     outer = cell.weight[:, -h:] / _TO_GATES
+    kept = torch.empty(len(derivative), len(moments), 4 * h, dtype=torch.float64)
     by_state = torch.zeros_like(derivative)
-    kept: list[Tensor] = []
-    for moment in reversed(moments):
-        i, f, g, o = (gate * _UNIT for gate in moment.gates)
-        squashed = moment.squashed * _UNIT
-        by_state = by_state + derivative * o * (1.0 - squashed * squashed)
-        by_gates = torch.cat(
-            (
-                by_state * g * i * (1.0 - i),
-                by_state * (moment.before * _UNIT) * f * (1.0 - f),
-                by_state * i * (1.0 - g * g),
-                derivative * squashed * o * (1.0 - o),
-            ),
-            dim=1,
-        )
-        by_gates.mul_(_TO_GATES).round_().clamp_(-_GATE_LIMIT, _GATE_LIMIT)
-        kept.append(by_gates)
+    for t in range(len(moments) - 1, -1, -1):
+        moment = moments[t]
+        i, f, g, o = moment.gates.chunk(4, dim=1)
+        by_state = by_state + (derivative * o).mul_(1.0 - moment.squashed * moment.squashed)
+        # The slope of a sigmoid s is s (1 - s), of a tanh t it is 1 - t^2.
+        slopes = moment.gates * (1.0 - moment.gates)
+        slopes[:, 2 * h : 3 * h] = 1.0 - g * g
+        by_gates = kept[:, t]
+        torch.mul(by_state, g, out=by_gates[:, :h])
+        torch.mul(by_state, moment.before, out=by_gates[:, h : 2 * h])
+        torch.mul(by_state, i, out=by_gates[:, 2 * h : 3 * h])
+        torch.mul(derivative, moment.squashed, out=by_gates[:, 3 * h :])
+        by_gates.mul_(slopes).mul_(_TO_GATES).round_().clamp_(-_GATE_LIMIT, _GATE_LIMIT)
         by_state = by_state * f
         derivative = step_back(by_gates, outer)
-    return torch.stack(kept[::-1], dim=1)
+    return kept
 
 
 def ghost_norms_squared(derivatives: Tensor, entered: Tensor) -> Tensor:

@@ -16,13 +16,13 @@ from ringfence.models.neural.engines import clipped_sum
 from ringfence.models.neural.holder import exact_sum, gradient_sum, rows_of
 from ringfence.models.neural.plan import Design, design
 from ringfence.models.neural.rounding import (
-    ACTIVATION_BITS,
     WEIGHT_LIMIT,
     rounded_sensitivity_squared,
     rounding_slack,
     to_grid,
 )
 from ringfence.models.task import StudyContext
+from ringfence.privacy.errors import WaistError
 
 KINDS = pytest.mark.parametrize("kind", ["mlp", "lstm"])
 
@@ -132,12 +132,26 @@ def test_a_prior_shifts_the_log_odds_of_its_cells() -> None:
     assert np.array_equal(shift, np.full(20, len(context.features) << 16))
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
-def test_curves_are_within_four_millionths(name: str) -> None:
-    points = torch.linspace(-17, 17, 100_001, dtype=torch.float64)
-    whole = (points * 2**ACTIVATION_BITS).round()
-    exact = getattr(torch, name)(whole / 2**ACTIVATION_BITS)
-    assert float((fixed.curve(name, whole) / 2**ACTIVATION_BITS - exact).abs().max()) < 4e-6
+@given(st.lists(st.floats(-20, 20), min_size=1, max_size=70), st.integers(0, 69))
+def test_a_tanh_does_not_depend_on_its_place(values: list[float], start: int) -> None:
+    whole = fixed.tanh_(torch.tensor(values, dtype=torch.float64)).numpy()
+    alone = fixed.tanh_(torch.tensor(values[start:], dtype=torch.float64)).numpy()
+    assert np.array_equal(whole[start:], alone)
+
+
+def test_a_machine_whose_tanh_depends_on_its_place_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    fixed.check_curves()
+    real = np.tanh
+
+    def tail_apart(values: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        found = real(values)
+        found[len(found) // 8 * 8 :] *= 1 + 2e-16
+        return found
+
+    monkeypatch.setattr(fixed.np, "tanh", tail_apart)
+    with pytest.raises(WaistError) as error:
+        fixed.check_curves.__wrapped__()
+    assert error.value.code == "RF-W255"
 
 
 @settings(max_examples=200, deadline=None)
