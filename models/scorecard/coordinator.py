@@ -1,13 +1,15 @@
 """The coordinator's side of the scorecard: bins, then a logistic additive model from noisy sums alone.
 
 Each gradient becomes a sighting; the evidence of all of them gives the parameters that the next one is asked at
-(evidence.py). What is released are the last ones. Everything here is post-processing of released aggregates.
+(evidence.py). The first one tells in which direction each feature moves the label; with the second the holders are
+asked how those directions go together (ground.py). What is released are the last parameters. Everything here is post-processing of released aggregates.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +18,10 @@ from ringfence.models.scorecard.binning import Binning, merge
 from ringfence.models.scorecard.card import Scorecard
 from ringfence.models.scorecard.codes import code_matrix
 from ringfence.models.scorecard.evidence import Belief, Sighting, learn, unknowing
-from ringfence.models.scorecard.ground import Ground, survey
+from ringfence.models.scorecard.ground import Ground, acquainted, survey
 from ringfence.models.scorecard.holder import PARAMETER_BITS, PARAMETER_LIMIT
 from ringfence.models.scorecard.monotone import bent
-from ringfence.models.scorecard.plan import Design, design, plan
+from ringfence.models.scorecard.plan import MOMENT_ROUND, Design, design, plan
 from ringfence.models.task import StudyContext
 from ringfence.privacy.waist import Aggregate, Query
 
@@ -36,12 +38,14 @@ class ScorecardState:
         ground: masses and possible effects, known after the first round.
         sightings: the gradients so far.
         belief: what they say.
+        directions: of the bins, in the last query that asked for moments.
     """
 
     binning: Binning | None = None
     ground: Ground | None = None
     sightings: tuple[Sighting, ...] = ()
     belief: Belief | None = None
+    directions: IntArray | None = None
 
 
 def start(context: StudyContext) -> tuple[ScorecardState, Query]:
@@ -66,7 +70,11 @@ def step(
         return state, _card(context, shape, state.binning, state.ground, state.belief)
     theta = _fixed_point(state.ground, state.belief.beta)
     arrays = {"bins": state.binning.table, "offsets": state.binning.offsets, "theta": theta}
-    return state, Query(task="scorecard", round=aggregate.round + 1, arrays=arrays)
+    following = aggregate.round + 1
+    if shape.pairs and following == MOMENT_ROUND:
+        arrays["directions"] = _directions(shape, state.ground, state.belief.beta)
+        state = replace(state, directions=arrays["directions"])
+    return state, Query(task="scorecard", round=following, arrays=arrays)
 
 
 def so_far(context: StudyContext, state: ScorecardState) -> Scorecard | None:
@@ -85,7 +93,7 @@ def _card(
 
 
 def _after_histogram(context: StudyContext, shape: Design, aggregate: Aggregate) -> ScorecardState:
-    noise = _noise(context, 0, aggregate.holders) / shape.count_unit
+    noise = _noise(context, 0, "cells", aggregate.holders) / shape.count_unit
     counts = aggregate.blocks["cells"].astype(np.float64) / shape.count_unit
     binning = merge(counts, noise, context.grids, shape.options)
     ground = survey(binning, noise)
@@ -98,19 +106,38 @@ def _after_gradient(
     ground, belief = state.ground, state.belief
     assert ground is not None
     assert belief is not None
-    noise = _noise(context, aggregate.round, aggregate.holders) / shape.residual_unit
+    if "moments" in aggregate.blocks and state.directions is not None:
+        unit = 4**shape.direction_bits
+        ground = acquainted(
+            ground,
+            state.directions / 2**shape.direction_bits,
+            aggregate.blocks["moments"] / unit,
+            _noise(context, aggregate.round, "moments", aggregate.holders) / unit,
+        )
+    noise = _noise(context, aggregate.round, "gradient", aggregate.holders) / shape.residual_unit
     sighting = Sighting(
         at=_asked_at(ground, belief.beta),
         coded=aggregate.blocks["gradient"].astype(np.float64) / shape.residual_unit,
     )
     sightings = (*state.sightings, sighting)
     belief = learn(ground, code_matrix(ground.offsets), sightings, noise**2, belief)
-    return replace(state, sightings=sightings, belief=belief)
+    return replace(state, ground=ground, sightings=sightings, belief=belief)
 
 
-def _noise(context: StudyContext, round_index: int, holders: int) -> float:
+def _directions(shape: Design, ground: Ground, beta: FloatArray) -> IntArray:
+    """The effects of each feature's bins, shifted and stretched to the whole range of a direction."""
+    values = np.zeros(len(ground.mass))
+    for first, last in pairwise(ground.offsets.tolist()):
+        part = beta[1 + first : 1 + last]
+        middle = (part.max() + part.min()) / 2
+        values[first:last] = (part - middle) / max(float(part.max() - middle), 1e-9)
+    return np.asarray(np.rint(values * 2**shape.direction_bits).astype(np.int64))
+
+
+def _noise(context: StudyContext, round_index: int, block: str, holders: int) -> float:
     """Standard deviation of the noise really in a sum of `holders` shares, in grid units."""
-    return plan(context).rounds[round_index].blocks[0].share_scale * math.sqrt(holders)
+    blocks = {each.name: each for each in plan(context).rounds[round_index].blocks}
+    return blocks[block].share_scale * math.sqrt(holders)
 
 
 def _fixed_point(ground: Ground, beta: FloatArray) -> IntArray:

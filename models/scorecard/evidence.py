@@ -10,6 +10,7 @@ early gradients count for less once later ones are precise. Post-processing of r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ BEND = 0.4
 # Prior variance of the intercept, and of an effect before any evidence; weight of the pooled variance in coefficients.
 INTERCEPT_VARIANCE = 4.0
 EFFECT_VARIANCE = 0.1
-POOLED_WEIGHT = 2.0
+POOLED_WEIGHT = 0.5
 PRIOR_VARIANCE, PRIOR_WEIGHT = 0.03, 2.0
 LEAST_VARIANCE, MOST_VARIANCE = 1e-5, 10.0
 # Linearised anew so often a gradient, with so many updates of the variances each.
@@ -143,8 +144,8 @@ def _posterior(
 def _towards(ground: Ground, beta: FloatArray, aim: FloatArray) -> FloatArray:
     """Step to the aim, cut where scores would move too far for the linear form."""
     step = aim - beta
-    length = float(np.sqrt(max(0.0, step @ ground.joint @ step) / ground.customers))
-    return np.asarray(beta + step * min(1.0, LARGEST_STEP / max(length, 1e-12)))
+    square = float(step @ ground.joint @ step) / ground.customers
+    return np.asarray(beta + step * min(1.0, LARGEST_STEP / max(math.sqrt(max(0.0, square)), 1e-12)))
 
 
 def _fall(ground: Ground, start: FloatArray, end: FloatArray) -> FloatArray:

@@ -1,15 +1,15 @@
 """The ground a scorecard is learned on: customers in every bin, and the effects that bins may have, as plain arrays.
 
-Post-processing of the noisy histogram. Masses are shrunk towards equal ones by as much as their noise weighs, so
-that no bin is empty. Between features customers are taken as independent: the two-way counts that would say more
-cost more noise than they were worth on generated populations of every kind (docs/methods/scorecard.md), and each
-gradient corrects for what the last one got wrong.
+Post-processing of noisy sums. Masses are shrunk towards equal ones by as much as their noise weighs, so that no bin
+is empty. Two features go together as far as their directions do: one correlation a pair, in the direction in which
+the feature moves the label, shrunk by its noise. Whole two-way tables would say more and cost more than they were
+worth on generated populations (docs/methods/scorecard.md).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ IntArray = npt.NDArray[np.int64]
 
 # No bin is taken for smaller than this part of an even one.
 LEAST_MASS = 0.02
+# Variance of a direction below which nothing is said about it; bounds that keep correlations invertible.
+LEAST_DIRECTION = 1e-3
+MOST_CORRELATION, LEAST_EIGENVALUE = 0.98, 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,42 @@ def survey(binning: Binning, noise: float) -> Ground:
         group=group,
         kind=kind,
     )
+
+
+def acquainted(ground: Ground, directions: FloatArray, products: FloatArray, noise: float) -> Ground:
+    """The ground with what the moments say about features that go together.
+
+    Args:
+        ground: bins and masses.
+        directions: value of every bin, within -1 and 1, shape `(bins,)`.
+        products: noisy sums over customers of the products of two features' values, for each pair of features.
+        noise: standard deviation of one product's noise.
+    """
+    owner = np.repeat(np.arange(len(ground.offsets) - 1), np.diff(ground.offsets))
+    count, customers = len(ground.offsets) - 1, ground.customers
+    mean = np.bincount(owner, weights=ground.mass * directions) / customers
+    centred = directions - mean[owner]
+    spread = np.bincount(owner, weights=ground.mass * centred**2) / customers
+    deviation = np.sqrt(np.maximum(spread, LEAST_DIRECTION))
+    rows, columns = np.triu_indices(count, 1)
+    scale = deviation[rows] * deviation[columns]
+    found = (products / customers - mean[rows] * mean[columns]) / scale
+    variance = (noise / customers / scale) ** 2
+    # How large true correlations are, from what the noise does not explain; each is shrunk by its own noise.
+    weight = 1.0 / np.maximum(variance, 1e-12)
+    true = max(1e-6, float((weight * (found**2 - variance)).sum() / weight.sum()))
+    shrunk = np.clip(found * true / (true + variance), -MOST_CORRELATION, MOST_CORRELATION)
+    correlation = np.eye(count)
+    correlation[rows, columns] = correlation[columns, rows] = shrunk
+    values, vectors = np.linalg.eigh(correlation)
+    correlation = (vectors * np.maximum(values, LEAST_EIGENVALUE)) @ vectors.T
+    correlation /= np.sqrt(np.outer(np.diagonal(correlation), np.diagonal(correlation)))
+    # Positive semidefinite: inside a feature a direction of variance one takes no more than there is.
+    pull = ground.mass * centred / deviation[owner]
+    joint = ground.joint.copy()
+    other = owner[:, None] != owner[None, :]
+    joint[1:, 1:] += np.where(other, correlation[np.ix_(owner, owner)] * np.outer(pull, pull) / customers, 0.0)
+    return replace(ground, joint=joint)
 
 
 def _cleaned(mass: FloatArray, customers: float, variance: float) -> FloatArray:

@@ -1,4 +1,4 @@
-"""The holder's side of the scorecard: exact integer vectors for a histogram and for coded gradients.
+"""The holder's side of the scorecard: exact integer vectors for a histogram, coded gradients and moments.
 
 All arithmetic is integer. A row's score is an int64 sum of the query's fixed-point parameters; its residual comes
 from one public table indexed by the clamped score; codes are small integers that follow from the bins alone. So
@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from ringfence.models.features import NUMBER_CELLS, Codes, FeatureMatrix
 from ringfence.models.scorecard.codes import code_length, encode
-from ringfence.models.scorecard.plan import coarse_size, design, most_bins
+from ringfence.models.scorecard.plan import MOMENT_ROUND, coarse_size, design, most_bins
 from ringfence.models.task import StudyContext
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.waist import Contribution, IntVector, Query
@@ -47,12 +47,20 @@ def lengths(context: StudyContext, query: Query) -> Mapping[str, int]:
         return {"cells": sum(coarse_size(grid, shape.options) for grid in context.grids)}
     _check_bins(context, query)
     bins = int(query.arrays["offsets"][-1])
-    _expect(set(query.arrays) == {"bins", "offsets", "theta"}, "a gradient has bins, offsets and theta")
+    moments = shape.pairs > 0 and query.round == MOMENT_ROUND
+    expected = {"bins", "offsets", "theta", "directions"} if moments else {"bins", "offsets", "theta"}
+    _expect(set(query.arrays) == expected, "a gradient has bins, offsets and theta, the second one directions")
     theta = query.arrays["theta"]
     _expect(theta.shape == (bins,), "theta has one entry a bin")
     inside = (theta >= -PARAMETER_LIMIT) & (theta <= PARAMETER_LIMIT)
     _expect(bool(np.all(inside)), "theta fits 32 bits")
-    return {"gradient": code_length(query.arrays["offsets"])}
+    sizes = {"gradient": code_length(query.arrays["offsets"])}
+    if moments:
+        directions, limit = query.arrays["directions"], 2**shape.direction_bits
+        _expect(directions.shape == (bins,), "directions has one entry a bin")
+        _expect(bool(np.all((directions >= -limit) & (directions <= limit))), "directions are within their bits")
+        sizes["moments"] = shape.pairs
+    return sizes
 
 
 def contribute(context: StudyContext, query: Query, features: FeatureMatrix) -> Contribution:
@@ -71,14 +79,19 @@ def contribute(context: StudyContext, query: Query, features: FeatureMatrix) -> 
         cells = _cell_counts(context, features.codes) * shape.count_unit
         return Contribution(query_digest=query.digest(), blocks={"cells": cells})
     offsets = query.arrays["offsets"]
+    directions = query.arrays.get("directions")
     total: IntVector = np.zeros(1 + int(offsets[-1]), dtype=np.int64)
+    products: IntVector = np.zeros(shape.pairs, dtype=np.int64)
     for start in range(0, len(features.label), _CHUNK):
         rows = slice(start, start + _CHUNK)
         bins = bins_of(context, coarse_codes(context, features.codes[rows]), query.arrays["bins"])
         total += _gradient(bins, int(offsets[-1]), query.arrays["theta"], features.label[rows], shape.residual_bits)
-    return Contribution(
-        query_digest=query.digest(), blocks={"gradient": encode(offsets, int(total[0]), total[1:])}
-    )
+        if directions is not None:
+            products += _products(directions[bins])
+    blocks: dict[str, IntVector] = {"gradient": encode(offsets, int(total[0]), total[1:])}
+    if directions is not None:
+        blocks["moments"] = products
+    return Contribution(query_digest=query.digest(), blocks=blocks)
 
 
 def coarse_codes(context: StudyContext, codes: Codes) -> npt.NDArray[np.int64]:
@@ -149,6 +162,13 @@ def _gradient(
         # Weights are integers far below 2^53: the float64 sums are exact.
         total[1:] += np.bincount(bins[:, column], weights=residual, minlength=size).astype(np.int64)
     return total
+
+
+def _products(values: npt.NDArray[np.int64]) -> IntVector:
+    """Sums over customers of products of two features' values, for each pair of features."""
+    # Products of integers of a few bits over a chunk of rows stay far below 2^53: float64 is exact.
+    table = values.astype(np.float64)
+    return np.asarray((table.T @ table)[np.triu_indices(values.shape[1], 1)].astype(np.int64))
 
 
 def _check_bins(context: StudyContext, query: Query) -> None:

@@ -14,6 +14,7 @@ from ringfence.models.features import FeatureMatrix
 from ringfence.models.scorecard import SCORECARD
 from ringfence.models.scorecard.codes import ONE, code_matrix, encode, simplex
 from ringfence.models.scorecard.holder import residual_table, residuals
+from ringfence.models.scorecard.plan import MOMENT_ROUND, design
 from ringfence.models.task import StudyContext
 from ringfence.privacy.errors import WaistError
 from ringfence.privacy.waist import Query
@@ -36,6 +37,9 @@ def bins_query(context: StudyContext, round_index: int, seed: int = 0, theta_lim
     arrays = {"bins": np.concatenate(tables), "offsets": np.array(offsets)}
     if round_index > 0:
         arrays["theta"] = rng.integers(-theta_limit, theta_limit, offsets[-1])
+    if round_index == MOMENT_ROUND:
+        limit = 2 ** design(context).direction_bits
+        arrays["directions"] = rng.integers(-limit, limit + 1, offsets[-1])
     return Query(task="scorecard", round=round_index, arrays=arrays)
 
 
@@ -84,7 +88,6 @@ def test_a_gradient_against_a_slow_sum() -> None:
     query = QUERIES[2]
     found = SCORECARD.contribute(CONTEXT, query, FEATURES).blocks["gradient"]
     from ringfence.models.scorecard.holder import bins_of, coarse_codes
-    from ringfence.models.scorecard.plan import design
 
     offsets, theta = query.arrays["offsets"], query.arrays["theta"]
     bins = bins_of(CONTEXT, coarse_codes(CONTEXT, FEATURES.codes), query.arrays["bins"])
@@ -99,6 +102,17 @@ def test_a_gradient_against_a_slow_sum() -> None:
             for column in range(last - first - 1):
                 slow[start + column] += residual * int(simplex(last - first)[bin_ - first, column])
             start += last - first - 1
+    assert found.tolist() == slow
+
+
+def test_moments_against_a_slow_sum() -> None:
+    query = QUERIES[2]
+    found = SCORECARD.contribute(CONTEXT, query, FEATURES).blocks["moments"]
+    from ringfence.models.scorecard.holder import bins_of, coarse_codes
+
+    bins = bins_of(CONTEXT, coarse_codes(CONTEXT, FEATURES.codes), query.arrays["bins"])
+    values = query.arrays["directions"][bins].tolist()
+    slow = [sum(row[i] * row[j] for row in values) for i in range(4) for j in range(i + 1, 4)]
     assert found.tolist() == slow
 
 
@@ -150,7 +164,8 @@ def broken(query: Query, **arrays: object) -> Query:
     return replace(query, arrays=kept)
 
 
-GOOD = bins_query(CONTEXT, 2)
+GOOD = bins_query(CONTEXT, 3)
+MOMENTS = bins_query(CONTEXT, MOMENT_ROUND)
 BAD = {
     "parameters in a histogram": replace(GOOD, round=0),
     "no bins": broken(GOOD, bins=None),
@@ -164,6 +179,10 @@ BAD = {
     "offsets that fall": broken(GOOD, offsets=GOOD.arrays["offsets"][::-1].copy()),
     "offsets that do not start at 0": broken(GOOD, offsets=GOOD.arrays["offsets"] + 1),
     "too many bins": broken(GOOD, offsets=GOOD.arrays["offsets"] * 50),
+    "directions in the third gradient": replace(MOMENTS, round=3),
+    "no directions in the second": broken(MOMENTS, directions=None),
+    "short directions": broken(MOMENTS, directions=MOMENTS.arrays["directions"][1:]),
+    "directions beyond their bits": broken(MOMENTS, directions=MOMENTS.arrays["directions"] * 100 + 99),
     "an extra number": replace(GOOD, numbers={"rows": 1}),
 }
 
