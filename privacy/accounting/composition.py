@@ -65,10 +65,11 @@ def composition(plan: StudyPlan, part: Part, attempts: Sequence[int]) -> Composi
     Args:
         plan: of the study.
         part: the customer's.
-        attempts: made at each of the plan's rounds, in order; each draws its own sample.
+        attempts: made at each of the plan's rounds, in order, each on a sample of its own; rounds that were not
+            reached may be left out.
     """
     everybody, kinds = block_amount(plan.cohort, 1), Counter[tuple[Fraction, Decimal]]()
-    for each, count in zip(plan.rounds, attempts, strict=True):
+    for each, count in zip(plan.rounds, attempts, strict=False):
         if each.part != part or not count:
             continue
         rate, one = step_of(each, plan.honest)

@@ -230,7 +230,7 @@ def epsilon_of_attempts(price: StudyPrice, plan: StudyPlan, attempts: Sequence[i
     Args:
         price: of the study.
         plan: the same study's.
-        attempts: made at each round, in order.
+        attempts: made at each round, in order; a study that ended early has fewer.
     """
     return _customer_epsilon(
         plan,

@@ -129,6 +129,16 @@ _ROWS = (
         N_("A holder answers no further attempt; nobody can drain a ledger by failing on purpose."),
     ),
     (
+        N_("Parts of the customers"),
+        "{parts}",
+        N_("A customer is in one part by a public function of its key; what reads only the others costs it nothing."),
+    ),
+    (
+        N_("Sampling"),
+        N_("{sampling}; rate {sampling_rate}, {sampled_steps} steps"),
+        N_("Each step reads a new random sample that nobody else knows; at rate 1 everybody is read."),
+    ),
+    (
         N_("Accounting"),
         "{accountant}",
         N_(

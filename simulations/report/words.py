@@ -32,6 +32,16 @@ _FIXED = {
     "Gaussian differential privacy, exact composition of discrete Gaussians": N_(
         "Gaussian differential privacy, exact composition of discrete Gaussians"
     ),
+    "privacy loss distribution of the fixed plan, rounded up": N_(
+        "privacy loss distribution of the fixed plan, rounded up"
+    ),
+    "all customers": N_("all customers"),
+    "two disjoint parts by customer key; the dearer one counts": N_(
+        "two disjoint parts by customer key; the dearer one counts"
+    ),
+    "no sampling": N_("no sampling"),
+    "Poisson": N_("Poisson sampling"),
+    "not Gaussian": N_("not Gaussian"),
     "what one customer spends in other studies at other holders": N_(
         "what one customer spends in other studies at other holders"
     ),

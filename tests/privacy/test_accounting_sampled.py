@@ -130,6 +130,7 @@ def test_a_sampled_study_is_priced_for_customer_and_holder() -> None:
         < epsilon_of_attempts(found, plan, [2, *[1] * 31])
         < found.customer_epsilon_worst
     )
+    assert epsilon_of_attempts(found, plan, [1] * 10) < found.customer_epsilon, "it ended early"
     report = found.as_report()
     assert report["accountant"] == "privacy loss distribution of the fixed plan, rounded up"
     assert (report["sampling"], report["sampling_rate"], report["sampled_steps"]) == ("Poisson", "0.05", 30)

@@ -66,6 +66,7 @@ def facts(
         metrics={"auc": 0.81234, "pr_auc": 0.61111, "ks": 0.47222, "gini": 0.62468, "brier": 0.13579},
         privacy={
             "unit": "customer", "neighbouring_relation": "add/remove", "accountant": "Gaussian differential privacy",
+            "parts": "all customers", "sampling": "no sampling", "sampling_rate": "1", "sampled_steps": 0,
             "noise_form": "distributed", "honest_shares": 2, "overlap": 3, "colluders": 1, "max_attempts": 5,
             "delta": "0.000001", "customer_epsilon": "0.987655", "customer_epsilon_worst_case": "1.45072",
             "holder_epsilon": "0.475232", "holder_epsilon_worst_case": "0.687061", "holder_mu": "0.118352",
