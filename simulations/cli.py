@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
+from ringfence.clients.commands.options import decimal
 from ringfence.privacy.errors import _
 from ringfence.privacy.terminal import Parser, Terminal, add_json, add_language, add_version, run
 
@@ -41,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_run(commands)
     _add_cases(commands)
+    _add_attack(commands)
     return top
 
 
@@ -114,6 +117,25 @@ def _add_cases(commands: argparse._SubParsersAction[Parser]) -> None:
     copying.set_defaults(do=_copy_case)
 
 
+def _add_attack(commands: argparse._SubParsersAction[Parser]) -> None:
+    attack = commands.add_parser(
+        "attack",
+        help=_("play membership inference and reconstruction against a released scorecard"),
+        description=_(
+            "Learn scorecards with and without some generated customers and try to tell which; then try to rebuild a "
+            "customer's row from the noisy sums. It shows what epsilon does and proves nothing: make prove does."
+        ),
+        examples=["ringfence-simulate attack", "ringfence-simulate attack --epsilon 20 --runs 128 --json -"],
+    )
+    attack.add_argument("--epsilon", type=decimal, default=Decimal(1), metavar="E", help=_("of the study (default: 1)"))
+    attack.add_argument("--runs", type=int, default=48, metavar="N", help=_("cards to learn (default: 48)"))
+    attack.add_argument("--targets", type=int, default=100, metavar="N", help=_("customers to attack (default: 100)"))
+    attack.add_argument("--seed", type=int, default=1, help=_("of the generated people (default: 1); never of noise"))
+    add_json(attack)
+    add_language(attack)
+    attack.set_defaults(do=_attack)
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from ringfence.simulations.demo import run_demo
 
@@ -154,3 +176,15 @@ def _copy_case(arguments: argparse.Namespace) -> int:
     for path in copy_case(arguments.name, arguments.directory):
         Terminal.of(arguments).say(str(path))
     return 0
+
+
+def _attack(arguments: argparse.Namespace) -> int:
+    from ringfence.simulations.attack import run_attack
+
+    return run_attack(
+        epsilon=arguments.epsilon,
+        runs=arguments.runs,
+        targets=arguments.targets,
+        seed=arguments.seed,
+        terminal=Terminal.of(arguments),
+    )

@@ -12,6 +12,7 @@ from prove.finding import Finding
 
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import WaistError
+from ringfence.privacy.secagg.graph import Terms
 from ringfence.privacy.secagg.keys import KeyMessage, SessionKeys, key_message
 from ringfence.privacy.secagg.masks import mask, sum_words
 from ringfence.privacy.secagg.roster import AgreedRoster, Roster, roster_echo, verify_echoes, verify_roster
@@ -50,7 +51,7 @@ class _Study:
             )
         return cls(members=tuple(members))
 
-    def roster(self, own: _Member, shown: Sequence[_Member], *, vouched: int | None = None, **rules: Any) -> Roster:
+    def roster(self, own: _Member, shown: Sequence[_Member], *, vouched: int | None = None) -> Roster:
         """What `own` makes of the members it is shown; it vouches for the first `vouched` of all."""
         known = self.members[:vouched]
         return verify_roster(
@@ -59,7 +60,7 @@ class _Study:
             own=own.message,
             participants={member.name: member.identity.public for member in self.members},
             vouched={member.identity.public.fingerprint for member in known},
-            **(rules or {"min_holders": 3}),
+            terms=Terms(min_holders=3, colluders=0),
         )
 
     def agreed(self, own: _Member) -> AgreedRoster:

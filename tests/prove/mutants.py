@@ -243,7 +243,7 @@ MUTANTS = (
         edits=(
             Edit(
                 "privacy.secagg.roster:verify_roster",
-                "if m == own or participants[m.holder].fingerprint in vouched]",
+                " if m == own or participants[m.holder].fingerprint in vouched]",
                 "]",
             ),
         ),
