@@ -17,13 +17,21 @@ from dp_accounting.dp_event import (
     LaplaceDpEvent,
     SelfComposedDpEvent,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ringfence.privacy.accounting.pld import epsilon_of_plan
 from ringfence.privacy.errors import BudgetError
 from ringfence.privacy.mechanisms import entropy
 from ringfence.privacy.mechanisms import laplace as laplace_module
 from ringfence.privacy.mechanisms.laplace import _high_table, _low_table, draw, draw_values
-from ringfence.privacy.mechanisms.law import LARGEST_SCALE, THRESHOLD_BITS, LaplaceLaw, laplace_law
+from ringfence.privacy.mechanisms.law import (
+    LARGEST_SCALE,
+    SMALLEST_LAPLACE,
+    THRESHOLD_BITS,
+    LaplaceLaw,
+    laplace_law,
+)
 from ringfence.privacy.mechanisms.table import MagnitudeTable
 
 mp.mp.dps = 110
@@ -79,6 +87,16 @@ def test_a_draw_is_within_the_stated_total_variation(scale: float) -> None:
     assert abs(first[-1] - r ** (law.base * law.entries)) < law.entries * mp.mpf(2) ** -THRESHOLD_BITS
     assert distance / 2 / (1 - left) + 30 * law.entries * mp.mpf(2) ** -THRESHOLD_BITS * left <= law.tv_error
     assert 0 < law.tv_error < 1e-50
+
+
+@settings(max_examples=200)
+@given(st.floats(SMALLEST_LAPLACE, LARGEST_SCALE))
+def test_tables_of_every_scale_are_short_and_seldom_left(scale: float) -> None:
+    law = laplace_law(scale)
+    assert law.scale == Fraction(scale)
+    assert 1 <= law.base <= 1449
+    assert 1 <= law.entries <= 11_600
+    assert law.entries * law.base >= 8 * law.scale
 
 
 def test_digits_of_a_geometric_are_independent() -> None:
