@@ -9,10 +9,10 @@ FOLDERS := audit clients models privacy server simulations
 SOURCES := $(shell find $(FOLDERS) -type f ! -path '*/__pycache__/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test prove soak coverage bench lint ruff mypy pyright imports docs messages clean
+.PHONY: help demo test prove soak coverage bench bench-privacy lint ruff mypy pyright imports docs messages clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/.demo ## install into .venv and run a federation of simulated holders
 	$(BIN)/ringfence-simulate demo
@@ -36,6 +36,9 @@ coverage: $(VENV)/.test ## list the lines that the last `make test` did not reac
 bench: $(VENV)/.test ## measure the public cases (needs their tables, RINGFENCE_DATA) into out/bench
 	mkdir -p out/bench
 	$(BIN)/python -m ringfence.simulations.benchmarks.cases --splits 10 --json out/bench/cases.json
+
+bench-privacy: $(VENV)/.bench ## measure the privacy engine beside its peers: out/bench/privacy.json and a page
+	$(BIN)/python -m ringfence.simulations.benchmarks.privacy --folder out/bench
 
 lint: ruff mypy pyright imports docs ## run every static check
 
@@ -84,4 +87,9 @@ $(VENV)/.test: dist/.built
 	$(PIP) install --quiet "$$(echo dist/ringfence-*.whl)[simulate,server,test]"
 	$(PIP) install --quiet --no-deps --force-reinstall dist/ringfence-*.whl
 	cd $(VENV) && bin/python -c "import sys, ringfence.privacy as p; sys.exit('site-packages' not in p.__file__)"
+	touch $@
+
+# The peers that benchmarks compare with.
+$(VENV)/.bench: $(VENV)/.test
+	$(PIP) install --quiet "$$(echo dist/ringfence-*.whl)[bench]"
 	touch $@

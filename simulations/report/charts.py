@@ -60,7 +60,7 @@ def points_charts(facts: RunFacts, words: Words) -> list[tuple[str, Html]]:
             }
         )
         picture = draw(
-            _specification(
+            specification(
                 _bars(frame, max(1, most), extent, words(N_("points"))), height=STEP * len(frame) + 46
             ),
             name=f"chart-points-{position}",
@@ -92,7 +92,7 @@ def calibration_chart(facts: RunFacts, words: Words) -> Html:
         + base.mark_point(color=SPENT, fill=SPENT, size=50, opacity=1)
     )
     return draw(
-        _specification(chart, height=320),
+        specification(chart, height=320),
         name="chart-calibration",
         title=words(N_("Calibration")),
         description=words.sentences(
@@ -118,7 +118,7 @@ def roc_chart(facts: RunFacts, words: Words) -> Html:
         )
     )
     return draw(
-        _specification(_diagonal(1.0) + curve, height=320),
+        specification(_diagonal(1.0) + curve, height=320),
         name="chart-roc",
         title=words(N_("ROC curve")),
         description=words(
@@ -155,7 +155,7 @@ def budget_chart(facts: RunFacts, words: Words) -> Html:
         )
     )  # fmt: skip
     return draw(
-        _specification(chart, height=28 * len(budgets) + 84),
+        specification(chart, height=28 * len(budgets) + 84),
         name="chart-budget",
         title=words(N_("Privacy budget of each holder")),
         description=words.sentences(
@@ -215,19 +215,19 @@ def _width(letter: str) -> float:
     return LETTER if unicodedata.east_asian_width(letter) in "WF" else LETTER * 0.56
 
 
-def _specification(chart: Chart, *, height: int) -> dict[str, Any]:
+def specification(chart: Chart, *, height: int) -> dict[str, Any]:
     """The chart in the report's style, fitted into so many pixels."""
     axis = {
         "labelFontSize": LETTER, "titleFontSize": LETTER, "labelColor": INK, "titleColor": INK,
         "titleFontWeight": "normal", "gridColor": GRID, "domainColor": MUTED, "tickColor": MUTED, "titlePadding": 8, "labelFlush": False,
     }  # fmt: skip
     made = chart.properties(width=WIDTH, height=height, autosize={"type": "fit", "contains": "padding"})
-    specification: dict[str, Any] = made.configure(
+    described: dict[str, Any] = made.configure(
         font=FONTS, background="white", padding={"left": 4, "top": 6, "right": 12, "bottom": 4}
     ).to_dict()
-    specification["config"] |= {
+    described["config"] |= {
         "axis": axis,
         "view": {"stroke": None},
         "legend": {"labelFontSize": LETTER, "labelColor": INK, "symbolSize": 140},
     }
-    return specification
+    return described
