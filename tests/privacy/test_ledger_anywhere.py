@@ -2,8 +2,9 @@
 
 A child of a warm process opens the ledger, arms a tracer that counts what the ledger's modules execute, and takes a
 study from reservation to commit with charges in both parts; the tracer kills it at the n-th count. The parent then
-verifies the chain and that nothing had left uncharged. The short form takes a dozen lines, another dozen each time it
-runs; the long form takes every line, and every fifth instruction, on both kinds of store.
+verifies the chain and that nothing had left uncharged. Of some 800 lines and 8,000 instructions the short form takes
+ten lines, other ones each time it runs; the long form takes every third line or so and 200 instructions, on both kinds
+of store.
 """
 
 from __future__ import annotations
@@ -151,21 +152,21 @@ def sweep(target: str, folder: Path, kind: str, stride: int, most: int, mutant: 
 
 def test_killed_at_lines_here_and_there(target: str, tmp_path: Path) -> None:
     found = sweep(target, tmp_path, "line", 90, 100)
-    assert found["killed"] >= 8
+    assert found["killed"] >= 4
     assert found["whole"] == 1, "the sweep reached the end of the study"
 
 
 @pytest.mark.soak
-def test_killed_at_every_line(target: str, tmp_path: Path) -> None:
-    found = sweep(target, tmp_path, "line", 1, 10**6)
-    assert found["killed"] > 500
+def test_killed_at_every_third_line(target: str, tmp_path: Path) -> None:
+    found = sweep(target, tmp_path, "line", 3, 10**6)
+    assert found["killed"] > 150
     assert found["whole"] == 1
 
 
 @pytest.mark.soak
 def test_killed_at_instructions(target: str, tmp_path: Path) -> None:
-    found = sweep(target, tmp_path, "opcode", 5, 2000)
-    assert found["killed"] > 500
+    found = sweep(target, tmp_path, "opcode", 40, 10**6)
+    assert found["killed"] > 100
 
 
 EARLY = """
