@@ -21,7 +21,7 @@ from ringfence.clients import gate, pipeline
 from ringfence.clients.holder import COORDINATOR, Holder
 from ringfence.clients.recovery import Fresh, check_mode, not_bound
 from ringfence.privacy.crypto.identity import PublicIdentity
-from ringfence.privacy.errors import N_, RingfenceError, StudyError
+from ringfence.privacy.errors import N_, RingfenceError, StudyError, WaistError
 from ringfence.privacy.secagg.attempts import AttemptKey
 from ringfence.privacy.secagg.graph import Terms
 from ringfence.privacy.secagg.keys import SessionKeys, key_message
@@ -68,6 +68,15 @@ _ASKED = frozenset(
 _OF_A_SUM = frozenset(
     kind.value for kind in (MessageKind.ROUND_CALL, MessageKind.SURVIVORS_CALL, MessageKind.UNMASK_CALL)
 )
+
+
+def _unforeseen(error: Exception) -> WaistError:
+    return WaistError(
+        "RF-W080",
+        N_("This holder met a fault that has no sentence of its own, and sent nothing. {kind}: {text}"),
+        kind=type(error).__name__,
+        text=error,
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,7 +129,7 @@ class Agent:
                 self._refused(header, error.code, "deny", str(error))
             except Exception as error:
                 # The kind of a fault says nothing about rows; its text might.
-                self._refused(header, type(error).__name__, "error", f"{type(error).__name__}: {error}")
+                self._refused(header, type(error).__name__, "error", str(_unforeseen(error)))
             return self._seal(header, Unavailable())
 
     def _authentic(self, data: bytes) -> tuple[Header, bytes]:

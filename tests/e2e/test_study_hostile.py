@@ -76,6 +76,7 @@ def test_an_unforeseen_fault_tells_the_coordinator_nothing(
     replies = b"".join(reply for _, _, reply in parties.wire.sent)
     assert b"12345" not in replies
     assert ("waist.refused", "error") in parties.actions("bank")
+    assert parties.said["bank"][0].startswith("RF-W080: ")
     logged = b"".join(e.leaf for e in parties.holders["bank"].log.events())
     assert b"12345" not in logged
 

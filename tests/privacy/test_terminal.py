@@ -25,8 +25,8 @@ from ringfence.privacy.terminal import (
     add_json,
     add_language,
     add_version,
-    run,
     padded,
+    run,
     write_atomically,
 )
 
