@@ -28,6 +28,7 @@ from ringfence.privacy.study import load_study, positive_category
 from ringfence.privacy.terminal import Terminal, require_writable
 from ringfence.simulations.assembly import HolderKeys, Site
 from ringfence.simulations.conduct import export_logs, run_with_progress
+from ringfence.simulations.experiment import released
 from ringfence.simulations.federation import Federation, Outcome, result_of
 from ringfence.simulations.populations.city import Population, generate, write
 from ringfence.simulations.populations.files import CODINGS
@@ -238,7 +239,9 @@ def _story(stage: _Stage, out: Path) -> list[str]:
     return [
         _("Three organisations learned one churn model; no customer row left any of them."),
         _("  {rows} customers, {rounds} secure sums, {seconds} s with ledgers and logs on disk").format(**result),
-        _("  model: AUC {auc:.3f}, {metrics}").format(auc=result["auc"], metrics=_(exactness)),
+        _("  model: AUC {auc:.3f}, {metrics}").format(auc=result["auc"], metrics=_(exactness))
+        + "; "
+        + released(result["dp_evaluation"]),
         _("  privacy: epsilon {customer_epsilon} for a customer over all holders, delta {delta}, overlap {overlap}; "
           "each holder was charged epsilon {holder_epsilon}").format(**privacy),
         _("  noise: {honest_shares} honest shares are counted on, against the coordinator with one more holder").format(

@@ -193,6 +193,13 @@ def run_question(
     return 0
 
 
+def released(figures: Mapping[str, Any] | None) -> str:
+    """What a real study would know of its model's quality."""
+    if figures is None or not figures["measurable"]:
+        return _("the study released no figure of quality")
+    return _("released by the study: AUC {value:.3f} (95 % interval {low:.3f} to {high:.3f})").format(**figures["auc"])
+
+
 def summary(result: Mapping[str, Any]) -> list[str]:
     """A run in a few lines for people."""
     privacy, exactness = result["privacy"], str(result["metrics"])
@@ -206,6 +213,9 @@ def summary(result: Mapping[str, Any]) -> list[str]:
         ),
         _("noise {noise_form}, {honest_shares} honest shares counted on").format(**privacy),
     ]
+    lines.append(released(result["dp_evaluation"]))
+    if result["unfinished"]:
+        lines.append(_("ended early, at the stage {stage}").format(stage=result["unfinished"]))
     if result["absent"]:
         lines.append(_("absent: {names}").format(names=", ".join(result["absent"])))
     return lines
