@@ -6,6 +6,7 @@ from prove import (
     check_accountant,
     check_attempts,
     check_canary,
+    check_dropouts,
     check_law,
     check_ledger,
     check_sensitivity,
@@ -90,6 +91,11 @@ CLAIMS = (
     Claim(name="crowd", says="programs at one ledger cannot overspend together", check=check_ledger.crowd),
     Claim(name="masks", says="a masked answer shows nothing, nor do two of them", check=check_sums.masks),
     Claim(name="words", says="the largest possible sum arrives exactly", check=check_sums.words),
+    Claim(
+        name="dropouts",
+        says="of one holder nobody reveals both what unmasks it and what replaces it",
+        check=check_dropouts.shares,
+    ),
     Claim(
         name="rosters",
         says="nobody masks for a roster that others do not see, or of strangers",

@@ -232,6 +232,15 @@ MUTANTS = (
         claim="words",
     ),
     Mutant(
+        name="second list of survivors signed",
+        edits=(
+            Edit("privacy.secagg.attempts:AttemptStore.settle", "elif known != survivors:", "elif False:"),
+            Edit("clients.recovery:Fresh.settle", "if not self.survivors:", "if True:"),
+            Edit("clients.recovery:Fresh.reveal", "if self.revealed is None:", "if True:"),
+        ),
+        claim="dropouts",
+    ),
+    Mutant(
         name="roster echo not checked",
         edits=(
             Edit("privacy.secagg.roster:verify_echo", "if (echo.study,", "if False and (echo.study,"),
