@@ -9,6 +9,7 @@ from prove import (
     check_dropouts,
     check_law,
     check_ledger,
+    check_sampling,
     check_sensitivity,
     check_sums,
 )
@@ -44,6 +45,11 @@ CLAIMS = (
         name="independence",
         says="noise is fresh for every coordinate, round and holder",
         check=check_law.independence,
+    ),
+    Claim(
+        name="sampling",
+        says="a sample is drawn anew in every round, each customer by itself",
+        check=check_sampling.samples,
     ),
     Claim(
         name="sensitivity",

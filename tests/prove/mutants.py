@@ -73,6 +73,24 @@ MUTANTS = (
         claim="independence",
     ),
     Mutant(
+        name="batches of a fixed size",
+        edits=(
+            Edit(
+                "privacy.mechanisms.sampling:poisson_sample",
+                "entropy.words(customers) < limit",
+                "entropy.words(customers).argsort().argsort() < int(customers * rate)",
+            ),
+        ),
+        claim="sampling",
+    ),
+    Mutant(
+        name="everybody in every sample",
+        edits=(
+            Edit("clients.pipeline:_computed", "poisson_sample(len(rows.label), plan.sampling_rate)", "poisson_sample(len(rows.label), type(plan.sampling_rate)(1))"),
+        ),
+        claim="sampling",
+    ),
+    Mutant(
         name="one-hot with two bins a feature",
         edits=(
             Edit(

@@ -18,7 +18,7 @@ from prove.mutation import Mutant, applied
 WIDTHS = (46, 58, 30, 9)
 HEAD = ("claim", "evidence", "bound", "verdict")
 # The longest go first, so that no process is left with one of them alone at the end.
-SLOW = ("crashes", "canary", "canary-overlap", "canary-local", "files", "law")
+SLOW = ("crashes", "canary", "canary-network", "sensitivity", "canary-overlap", "canary-local", "sampling", "files", "law")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
