@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 from sqlalchemy import create_engine
@@ -167,3 +168,17 @@ def vectors_of(names: Sequence[str], length: int, seed: int = 1, high: int = 100
     """A vector for each name."""
     generator = np.random.default_rng(seed)
     return {name: generator.integers(-high, high, length, dtype=np.int64) for name in names}
+
+
+FIVE = ("bank", "insurer", "shop", "telco", "zoo")
+
+
+def five() -> Circle:
+    """Five members of whom four are needed."""
+    return Circle(FIVE, Terms(min_holders=4, colluders=0, recover=True))
+
+
+@cache
+def forty() -> Circle:
+    """Forty members on a graph of degree 32, of whom 36 are needed; begin an attempt of your own."""
+    return Circle([f"holder-{i:02d}" for i in range(40)], Terms(min_holders=36, colluders=2, recover=True))
