@@ -342,7 +342,7 @@ def _limits(fields: Any) -> ByPart:
     amounts = amounts_of(fields)
     if "train" not in fields:
         return whole(amounts)
-    limits = MappingProxyType({part: _amounts(fields[part]) for part in PARTS})
+    limits: ByPart = {part: _amounts(fields[part]) for part in PARTS}
     if dearest(limits) != amounts:
         raise BudgetError("RF-B331", N_("A reservation's parts do not add up to what it sets aside."))
     return limits
