@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
+from checkout import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -141,6 +143,12 @@ def test_the_list_is_closed() -> None:
     assert set(control.KINDS) == set(get_args(control.ControlMessage))
     assert {*control.KINDS.values(), MessageKind.MASKED_UPDATE} == set(MessageKind)
     assert {type(message) for message in MESSAGES} == set(control.KINDS)
+
+
+def test_every_kind_of_message_is_documented_and_no_other() -> None:
+    page = (ROOT / "docs" / "reference" / "messages.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| `([a-z-]+)` \| (?:coordinator|holder|either) \|", page, re.MULTILINE)
+    assert sorted(documented) == sorted(kind.value for kind in MessageKind)
 
 
 def leaf_types(hint: Any) -> set[Any]:
