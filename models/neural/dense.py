@@ -84,8 +84,8 @@ def norms_squared(tape: DenseTape, derivatives: Sequence[Tensor]) -> Tensor:
     """Squared norms of the customers' gradients over these layers, shape `(n,)`, as real numbers."""
     total = torch.zeros(len(tape.scores), dtype=torch.float64)
     for derivative, entered in zip(derivatives, tape.inputs, strict=True):
-        total += squares(derivative).mul_(squares(entered).add_(_ONE_SQUARED)).mul_(_TO_REAL)
-    return total
+        total += squares(derivative).mul_(squares(entered).add_(_ONE_SQUARED))
+    return total.mul_(_TO_REAL)
 
 
 def clipped_sums(tape: DenseTape, derivatives: Sequence[Tensor], factor: Tensor) -> list[npt.NDArray[np.int64]]:
@@ -93,11 +93,12 @@ def clipped_sums(tape: DenseTape, derivatives: Sequence[Tensor], factor: Tensor)
 
     Weights are in units of 2^-41, biases of 2^-23, or finer if the factor was raised by `finer_bits`. Derivatives are cut towards zero after clipping, which never
     lengthens a customer's vector; entries of at most max(1, C) 2^41 over 512 rows, C <= 4, are below 2^53: exact.
+    The derivatives are used up.
     """
     scale = factor.mul(2.0 ** (CLIPPED_BITS - DERIVATIVE_BITS)).unsqueeze(1)
     sums = []
     for derivative, entered in zip(derivatives, tape.inputs, strict=True):
-        clipped = torch.mul(derivative, scale).trunc_()
+        clipped = derivative.mul_(scale).trunc_()
         sums.append(as_integers(torch.mm(clipped.T, entered)))
         sums.append(as_integers(clipped.sum(dim=0)))
     return sums

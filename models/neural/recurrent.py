@@ -59,12 +59,14 @@ class Moment:
     Attributes:
         entered: what the weight read, shape `(n, m + 1 + h)`, units of activations.
         gates: i, f, g, o as real numbers, shape `(n, 4h)`.
+        slopes: of the gates' curves times 2, so that products are in units of gates' derivatives.
         before: the state before, real, shape `(n, h)`.
         squashed: tanh of the state after, real, shape `(n, h)`.
     """
 
     entered: Tensor
     gates: Tensor
+    slopes: Tensor
     before: Tensor
     squashed: Tensor
 
@@ -84,6 +86,8 @@ def unroll(cell: Cell, sequence: Tensor) -> tuple[list[Moment], Tensor]:
     # A sigmoid is (1 + tanh(z / 2)) / 2, so one tanh serves all four gates.
     inner = _by_gate(h, 0.5 * _UNIT, _UNIT)
     outer, shift = _by_gate(h, 0.5 * _ONE, _ONE), _by_gate(h, 0.5 * _ONE, 0.0)
+    # The slope of tanh is 1 - tanh^2; that of the sigmoid is a quarter of it.
+    slope = _by_gate(h, 0.25 * _TO_GATES, _TO_GATES)
     weight = cell.weight.T.contiguous()
     output = torch.zeros(rows, h, dtype=torch.float64)
     state = torch.zeros_like(output)
@@ -93,11 +97,13 @@ def unroll(cell: Cell, sequence: Tensor) -> tuple[list[Moment], Tensor]:
         entered[:, :channels] = sequence[t]
         entered[:, channels] = _ONE
         entered[:, channels + 1 :] = output
-        gates = tanh_(torch.mm(entered, weight).mul_(inner)).mul_(outer).add_(shift).round_().mul_(_UNIT)
+        curve = tanh_(torch.mm(entered, weight).mul_(inner))
+        gates = (curve * outer).add_(shift).round_().mul_(_UNIT)
+        slopes = curve.mul_(curve).mul_(-slope).add_(slope)
         i, f, g, o = gates.chunk(4, dim=1)
         after = (f * state).add_(i * g).mul_(_ONE).round_().mul_(_UNIT).clamp_(-_STATE_LIMIT, _STATE_LIMIT)
         squashed = tanh_(after.clone()).mul_(_ONE).round_().mul_(_UNIT)
-        moments.append(Moment(entered, gates, state, squashed))
+        moments.append(Moment(entered, gates, slopes, state, squashed))
         output, state = (o * squashed).mul_(_ONE).round_(), after
     return moments, output
 
@@ -119,15 +125,12 @@ def back_in_time(cell: Cell, moments: list[Moment], derivative: Tensor) -> Tenso
         moment = moments[t]
         i, f, g, o = moment.gates.chunk(4, dim=1)
         by_state = by_state + (derivative * o).mul_(1.0 - moment.squashed * moment.squashed)
-        # The slope of a sigmoid s is s (1 - s), of a tanh t it is 1 - t^2.
-        slopes = moment.gates * (1.0 - moment.gates)
-        slopes[:, 2 * h : 3 * h] = 1.0 - g * g
         by_gates = kept[:, t]
         torch.mul(by_state, g, out=by_gates[:, :h])
         torch.mul(by_state, moment.before, out=by_gates[:, h : 2 * h])
         torch.mul(by_state, i, out=by_gates[:, 2 * h : 3 * h])
         torch.mul(derivative, moment.squashed, out=by_gates[:, 3 * h :])
-        by_gates.mul_(slopes).mul_(_TO_GATES).round_().clamp_(-_GATE_LIMIT, _GATE_LIMIT)
+        by_gates.mul_(moment.slopes).round_().clamp_(-_GATE_LIMIT, _GATE_LIMIT)
         by_state = by_state * f
         derivative = step_back(by_gates, outer)
     return kept
@@ -152,10 +155,10 @@ def ghost_norms_squared(derivatives: Tensor, entered: Tensor) -> Tensor:
 def clipped_sum(derivatives: Tensor, entered: Tensor, factor: Tensor) -> npt.NDArray[np.int64]:
     """Sum of the clipped gradients of the cell's weight, flattened, in units of 2^-40 or finer.
 
-    Derivatives are rounded after clipping; `rounding.rounding_slack` bounds what that adds to a customer's length.
+    Derivatives are rounded after clipping and used up; `rounding.rounding_slack` bounds what that adds to a length.
     """
     scale = factor.mul(2.0 ** (RECURRENT_BITS - GATE_BITS)).view(-1, 1, 1)
-    clipped = torch.mul(derivatives, scale).round_()
+    clipped = derivatives.mul_(scale).round_()
     return as_integers(torch.mm(clipped.flatten(0, 1).T, entered.flatten(0, 1)))
 
 
