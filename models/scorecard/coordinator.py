@@ -1,8 +1,9 @@
 """The coordinator's side of the scorecard: bins, then a logistic additive model from noisy sums alone.
 
 Each gradient becomes a sighting; the evidence of all of them gives the parameters that the next one is asked at
-(evidence.py). The first one tells in which direction each feature moves the label; with the second the holders are
-asked how those directions go together (ground.py). What is released are the last parameters. Everything here is post-processing of released aggregates.
+(evidence.py). The first one tells in which direction a category moves the label; with the second the holders are
+asked how those directions, and those of ordered features, go together (ground.py). What is released are the last
+parameters. Everything here is post-processing of released aggregates.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ringfence.models.scorecard.ground import Ground, acquainted, survey
 from ringfence.models.scorecard.holder import PARAMETER_BITS, PARAMETER_LIMIT
 from ringfence.models.scorecard.monotone import bent
 from ringfence.models.scorecard.plan import MOMENT_ROUND, Design, design, plan
+from ringfence.models.scorecard.prior import origin_of
 from ringfence.models.task import StudyContext
 from ringfence.privacy.waist import Aggregate, Query
 
@@ -72,7 +74,7 @@ def step(
     arrays = {"bins": state.binning.table, "offsets": state.binning.offsets, "theta": theta}
     following = aggregate.round + 1
     if shape.pairs and following == MOMENT_ROUND:
-        arrays["directions"] = _directions(shape, state.ground, state.belief.beta)
+        arrays["directions"] = _directions(shape, state.ground, state.binning.ordered, state.belief.beta)
         state = replace(state, directions=arrays["directions"])
     return state, Query(task="scorecard", round=following, arrays=arrays)
 
@@ -96,7 +98,7 @@ def _after_histogram(context: StudyContext, shape: Design, aggregate: Aggregate)
     noise = _noise(context, 0, "cells", aggregate.holders) / shape.count_unit
     counts = aggregate.blocks["cells"].astype(np.float64) / shape.count_unit
     binning = merge(counts, noise, context.grids, shape.options)
-    ground = survey(binning, noise)
+    ground = survey(binning, noise, origin_of(shape.options, context, binning, counts))
     return ScorecardState(binning=binning, ground=ground, belief=unknowing(ground))
 
 
@@ -124,11 +126,15 @@ def _after_gradient(
     return replace(state, ground=ground, sightings=sightings, belief=belief)
 
 
-def _directions(shape: Design, ground: Ground, beta: FloatArray) -> IntArray:
-    """The effects of each feature's bins, shifted and stretched to the whole range of a direction."""
+def _directions(shape: Design, ground: Ground, ordered: tuple[int, ...], beta: FloatArray) -> IntArray:
+    """A value for every bin: its place in an order, else its effect; shifted and stretched to a direction's range."""
     values = np.zeros(len(ground.mass))
-    for first, last in pairwise(ground.offsets.tolist()):
+    for (first, last), chain in zip(pairwise(ground.offsets.tolist()), ordered, strict=True):
         part = beta[1 + first : 1 + last]
+        if chain >= 3:
+            mass = ground.mass[first : first + chain]
+            part = np.full(last - first, mass.sum() / 2)
+            part[:chain] = np.cumsum(mass) - mass / 2
         middle = (part.max() + part.min()) / 2
         values[first:last] = (part - middle) / max(float(part.max() - middle), 1e-9)
     return np.asarray(np.rint(values * 2**shape.direction_bits).astype(np.int64))

@@ -5,7 +5,11 @@ the two. So every gradient, also an early one, is a linear observation of `beta*
 up by their precision, and `beta*` is the mean of its posterior under a Gaussian prior whose variances are found
 from the same evidence (EM). Under little noise this is Newton's method; under much noise features without
 evidence fade to zero. How far the curve bends is charged to an observation as additional noise, so that
-early gradients count for less once later ones are precise. Post-processing of released sums.
+early gradients count for less once later ones are precise.
+
+Where the gradient turned faster along the last step than expected (features that say the same thing twice), the
+curvature is stretched by as much: otherwise steps would overshoot and grow. What noise alone can feign is taken
+off first, so under much noise nothing is stretched. Post-processing of released sums.
 """
 
 from __future__ import annotations
@@ -35,6 +39,10 @@ LEAST_VARIANCE, MOST_VARIANCE = 1e-5, 10.0
 ROUNDS, UPDATES = 2, 4
 # A step moves customers' scores by at most this much (root mean square).
 LARGEST_STEP = 1.0
+# Stretch of the curvature: at most, part that is kept to the next gradient, and what noise is taken to feign: its
+# standard deviations, and a part of what it can do at worst because the step itself was made from it.
+MOST_STRETCH, KEPT_STRETCH = 8.0, 0.5
+FEIGNED_DEVIATIONS, FEIGNED_PART = 2.0, 0.5
 # Scores are modelled within these limits; beyond, a logistic curve is flat and nothing can be learned from it.
 MOST_SCORE, MOST_SPREAD = 5.0, 6.0
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
@@ -63,16 +71,18 @@ class Belief:
     Attributes:
         beta: posterior mean, shape `(1 + bins,)`, the intercept first.
         variances: of the groups of effects, shape `(groups,)`.
+        stretch: how much faster than expected gradients turned.
     """
 
     beta: FloatArray
     variances: FloatArray
+    stretch: float = 1.0
 
 
 def unknowing(ground: Ground) -> Belief:
     """Before any gradient."""
     return Belief(
-        beta=np.zeros(len(ground.joint)), variances=np.full(len(ground.kind), EFFECT_VARIANCE)
+        beta=ground.origin, variances=np.full(len(ground.kind), EFFECT_VARIANCE)
     )
 
 
@@ -89,12 +99,15 @@ def learn(
         belief: before the newest gradient.
     """
     beta, variances = belief.beta, belief.variances
+    stretch = 1.0 + KEPT_STRETCH * (belief.stretch - 1.0)
+    if len(sightings) > 1:
+        stretch = max(stretch, _stretch(ground, code, sightings[-2], sightings[-1], variance))
     for _ in range(ROUNDS):
-        here = _curvature(ground, beta, curvature)
+        here = stretch * _curvature(ground, beta, curvature)
         blur = code.T @ _curvature(ground, beta, residual_variance) @ code
         told, weight = np.zeros(code.shape[1]), 0.0
         for sighting in sightings:
-            fall = _fall(ground, sighting.at, beta)
+            fall = stretch * _fall(ground, sighting.at, beta)
             share = 1.0 / (1.0 + BEND**2 * float(((code.T @ fall) ** 2).mean()) / variance)
             told += share * (code.T @ (here @ beta + fall) - sighting.coded)
             weight += share
@@ -102,10 +115,10 @@ def learn(
         view = code.T @ here @ ground.effects
         factor = cho_factor(blur + np.eye(len(told)) * (variance / weight), lower=True)
         precision = view.T @ cho_solve(factor, view)
-        pull = view.T @ cho_solve(factor, told / weight)
+        pull = view.T @ cho_solve(factor, told / weight - code.T @ (here @ ground.origin))
         coefficients, variances = _posterior(ground, (precision + precision.T) / 2, pull, variances)
-        beta = _towards(ground, beta, ground.effects @ coefficients)
-    return Belief(beta=beta, variances=variances)
+        beta = _towards(ground, beta, ground.origin + ground.effects @ coefficients)
+    return Belief(beta=beta, variances=variances, stretch=stretch)
 
 
 def curvature(scores: FloatArray) -> FloatArray:
@@ -146,6 +159,20 @@ def _towards(ground: Ground, beta: FloatArray, aim: FloatArray) -> FloatArray:
     step = aim - beta
     square = float(step @ ground.joint @ step) / ground.customers
     return np.asarray(beta + step * min(1.0, LARGEST_STEP / max(math.sqrt(max(0.0, square)), 1e-12)))
+
+
+def _stretch(
+    ground: Ground, code: FloatArray, before: Sighting, after: Sighting, variance: float
+) -> float:
+    """How much faster the gradient turned along the step between two sightings than expected, noise taken off."""
+    step = after.at - before.at
+    expected = _fall(ground, after.at, before.at)
+    along = (code.T @ step) / np.maximum((code**2).sum(axis=0), 1e-12)
+    along[0] = step[0] + float(ground.mass @ step[1:]) / ground.customers
+    excess = float(along @ (after.coded - before.coded - code.T @ expected))
+    deviation = math.sqrt(2.0 * variance * float(along @ along))
+    feigned = deviation * (FEIGNED_DEVIATIONS + FEIGNED_PART * math.sqrt(len(along)))
+    return min(MOST_STRETCH, 1.0 + max(0.0, excess - feigned) / max(float(step @ expected), 1e-9))
 
 
 def _fall(ground: Ground, start: FloatArray, end: FloatArray) -> FloatArray:

@@ -38,6 +38,7 @@ class Ground:
         effects: how coefficients make parameters, shape `(1 + bins, 1 + k)`, one column for the intercept.
         group: variance that each of the k coefficients shares, shape `(k,)`.
         kind: kind of effect of each group: 0 a line, 1 a walk over ordered bins, 2 a category.
+        origin: parameters that effects are departures from, shape `(1 + bins,)`; zero without a prior card.
     """
 
     customers: float
@@ -47,14 +48,16 @@ class Ground:
     effects: FloatArray
     group: IntArray
     kind: IntArray
+    origin: FloatArray
 
 
-def survey(binning: Binning, noise: float) -> Ground:
+def survey(binning: Binning, noise: float, origin: FloatArray | None = None) -> Ground:
     """Describe the ground from a noisy histogram.
 
     Args:
         binning: bins and their noisy mass.
         noise: standard deviation of one cell's noise, in customers.
+        origin: parameters to depart from, shape `(1 + bins,)`; zero by default.
     """
     offsets = binning.offsets
     spans = list(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True))
@@ -75,6 +78,7 @@ def survey(binning: Binning, noise: float) -> Ground:
         effects=effects,
         group=group,
         kind=kind,
+        origin=np.zeros(1 + len(mass)) if origin is None else origin,
     )
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -43,6 +43,9 @@ MOST_DIRECTION_BITS = 6
 MOMENT_ROUND = 2
 
 
+LogOdds = Annotated[int, Field(ge=-(2**24), le=2**24)]
+
+
 class ScorecardOptions(BaseModel):
     """The `[model]` table of a scorecard study.
 
@@ -52,6 +55,7 @@ class ScorecardOptions(BaseModel):
         iterations: gradients released, the one of the constant score included.
         rising: numbers whose points may not fall as they grow.
         falling: numbers whose points may not rise as they grow.
+        prior: log odds of every cell of every feature in units of 2^-16, e.g. of an earlier card (prior.py).
         offsets: `holder` gives every holder points of its own (`models.task.holder_offsets`).
     """
 
@@ -62,6 +66,7 @@ class ScorecardOptions(BaseModel):
     iterations: int = Field(default=6, ge=1, le=32)
     rising: tuple[str, ...] = ()
     falling: tuple[str, ...] = ()
+    prior: tuple[LogOdds, ...] | None = None
     offsets: Literal["none", "holder"] = "none"
 
 
@@ -121,7 +126,7 @@ def options_of(context: StudyContext) -> ScorecardOptions:
         raise StudyError(
             "RF-S051",
             N_("[model] {key}: {found}. A scorecard knows bins (2-64), cells (4-256), iterations (1-32), rising and "
-               "falling (names of numbers), offsets (holder)."),
+               "falling (names of numbers), offsets (holder), prior."),
             key=".".join(str(part) for part in fault["loc"]),
             found=fault["msg"],
         ) from None
@@ -131,6 +136,14 @@ def options_of(context: StudyContext) -> ScorecardOptions:
             N_("[model] cells = {cells} does not divide {grid}; use 4, 8, 16, 32, 64, 128 or 256."),
             cells=options.cells,
             grid=NUMBER_CELLS,
+        )
+    cells = sum(grid.size for grid in context.grids)
+    if options.prior is not None and len(options.prior) != cells:
+        raise StudyError(
+            "RF-S056",
+            N_("[model] prior has {found} entries; expected {cells}, one for every cell of every feature."),
+            found=len(options.prior),
+            cells=cells,
         )
     ordered = {grid.name for grid in context.grids if grid.ordered}
     for name in (*options.rising, *options.falling):

@@ -10,7 +10,9 @@ from ringfence.models.features import FeatureMatrix
 from ringfence.models.scorecard import SCORECARD, Scorecard
 from ringfence.models.scorecard.card import FACTOR
 from ringfence.models.scorecard.holder import PARAMETER_BITS
+from ringfence.models.scorecard.prior import prior_of
 from ringfence.models.scorecard.reasons import reasons
+from ringfence.models.scorecard.scoring import scores
 from ringfence.models.task import StudyContext
 from ringfence.privacy.errors import StudyError
 from ringfence.privacy.mechanisms.source import OsNoise
@@ -100,5 +102,32 @@ def test_a_study_that_ends_early_has_the_card_of_its_gradients() -> None:
     assert early is not None
     assert whole is not None
     assert early.digest() != whole.digest()
-    scores = early.scores(context, rows), whole.scores(context, rows)
-    assert np.corrcoef(*scores)[0, 1] > 0.95
+    pair = early.scores(context, rows), whole.scores(context, rows)
+    assert np.corrcoef(*pair)[0, 1] > 0.95
+
+
+def test_a_prior_card_is_kept_where_there_is_no_evidence_and_left_where_there_is() -> None:
+    first = context_of(privacy={"epsilon": "20"})
+    rows = matrix_of(first, frame_of(6000))
+    card = fit(first, rows)
+    assert card is not None
+    prior = list(prior_of(card, first))
+    test = matrix_of(first, frame_of(3000, 4))
+    warm = context_of(model={"prior": prior})
+    state, query = SCORECARD.start(warm)
+    blocks = SCORECARD.contribute(warm, query, rows).blocks
+    _, asked = SCORECARD.step(warm, state, Aggregate(round=0, holders=1, blocks=blocks))
+    assert isinstance(asked, Query)
+    first_scores = scores(warm, asked, test)
+    assert np.corrcoef(first_scores, card.scores(first, test))[0, 1] > 0.97, "the first gradient is taken at the prior"
+    assert abs(first_scores.mean() - card.scores(first, test).mean()) < 0.2 * 2**PARAMETER_BITS
+    against = context_of(privacy={"epsilon": "20"}, model={"prior": [-each for each in prior]})
+    turned = fit(against, matrix_of(against, frame_of(6000)))
+    assert turned is not None
+    assert np.corrcoef(turned.scores(against, test), card.scores(first, test))[0, 1] > 0.9
+
+
+def test_a_prior_for_other_cells_is_refused() -> None:
+    with pytest.raises(StudyError) as caught:
+        SCORECARD.plan(context_of(model={"prior": [0, 1, 2]}))
+    assert caught.value.code == "RF-S056"
