@@ -14,10 +14,12 @@ from ringfence.models.features import FeatureMatrix
 from ringfence.models.neural.architecture import RECURRENT, Architecture
 from ringfence.models.neural.closed import Unrolled
 from ringfence.models.neural.holder import rows_of
+from ringfence.models.neural.model import NeuralModel
 from ringfence.models.neural.plan import Design
 from ringfence.models.neural.rounding import ACTIVATION_BITS, WEIGHT_BITS, sum_bits
-from ringfence.models.task import StudyContext
+from ringfence.models.task import StudyContext, Task
 from ringfence.privacy.schema import Schema
+from ringfence.privacy.waist import Aggregate, Query
 
 PERIODS = 3
 
@@ -93,3 +95,13 @@ def real_inputs(shape: Design, features: FeatureMatrix) -> tuple[Tensor, ...]:
 def real_vector(exact: dict[str, npt.NDArray[np.int64]], norm: float = 1.0) -> npt.NDArray[np.float64]:
     """An exact sum as real numbers, shape `(d,)`."""
     return np.concatenate([values / 2.0 ** sum_bits(name, norm) for name, values in exact.items()])
+
+
+def learned(task: Task[Any, Any], context: StudyContext, rows: FeatureMatrix) -> NeuralModel:
+    """What the task learns from exact sums: its own two sides without noise in between."""
+    state, query = task.start(context)
+    while isinstance(query, Query):
+        blocks = dict(task.contribute(context, query, rows).blocks)
+        state, query = task.step(context, state, Aggregate(round=query.round, holders=3, blocks=blocks))
+    assert isinstance(query, NeuralModel)
+    return query
