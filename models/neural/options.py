@@ -52,7 +52,7 @@ class NeuralOptions(BaseModel):
 
     hidden: tuple[Width, ...] = Field(default=(16,), max_length=4)
     recurrent: Width = 16
-    rounds: int = Field(default=100, ge=1, le=2000)
+    rounds: int = Field(default=60, ge=1, le=2000)
     clipping_norm: Annotated[Exact, Field(gt=0, le=4)] = Fraction(1)
     optimiser: Literal["adam", "sgd"] = "sgd"
     learning_rate: Annotated[Exact, Field(gt=0, le=100)] = Fraction(1)
