@@ -13,6 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ringfence.clients.holder import Holder
 from ringfence.clients.steps import CountedSteps
 from ringfence.clients.table import (
@@ -151,8 +154,9 @@ def join(holder: Holder, admitted: Admitted) -> Joined:
     """
     table = _read(holder, admitted)
     reservation = _reserve(holder, admitted)
-    cohort = _freeze(holder, admitted, table, reservation)
-    rows = consented(table, holder.registry, cohort.current(holder.registry, holder.clock()))
+    subjects = holder.registry.indices(table.keys())
+    cohort = _freeze(holder, admitted, table, subjects, reservation)
+    rows = consented(table, holder.registry, cohort.current(holder.registry, holder.clock()), subjects)
     features, presence = encoded(admitted.study, holder.schema, rows, holder.name)
     return Joined(
         admitted=admitted,
@@ -269,11 +273,16 @@ def _reserve(holder: Holder, admitted: Admitted) -> Reservation:
     return holder.ledger.reserve_plan(admitted.digest, admitted.plan)
 
 
-def _freeze(holder: Holder, admitted: Admitted, table: RawTable, reservation: Reservation) -> Cohort:
+def _freeze(
+    holder: Holder,
+    admitted: Admitted,
+    table: RawTable,
+    subjects: npt.NDArray[np.int64],
+    reservation: Reservation,
+) -> Cohort:
     """Freeze who is eligible now; a cohort frozen before a restart is taken up again, uncounted."""
     if reservation.attempts:
         return Cohort.load(holder.registry, study=admitted.digest, run=admitted.run)
-    indices = holder.registry.indices(table.keys())
     plan = RoundPlan(name="cohort", blocks=(admitted.plan.cohort,))
     share = holder.noise.share(plan, {"cohort": 1}, 1)
     with holder.ledger.release(
@@ -285,7 +294,7 @@ def _freeze(holder: Holder, admitted: Admitted, table: RawTable, reservation: Re
             run=admitted.run,
             purpose=admitted.study.purpose,
             at=holder.clock(),
-            indices=indices,
+            indices=subjects,
             separate=separate_consents(table.allowed),
             connection=connection,
         )

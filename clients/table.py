@@ -198,13 +198,19 @@ def separate_consents(allowed: Allowed) -> tuple[str, ...]:
     return ("sensitive-data",) if allowed.sensitive else ()
 
 
-def consented(raw: RawTable, registry: ConsentRegistry, members: Members) -> ConsentedTable:
+def consented(
+    raw: RawTable,
+    registry: ConsentRegistry,
+    members: Members,
+    subjects: npt.NDArray[np.int64] | None = None,
+) -> ConsentedTable:
     """The rows whose customers take part in this round.
 
     Args:
         raw: the table as it was read.
         registry: the holder's registry.
         members: from `Cohort.current`, asked at this round.
+        subjects: `registry.indices(raw.keys())` where they are known already; a customer is never enrolled twice.
 
     Raises:
         TableError: RF-T040 when the table does not pass the quality gate.
@@ -212,7 +218,8 @@ def consented(raw: RawTable, registry: ConsentRegistry, members: Members) -> Con
     """
     raw.quality.check()
     members.require_separate(separate_consents(raw.allowed))
-    subjects = registry.indices(raw._keys)
+    if subjects is None:
+        subjects = registry.indices(raw._keys)
     inside = members.holds(subjects)
     return ConsentedTable(
         allowed=raw.allowed, _keys=_chosen(raw._keys, inside), _subjects=subjects[inside],
