@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from checkout import ROOT
 from neural_kit import PERIODS, context_with_periods, learned, rows_for, weights_for
 from parties import federation_of
 from safetensors.numpy import save
@@ -23,6 +25,7 @@ from ringfence.models.neural.coordinator import asked, first_weights, start, ste
 from ringfence.models.neural.holder import gradient_sum
 from ringfence.models.neural.inputs import ONE, input_plan
 from ringfence.models.neural.optimisers import adam, sgd
+from ringfence.models.neural.options import NeuralOptions
 from ringfence.models.neural.plan import design
 from ringfence.models.neural.rounding import WEIGHT_LIMIT
 from ringfence.privacy.accounting.study import price
@@ -298,3 +301,13 @@ def test_the_catalogue_has_both_tasks_with_an_evaluation() -> None:
     assert names[0] == "customers"
     assert names[-2:] == ["score-range", "score-figures"]
     assert task_named("lstm").name == "lstm"
+
+
+def test_every_option_stands_on_the_tasks_page_with_its_default() -> None:
+    page = (ROOT / "docs" / "methods" / "neural.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", page, re.MULTILINE))
+    assert set(rows) >= set(NeuralOptions.model_fields)
+    for name, field in NeuralOptions.model_fields.items():
+        written = rows[name].strip().strip('`"')
+        expected = "none" if field.default is None else str(list(field.default) if isinstance(field.default, tuple) else field.default)
+        assert written == expected, name
