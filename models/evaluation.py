@@ -37,6 +37,7 @@ FEWEST_CELLS = 8
 # A cell shall hold this many standard deviations of its noise, both labels together.
 CLEARANCE = 20.0
 EDGES = "score_edges"
+LARGEST_EDGE = 1 << 32
 # What rounding in `share_scale` may take is left unspent.
 _MARGIN = 1e-9
 
@@ -96,7 +97,9 @@ def evaluated(task: Task[State, Result]) -> Task[EvaluationState[State, Result],
             blocks = {"scores": counts.astype(np.int64) * unit}
         else:
             edges = _edges(query)
-            cell = np.searchsorted(edges, scores, side="right") + features.label.astype(np.int64) * (len(edges) + 1)
+            # Edge by edge, so that a customer's cell depends on its own score whatever the edges are; a search by
+            # halves remembers its last key.
+            cell = sum((scores >= edge).astype(np.int64) for edge in edges) + features.label.astype(np.int64) * (len(edges) + 1)
             blocks = {"figures": np.bincount(cell, minlength=2 * (len(edges) + 1)).astype(np.int64) * unit}
         return Contribution(query_digest=query.digest(), blocks=blocks)
 
@@ -214,7 +217,9 @@ def _edges(query: Query) -> npt.NDArray[np.int64]:
     _expect(edges is not None, "the figures need edges")
     assert edges is not None  # for the type checker; _expect has refused otherwise
     _expect(edges.ndim == 1 and 1 <= len(edges) <= MOST_CELLS - 1, "there are 1 to 19 edges")
-    _expect(bool(np.all(np.diff(edges) > 0)), "edges rise")
+    inside = (edges >= -LARGEST_EDGE) & (edges <= LARGEST_EDGE)
+    # Neighbours are compared, not subtracted: differences of 64 bits wrap around.
+    _expect(bool(np.all(inside) and np.all(edges[1:] > edges[:-1])), "edges are scores and rise")
     return edges
 
 

@@ -122,6 +122,28 @@ def test_one_customer_is_in_one_cell_of_each_histogram_and_sums_are_additive() -
         assert np.array_equal(np.sum(singles, axis=0), whole)
 
 
+def test_whatever_the_edges_a_customer_moves_one_cell() -> None:
+    """Edges that wrap around when neighbours are subtracted are refused; a cell depends on its own score alone."""
+    context = context_of()
+    parts = parts_of(context, 600)
+    _, asked = judge(context, parts)
+    block = TASK.plan(context).rounds[asked[-1].round].blocks[0]
+    rows = parts[0].test()
+    rng = np.random.default_rng(5)
+    extremes = np.array([-(2**63), -(2**62), -5, 0, 7, 2**62, 2**63 - 1], dtype=np.int64)
+    for _ in range(40):
+        edges = rng.choice(extremes, size=6)
+        wild = replace(asked[-1], arrays={**asked[-1].arrays, EDGES: edges})
+        with pytest.raises(WaistError):
+            TASK.lengths(context, wild)
+        with pytest.raises(WaistError):
+            TASK.contribute(context, wild, rows)
+    whole = TASK.contribute(context, asked[-1], rows).blocks[block.name]
+    for leave in range(0, len(rows.label), 9):
+        rest = TASK.contribute(context, asked[-1], rows.take(np.delete(np.arange(len(rows.label)), leave)))
+        assert int(np.sum((whole - rest.blocks[block.name]) ** 2)) <= block.sensitivity_squared
+
+
 @pytest.mark.parametrize(
     "edges",
     [[], [5, 5], [7, 3], list(range(MOST_CELLS)), [[1, 2]]],
