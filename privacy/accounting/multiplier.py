@@ -16,13 +16,13 @@ from functools import lru_cache
 from ringfence.privacy.accounting.amounts import spent_amount
 from ringfence.privacy.accounting.composition import Composition, NoiseForm, SampledSteps, at_holders
 from ringfence.privacy.accounting.gaussian import mu_of
-from ringfence.privacy.accounting.pld import INTERVAL, epsilon_of_composition
+from ringfence.privacy.accounting.pld import TRANSFORM_ERROR, epsilon_of_composition, grid
 from ringfence.privacy.accounting.renyi import renyi_epsilon
 from ringfence.privacy.accounting.study import DELTA_RESERVE, EPSILON_RESERVE, LARGEST_EPSILON
 from ringfence.privacy.errors import N_, BudgetError
 
-# The grid of losses over the epsilon wanted, within bounds; the coarse one is four times wider.
-_INTERVAL_SHARE, _WIDEST = 3e-4, 1e-3
+# Step of the fine grid of losses over the epsilon wanted; the coarse one is four times wider.
+_INTERVAL_SHARE = 3e-4
 _NEAR = 1e-3
 # A report prices on a grid of its own; this part of epsilon is kept for the difference.
 _GRID_RESERVE = 1e-5
@@ -84,13 +84,30 @@ def noise_multiplier(
         one = SampledSteps(rate=rate, mu_squared=spent_amount(1 / noise**2), steps=steps)
         return at_holders(Composition(mu_squared=besides, sampled=(one,)), overlap, noise_form)
 
+    if certain <= TRANSFORM_ERROR * met(1.0).releases:
+        raise BudgetError(
+            "RF-B235",
+            N_(
+                "delta {delta} is too small to be sure of after {steps} steps; plan fewer, or a larger delta."
+            ),
+            delta=delta,
+            steps=steps,
+        )
+
     def excess(interval: float) -> Callable[[float], float]:
         return lambda noise: epsilon_of_composition(met(noise), certain, interval) - wanted
 
-    most = _enough(lambda noise: renyi_epsilon(met(noise), certain) <= wanted)
-    fine = min(max(_INTERVAL_SHARE * wanted, INTERVAL), _WIDEST)
-    coarse, slope = _root(excess(4 * fine), most)
-    return _polished(excess(fine), coarse, slope)
+    fine = grid(wanted, _INTERVAL_SHARE)
+    coarse = excess(4 * fine)
+    # The Renyi price is of no help where epsilon is tiny or nearly all spent on what is unsampled.
+    helps = renyi_epsilon(Composition(mu_squared=alone), certain) < 0.9 * wanted
+    most = _enough(
+        (lambda noise: renyi_epsilon(met(noise), certain) <= wanted)
+        if helps
+        else (lambda noise: coarse(noise) <= 0)
+    )
+    start, slope = _root(coarse, most)
+    return _polished(excess(fine), start, slope)
 
 
 def _enough(holds: Callable[[float], bool]) -> float:

@@ -174,6 +174,8 @@ def test_steps_inside_a_holder_need_local_noise() -> None:
         (1.0, Fraction(1, 100), 200, 3, "distributed", "0.001"),
         (4.0, Fraction(1, 20), 60, 2, "local", "0.01"),
         (0.3, Fraction(1, 10), 20, 1, "local", "0"),
+        (0.01, Fraction(1, 10), 20, 1, "local", "0"),
+        (1.0, Fraction(1, 10), 10, 1, "local", "0.0532"),
     ],
 )
 def test_noise_found_for_a_promise_keeps_it_and_is_not_wasted(
@@ -220,6 +222,7 @@ def test_noise_for_everybody_is_the_closed_formula() -> None:
         ({"epsilon": -1.0}, "RF-B202"),
         ({"delta": 0.0}, "RF-B204"),
         ({"overlap": 0}, "RF-B206"),
+        ({"delta": 1e-12, "steps": 2000}, "RF-B235"),
     ],
 )
 def test_no_noise_for_what_cannot_be(changed: dict[str, object], code: str) -> None:
