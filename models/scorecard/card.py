@@ -150,6 +150,11 @@ class Scorecard:
         return pd.DataFrame(rows)
 
     @property
+    def unresolved(self) -> tuple[str, ...]:
+        """Features left with a single bin, because noise hid every difference of customers; they say nothing."""
+        return tuple(part.name for part in self.parts if len(part.bins) == 1)
+
+    @property
     def base_points(self) -> int:
         """Points of a customer who is in the lowest bin of every feature."""
         lowest: float = sum(part.lowest for part in self.parts) / 2**PARAMETER_BITS
@@ -165,6 +170,7 @@ class Scorecard:
             "positive": self.positive,
             "weight_unit": "2^-16 log odds",
             "base_points": self.base_points,
+            "unresolved": list(self.unresolved),
             "features": [
                 {
                     "name": part.name,

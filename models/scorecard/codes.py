@@ -60,17 +60,17 @@ def code_matrix(offsets: IntArray) -> npt.NDArray[np.float64]:
 
 
 @lru_cache(maxsize=256)
-def simplex(bins: int) -> IntArray:
-    """Corners of a regular simplex, shape `(bins, bins - 1)`, each of length at most `ONE` (Helmert's contrasts)."""
+def simplex(bins: int, one: int = ONE) -> IntArray:
+    """Corners of a regular simplex, shape `(bins, bins - 1)`, each of length at most `one` (Helmert's contrasts)."""
     whole = np.zeros((bins, max(0, bins - 1)))
     for column in range(bins - 1):
         length = math.sqrt(bins / (bins - 1) / ((column + 1) * (column + 2)))
         whole[: column + 1, column] = length
         whole[column + 1, column] = -length * (column + 1)
-    # Rounding may make a corner longer than ONE, so the figure is shrunk until none is.
-    for eighths in range(8 * ONE, 0, -1):
+    # Rounding may make a corner longer than `one`, so the figure is shrunk until none is.
+    for eighths in range(8 * one, 0, -1):
         corners = np.rint(whole * (eighths / 8)).astype(np.int64)
-        if not bins or int((corners**2).sum(axis=1).max()) <= ONE**2:
+        if not bins or int((corners**2).sum(axis=1).max()) <= one**2:
             break
     corners.setflags(write=False)
     return corners

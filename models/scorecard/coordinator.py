@@ -1,16 +1,14 @@
 """The coordinator's side of the scorecard: bins, then a logistic additive model from noisy sums alone.
 
 Each gradient becomes a sighting; the evidence of all of them gives the parameters that the next one is asked at
-(evidence.py). The first one tells in which direction a category moves the label; with the second the holders are
-asked how those directions, and those of ordered features, go together (ground.py). What is released are the last
-parameters. Everything here is post-processing of released aggregates.
+(evidence.py). With the first one come two-way tables of a few groups a feature, which tell what features say twice
+(ground.py). What is released are the last parameters. Everything here is post-processing of released aggregates.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +17,11 @@ from ringfence.models.scorecard.binning import Binning, merge
 from ringfence.models.scorecard.card import Scorecard
 from ringfence.models.scorecard.codes import code_matrix
 from ringfence.models.scorecard.evidence import Belief, Sighting, learn, unknowing
-from ringfence.models.scorecard.ground import Ground, acquainted, survey
+from ringfence.models.scorecard.ground import Ground, acquainted, grouped, survey
 from ringfence.models.scorecard.holder import PARAMETER_BITS, PARAMETER_LIMIT
 from ringfence.models.scorecard.monotone import bent
-from ringfence.models.scorecard.plan import MOMENT_ROUND, Design, design, plan
+from ringfence.models.scorecard.pairs import deviations
+from ringfence.models.scorecard.plan import MOST_GROUPS, TWO_WAY_ROUND, Design, design, plan
 from ringfence.models.scorecard.prior import origin_of
 from ringfence.models.task import StudyContext
 from ringfence.privacy.waist import Aggregate, Query
@@ -40,14 +39,12 @@ class ScorecardState:
         ground: masses and possible effects, known after the first round.
         sightings: the gradients so far.
         belief: what they say.
-        directions: of the bins, in the last query that asked for moments.
     """
 
     binning: Binning | None = None
     ground: Ground | None = None
     sightings: tuple[Sighting, ...] = ()
     belief: Belief | None = None
-    directions: IntArray | None = None
 
 
 def start(context: StudyContext) -> tuple[ScorecardState, Query]:
@@ -73,9 +70,8 @@ def step(
     theta = _fixed_point(state.ground, state.belief.beta)
     arrays = {"bins": state.binning.table, "offsets": state.binning.offsets, "theta": theta}
     following = aggregate.round + 1
-    if shape.pairs and following == MOMENT_ROUND:
-        arrays["directions"] = _directions(shape, state.ground, state.binning.ordered, state.belief.beta)
-        state = replace(state, directions=arrays["directions"])
+    if shape.pairs and following == TWO_WAY_ROUND:
+        arrays["groups"], arrays["group_offsets"] = _groups(state.ground, state.binning)
     return state, Query(task="scorecard", round=following, arrays=arrays)
 
 
@@ -108,14 +104,9 @@ def _after_gradient(
     ground, belief = state.ground, state.belief
     assert ground is not None
     assert belief is not None
-    if "moments" in aggregate.blocks and state.directions is not None:
-        unit = 4**shape.direction_bits
-        ground = acquainted(
-            ground,
-            state.directions / 2**shape.direction_bits,
-            aggregate.blocks["moments"] / unit,
-            _noise(context, aggregate.round, "moments", aggregate.holders) / unit,
-        )
+    if "two-way" in aggregate.blocks:
+        assert state.binning is not None
+        ground = _after_two_way(context, shape, ground, state.binning, aggregate)
     noise = _noise(context, aggregate.round, "gradient", aggregate.holders) / shape.residual_unit
     sighting = Sighting(
         at=_asked_at(ground, belief.beta),
@@ -126,18 +117,23 @@ def _after_gradient(
     return replace(state, ground=ground, sightings=sightings, belief=belief)
 
 
-def _directions(shape: Design, ground: Ground, ordered: tuple[int, ...], beta: FloatArray) -> IntArray:
-    """A value for every bin: its place in an order, else its effect; shifted and stretched to a direction's range."""
-    values = np.zeros(len(ground.mass))
-    for (first, last), chain in zip(pairwise(ground.offsets.tolist()), ordered, strict=True):
-        part = beta[1 + first : 1 + last]
-        if chain >= 3:
-            mass = ground.mass[first : first + chain]
-            part = np.full(last - first, mass.sum() / 2)
-            part[:chain] = np.cumsum(mass) - mass / 2
-        middle = (part.max() + part.min()) / 2
-        values[first:last] = (part - middle) / max(float(part.max() - middle), 1e-9)
-    return np.asarray(np.rint(values * 2**shape.direction_bits).astype(np.int64))
+def _after_two_way(
+    context: StudyContext, shape: Design, ground: Ground, binning: Binning, aggregate: Aggregate
+) -> Ground:
+    groups, offsets = _groups(ground, binning)
+    mass = np.bincount(groups, weights=ground.mass, minlength=int(offsets[-1]))
+    found, variance = deviations(
+        aggregate.blocks["two-way"].astype(np.float64),
+        np.outer(mass, mass) / ground.customers,
+        offsets,
+        2**shape.pair_bits,
+        _noise(context, aggregate.round, "two-way", aggregate.holders),
+    )
+    return acquainted(ground, groups, found, variance)
+
+
+def _groups(ground: Ground, binning: Binning) -> tuple[IntArray, IntArray]:
+    return grouped(ground, binning.ordered, MOST_GROUPS)
 
 
 def _noise(context: StudyContext, round_index: int, block: str, holders: int) -> float:

@@ -1,15 +1,15 @@
 """The ground a scorecard is learned on: customers in every bin, and the effects that bins may have, as plain arrays.
 
 Post-processing of noisy sums. Masses are shrunk towards equal ones by as much as their noise weighs, so that no bin
-is empty. Two features go together as far as their directions do: one correlation a pair, in the direction in which
-the feature moves the label, shrunk by its noise. Whole two-way tables would say more and cost more than they were
-worth on generated populations (docs/methods/scorecard.md).
+is empty. Features are taken as independent except for what two-way tables of a few groups say clearly above their
+noise: without them features that say the same thing twice would be believed twice.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,9 @@ IntArray = npt.NDArray[np.int64]
 
 # No bin is taken for smaller than this part of an even one.
 LEAST_MASS = 0.02
-# Variance of a direction below which nothing is said about it; bounds that keep correlations invertible.
-LEAST_DIRECTION = 1e-3
-MOST_CORRELATION, LEAST_EIGENVALUE = 0.98, 0.02
+# Part of the expected noise that is taken off a two-way table's power; the least curvature in any direction.
+NOISE_MARGIN = 1.2
+LEAST_EIGENVALUE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,39 +82,69 @@ def survey(binning: Binning, noise: float, origin: FloatArray | None = None) -> 
     )
 
 
-def acquainted(ground: Ground, directions: FloatArray, products: FloatArray, noise: float) -> Ground:
-    """The ground with what the moments say about features that go together.
+def grouped(ground: Ground, ordered: tuple[int, ...], most: int) -> tuple[IntArray, IntArray]:
+    """Few groups of bins for two-way tables: neighbours in an order; of categories the largest, the rest together.
 
     Args:
         ground: bins and masses.
-        directions: value of every bin, within -1 and 1, shape `(bins,)`.
-        products: noisy sums over customers of the products of two features' values, for each pair of features.
-        noise: standard deviation of one product's noise.
+        ordered: bins of each feature that follow an order, counted from its first bin.
+        most: groups of a feature at most, at least 3.
+
+    Returns:
+        The group of every bin, and the first group of each feature with the number of groups at the end.
     """
-    owner = np.repeat(np.arange(len(ground.offsets) - 1), np.diff(ground.offsets))
-    count, customers = len(ground.offsets) - 1, ground.customers
-    mean = np.bincount(owner, weights=ground.mass * directions) / customers
-    centred = directions - mean[owner]
-    spread = np.bincount(owner, weights=ground.mass * centred**2) / customers
-    deviation = np.sqrt(np.maximum(spread, LEAST_DIRECTION))
-    rows, columns = np.triu_indices(count, 1)
-    scale = deviation[rows] * deviation[columns]
-    found = (products / customers - mean[rows] * mean[columns]) / scale
-    variance = (noise / customers / scale) ** 2
-    # How large true correlations are, from what the noise does not explain; each is shrunk by its own noise.
-    weight = 1.0 / np.maximum(variance, 1e-12)
-    true = max(1e-6, float((weight * (found**2 - variance)).sum() / weight.sum()))
-    shrunk = np.clip(found * true / (true + variance), -MOST_CORRELATION, MOST_CORRELATION)
-    correlation = np.eye(count)
-    correlation[rows, columns] = correlation[columns, rows] = shrunk
-    values, vectors = np.linalg.eigh(correlation)
-    correlation = (vectors * np.maximum(values, LEAST_EIGENVALUE)) @ vectors.T
-    correlation /= np.sqrt(np.outer(np.diagonal(correlation), np.diagonal(correlation)))
-    # Positive semidefinite: inside a feature a direction of variance one takes no more than there is.
-    pull = ground.mass * centred / deviation[owner]
+    groups = np.zeros(len(ground.mass), dtype=np.int64)
+    starts = [0]
+    for (first, last), chain in zip(pairwise(ground.offsets.tolist()), ordered, strict=True):
+        mass, width = ground.mass[first:last], last - first
+        if width <= most:
+            local = np.arange(width)
+        elif chain >= 2:
+            kept = most - (1 if width > chain else 0)
+            middle = np.cumsum(mass[:chain]) - mass[:chain] / 2
+            place = np.minimum((middle / mass[:chain].sum() * kept).astype(np.int64), kept - 1)
+            place = np.unique(place, return_inverse=True)[1].astype(np.int64)
+            local = np.concatenate([place, np.full(width - chain, place[-1] + 1)])
+        else:
+            local = np.full(width, most - 1)
+            local[np.argsort(-mass, kind="stable")[: most - 1]] = np.arange(most - 1)
+        groups[first:last] = local + starts[-1]
+        starts.append(starts[-1] + int(local.max()) + 1)
+    return groups, np.array(starts, dtype=np.int64)
+
+
+def acquainted(ground: Ground, groups: IntArray, found: FloatArray, variance: FloatArray) -> Ground:
+    """The ground with what two-way tables say about features that go together.
+
+    Args:
+        ground: bins and masses.
+        groups: group of every bin.
+        found: customers beyond those of independent features in each pair of groups.
+        variance: of the noise in them.
+    """
+    size = int(groups.max()) + 1
+    mass = np.bincount(groups, weights=ground.mass, minlength=size)
+    owner = np.zeros(size, dtype=np.int64)
+    owner[groups] = np.repeat(np.arange(len(ground.offsets) - 1), np.diff(ground.offsets))
+    member = np.eye(len(ground.offsets) - 1)[owner]
+    # In units in which a feature with itself is the identity; each table is shrunk by the noise in it.
+    root = np.sqrt(np.outer(mass, mass))
+    table = found / root
+    power, noise = member.T @ table**2 @ member, member.T @ (variance / root**2) @ member
+    kept = np.maximum(0.0, 1.0 - NOISE_MARGIN * noise / np.maximum(power, 1e-12))
+    table = table * kept[np.ix_(owner, owner)]
+    same = owner[:, None] == owner[None, :]
+    table = np.where(same, np.eye(size) - root / ground.customers, table)
+    values, vectors = np.linalg.eigh((table + table.T) / 2)
+    table = (vectors * np.maximum(values, LEAST_EIGENVALUE)) @ vectors.T
+    # Inside a group bins stand for it by their mass; what tells them apart is independent of other features.
+    share = np.sqrt(ground.mass / mass[groups])
+    alike = groups[:, None] == groups[None, :]
+    fine = table[np.ix_(groups, groups)] * np.outer(share, share)
+    fine += np.eye(len(groups)) - np.where(alike, np.outer(share, share), 0.0)
     joint = ground.joint.copy()
-    other = owner[:, None] != owner[None, :]
-    joint[1:, 1:] += np.where(other, correlation[np.ix_(owner, owner)] * np.outer(pull, pull) / customers, 0.0)
+    joint[1:, 1:] = fine * np.sqrt(np.outer(ground.mass, ground.mass))
+    joint[1:, 1:] += np.outer(ground.mass, ground.mass) / ground.customers
     return replace(ground, joint=joint)
 
 

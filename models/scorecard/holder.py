@@ -1,4 +1,4 @@
-"""The holder's side of the scorecard: exact integer vectors for a histogram, coded gradients and moments.
+"""The holder's side of the scorecard: exact integer vectors for a histogram, coded gradients and coded two-way tables.
 
 All arithmetic is integer. A row's score is an int64 sum of the query's fixed-point parameters; its residual comes
 from one public table indexed by the clamped score; codes are small integers that follow from the bins alone. So
@@ -22,7 +22,8 @@ import numpy.typing as npt
 
 from ringfence.models.features import NUMBER_CELLS, Codes, FeatureMatrix
 from ringfence.models.scorecard.codes import code_length, encode
-from ringfence.models.scorecard.plan import MOMENT_ROUND, coarse_size, design, most_bins
+from ringfence.models.scorecard.pairs import pair_counts, pairs_length, products
+from ringfence.models.scorecard.plan import MOST_GROUPS, TWO_WAY_ROUND, coarse_size, design, most_bins
 from ringfence.models.task import StudyContext
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.waist import Contribution, IntVector, Query
@@ -47,19 +48,17 @@ def lengths(context: StudyContext, query: Query) -> Mapping[str, int]:
         return {"cells": sum(coarse_size(grid, shape.options) for grid in context.grids)}
     _check_bins(context, query)
     bins = int(query.arrays["offsets"][-1])
-    moments = shape.pairs > 0 and query.round == MOMENT_ROUND
-    expected = {"bins", "offsets", "theta", "directions"} if moments else {"bins", "offsets", "theta"}
-    _expect(set(query.arrays) == expected, "a gradient has bins, offsets and theta, the second one directions")
+    tables = shape.pairs > 0 and query.round == TWO_WAY_ROUND
+    expected = {"bins", "offsets", "theta"} | ({"groups", "group_offsets"} if tables else set())
+    _expect(set(query.arrays) == expected, "a gradient has bins, offsets and theta, the first one groups as well")
     theta = query.arrays["theta"]
     _expect(theta.shape == (bins,), "theta has one entry a bin")
     inside = (theta >= -PARAMETER_LIMIT) & (theta <= PARAMETER_LIMIT)
     _expect(bool(np.all(inside)), "theta fits 32 bits")
     sizes = {"gradient": code_length(query.arrays["offsets"])}
-    if moments:
-        directions, limit = query.arrays["directions"], 2**shape.direction_bits
-        _expect(directions.shape == (bins,), "directions has one entry a bin")
-        _expect(bool(np.all((directions >= -limit) & (directions <= limit))), "directions are within their bits")
-        sizes["moments"] = shape.pairs
+    if tables:
+        _check_groups(query)
+        sizes["two-way"] = pairs_length(query.arrays["group_offsets"])
     return sizes
 
 
@@ -79,18 +78,18 @@ def contribute(context: StudyContext, query: Query, features: FeatureMatrix) -> 
         cells = _cell_counts(context, features.codes) * shape.count_unit
         return Contribution(query_digest=query.digest(), blocks={"cells": cells})
     offsets = query.arrays["offsets"]
-    directions = query.arrays.get("directions")
+    groups, group_offsets = query.arrays.get("groups"), query.arrays.get("group_offsets", np.zeros(1, dtype=np.int64))
     total: IntVector = np.zeros(1 + int(offsets[-1]), dtype=np.int64)
-    products: IntVector = np.zeros(shape.pairs, dtype=np.int64)
+    counts: IntVector = np.zeros((int(group_offsets[-1]),) * 2, dtype=np.int64)
     for start in range(0, len(features.label), _CHUNK):
         rows = slice(start, start + _CHUNK)
         bins = bins_of(context, coarse_codes(context, features.codes[rows]), query.arrays["bins"])
         total += _gradient(bins, int(offsets[-1]), query.arrays["theta"], features.label[rows], shape.residual_bits)
-        if directions is not None:
-            products += _products(directions[bins])
+        if groups is not None:
+            counts += pair_counts(groups[bins], int(group_offsets[-1]))
     blocks: dict[str, IntVector] = {"gradient": encode(offsets, int(total[0]), total[1:])}
-    if directions is not None:
-        blocks["moments"] = products
+    if groups is not None:
+        blocks["two-way"] = products(counts, group_offsets, 2**shape.pair_bits)
     return Contribution(query_digest=query.digest(), blocks=blocks)
 
 
@@ -164,13 +163,6 @@ def _gradient(
     return total
 
 
-def _products(values: npt.NDArray[np.int64]) -> IntVector:
-    """Sums over customers of products of two features' values, for each pair of features."""
-    # Products of integers of a few bits over a chunk of rows stay far below 2^53: float64 is exact.
-    table = values.astype(np.float64)
-    return np.asarray((table.T @ table)[np.triu_indices(values.shape[1], 1)].astype(np.int64))
-
-
 def _check_bins(context: StudyContext, query: Query) -> None:
     options = design(context).options
     cells = [coarse_size(grid, options) for grid in context.grids]
@@ -188,6 +180,18 @@ def _check_bins(context: StudyContext, query: Query) -> None:
         bool(np.all((table >= offsets[:-1][owner]) & (table < offsets[1:][owner]))),
         "every cell has a bin of its own feature",
     )
+
+
+def _check_groups(query: Query) -> None:
+    offsets, groups, starts = query.arrays["offsets"], query.arrays["groups"], query.arrays["group_offsets"]
+    _expect(starts.shape == offsets.shape and starts[0] == 0, "group_offsets has one entry a feature and one more")
+    widths = np.diff(starts)
+    lawful = (widths >= 1) & (widths <= np.minimum(MOST_GROUPS, np.diff(offsets)))
+    _expect(bool(np.all(lawful)), "every feature has its number of groups")
+    _expect(groups.shape == (int(offsets[-1]),), "groups has one entry a bin")
+    owner = np.repeat(np.arange(len(widths)), np.diff(offsets))
+    inside = (groups >= starts[:-1][owner]) & (groups < starts[1:][owner])
+    _expect(bool(np.all(inside)), "every bin has a group of its own feature")
 
 
 def _expect(condition: bool, rule: str) -> None:

@@ -2,13 +2,13 @@
 
     cohort      1 %   one noisy count a holder, its own noise                Delta^2 = unit^2
     histogram  15 %   public cells of every feature                          Delta^2 = D unit^2
-    gradients  81 %   coded residual sums, `iterations` of them              Delta^2 = (D + 1) ONE^2 4^R
-    moments     3 %   how features go together, with the second gradient     Delta^2 = D (D-1)/2 16^d
+    gradients  79 %   coded residual sums, `iterations` of them              Delta^2 = (D + 1) ONE^2 4^R
+    two-way     5 %   coded pair counts of grouped bins, with gradient 1     Delta^2 = D (D-1)/2 16^d
 
-The shares are of mu^2; without moments (one feature, or one gradient) the gradients have their share as well. A
-customer adds D ones to a histogram; to a gradient, its residual times one code of length at most ONE for each
-feature and one for everybody (codes.py); to the moments, for each pair of features, a product of two directions
-of at most 2^d. Units are powers of two chosen so that a
+The shares are of mu^2; with one feature there are no pairs, and the gradients have their share as well. A customer
+adds D ones to a histogram; to a gradient, its residual times one code of length at most ONE for each feature and
+one for everybody (codes.py); to the two-way tables, for each pair of features, the product of two codes of length
+at most 2^d. Units are powers of two chosen so that a
 share's scale is at least 16 grid units, where the discrete law is smooth and rounding costs nothing. Nothing here
 looks at data: every holder derives the same plan from the signed study.
 """
@@ -31,16 +31,18 @@ from ringfence.privacy.waist import BlockPlan, RoundPlan, StudyPlan
 
 COHORT_SHARE = 0.01
 HISTOGRAM_SHARE = 0.15
-GRADIENT_SHARE = 0.81
-MOMENT_SHARE = 0.03
+GRADIENT_SHARE = 0.79
+TWO_WAY_SHARE = 0.05
 
 SMALLEST_SCALE = 16.0
 # Well below what can be drawn (mechanisms/law.py), so that shares of other rounds have room as well.
 LARGEST_SCALE = 2.0**20
 MOST_RESIDUAL_BITS = 10
 FEWEST_RESIDUAL_BITS = 1
-MOST_DIRECTION_BITS = 6
-MOMENT_ROUND = 2
+MOST_PAIR_BITS = 5
+# Bins of a feature are grouped to so many at most where pairs of features are counted.
+MOST_GROUPS = 4
+TWO_WAY_ROUND = 1
 
 
 LogOdds = Annotated[int, Field(ge=-(2**24), le=2**24)]
@@ -81,7 +83,7 @@ class Design:
         mu: what one holder may spend on the whole study.
         count_unit: grid units of one customer in the histogram.
         residual_bits: R; residuals are integers in [-2^R, 2^R].
-        direction_bits: d; directions are integers in [-2^d, 2^d].
+        pair_bits: d; codes of two-way tables have a length of at most 2^d.
     """
 
     options: ScorecardOptions
@@ -90,7 +92,7 @@ class Design:
     mu: float
     count_unit: int
     residual_bits: int
-    direction_bits: int
+    pair_bits: int
 
     def mu_squared(self, share: float) -> float:
         """The part of mu^2 that a stage may spend."""
@@ -99,13 +101,13 @@ class Design:
     @property
     def gradient_mu_squared(self) -> float:
         """mu^2 of a single gradient."""
-        share = GRADIENT_SHARE if self.pairs else GRADIENT_SHARE + MOMENT_SHARE
+        share = GRADIENT_SHARE if self.pairs else GRADIENT_SHARE + TWO_WAY_SHARE
         return self.mu_squared(share) / self.options.iterations
 
     @property
     def pairs(self) -> int:
-        """Pairs of features whose products are asked for."""
-        return self.dimensions * (self.dimensions - 1) // 2 if self.options.iterations >= MOMENT_ROUND else 0
+        """Pairs of features."""
+        return self.dimensions * (self.dimensions - 1) // 2
 
     @property
     def residual_unit(self) -> int:
@@ -170,7 +172,7 @@ def design(context: StudyContext) -> Design:
     mu = calibrate(terms.epsilon, terms.delta, context.study.overlap(), terms.noise)
     histogram = math.sqrt(dimensions / (HISTOGRAM_SHARE * mu**2 * honest))
     gradient = math.sqrt((dimensions + 1) * options.iterations / (GRADIENT_SHARE * mu**2 * honest))
-    moments = math.sqrt(max(1, dimensions * (dimensions - 1) // 2) / (MOMENT_SHARE * mu**2 * honest))
+    tables = math.sqrt(max(1, dimensions * (dimensions - 1) // 2) / (TWO_WAY_SHARE * mu**2 * honest))
     return Design(
         options=options,
         dimensions=dimensions,
@@ -178,7 +180,7 @@ def design(context: StudyContext) -> Design:
         mu=mu,
         count_unit=grid_unit(histogram),
         residual_bits=_bits(gradient * ONE, FEWEST_RESIDUAL_BITS, MOST_RESIDUAL_BITS),
-        direction_bits=_bits(moments, 0, 2 * MOST_DIRECTION_BITS) // 2,
+        pair_bits=_bits(tables, 2, 2 * MOST_PAIR_BITS) // 2,
     )
 
 
@@ -190,7 +192,7 @@ def plan(context: StudyContext) -> StudyPlan:
     rounds += [RoundPlan(name=f"gradient-{i}", blocks=(gradient,)) for i in range(1, shape.options.iterations + 1)]
     if shape.pairs:
         # One round fewer than if they were asked for alone.
-        rounds[MOMENT_ROUND] = RoundPlan(name="gradient-2", blocks=(gradient, _moment_block(shape)))
+        rounds[TWO_WAY_ROUND] = RoundPlan(name="gradient-1", blocks=(gradient, _two_way_block(context, shape)))
     return StudyPlan(
         honest=shape.honest,
         cohort=_cohort_block(shape),
@@ -245,14 +247,15 @@ def _gradient_block(context: StudyContext, shape: Design) -> BlockPlan:
     )
 
 
-def _moment_block(shape: Design) -> BlockPlan:
-    sensitivity = shape.pairs * 16**shape.direction_bits
+def _two_way_block(context: StudyContext, shape: Design) -> BlockPlan:
+    sensitivity = shape.pairs * 16**shape.pair_bits
+    widths = [min(MOST_GROUPS, most_bins(grid, shape.options)) - 1 for grid in context.grids]
     return BlockPlan(
-        name="moments",
+        name="two-way",
         sensitivity_squared=sensitivity,
-        max_abs=4**shape.direction_bits,
-        share_scale=share_scale(sensitivity, shape.mu_squared(MOMENT_SHARE), shape.honest),
-        max_length=shape.pairs,
+        max_abs=4**shape.pair_bits,
+        share_scale=share_scale(sensitivity, shape.mu_squared(TWO_WAY_SHARE), shape.honest),
+        max_length=(sum(widths) ** 2 - sum(width**2 for width in widths)) // 2,
     )
 
 

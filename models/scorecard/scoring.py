@@ -13,8 +13,8 @@ from ringfence.models.scorecard.holder import bins_of, coarse_codes, lengths
 from ringfence.models.task import Scoring, StudyContext
 from ringfence.privacy.waist import Query
 
-# The first gradient's query has the same arrays; its shape and range are judged by the same rules.
-_LIKE_A_GRADIENT = 1
+# A later gradient's query has the same arrays; its shape and range are judged by the same rules.
+_LIKE_A_GRADIENT = 2
 
 
 def arrays(card: Scorecard) -> dict[str, npt.NDArray[np.int64]]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from sklearn.linear_model import LogisticRegression
-from small import context_of, frame_of, matrix_of
+from small import context_of, frame_of, matrix_of, schema_of, study_of
 
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.metrics.exact import auc
@@ -134,3 +134,44 @@ def test_the_card_tells_its_points_and_its_digest() -> None:
     assert card.digest().startswith("sha256:")
     assert card.to_dict()["positive"] == "yes"
     assert "customers" not in str(card.to_dict())
+
+
+def test_features_that_say_the_same_thing_are_not_believed_twice() -> None:
+    """Without two-way tables and the stretch of the curvature steps overshoot here and grow from round to round."""
+    features = [{"name": f"f{i}", "kind": "number", "bounds": [0, 1]} for i in range(8)]
+    features.append({"name": "churn", "kind": "flag"})
+    schema = schema_of(features)
+    study = study_of(schema, features=[f"f{i}" for i in range(8)], privacy={"epsilon": "8"})
+    context = StudyContext.of(study, schema)
+    rng = np.random.default_rng(4)
+    truth = rng.random(6000)
+    codes = np.clip(truth[:, None] + 0.05 * rng.standard_normal((6000, 8)), 0, 0.999) * 256
+    label = (rng.random(6000) < 1 / (1 + np.exp(4 - 8 * truth))).astype(np.uint8)
+    whole = FeatureMatrix(
+        names=context.features, codes=codes.astype(np.uint16), label=label, is_test=np.zeros(6000, dtype=bool)
+    )
+    card = fit(context, split(whole, 3))
+    assert area(context, card, whole) >= auc(truth, label) - 0.01
+    probability = card.predict(context, whole)["probability"]
+    assert float(np.corrcoef(probability, 1 / (1 + np.exp(4 - 8 * truth)))[0, 1]) > 0.97
+
+
+def test_no_draw_of_noise_ruins_a_card() -> None:
+    """The worst of twenty draws: at so small an epsilon steps without shrinkage would diverge in some of them."""
+    context = context_of(privacy={"epsilon": "0.5"})
+    train, test = split(matrix_of(context, frame_of(9000, 1)), 3), matrix_of(context, frame_of(4000, 2))
+    areas = [area(context, fit(context, train), test) for _ in range(20)]
+    assert min(areas) > 0.75
+
+
+def test_noise_that_hides_every_bin_leaves_features_with_one() -> None:
+    context = context_of(privacy={"epsilon": "0.01"})
+    card = fit(context, split(matrix_of(context, frame_of(60)), 3))
+    assert card.unresolved == tuple(part.name for part in card.parts if len(part.bins) == 1)
+    assert "age" in card.unresolved
+
+
+def test_one_gradient_alone_gives_a_card() -> None:
+    context = context_of(model={"iterations": 1})
+    card = fit(context, split(matrix_of(context, frame_of(6000)), 3))
+    assert area(context, card, matrix_of(context, frame_of(3000, 2))) > 0.7

@@ -14,7 +14,8 @@ from ringfence.models.features import FeatureMatrix
 from ringfence.models.scorecard import SCORECARD
 from ringfence.models.scorecard.codes import ONE, code_matrix, encode, simplex
 from ringfence.models.scorecard.holder import residual_table, residuals
-from ringfence.models.scorecard.plan import MOMENT_ROUND, design
+from ringfence.models.scorecard.pairs import pair_counts, products
+from ringfence.models.scorecard.plan import MOST_GROUPS, TWO_WAY_ROUND, design
 from ringfence.models.task import StudyContext
 from ringfence.privacy.errors import WaistError
 from ringfence.privacy.waist import Query
@@ -37,9 +38,13 @@ def bins_query(context: StudyContext, round_index: int, seed: int = 0, theta_lim
     arrays = {"bins": np.concatenate(tables), "offsets": np.array(offsets)}
     if round_index > 0:
         arrays["theta"] = rng.integers(-theta_limit, theta_limit, offsets[-1])
-    if round_index == MOMENT_ROUND:
-        limit = 2 ** design(context).direction_bits
-        arrays["directions"] = rng.integers(-limit, limit + 1, offsets[-1])
+    if round_index == TWO_WAY_ROUND:
+        groups, starts = [], [0]
+        for width in np.diff(offsets):
+            few = min(MOST_GROUPS, int(width))
+            groups.append(rng.integers(0, few, width) + starts[-1])
+            starts.append(starts[-1] + few)
+        arrays |= {"groups": np.concatenate(groups), "group_offsets": np.array(starts)}
     return Query(task="scorecard", round=round_index, arrays=arrays)
 
 
@@ -105,15 +110,39 @@ def test_a_gradient_against_a_slow_sum() -> None:
     assert found.tolist() == slow
 
 
-def test_moments_against_a_slow_sum() -> None:
-    query = QUERIES[2]
-    found = SCORECARD.contribute(CONTEXT, query, FEATURES).blocks["moments"]
+def test_two_way_tables_against_a_slow_count() -> None:
+    query = QUERIES[1]
+    found = SCORECARD.contribute(CONTEXT, query, FEATURES).blocks["two-way"]
     from ringfence.models.scorecard.holder import bins_of, coarse_codes
 
     bins = bins_of(CONTEXT, coarse_codes(CONTEXT, FEATURES.codes), query.arrays["bins"])
-    values = query.arrays["directions"][bins].tolist()
-    slow = [sum(row[i] * row[j] for row in values) for i in range(4) for j in range(i + 1, 4)]
+    groups, offsets = query.arrays["groups"][bins].tolist(), query.arrays["group_offsets"].tolist()
+    one, slow = 2 ** design(CONTEXT).pair_bits, []
+    for left in range(4):
+        for right in range(left + 1, 4):
+            sides = [(f, simplex(offsets[f + 1] - offsets[f], one)) for f in (left, right)]
+            table = sum(
+                np.outer(*(code[customer[feature] - offsets[feature]] for feature, code in sides)) for customer in groups
+            )
+            slow += np.asarray(table).ravel().tolist()
     assert found.tolist() == slow
+
+
+def test_a_table_is_read_back_as_it_was_counted() -> None:
+    from ringfence.models.scorecard.pairs import deviations
+
+    rng = np.random.default_rng(1)
+    offsets = np.array([0, 2, 3, 7])
+    groups = np.stack([rng.integers(0, 2, 500), np.full(500, 2), rng.integers(3, 7, 500)], axis=1)
+    groups[:250, 2] = groups[:250, 0] + 3
+    counts = pair_counts(groups, 7)
+    expected = np.outer(np.diagonal(counts), np.diagonal(counts)) / 500
+    coded = products(counts, offsets, 32).astype(np.float64)
+    found, variance = deviations(coded, expected, offsets, 32, 1.0)
+    assert np.allclose(found[:2, 3:], (counts - expected)[:2, 3:], atol=2.5)
+    assert not found[2].any()
+    assert np.all(variance[:2, 3:] > 0)
+    assert np.all(variance[:2, :2] == 0)
 
 
 @pytest.mark.parametrize("bins", [1, 2, 3, 5, 8, 64])
@@ -165,7 +194,7 @@ def broken(query: Query, **arrays: object) -> Query:
 
 
 GOOD = bins_query(CONTEXT, 3)
-MOMENTS = bins_query(CONTEXT, MOMENT_ROUND)
+TABLES = bins_query(CONTEXT, TWO_WAY_ROUND)
 BAD = {
     "parameters in a histogram": replace(GOOD, round=0),
     "no bins": broken(GOOD, bins=None),
@@ -179,10 +208,13 @@ BAD = {
     "offsets that fall": broken(GOOD, offsets=GOOD.arrays["offsets"][::-1].copy()),
     "offsets that do not start at 0": broken(GOOD, offsets=GOOD.arrays["offsets"] + 1),
     "too many bins": broken(GOOD, offsets=GOOD.arrays["offsets"] * 50),
-    "directions in the third gradient": replace(MOMENTS, round=3),
-    "no directions in the second": broken(MOMENTS, directions=None),
-    "short directions": broken(MOMENTS, directions=MOMENTS.arrays["directions"][1:]),
-    "directions beyond their bits": broken(MOMENTS, directions=MOMENTS.arrays["directions"] * 100 + 99),
+    "groups in the third gradient": replace(TABLES, round=3),
+    "no groups in the first": broken(TABLES, groups=None),
+    "no group offsets in the first": broken(TABLES, group_offsets=None),
+    "short groups": broken(TABLES, groups=TABLES.arrays["groups"][1:]),
+    "a group of another feature": broken(TABLES, groups=TABLES.arrays["groups"][::-1].copy()),
+    "too many groups": broken(TABLES, group_offsets=np.arange(5) * (MOST_GROUPS + 1)),
+    "more groups than bins": broken(TABLES, offsets=np.arange(5), bins=np.zeros_like(TABLES.arrays["bins"])),
     "an extra number": replace(GOOD, numbers={"rows": 1}),
 }
 
@@ -208,7 +240,7 @@ def test_more_bins_than_the_plan_prices_are_refused() -> None:
             ]
         )
         arrays = {"bins": table, "offsets": offsets, "theta": np.zeros(offsets[-1], dtype=np.int64)}
-        query = Query(task="scorecard", round=1, arrays=arrays)
+        query = Query(task="scorecard", round=2, arrays=arrays)
         if lawful:
             assert SCORECARD.lengths(CONTEXT, query)["gradient"] == 1 + sum(widths) - len(widths)
             assert sum(SCORECARD.lengths(CONTEXT, query).values()) <= PLAN.rounds[1].max_length
