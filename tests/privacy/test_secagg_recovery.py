@@ -169,6 +169,13 @@ def test_no_box_is_read_by_anybody_else() -> None:
 
     assert _opened(circle.members["shop"].keys, circle.members["shop"].roster, box) is not None
     assert _opened(telco.keys, telco.roster, replace(box, recipient="telco")) is None
+    shop = circle.members["shop"]
+    for changed in (
+        (replace(shop.roster, digest=digest_of(b"another roster")), box),
+        (shop.roster, replace(box, sender="zoo")),
+        (shop.roster, replace(box, box=box.box[:-2] + f"{int(box.box[-2:], 16) ^ 1:02x}")),
+    ):
+        assert _opened(shop.keys, *changed) is None
     # Nor turned round, nor carried into another attempt.
     circle.begin()
     assert _opened(circle.members["shop"].keys, circle.members["shop"].roster, box) is None
