@@ -105,11 +105,16 @@ MUTANTS = (
         name="residual not clipped",
         edits=(
             Edit(
-                "models.scorecard.holder:residuals",
-                "residual_table(residual_bits)[index] -",
-                "(scores >> PARAMETER_BITS << residual_bits) -",
+                "models.scorecard.holder:residual_table",
+                "np.minimum(steps, 0)",
+                "steps",
             ),
         ),
+        claim="sensitivity",
+    ),
+    Mutant(
+        name="code longer than its unit",
+        edits=(Edit("models.scorecard.codes:simplex", "<= one**2", "<= 2 * one**2"),),
         claim="sensitivity",
     ),
     Mutant(
