@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ringfence.models.neural.fixed import ACTIVATION_LIMIT, DERIVATIVE_LIMIT, squares
+from ringfence.models.neural.fixed import ACTIVATION_LIMIT, DERIVATIVE_LIMIT, Scratch, squares
 from ringfence.models.neural.rounding import ACTIVATION_BITS, CLIPPED_BITS, DERIVATIVE_BITS, WEIGHT_BITS
 
 _ONE_SQUARED = float(1 << (2 * ACTIVATION_BITS))
@@ -57,27 +57,31 @@ class DenseTape:
     scores: Tensor
 
 
-def forward(layers: Sequence[DenseLayer], inputs: Tensor) -> DenseTape:
+def forward(layers: Sequence[DenseLayer], inputs: Tensor, scratch: Scratch) -> DenseTape:
     """Log odds of rows; hidden layers are rectified and cut off at 8."""
     kept = [inputs]
-    for layer in layers[:-1]:
-        hidden = torch.addmm(layer.bias, kept[-1], layer.weight.T)
+    for number, layer in enumerate(layers[:-1]):
+        hidden = scratch.of(f"hidden {number}", len(inputs), len(layer.bias))
+        torch.addmm(layer.bias, kept[-1], layer.weight.T, out=hidden)
         kept.append(hidden.round_().clamp_(0.0, ACTIVATION_LIMIT))
     last = layers[-1]
     return DenseTape(tuple(kept), torch.mv(kept[-1], last.weight[0]) + last.bias)
 
 
-def backward(layers: Sequence[DenseLayer], tape: DenseTape, residual: Tensor) -> list[Tensor]:
+def backward(layers: Sequence[DenseLayer], tape: DenseTape, residual: Tensor, scratch: Scratch) -> list[Tensor]:
     """Derivatives of the loss by each layer's output, shapes `(n, out)`, from `p - y`."""
     derivatives = [residual.unsqueeze(1)]
-    for layer, activation in zip(reversed(layers[1:]), reversed(tape.inputs[1:]), strict=True):
-        derivatives.append(step_back(derivatives[-1], layer.weight).mul_(activation.sign()))
+    for number in range(len(layers) - 1, 0, -1):
+        activation = tape.inputs[number]
+        entering = scratch.of(f"derivative {number}", *activation.shape)
+        open_ = torch.sign(activation, out=scratch.of(f"open {activation.shape[1]}", *activation.shape))
+        derivatives.append(step_back(derivatives[-1], layers[number].weight, entering).mul_(open_))
     return derivatives[::-1]
 
 
-def step_back(derivative: Tensor, weight: Tensor) -> Tensor:
+def step_back(derivative: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
     """Derivatives by a linear layer's input, rounded to the grid and cut off at 2."""
-    return torch.mm(derivative, weight).round_().clamp_(-DERIVATIVE_LIMIT, DERIVATIVE_LIMIT)
+    return torch.mm(derivative, weight, out=out).round_().clamp_(-DERIVATIVE_LIMIT, DERIVATIVE_LIMIT)
 
 
 def norms_squared(tape: DenseTape, derivatives: Sequence[Tensor]) -> Tensor:
@@ -91,8 +95,8 @@ def norms_squared(tape: DenseTape, derivatives: Sequence[Tensor]) -> Tensor:
 def clipped_sums(tape: DenseTape, derivatives: Sequence[Tensor], factor: Tensor) -> list[npt.NDArray[np.int64]]:
     """Sums of the clipped gradients: weight and bias of each layer in turn, flattened.
 
-    Weights are in units of 2^-41, biases of 2^-23, or finer if the factor was raised by `finer_bits`. Derivatives are cut towards zero after clipping, which never
-    lengthens a customer's vector; entries of at most max(1, C) 2^41 over 512 rows, C <= 4, are below 2^53: exact.
+    Weights are in units of 2^-41, biases of 2^-23, or finer if the factor was raised by `finer_bits`. Derivatives
+    are cut towards zero after clipping, which never lengthens a customer's vector; entries of at most max(1, C) 2^41 over 512 rows, C <= 4, are below 2^53: exact.
     The derivatives are used up.
     """
     scale = factor.mul(2.0 ** (CLIPPED_BITS - DERIVATIVE_BITS)).unsqueeze(1)

@@ -86,6 +86,20 @@ def residuals(scores: Tensor, label: Tensor) -> Tensor:
     return tanh_(scores.mul(0.5 * 2.0**-ACTIVATION_BITS)).mul_(half).add_(half).sub_(label * (2.0 * half)).round_()
 
 
+class Scratch:
+    """Memory that is used again for every piece of a table: fresh pages for each would cost more than the arithmetic."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Tensor] = {}
+
+    def of(self, name: str, rows: int, width: int) -> Tensor:
+        """A tensor of shape `(rows, width)` with anything in it; valid until the name is asked for again."""
+        kept = self._kept.get(name)
+        if kept is None or kept.shape[0] < rows or kept.shape[1] != width:
+            kept = self._kept[name] = torch.empty(rows, width, dtype=torch.float64)
+        return kept[:rows]
+
+
 def squares(values: Tensor) -> Tensor:
     """Sums of squares of rows, shape `(n,)`; exact."""
     array = values.numpy()

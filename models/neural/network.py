@@ -12,14 +12,14 @@ from torch import Tensor
 
 from ringfence.models.neural import dense, recurrent
 from ringfence.models.neural.architecture import RECURRENT, Architecture
-from ringfence.models.neural.fixed import factors, one_thread, residuals
+from ringfence.models.neural.fixed import Scratch, factors, one_thread, residuals
 from ringfence.models.neural.rounding import ACTIVATION_BITS, WEIGHT_BITS, finer_bits
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 # Rows worked at a time; so many keep a piece in the processor's cache, and every sum below 2^53.
-PIECE = 256
+PIECE = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +80,11 @@ class Network:
             Flat exact sums by parameter, in units of `2^-rounding.sum_bits(name, clipping_norm)`.
         """
         totals: dict[str, Integers] = {}
+        scratch = Scratch()
         with one_thread():
             for part, piece in rows.pieces(self._most_rows(clipping_norm)):
                 target = torch.from_numpy(label[part].astype(np.float64))
-                sums = self._piece(piece, target, clipping_norm)
+                sums = self._piece(piece, target, clipping_norm, scratch)
                 for name, values in zip(self.names, sums, strict=True):
                     totals[name] = totals[name] + values if name in totals else values
         return totals
@@ -91,9 +92,10 @@ class Network:
     def scores(self, rows: Rows) -> Integers:
         """Log odds of customers in units of 2^-16, shape `(n,)`."""
         found = np.zeros(len(rows.static), dtype=np.int64)
+        scratch = Scratch()
         with one_thread():
             for part, piece in rows.pieces(PIECE):
-                _, tape = self._forward(piece)
+                _, tape = self._forward(piece, scratch)
                 scaled = _shifted(tape.scores, piece).mul(2.0 ** (WEIGHT_BITS - ACTIVATION_BITS))
                 found[part] = scaled.round_().to(torch.int64).numpy()
         return found
@@ -103,16 +105,17 @@ class Network:
             return PIECE
         return min(PIECE, recurrent.most_rows(self.periods << finer_bits(clipping_norm)))
 
-    def _forward(self, rows: Rows) -> tuple[list[recurrent.Moment], dense.DenseTape]:
+    def _forward(self, rows: Rows, scratch: Scratch) -> tuple[list[recurrent.Moment], dense.DenseTape]:
         static = torch.from_numpy(rows.static)
         if self.cell is None or rows.sequence is None:
-            return [], dense.forward(self.layers, static)
+            return [], dense.forward(self.layers, static, scratch)
         moments, output = recurrent.unroll(self.cell, torch.from_numpy(rows.sequence))
-        return moments, dense.forward(self.layers, torch.cat((output, static), dim=1))
+        return moments, dense.forward(self.layers, torch.cat((output, static), dim=1), scratch)
 
-    def _piece(self, rows: Rows, label: Tensor, clipping_norm: float) -> list[Integers]:
-        moments, tape = self._forward(rows)
-        derivatives = dense.backward(self.layers, tape, residuals(_shifted(tape.scores, rows), label))
+    def _piece(self, rows: Rows, label: Tensor, clipping_norm: float, scratch: Scratch) -> list[Integers]:
+        moments, tape = self._forward(rows, scratch)
+        residual = residuals(_shifted(tape.scores, rows), label)
+        derivatives = dense.backward(self.layers, tape, residual, scratch)
         norms = dense.norms_squared(tape, derivatives)
         finer = 2.0 ** finer_bits(clipping_norm)
         if self.cell is None:
