@@ -22,7 +22,7 @@ from ringfence.privacy.secagg.masks import MaskContext, add_streams, add_up, key
 from ringfence.privacy.secagg.recovery import OpenShare, Revealed, SealedShares, _opened, check_boxes, deal
 from ringfence.privacy.secagg.roster import roster_echo, verify_echoes, verify_roster
 from ringfence.privacy.secagg.unmask import check_revealed, unmask
-from ringfence.privacy.wire.fields import new_run_id
+from ringfence.privacy.wire.fields import digest_of, new_run_id
 
 
 def total(vectors: dict[str, Any], names: Iterable[str]) -> list[int]:
