@@ -138,7 +138,7 @@ SCORECARD = Case(
     name="scorecard",
     study={
         "features": ["age", "plan"],
-        "model": {"iterations": 12},
+        "model": {"iterations": 4},
         "privacy": privacy(),
         "evaluation": {"test_fraction": "0"},
     },

@@ -70,7 +70,8 @@ def _of_task(case: Case) -> float:
         others = task.contribute(context, query, without).blocks
         for block in plan.rounds[query.round].blocks:
             difference = everybody[block.name] - others[block.name]
-            square, most = int((difference**2).sum()), int(np.abs(difference).max(initial=0))
+            # Python's integers: a mutant's squares may not fit 64 bits.
+            square, most = sum(entry * entry for entry in difference.tolist()), int(np.abs(difference).max(initial=0))
             if square > block.sensitivity_squared or most > block.max_abs:
                 raise _Refuted(f"{block.name} moved by {square**0.5:.1f}, declared {block.sensitivity_squared**0.5:.1f}")
             largest[0] = max(largest[0], (square / block.sensitivity_squared) ** 0.5)

@@ -107,7 +107,7 @@ MUTANTS = (
             Edit(
                 "models.scorecard.holder:residual_table",
                 "np.minimum(steps, 0)",
-                "steps",
+                "np.minimum(steps, 500)",
             ),
         ),
         claim="sensitivity",
