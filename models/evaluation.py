@@ -24,7 +24,7 @@ from ringfence.models.metrics.noisy import NoisyFigures, figures
 from ringfence.models.task import Released, Result, State, StudyContext, Task
 from ringfence.privacy.accounting.scales import grid_unit, share_scale
 from ringfence.privacy.accounting.study import calibrate
-from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.errors import N_, StudyError, WaistError
 from ringfence.privacy.waist import Aggregate, BlockPlan, Contribution, Query, RoundPlan, StudyPlan
 
 SCORE_BITS = 16
@@ -73,7 +73,10 @@ def evaluated(task: Task[State, Result]) -> Task[EvaluationState[State, Result],
 
     def plan(context: StudyContext) -> StudyPlan:
         bare = task.plan(context)
-        return replace(bare, rounds=(*bare.rounds, *_rounds(context, bare))) if _wanted(context) else bare
+        if not _wanted(context):
+            return bare
+        _refuse_mixture(context, bare)
+        return replace(bare, rounds=(*bare.rounds, *_rounds(context, bare)))
 
     def lengths(context: StudyContext, query: Query) -> Mapping[str, int]:
         stage = _stage(context, task, query)
@@ -149,6 +152,26 @@ def evaluated(task: Task[State, Result]) -> Task[EvaluationState[State, Result],
 
 def _wanted(context: StudyContext) -> bool:
     return context.study.evaluation.test_fraction > 0
+
+
+def _refuse_mixture(context: StudyContext, bare: StudyPlan) -> None:
+    """Refuse the one kind of study whose parts cost more together than apart.
+
+    A person with different keys at two holders may be in the training part of one and the test part of the other.
+    Gaussian prices bear that (`j^2 + (k-j)^2 <= k^2`, and `j + (k-j) = k` under local noise), and so do samples under
+    one summed noise. Under local noise, samples at one holder and a whole Gaussian at another cost more than either
+    k times: epsilon 4 became 4.29 for k = 2, rate 1/100 and 10 steps.
+
+    Raises:
+        StudyError: the study is of that kind.
+    """
+    terms = context.study.privacy
+    if bare.sampled and terms.noise == "local" and context.study.overlap() > 1:
+        raise StudyError(
+            "RF-S057",
+            N_("A study that samples customers under local noise, with customers at several holders, cannot keep a test "
+               "part: set test_fraction = 0, sampling_rate = 1, noise = \"distributed\", or an overlap of 1."),
+        )  # fmt: skip
 
 
 def _stage(context: StudyContext, task: Task[Any, Any], query: Query) -> int | None:

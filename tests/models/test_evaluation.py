@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from small import context_of, frame_of, matrix_of
 
+from ringfence.models.catalogue import task_named
 from ringfence.models.evaluation import EDGES, MOST_CELLS, Evaluated, evaluated
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.metrics.exact import auc, kolmogorov_smirnov
 from ringfence.models.scorecard import SCORECARD
 from ringfence.models.task import StudyContext
 from ringfence.privacy.accounting.study import price
-from ringfence.privacy.errors import WaistError
+from ringfence.privacy.errors import StudyError, WaistError
 from ringfence.privacy.mechanisms.source import OsNoise
 from ringfence.privacy.waist import Aggregate, IntVector, Query
 
@@ -164,3 +165,27 @@ def test_a_model_that_is_none_of_the_study_is_refused() -> None:
     wrong = replace(asked[-1], arrays={**asked[-1].arrays, "theta": np.zeros(3, dtype=np.int64)})
     with pytest.raises(WaistError):
         TASK.lengths(context, wrong)
+
+
+@pytest.mark.parametrize(
+    ("noise", "overlap", "refused"), [("local", 2, True), ("local", 1, False), ("distributed", 2, False)]
+)
+def test_samples_under_local_noise_at_several_holders_are_not_judged(
+    noise: str, overlap: int, refused: bool
+) -> None:
+    """The one mixture of parts that costs more than its dearer one."""
+    context = context_of(
+        task="mlp",
+        privacy={"noise": noise, "epsilon": "4"},
+        model={"sampling_rate": "0.05", "rounds": 20},
+        holders=3,
+    )
+    holders = tuple(each.model_copy(update={"overlap": overlap}) for each in context.study.holders)
+    context = StudyContext.of(context.study.model_copy(update={"holders": holders}), context.schema)
+    task = task_named("mlp")
+    if refused:
+        with pytest.raises(StudyError) as caught:
+            task.plan(context)
+        assert caught.value.code == "RF-S057"
+    else:
+        assert task.plan(context).sampled
