@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 COUNT_ROUND = 0
 LARGEST_COUNT = 1 << 40
+LARGEST_WEIGHT = WEIGHT_LIMIT / 2.0**WEIGHT_BITS
 
 
 def lengths(kind: Kind, context: StudyContext, query: Query) -> Mapping[str, int]:
@@ -52,6 +53,11 @@ def check_weights(shape: Design, query: Query) -> None:
     _expect(set(query.arrays) == {"weights"}, "a gradient has weights alone")
     weights = query.arrays["weights"]
     _expect(weights.shape == (shape.architecture.length,), "there is one weight for every parameter of the network")
+    _require_range(weights)
+
+
+def _require_range(weights: npt.NDArray[np.int64]) -> None:
+    """Beyond it products of a pass would not be exact, and what one customer adds could depend on another."""
     inside = (weights >= -WEIGHT_LIMIT) & (weights <= WEIGHT_LIMIT)
     _expect(bool(np.all(inside)), "no weight is larger than 16")
 
@@ -78,7 +84,11 @@ def gradient_sum(shape: Design, weights: npt.NDArray[np.int64], features: Featur
 
     *Formal guarantees*: its squared L2 sensitivity to a customer is `shape.gradient.sensitivity_squared`: the sum
     before rounding is exact, so a customer changes it by that customer's own clipped vector and nothing else.
+
+    Raises:
+        WaistError: a weight is out of range, whoever made it.
     """
+    _require_range(weights)
     exact = exact_sum(shape, weights, features)
     norm = float(shape.options.clipping_norm)
     pieces = [to_grid(exact[name], sum_bits(name, norm), shape.grid_bits) for name in shape.architecture.shapes]
@@ -134,7 +144,8 @@ def train_locally(kind: Kind, context: StudyContext, query: Query, steps: NoisyS
         asked = whole_weights(weights)
         noisy = steps.step(lambda rows, asked=asked: {"gradient": gradient_sum(shape, asked, rows)})  # type: ignore[misc]
         mean = noisy["gradient"] / 2.0**shape.grid_bits / expected
-        weights = weights - rate * (mean + pull * (weights - begun))
+        # Held within the range of a query, so that no step, however long, makes a weight that is not one.
+        weights = np.clip(weights - rate * (mean + pull * (weights - begun)), -LARGEST_WEIGHT, LARGEST_WEIGHT)
     change = np.clip(np.rint((weights - begun) * 2.0**WEIGHT_BITS), -UPDATE_LIMIT, UPDATE_LIMIT).astype(np.int64)
     return Contribution(query_digest=query.digest(), blocks={"update": change})
 

@@ -214,6 +214,24 @@ def test_local_steps_take_what_is_planned_and_proximal_ones_stay_nearer() -> Non
     assert 0 < moved["4"] < moved["0"]
 
 
+def test_steps_that_run_away_stay_within_the_range_of_weights() -> None:
+    """Steps that are too long once made NaN, which became a weight that no query may hold."""
+    context = context_of(
+        task="mlp",
+        model={"rounds": 2, "local_steps": 400, "proximal": "100", "local_rate": "100"},
+        privacy={"noise": "local"},
+    )
+    rows = matrix_of(context, frame_of(20))
+    shape = design("mlp", context)
+    weights = weights_for(shape.architecture, np.random.default_rng(1), 0.2)
+    query = Query(task="mlp", round=1, numbers={"customers": 20}, arrays={"weights": weights})
+    assert MLP.train_locally is not None
+    update = MLP.train_locally(context, query, Steps(rows)).blocks["update"]
+    assert int(np.abs(update).max()) <= 2 * WEIGHT_LIMIT
+    with pytest.raises(WaistError):
+        gradient_sum(shape, np.full(shape.architecture.length, -(2**63), dtype=np.int64), rows)
+
+
 def states(context: Any, rows: FeatureMatrix, rounds: int) -> tuple[NeuralState, Query]:
     state, query = start("mlp", context)
     for _ in range(rounds):
