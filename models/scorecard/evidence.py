@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import dpotri
 
 from ringfence.models.scorecard.ground import Ground
 
@@ -144,7 +145,7 @@ def _posterior(
         mean = cho_solve(factor, pull)
         if update == UPDATES or not len(ground.kind):
             break
-        spread = np.diagonal(cho_solve(factor, np.eye(len(pull))))[1:]
+        spread = np.diagonal(dpotri(factor[0], lower=1)[0])[1:]
         power = np.bincount(ground.group, weights=mean[1:] ** 2 + spread, minlength=len(ground.kind))
         # Groups of one kind lend each other what they have learned about their size.
         total = np.bincount(ground.kind, weights=power, minlength=3) + PRIOR_WEIGHT * PRIOR_VARIANCE

@@ -83,7 +83,7 @@ def contribute(context: StudyContext, query: Query, features: FeatureMatrix) -> 
     counts: IntVector = np.zeros((int(group_offsets[-1]),) * 2, dtype=np.int64)
     for start in range(0, len(features.label), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        bins = bins_of(context, coarse_codes(context, features.codes[rows]), query.arrays["bins"])
+        bins = _row_bins(context, features.codes[rows], query.arrays["bins"])
         total += _gradient(bins, int(offsets[-1]), query.arrays["theta"], features.label[rows], shape.residual_bits)
         if groups is not None:
             counts += pair_counts(groups[bins], int(group_offsets[-1]))
@@ -114,6 +114,19 @@ def bins_of(
     options = design(context).options
     starts = np.cumsum([0, *(coarse_size(grid, options) for grid in context.grids)])[:-1]
     return np.asarray(table[coarse + starts])
+
+
+def _row_bins(
+    context: StudyContext, codes: Codes, table: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """`bins_of` of the rows' coarse codes in one step a column, shape `(n, D)`, columns contiguous."""
+    sizes = np.array([grid.size for grid in context.grids])
+    cells = np.minimum(np.arange(int(sizes.max()))[:, None], sizes - 1).astype(np.uint16)
+    fine = bins_of(context, coarse_codes(context, cells), table)
+    bins = np.empty(codes.shape, dtype=np.int64, order="F")
+    for column in range(codes.shape[1]):
+        bins[:, column] = fine[:, column][codes[:, column]]
+    return bins
 
 
 @lru_cache(maxsize=16)
@@ -154,7 +167,10 @@ def _gradient(
     residual_bits: int,
 ) -> IntVector:
     """Residual sums over everybody and over each bin, shape `(1 + size,)`."""
-    residual = residuals(theta[bins].sum(axis=1), label, residual_bits)
+    scores = np.zeros(len(bins), dtype=np.int64)
+    for column in range(bins.shape[1]):
+        scores += theta[bins[:, column]]
+    residual = residuals(scores, label, residual_bits)
     total = np.zeros(1 + size, dtype=np.int64)
     total[0] = residual.sum()
     for column in range(bins.shape[1]):

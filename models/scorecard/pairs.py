@@ -10,6 +10,7 @@ Invariant: one customer adds, for each of the D (D-1)/2 pairs, the outer product
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -81,12 +82,18 @@ def deviations(
         length = shape[0] * shape[1]
         table = coded[start : start + length].reshape(shape) - left.T @ expected[rows, columns] @ right
         start += length
-        back, forth = np.linalg.pinv(left), np.linalg.pinv(right)
+        back, forth = _inverse(left.shape[0], one), _inverse(right.shape[0], one)
         found[rows, columns] = back.T @ table @ forth
         variance[rows, columns] = noise**2 * np.outer((back**2).sum(axis=0), (forth**2).sum(axis=0))
         found[columns, rows] = found[rows, columns].T
         variance[columns, rows] = variance[rows, columns].T
     return found, variance
+
+
+@lru_cache(maxsize=64)
+def _inverse(groups: int, one: int) -> FloatArray:
+    """What takes a coded row back to groups, up to their mean."""
+    return np.asarray(np.linalg.pinv(simplex(groups, one).astype(np.float64)))
 
 
 def _pairs(offsets: IntArray) -> Iterator[tuple[slice, slice]]:

@@ -161,14 +161,17 @@ def test_no_draw_of_noise_ruins_a_card() -> None:
     context = context_of(privacy={"epsilon": "0.5"})
     train, test = split(matrix_of(context, frame_of(9000, 1)), 3), matrix_of(context, frame_of(4000, 2))
     areas = [area(context, fit(context, train), test) for _ in range(20)]
-    assert min(areas) > 0.75
+    # Sixty draws had a mean of .804 and a standard deviation of .001.
+    assert min(areas) > 0.79
 
 
 def test_noise_that_hides_every_bin_leaves_features_with_one() -> None:
     context = context_of(privacy={"epsilon": "0.01"})
-    card = fit(context, split(matrix_of(context, frame_of(60)), 3))
-    assert card.unresolved == tuple(part.name for part in card.parts if len(part.bins) == 1)
-    assert "age" in card.unresolved
+    # The coordinator knows the noise's scale; the draw itself is left out, so that the outcome is certain.
+    card = fit(context, split(matrix_of(context, frame_of(60)), 3), noisy=False)
+    assert card.unresolved == context.features
+    assert card.to_dict()["unresolved"] == list(context.features)
+    assert fit(context_of(), split(matrix_of(context, frame_of(6000)), 3), noisy=False).unresolved == ()
 
 
 def test_one_gradient_alone_gives_a_card() -> None:
