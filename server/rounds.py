@@ -36,7 +36,7 @@ class Release:
         digest: its digest, as the log and the holders have it.
         holders: names of the holders in the last sum.
         absent: names of the holders that did not join or dropped out.
-        attempts: attempts spent on each round.
+        attempts: attempts spent on each round, those of a last one without a sum included.
         unfinished: name of the stage that could not be summed, so that the study ended with the model it had by
             then; empty for a study that went to its end.
     """
@@ -106,6 +106,8 @@ def _run(
             model = opened.task.so_far(opened.context, state) if opened.task.so_far else None
             if model is None:
                 raise
+            # The attempts that failed are paid for like the others, and belong to the price that is told.
+            attempts.append(kept.first_attempt(step))
             step, unfinished = model, rounds[step.round].name
             break
         attempts.append(summed.attempts)

@@ -79,7 +79,7 @@ def rounds_of(
             entries |= {each.public.get("round"): _entries(each) for each in _of_run(log, "waist.send", run)}
     rows = [
         {"round": each.name, "entries": entries.get(position, 0), "attempts": count}
-        for position, (each, count) in enumerate(zip(plan.rounds, attempts, strict=True))
+        for position, (each, count) in enumerate(zip(plan.rounds, attempts, strict=False))
     ]
     return pd.DataFrame(rows, columns=["round", "entries", "attempts"])
 

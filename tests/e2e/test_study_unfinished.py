@@ -33,6 +33,7 @@ def test_a_study_whose_evaluation_cannot_be_summed_releases_its_model_unjudged(t
     assert isinstance(release.result, Scorecard)
     assert release.figures is None
     assert release.unfinished == "score-range"
+    assert release.attempts == (*[1] * len(plan.of_part("train")), plan.max_attempts), "void attempts are told too"
     assert release.holders == ("bank", "partner", "retailer")
     events = [entry.event for entry in parties.federation.coordinator.log.events()]
     told = next(event for event in events if event.action == "model.released")
