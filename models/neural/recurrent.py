@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ringfence.models.neural.dense import as_integers, step_back
-from ringfence.models.neural.fixed import ACTIVATION_LIMIT, tanh_
+from ringfence.models.neural.fixed import tanh_
 from ringfence.models.neural.rounding import (
     ACTIVATION_BITS,
     DERIVATIVE_BITS,
@@ -27,7 +27,6 @@ from ringfence.models.neural.rounding import (
 
 _ONE = float(1 << ACTIVATION_BITS)
 _UNIT = 2.0**-ACTIVATION_BITS
-_STATE_LIMIT = ACTIVATION_LIMIT * _UNIT
 _TO_REAL = 2.0 ** -(2 * ACTIVATION_BITS + 2 * GATE_BITS)
 _TO_GATES = 2.0 ** (GATE_BITS - DERIVATIVE_BITS)
 _GATE_LIMIT = float(1 << GATE_BITS)
@@ -83,12 +82,12 @@ def unroll(cell: Cell, sequence: Tensor) -> tuple[list[Moment], Tensor]:
     """
     periods, rows, channels = sequence.shape
     h = cell.hidden
-    # A sigmoid is (1 + tanh(z / 2)) / 2, so one tanh serves all four gates.
-    inner = _by_gate(h, 0.5 * _UNIT, _UNIT)
-    outer, shift = _by_gate(h, 0.5 * _ONE, _ONE), _by_gate(h, 0.5 * _ONE, 0.0)
+    # A sigmoid is (1 + tanh(z / 2)) / 2, so one tanh serves all four gates. Only what enters a matrix product has to
+    # be on a grid: gates and states are worked on element by element.
+    outer, shift = _by_gate(h, 0.5, 1.0), _by_gate(h, 0.5, 0.0)
     # The slope of tanh is 1 - tanh^2; that of the sigmoid is a quarter of it.
     slope = _by_gate(h, 0.25 * _TO_GATES, _TO_GATES)
-    weight = cell.weight.T.contiguous()
+    weight = cell.weight.T * _by_gate(h, 0.5 * _UNIT, _UNIT)
     output = torch.zeros(rows, h, dtype=torch.float64)
     state = torch.zeros_like(output)
     moments = []
@@ -97,12 +96,12 @@ def unroll(cell: Cell, sequence: Tensor) -> tuple[list[Moment], Tensor]:
         entered[:, :channels] = sequence[t]
         entered[:, channels] = _ONE
         entered[:, channels + 1 :] = output
-        curve = tanh_(torch.mm(entered, weight).mul_(inner))
-        gates = (curve * outer).add_(shift).round_().mul_(_UNIT)
+        curve = tanh_(torch.mm(entered, weight))
+        gates = (curve * outer).add_(shift)
         slopes = curve.mul_(curve).mul_(-slope).add_(slope)
         i, f, g, o = gates.chunk(4, dim=1)
-        after = (f * state).add_(i * g).mul_(_ONE).round_().mul_(_UNIT).clamp_(-_STATE_LIMIT, _STATE_LIMIT)
-        squashed = tanh_(after.clone()).mul_(_ONE).round_().mul_(_UNIT)
+        after = (f * state).add_(i * g)
+        squashed = tanh_(after.clone())
         moments.append(Moment(entered, gates, slopes, state, squashed))
         output, state = (o * squashed).mul_(_ONE).round_(), after
     return moments, output
