@@ -8,6 +8,7 @@ from the law it is accounted as. `study` asks whether the signed epsilon covers 
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from fractions import Fraction
 
 import mpmath as mp
@@ -16,13 +17,15 @@ from prove.bounds import masses_of_sum
 from prove.cases import CASES, DELTA, EPSILON
 from prove.finding import Finding
 
-from ringfence.privacy.accounting.amounts import study_amount
+from ringfence.privacy.accounting.filters import MU_AXIS
 from ringfence.privacy.accounting.gaussian import delta_of, epsilon_of, log_delta_of, mu_of
 from ringfence.privacy.accounting.pld import epsilon_of_plan, renyi_of_plan, sampled_gaussian
 from ringfence.privacy.accounting.slack import block_slacks
 from ringfence.privacy.accounting.study import price
+from ringfence.privacy.ledger.planned import quote
 from ringfence.privacy.waist import BlockPlan
 
+AXES = {MU_AXIS: Decimal(0)}
 POINTS = [(mu, mu * mu / 2 + sigmas * mu) for mu in (0.003, 0.1, 0.7, 1.0, 3.0, 12.0) for sigmas in (-1.0, 0.0, 2.0, 6.0)]
 
 
@@ -136,7 +139,7 @@ def study() -> Finding:
                 least = Fraction(plan.mu_squared) + (plan.max_attempts - 1) * Fraction(
                     math.fsum(each.mu_squared(plan.honest) for each in plan.of_part("train"))
                 )
-                reserved &= Fraction(study_amount(plan)) >= least * (1 - Fraction(1, 10**12))
+                reserved &= Fraction(quote(plan, AXES).amounts[MU_AXIS]) >= least * (1 - Fraction(1, 10**12))
     return Finding(
         evidence=f"plans of {len(CASES)} tasks cost at most {worst:.8f} of the signed epsilon (k = 1..3, both noises)",
         bound="at most 1, and all attempts reserved",

@@ -175,7 +175,7 @@ MUTANTS = (
     Mutant(
         name="retries not reserved",
         edits=(
-            Edit("privacy.accounting.amounts:study_amount", "multiply(dearer, plan.max_attempts)", "dearer"),
+            Edit("privacy.ledger.planned:quote", "[plan.max_attempts] *", "[1] *"),
         ),
         claim="price",
     ),
