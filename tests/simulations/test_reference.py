@@ -10,6 +10,7 @@ from noise import SeededNoise, SeededNoises
 from parties import federation_of
 from small import context_of, frame_of, matrix_of
 
+from ringfence.models.features import FeatureMatrix
 from ringfence.models.scorecard import SCORECARD, Scorecard
 from ringfence.privacy.errors import UsageError
 from ringfence.privacy.mechanisms.source import OsNoise
@@ -63,3 +64,17 @@ def test_the_test_customers_stay_out_of_training() -> None:
 
     assert run(masked) == run(whole.take(~hidden))
     assert run(masked) != run(whole)
+
+
+def test_where_customers_are_changes_nothing_at_the_same_noise() -> None:
+    """Three holders against one with everybody and two with nobody, under the same three shares of noise."""
+    context = context_of()
+    whole = matrix_of(context, frame_of(900))
+    spread = [whole.take(part) for part in np.array_split(np.arange(900), 3)]
+    nobody = whole.take(np.zeros(0, dtype=np.int64))
+
+    def run(parts: list[FeatureMatrix]) -> str:
+        return str(run_reference(context, parts, noise=lambda i: SeededNoise(1, str(i)), task=SCORECARD).digest())
+
+    assert run(spread) == run([whole, nobody, nobody])
+    assert run(spread) != run([spread[0], nobody, nobody])
