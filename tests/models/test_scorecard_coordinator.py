@@ -178,3 +178,10 @@ def test_one_gradient_alone_gives_a_card() -> None:
     context = context_of(model={"iterations": 1})
     card = fit(context, split(matrix_of(context, frame_of(6000)), 3))
     assert area(context, card, matrix_of(context, frame_of(3000, 2))) > 0.7
+
+
+def test_a_constant_column_is_left_with_one_bin() -> None:
+    context = context_of(privacy={"epsilon": "8"})
+    card = fit(context, split(matrix_of(context, frame_of(3000).assign(plan="gold", active="yes")), 3))
+    assert {"plan", "active"} <= set(card.unresolved)
+    assert "age" not in card.unresolved
