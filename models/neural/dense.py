@@ -96,7 +96,8 @@ def clipped_sums(tape: DenseTape, derivatives: Sequence[Tensor], factor: Tensor)
     """Sums of the clipped gradients: weight and bias of each layer in turn, flattened.
 
     Weights are in units of 2^-41, biases of 2^-23, or finer if the factor was raised by `finer_bits`. Derivatives
-    are cut towards zero after clipping, which never lengthens a customer's vector; entries of at most max(1, C) 2^41 over 512 rows, C <= 4, are below 2^53: exact.
+    are cut towards zero after clipping, which never lengthens a customer's vector; entries of at most
+    max(1, C) 2^41 over 1,024 rows, C <= 4, reach 2^53 at most: exact.
     The derivatives are used up.
     """
     scale = factor.mul(2.0 ** (CLIPPED_BITS - DERIVATIVE_BITS)).unsqueeze(1)

@@ -61,6 +61,24 @@ def test_batches_and_threads_do_not_show(kind: str, monkeypatch: pytest.MonkeyPa
 
 
 @KINDS
+@pytest.mark.parametrize("norm", ["1/16", "4"])
+def test_the_largest_sums_are_still_exact(kind: str, norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal customers with the largest weights, in the longest pieces there may be: 1,024 times one of them."""
+    if kind == "lstm":
+        monkeypatch.setattr(network, "PIECE", 1 << 30)
+        monkeypatch.setattr(network, "RECURRENT_PIECE", 1 << 30)
+    context, shape = study(kind, clipping_norm=norm)
+    rng = np.random.default_rng(6)
+    for _ in range(5):
+        signs = rng.choice([-1, 1], shape.architecture.length)
+        weights = signs * rng.integers(0, WEIGHT_LIMIT + 1, shape.architecture.length)
+        one = rows_for(context, rng, 1)
+        many = one.take(np.zeros(1024, dtype=np.int64))
+        single, whole = exact_sum(shape, weights, one), exact_sum(shape, weights, many)
+        assert equal(whole, {name: 1024 * values for name, values in single.items()})
+
+
+@KINDS
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32), customers=st.integers(0, 30), size=st.sampled_from([0.1, 1.0, 16.0]))
 def test_neighbouring_tables_differ_by_no_more_than_declared(kind: str, seed: int, customers: int, size: float) -> None:
