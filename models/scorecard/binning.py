@@ -17,6 +17,7 @@ from ringfence.models.scorecard.plan import ScorecardOptions, coarse_size
 
 # A number's bin must hold this many standard deviations of a cell's noise; a category this many of its own.
 NUMBER_CLEARANCE = 3.0
+FEWEST_FOR_TWO = 1.0
 CATEGORY_CLEARANCE = 2.0
 
 
@@ -76,8 +77,10 @@ def _number_bins(
     """Bins of one number, and how many of them follow the order (the missing cell comes after them)."""
     cells = options.cells
     mass = _denoised(part[:cells])
-    # As many bins of equal mass as stand clear of the noise, and one where not even two do.
+    # As many bins of equal mass as stand clear of the noise; two as long as there are customers to be seen at all.
     most = int(min(options.bins, customers / (NUMBER_CLEARANCE * noise))) if noise > 0 else options.bins
+    if most < 2 and customers >= FEWEST_FOR_TWO * noise:
+        most = 2
     middle = (np.cumsum(mass) - mass / 2) / mass.sum()
     place = np.minimum((middle * max(1, most)).astype(np.int64), max(1, most) - 1)
     ordered = np.unique(place, return_inverse=True)[1].astype(np.int64)

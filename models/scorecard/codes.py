@@ -67,6 +67,7 @@ def simplex(bins: int, one: int = ONE) -> IntArray:
         length = math.sqrt(bins / (bins - 1) / ((column + 1) * (column + 2)))
         whole[: column + 1, column] = length
         whole[column + 1, column] = -length * (column + 1)
+    corners = np.zeros_like(whole, dtype=np.int64)
     # Rounding may make a corner longer than `one`, so the figure is shrunk until none is.
     for eighths in range(8 * one, 0, -1):
         corners = np.rint(whole * (eighths / 8)).astype(np.int64)

@@ -139,6 +139,7 @@ def _posterior(
 ) -> tuple[FloatArray, FloatArray]:
     """Mean of the coefficients, and the groups' variances after some steps of EM."""
     sizes = np.bincount(ground.group, minlength=len(ground.kind))
+    mean = np.zeros(len(pull))
     for update in range(UPDATES + 1):
         prior = np.concatenate([[1.0 / INTERCEPT_VARIANCE], 1.0 / variances[ground.group]])
         factor = cho_factor(precision + np.diag(prior), lower=True)

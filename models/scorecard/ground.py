@@ -175,8 +175,8 @@ def _effects(
     group: list[int] = []
     kind: list[int] = []
     for (first, last), chain in zip(spans, binning.ordered, strict=True):
+        part = mass[first : first + chain]
         if chain >= 2:
-            part = mass[first : first + chain]
             place = (np.cumsum(part) - part / 2) / part.sum() - 0.5
             columns.append(_column(size, first, place * math.sqrt(12.0)))
             group.append(len(kind))

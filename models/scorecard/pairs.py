@@ -93,7 +93,7 @@ def deviations(
 @lru_cache(maxsize=64)
 def _inverse(groups: int, one: int) -> FloatArray:
     """What takes a coded row back to groups, up to their mean."""
-    return np.asarray(np.linalg.pinv(simplex(groups, one).astype(np.float64)))
+    return np.asarray(np.linalg.pinv(simplex(groups, one).astype(np.float64)), dtype=np.float64)
 
 
 def _pairs(offsets: IntArray) -> Iterator[tuple[slice, slice]]:

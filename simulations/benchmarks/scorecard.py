@@ -184,12 +184,12 @@ def _without_privacy(each: Subject, places: tuple[Places, Places]) -> Iterable[t
 
 def _summary(figures: Figures) -> dict[str, Any]:
     """Every method over its splits, and against `central` on the same splits."""
-    means = {method: np.array([np.mean(values) for values in rows]) for method, rows in figures.items()}
+    means = {method: np.array([np.mean(values) for values in rows], dtype=np.float64) for method, rows in figures.items()}
     out: dict[str, Any] = {}
     for method, rows in figures.items():
         out[method] = _mean(means[method]) | {"worst": float(min(min(values) for values in rows))}
         if "central" in means and method != "central":
-            out[method]["against_central"] = _mean(means[method] - means["central"])
+            out[method]["against_central"] = _mean((means[method] - means["central"]).astype(np.float64))
     return out
 
 
