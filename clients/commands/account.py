@@ -10,6 +10,7 @@ from ringfence.clients.commands.spending import Standing
 from ringfence.privacy.accounting.amounts import as_text
 from ringfence.privacy.errors import _
 from ringfence.privacy.ledger import Ledger, Spend
+from ringfence.privacy.terminal import padded
 
 COHORT_ROUND = -1
 _DIGITS = 12  # of a digest, enough to tell studies apart
@@ -34,10 +35,11 @@ class Account:
 
     def lines(self) -> list[str]:
         """The statement for people."""
-        terms = self.standing.terms
-        head = _("Budget of {population}: epsilon {epsilon} at delta {delta}, filter {filter}").format(**terms)
+        head = self.standing.heading()
+        if all(each.kind == "topped-up" for each in self.spends):
+            head += "\n" + _("Nothing was ever released from this population.")
         if not self.spends:
-            return [head, _("Nothing was ever released from this population."), *self._rows()]
+            return [head, *self._rows()]
         titles = (
             _("when (UTC)"), _("study"), _("run"), _("round"), _("attempt"), _("part"), "mu^2", _("total mu^2"),
             _("epsilon"),
@@ -54,7 +56,7 @@ class Account:
 
     def _rows(self) -> list[str]:
         return [
-            f"{_padded(name, 12)}{float(balance.mu_squared):>14.6g}  {balance.epsilon:.4f}"
+            f"{padded(name, 12)}{float(balance.mu_squared):>14.6g}  {balance.epsilon:.4f}"
             for name, balance in self.standing.rows()
         ]
 
@@ -81,6 +83,8 @@ def _cells(spend: Spend) -> tuple[str, ...]:
     when = spend.time[:19].replace("T", " ")
     if spend.kind == "thawed":
         return (when, _("entered by two people"), "", "", "", "", *figures)
+    if spend.kind == "topped-up":
+        return (when, _("raised by two people"), "", "", "", "", "+" + figures[0], *figures[1:])
     round_ = _("cohort") if spend.round == COHORT_ROUND else str(spend.round)
     part = {"train": _("train"), "test": _("test"), "both": _("all")}[spend.part]
     study = spend.study.removeprefix("sha256:")[:_DIGITS]
@@ -92,14 +96,10 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
-        texts = [_padded(text, width) for text, width in zip(row[:6], widths[:6], strict=True)]
+        texts = [padded(text, width) for text, width in zip(row[:6], widths[:6], strict=True)]
         figures = [" " * (width - _width(text)) + text for text, width in zip(row[6:], widths[6:], strict=True)]
         lines.append("  ".join([*texts, *figures]).rstrip())
     return lines
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * max(0, width - _width(text))
 
 
 def _width(text: str) -> int:

@@ -47,6 +47,14 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         "study", nargs="?", type=Path, metavar="STUDY", help=_("the study as the coordinator signed it")
     )
     explain.set_defaults(do=_explain, entries=False)
+    freeze = leaf(
+        kinds,
+        "freeze",
+        _("allow no spending until two approvers thaw the ledger, e.g. after a restore from a backup"),
+        examples=["ringfence-client budget freeze --reason 'restored from backup'"],
+    )
+    freeze.add_argument("--reason", required=True, metavar="TEXT", help=_("why, for those who read the log"))
+    freeze.set_defaults(do=_freeze)
     thaw = leaf(
         kinds,
         "thaw",
@@ -99,10 +107,8 @@ def _show(arguments: argparse.Namespace) -> int:
     with open_home(arguments.config) as home:
         standing = Standing.of(home.ledger)
         entries = home.ledger.entries() if arguments.entries else ()
-    terminal, terms = Terminal.of(arguments), standing.terms
-    terminal.say(
-        _("Budget of {population}: epsilon {epsilon} at delta {delta}, filter {filter}").format(**terms)
-    )
+    terminal = Terminal.of(arguments)
+    terminal.say(standing.heading())
     terminal.say(f"{'':12}{'mu^2':>14}  {_('epsilon')}")
     for name, balance in standing.rows():
         terminal.say(f"{padded(name, 12)}{float(balance.mu_squared):>14.6g}  {balance.epsilon:.4f}")
@@ -143,7 +149,17 @@ def _explain(arguments: argparse.Namespace) -> int:
         terminal.say(_("Study {study} {digest}").format(study=found.study.id, digest=found.digest))
         for line in price_lines(found):
             terminal.say(line)
-    terminal.write_json(account.as_json() | ({} if found is None else found.as_json()))
+    terminal.write_json(account.as_json() | {"planned": None if found is None else found.as_json()})
+    return 0
+
+
+def _freeze(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.commands.spending import freeze
+
+    freeze(arguments.config, arguments.reason)
+    terminal = Terminal.of(arguments)
+    terminal.say(_("The ledger is frozen; nothing is spent until two approvers thaw it."))
+    terminal.write_json({"frozen": arguments.reason})
     return 0
 
 

@@ -13,7 +13,7 @@ import rfc8785
 from sqlalchemy import Connection
 
 from ringfence.clients.home import Home, open_home
-from ringfence.privacy.accounting.amounts import allowed_amount, as_text
+from ringfence.privacy.accounting.amounts import add, allowed_amount, as_text
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.crypto.signed import SignedDocument
@@ -34,6 +34,7 @@ class Standing:
         left: the largest Gaussian event that still fits.
         frozen: why nothing may be spent, or empty.
         open: the reservations.
+        raised: mu squared that two people added since creation.
     """
 
     terms: Mapping[str, str]
@@ -42,6 +43,7 @@ class Standing:
     left: Balance
     frozen: str
     open: tuple[Reservation, ...]
+    raised: Decimal
 
     @classmethod
     def of(cls, ledger: Ledger) -> Standing:
@@ -54,7 +56,15 @@ class Standing:
             left=ledger.left(),
             frozen=ledger.frozen(),
             open=ledger.reservations(),
+            raised=add(*(each.cost for each in ledger.statement() if each.kind == "topped-up")),
         )
+
+    def heading(self) -> str:
+        """Whose budget this is, and of what size."""
+        said = _("Budget of {population}: epsilon {epsilon} at delta {delta}, filter {filter}").format(**self.terms)
+        if self.raised:
+            said += "; " + _("raised by mu^2 {raised} since").format(raised=as_text(self.raised))
+        return said
 
     def rows(self) -> tuple[tuple[str, Balance], ...]:
         """Names for people, and balances."""
@@ -66,6 +76,7 @@ class Standing:
         return {
             **self.terms,
             **{name: {"mu_squared": as_text(b.mu_squared), "epsilon": b.epsilon} for name, b in rows.items()},
+            "raised_mu_squared": as_text(self.raised),
             "frozen": self.frozen,
             "reservations": [
                 {"id": one.id, "study": one.study_digest, "mu_squared": as_text(one.mu_squared)} for one in self.open
@@ -175,6 +186,14 @@ def _decided(
         digest="sha256:" + hashlib.sha256(body).hexdigest(),
         ledger=Ledger.open(home.engine, journal),
     )
+
+
+def freeze(config: Path, reason: str) -> None:
+    """Allow no spending until two approvers thaw the ledger; anybody who may open the home may stop it."""
+    with open_home(config) as home:
+        ledger = home.ledger.entries()[0].hash.hex()[:16]
+        with home.refusals("budget.refused", f"budget:{ledger}"):
+            home.ledger.freeze(checked_text("reason", reason))
 
 
 def close(config: Path, study: str) -> tuple[str, Balance]:

@@ -100,7 +100,7 @@ def test_a_study_is_explained_and_nothing_is_spent(here: Town, capsys: pytest.Ca
     start, count = left(here), len(events(here.home, here.root / "log.json"))
     for words in (("budget", "explain"), ("study", "check")):
         assert client(*words, study, "--config", here.home, "--json", out) == 0
-        found = read(out)
+        found = read(out).get("planned", read(out))
         assert (found["allowed"], found["fits"], found["reasons"]) == (True, True, [])
         assert Decimal(found["price"]["customer_epsilon"]) <= Decimal("1.000001")
         assert Decimal(found["reserve_mu_squared"]) < start
@@ -161,18 +161,20 @@ def test_every_spend_is_listed_with_the_total_after_it(here: Town, capsys: pytes
         assert [line["kind"] for line in lines] == ["charged"] * 3 + ["thawed"]
         assert all(line["study"] == "sha256:" + "a" * 64 and line["run"] == "run-9" for line in lines[:3])
         assert lines[-1]["total_epsilon"] == pytest.approx(epsilon_of(1e-6, math.sqrt(0.08)), rel=1e-9)
-        assert "price" not in found
+        assert found["planned"] is None
     assert len(set(texts)) == 1, "one implementation"
     for word in ("aaaaaaaaaaaa", "run-9", "cohort", "train", "test", "0.06", "entered by two people"):
         assert word in texts[0]
     with_study = budget(here, "--explain", study)
     text = capsys.readouterr().out
     assert with_study == budget(here, "explain", study)
-    assert (with_study["fits"], with_study["reserved"]) == (True, False)
-    assert isinstance(with_study["epsilon_after"], float)
-    assert with_study["epsilon_after"] > lines[-1]["total_epsilon"]
-    assert isinstance(with_study["reserve_by_part"], dict)
-    assert set(with_study["reserve_by_part"]) == {"train", "test"}
+    assert with_study["reserved"] == found["reserved"], "a study's answer does not cover the ledger's figures"
+    planned = with_study["planned"]
+    assert isinstance(planned, dict)
+    assert (planned["fits"], planned["reserved"]) == (True, False)
+    assert isinstance(planned["epsilon_after"], float)
+    assert planned["epsilon_after"] > lines[-1]["total_epsilon"]
+    assert set(planned["reserve_by_part"]) == {"train", "test"}
     assert "with every attempt spent" in text
     assert "as spent for good" in text
     capsys.readouterr()
@@ -198,7 +200,7 @@ def test_a_budget_at_renyi_orders(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert found["filter"] == "rdp"
     exact = epsilon_of(1e-6, math.sqrt(0.05))
     assert exact <= found["spends"][0]["total_epsilon"] <= 1.5 * exact
-    assert Decimal(found["left"]["mu_squared"]) < Decimal(str(gdp["left_mu_squared"]))
+    assert Decimal(found["left"]["mu_squared"]) < Decimal(str(gdp["planned"]["left_mu_squared"]))
     capsys.readouterr()
 
 
@@ -220,7 +222,8 @@ def test_a_study_that_samples_needs_a_budget_at_renyi_orders(
     signed = here.root / "sampled.json"
     words = [word for one in here.declarations for word in ("--declaration", one)]
     assert server("study", "sign", study, *words, "--config", here.desk, "--out", signed) == 0
-    found = budget(here, "--explain", signed)
+    found = budget(here, "--explain", signed)["planned"]
+    assert isinstance(found, dict)
     assert "--filter rdp" in capsys.readouterr().out
     assert (found["fits"], found["reserve_mu_squared"]) == (False, None)
     assert isinstance(found["price"], dict)
@@ -380,3 +383,31 @@ def test_two_people_thaw_a_ledger_and_enter_what_is_missing(here: Town, capsys: 
 def test_a_store_that_others_can_open_is_refused(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
     os.chmod(here.home / "holder.db", 0o644)
     refused(capsys, client("budget", "--config", here.home), "RF-B110")
+
+
+def test_anybody_may_freeze_and_only_two_people_thaw(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    assert client("budget", "freeze", "--reason", "restored", "--config", here.home) == 0
+    assert newest(here)["action"] == "budget.frozen"
+    capsys.readouterr()
+    assert client("budget", "--config", here.home) == 0
+    assert "FROZEN: restored" in capsys.readouterr().out
+    words = ("budget", "thaw", "--missing", "0", "--reason", "checked", "--config", here.home)
+    refused(capsys, client(*words, "--key", here.ana), "RF-B401")
+    refused(capsys, client("budget", "freeze", "--reason", " ", "--config", here.home), "RF-B321")
+    assert client(*words, "--key", here.ana, "--key", here.ben) == 0
+    assert budget(here)["frozen"] == ""
+
+
+def test_what_two_people_added_is_in_the_heading_and_in_the_statement(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("budget", "top-up", "--mu-squared", "0.125", "--reason", "board", "--config", here.home)
+    assert client(*words, "--key", here.ana, "--key", here.ben) == 0
+    capsys.readouterr()
+    found = budget(here, "--explain")
+    text = capsys.readouterr().out
+    assert found["raised_mu_squared"] == "0.125"
+    assert "raised by mu^2 0.125 since" in text
+    assert "raised by two people" in text
+    assert "+0.125" in text
+    assert "Nothing was ever released" in text
