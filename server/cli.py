@@ -111,6 +111,9 @@ def _add_documents(commands: argparse._SubParsersAction[Parser]) -> None:
         metavar="FILE",
         help=_("a holder's declaration (ringfence-client contract declare); one for each holder"),
     )
+    sign.add_argument(
+        "--prior", type=Path, metavar="CARD", help=_("begin from an earlier scorecard, the scorecard.json of a release")
+    )
     sign.add_argument("--out", type=Path, metavar="FILE", help=_("file to write (default: beside it, .signed.json)"))
     add_passphrase(sign)
     sign.set_defaults(do=_sign_study)
@@ -172,7 +175,7 @@ def _sign_study(arguments: argparse.Namespace) -> int:
 
     with open_office(arguments.config) as office:
         made = sign_study_file(
-            office, arguments.file, arguments.declaration, arguments.out, passphrases(arguments)
+            office, arguments.file, arguments.declaration, arguments.out, passphrases(arguments), arguments.prior
         )
     terminal = Terminal.of(arguments)
     report = made.price.as_report()

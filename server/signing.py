@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ringfence.models.pricing import price_of
+from ringfence.models.scorecard import Scorecard
+from ringfence.models.scorecard.prior import with_prior
 from ringfence.privacy.accounting.study import StudyPrice
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.secret_files import Passphrases
@@ -93,9 +95,22 @@ def sign_schema_file(office: Office, path: Path, out: Path | None, passphrases: 
 
 
 def sign_study_file(
-    office: Office, path: Path, declarations: Sequence[Path], out: Path | None, passphrases: Passphrases
+    office: Office,
+    path: Path,
+    declarations: Sequence[Path],
+    out: Path | None,
+    passphrases: Passphrases,
+    prior: Path | None = None,
 ) -> Signed:
     """Enter the holders into a study, sign it, and write it beside its file.
+
+    Args:
+        office: the coordinator's.
+        path: the study's TOML file.
+        declarations: the holders' files.
+        out: where the signed study goes, beside its file by default.
+        passphrases: of the coordinator's key.
+        prior: a released scorecard that the new model begins from.
 
     Raises:
         StudyError: the study or a declaration has faults, or they do not fit together.
@@ -108,6 +123,8 @@ def sign_study_file(
             "RF-S212", N_("{file} lists holders; leave them out, they come from declarations."), file=path.name
         )
     schema = _schema_of(path, study)
+    if prior is not None:
+        study = with_prior(study, schema, Scorecard.from_json(prior.read_text(encoding="utf-8", errors="replace")))
     trusted = office.settings.config.holders
     found = [read_declaration(declaration, trusted) for declaration in declarations]
     opened = sign_study(office.key(passphrases), _entered(path, study, schema, found), schema)

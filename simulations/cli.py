@@ -96,6 +96,10 @@ def _add_run(commands: argparse._SubParsersAction[Parser]) -> None:
     one.add_argument(
         "--durable", action="store_true", help=_("keep ledgers and logs in files, as holders do, not in memory")
     )
+    one.add_argument("--model", type=Path, metavar="DIR", help=_("also write the released model to a new folder"))
+    one.add_argument(
+        "--prior", type=Path, metavar="CARD", help=_("begin from an earlier scorecard, a scorecard.json of such a folder")
+    )
     one.add_argument("--audit-bundle", type=Path, metavar="DIR", help=_("also export all logs to a new folder"))
     add_json(one)
     add_language(one)
@@ -153,11 +157,14 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.holders,
         arguments.seed,
     )
+    if arguments.prior is not None:
+        question = question.beginning_from(arguments.prior)
     return run_question(
         question,
         runner=arguments.runner,
         durable=arguments.durable,
         bundle=arguments.audit_bundle,
+        model=arguments.model,
         terminal=Terminal.of(arguments),
     )
 

@@ -30,6 +30,7 @@ from ringfence.simulations.assembly import HolderKeys, Site
 from ringfence.simulations.conduct import export_logs, run_with_progress
 from ringfence.simulations.experiment import released
 from ringfence.simulations.federation import Federation, Outcome, result_of
+from ringfence.simulations.models import write_model
 from ringfence.simulations.populations.city import Population, generate, write
 from ringfence.simulations.populations.files import CODINGS
 from ringfence.simulations.report.facts import facts_of
@@ -126,26 +127,7 @@ def _release(stage: _Stage) -> None:
     study = stage.federation.opened.study
     epsilon = study.privacy.epsilon
     gate = ExportGate(stage.federation.coordinator.log, ExportPolicy(epsilon=epsilon))
-    card = stage.outcome.card
-    rules = tuple(ColumnRule(name=name, sensitivity="plain") for name in ("feature", "bin", "weight", "points"))
-    model = [
-        Artefact(
-            name="scorecard.json",
-            kind="json",
-            content=json.dumps(card.to_dict(), indent=1, ensure_ascii=False).encode(),
-            epsilon=epsilon,
-            resource=stage.resource,
-        ),
-        Artefact(
-            name="points.csv",
-            kind="csv",
-            content=card.points_table(),
-            columns=rules,
-            epsilon=epsilon,
-            resource=stage.resource,
-        ),
-    ]
-    gate.release_all(model, stage.folder / "model")
+    write_model(stage.outcome.card, stage.folder / "model", gate=gate, epsilon=epsilon, resource=stage.resource)
     stage.result["planted_leak"] = _try_to_leak(stage)
     _release_sample(stage)
     facts = facts_of(stage.federation, stage.outcome, stage.holders, stage.result)

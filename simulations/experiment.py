@@ -10,21 +10,25 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ringfence.models.scorecard import Scorecard
+from ringfence.models.scorecard.prior import with_prior
 from ringfence.privacy.consent.events import SEPARATE_CONSENTS
 from ringfence.privacy.contract import Contract, LoadedContract, load_contract
 from ringfence.privacy.errors import N_, UsageError, _
+from ringfence.privacy.release import ExportGate, ExportPolicy
 from ringfence.privacy.study import Study, load_study
 from ringfence.privacy.tabular import key_text
 from ringfence.privacy.terminal import Terminal, require_writable
 from ringfence.simulations.assembly import Profile, Site
 from ringfence.simulations.conduct import export_logs, refuse_existing, run_with_progress
 from ringfence.simulations.federation import Federation, result_of
+from ringfence.simulations.models import write_model
 from ringfence.simulations.partitions import partition, partition_customers
 from ringfence.simulations.populations.files import CONSENT_COLUMNS
 from ringfence.simulations.tables import read_whole, write_part
@@ -81,6 +85,16 @@ class Question:
         if not spec.startswith("by:") and holders is None:
             holders = max(3, asked.privacy.min_holders)
         return cls(study=asked, contract=loaded, data=data, spec=spec, holders=holders, seed=seed)
+
+
+    def beginning_from(self, card: Path) -> Question:
+        """The same question, whose model begins from an earlier scorecard.
+
+        Raises:
+            StudyError: the file is no scorecard, or one over other features or another schema.
+        """
+        earlier = Scorecard.from_json(card.read_text(encoding="utf-8", errors="replace"))
+        return replace(self, study=with_prior(self.study, self.contract.schema, earlier))
 
 
 def _at_hand(file: str, beside: Path) -> Path:
@@ -156,7 +170,13 @@ def _everybody_consents(keys: pd.Series, study: Study, contract: Contract) -> pd
 
 
 def run_question(
-    question: Question, *, runner: str, durable: bool, bundle: Path | None, terminal: Terminal
+    question: Question,
+    *,
+    runner: str,
+    durable: bool,
+    bundle: Path | None,
+    model: Path | None = None,
+    terminal: Terminal,
 ) -> int:
     """Lay the table out, run the study, say and write what came of it.
 
@@ -165,14 +185,16 @@ def run_question(
         runner: `in-process` or `flower`.
         durable: keep stores in files of a temporary folder, as holders do.
         bundle: folder for all logs, or None.
+        model: folder for the released model, or None.
         terminal: where to speak and to write JSON.
 
     Returns:
         The exit status, 0.
     """
-    if bundle is not None:
-        refuse_existing(bundle)
-        require_writable(bundle)
+    for folder_asked in (bundle, model):
+        if folder_asked is not None:
+            refuse_existing(folder_asked)
+            require_writable(folder_asked)
     with tempfile.TemporaryDirectory(prefix="ringfence-") as name:
         folder = Path(name)
         sites, rows = lay_out(question, folder)
@@ -185,6 +207,11 @@ def run_question(
             "partition": question.spec,
             "consent": "simulated: every customer is entered as consenting",
         }
+        if model is not None:
+            epsilon = question.study.privacy.epsilon
+            gate = ExportGate(federation.coordinator.log, ExportPolicy(epsilon=epsilon))
+            study = f"study:{federation.opened.digest}"
+            write_model(outcome.release.result, model, gate=gate, epsilon=epsilon, resource=study)
         if bundle is not None:
             export_logs(federation, holders, bundle)
     terminal.write_json(result)

@@ -7,7 +7,6 @@ that anybody can compute them again.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,15 +16,12 @@ import numpy.typing as npt
 
 from ringfence.models.neural.architecture import RECURRENT
 from ringfence.models.neural.holder import COUNT_ROUND, LARGEST_COUNT, whole_weights
-from ringfence.models.neural.model import NeuralModel, read_safetensors, unreadable
+from ringfence.models.neural.model import NeuralModel
 from ringfence.models.neural.optimisers import Memory, ServerOptimiser, Vector, adam, sgd
 from ringfence.models.neural.plan import Design, Kind, customers_block, design
 from ringfence.models.neural.rounding import WEIGHT_BITS
 from ringfence.models.task import StudyContext
-from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.waist import Aggregate, Query
-
-STATE_FORMAT = "ringfence-network-state-1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,41 +41,6 @@ class NeuralState:
     total: Vector
     round: int = COUNT_ROUND
     customers: float = 0.0
-
-    def to_safetensors(self, study: str) -> bytes:
-        """The state as one safetensors file, to go on from after a restart.
-
-        Args:
-            study: digest of the signed study it belongs to.
-        """
-        from safetensors.numpy import save
-
-        arrays = {"parameters": self.parameters, "total": self.total}
-        arrays |= {f"memory.{name}": values for name, values in self.memory.items()}
-        arrays["customers"] = np.array([self.customers])
-        described = {"format": STATE_FORMAT, "study": study, "round": self.round}
-        return save(arrays, metadata={"ringfence": json.dumps(described, sort_keys=True)})
-
-    @classmethod
-    def from_safetensors(cls, data: bytes, study: str) -> NeuralState:
-        """Read what `to_safetensors` wrote.
-
-        Raises:
-            StudyError: it is no state of this version, or one of another study.
-        """
-        described, tensors = read_safetensors(data, STATE_FORMAT)
-        if described.get("study") != study:
-            raise StudyError("RF-S257", N_("The state is of another study; a study goes on from its own alone."))
-        try:
-            parameters, total = tensors["parameters"], tensors["total"]
-            round_, customers = int(described["round"]), float(tensors["customers"][0])
-            memory = {name.removeprefix("memory."): tensors[name] for name in tensors if name.startswith("memory.")}
-        except (KeyError, TypeError, ValueError, IndexError):
-            raise unreadable() from None
-        whole = all(np.isfinite(values).all() for values in (parameters, total, *memory.values()))
-        if parameters.ndim != 1 or parameters.shape != total.shape or round_ < 0 or not whole:
-            raise unreadable()
-        return cls(parameters=parameters, memory=memory, total=total, round=round_, customers=customers)
 
 
 def optimiser_of(shape: Design) -> ServerOptimiser:

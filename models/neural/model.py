@@ -154,4 +154,4 @@ def read_safetensors(data: bytes, form: str) -> tuple[dict[str, Any], Mapping[st
 
 def unreadable() -> StudyError:
     """The refusal of a file that is none of ours."""
-    return StudyError("RF-S256", N_("The file is no network or state of a study; it may be cut short or of another kind."))
+    return StudyError("RF-S256", N_("The file is no network of a study; it may be cut short or of another kind."))

@@ -7,6 +7,7 @@ points double the odds of the positive label, 500 points are even odds, and a fe
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from dataclasses import dataclass
 from datetime import date
@@ -22,6 +23,7 @@ from ringfence.models.scorecard.binning import Binning
 from ringfence.models.scorecard.holder import PARAMETER_BITS, bins_of, coarse_codes
 from ringfence.models.scorecard.plan import Design
 from ringfence.models.task import HOLDER_FEATURE, StudyContext
+from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.schema import Feature
 
 POINTS_TO_DOUBLE = 20
@@ -182,9 +184,45 @@ class Scorecard:
             ],
         }
 
+    @classmethod
+    def from_json(cls, text: str) -> Scorecard:
+        """Read what `to_dict` gave, e.g. the `scorecard.json` of a release.
+
+        Raises:
+            StudyError: it is no scorecard, or one of another version.
+        """
+        try:
+            data = json.loads(text)
+            if data["format"] != FORMAT:
+                raise StudyError(
+                    "RF-S059",
+                    N_("The scorecard is of the form {found}; this version reads {expected}. Use the version that wrote it."),
+                    found=str(data["format"])[:60],
+                    expected=FORMAT,
+                )
+            card = cls(
+                study=str(data["study"]),
+                schema=str(data["schema"]),
+                label=str(data["label"]),
+                positive=str(data["positive"]),
+                parts=tuple(_part(each) for each in data["features"]),
+            )
+        except (KeyError, TypeError, ValueError, RecursionError):
+            raise StudyError("RF-S058", N_("The file is no scorecard; it may be cut short or of another kind.")) from None
+        return card
+
     def digest(self) -> str:
         """`sha256:` and the SHA-256 of the card's canonical JSON (RFC 8785)."""
         return "sha256:" + hashlib.sha256(rfc8785.dumps(self.to_dict())).hexdigest()
+
+
+def _part(data: dict[str, Any]) -> Part:
+    """One feature of a card that was read; raises ValueError for cells that lead to no bin."""
+    bins = tuple(Bin(label=str(b["label"]), weight=int(b["weight"]), customers=0) for b in data["bins"])
+    cells = tuple(int(cell) for cell in data["cells"])
+    if not bins or not cells or not all(0 <= cell < len(bins) for cell in cells):
+        raise ValueError(data["name"])
+    return Part(name=str(data["name"]), cells=cells, bins=bins, average=int(data["average"]))
 
 
 def _labels(

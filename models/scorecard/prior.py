@@ -1,8 +1,8 @@
-"""Beginning from an earlier card: its log odds stand in the signed study, and the new card departs from them.
+"""Beginning from an earlier card: its log odds stand in the signed study, and the new model departs from them.
 
 A card is released, so what it says is public and costs nothing. It is written cell by cell, whatever its bins were;
 the first histogram of the new study makes bins of its own, and each takes the mean of its cells. What the evidence does
-not contradict stays as it was.
+not contradict stays as it was. Scorecards and networks take the same list (`[model] prior`).
 """
 
 from __future__ import annotations
@@ -10,33 +10,52 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ringfence.models.features import FeatureMatrix
+from ringfence.models.features import NUMBER_CELLS
 from ringfence.models.scorecard.binning import Binning
 from ringfence.models.scorecard.card import Scorecard
 from ringfence.models.scorecard.holder import PARAMETER_BITS
 from ringfence.models.scorecard.plan import ScorecardOptions, coarse_size
 from ringfence.models.task import StudyContext
+from ringfence.privacy.errors import N_, StudyError
+from ringfence.privacy.schema import Schema
+from ringfence.privacy.study import Study
+
+
+def with_prior(study: Study, schema: Schema, card: Scorecard) -> Study:
+    """A study that begins from a card; one that names no features takes the card's.
+
+    Raises:
+        StudyError: the card is over other features or another schema.
+    """
+    if study.features is None:
+        study = study.revised(features=tuple(part.name for part in card.parts))
+    prior = prior_of(card, StudyContext.of(study, schema))
+    return study.revised(model={**study.model, "prior": list(prior)})
 
 
 def prior_of(card: Scorecard, context: StudyContext) -> tuple[int, ...]:
-    """A card as the `prior` of another study over the same features: its weight of every cell, in the study's order.
+    """Entries of `[model] prior` for a study over the card's features, in units of 2^-16.
 
     Args:
-        card: the earlier study's.
-        context: the earlier study's.
+        card: released earlier, so its weights are public.
+        context: the study that shall start from it; its features in its order.
+
+    Raises:
+        StudyError: the card is over other features or another schema.
     """
-    found: list[int] = []
-    for column, grid in enumerate(context.grids):
-        codes = np.zeros((grid.size, len(context.grids)), dtype=np.uint16)
-        codes[:, column] = np.arange(grid.size)
-        cells = FeatureMatrix(
-            names=context.features,
-            codes=codes,
-            label=np.zeros(grid.size, dtype=np.uint8),
-            is_test=np.zeros(grid.size, dtype=np.bool_),
+    parts = {part.name: part for part in card.parts}
+    if card.schema != context.schema.digest() or set(context.features) != set(parts):
+        raise StudyError(
+            "RF-S258", N_("The scorecard is over other features or another schema than the study; it cannot be its prior.")
         )
-        found += card.weights(context, cells)[:, column].tolist()
-    return tuple(found)
+    prior: list[int] = []
+    for name, grid in zip(context.features, context.grids, strict=True):
+        part = parts[name]
+        weights = [part.bins[bin_].weight for bin_ in part.cells]
+        coarse = len(weights) - (grid.size - grid.values)
+        repeat = NUMBER_CELLS // coarse if grid.ordered else 1
+        prior += [weights[cell // repeat] for cell in range(grid.values)] + weights[coarse:]
+    return tuple(prior)
 
 
 def origin_of(

@@ -20,9 +20,8 @@ from ringfence.privacy.errors import N_, UsageError
 from ringfence.privacy.schema import Schema
 from ringfence.privacy.study import Study, load_study, positive_category
 from ringfence.simulations.benchmarks import varied
+from ringfence.simulations.benchmarks.cases import TABLES
 from ringfence.simulations.cases import copy_case
-
-TABLES = {"telco": "WA_Fn-UseC_-Telco-Customer-Churn.csv", "credit_default": "UCI_Credit_Card.csv"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

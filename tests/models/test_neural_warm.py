@@ -15,8 +15,8 @@ from ringfence.models.neural.holder import rows_of
 from ringfence.models.neural.network import Network
 from ringfence.models.neural.personal import mean_regularised
 from ringfence.models.neural.plan import design
-from ringfence.models.neural.warm import prior_of
 from ringfence.models.scorecard.card import Bin, Part, Scorecard
+from ringfence.models.scorecard.prior import prior_of
 from ringfence.privacy.errors import StudyError
 
 

@@ -179,3 +179,17 @@ def test_a_study_of_events_runs_from_the_command_line(tmp_path: Path) -> None:
     assert result["rows"] == len(lines(360))
     assert 60 < result["test_customers"] < 160  # 108 of 360 expected, sd 8.7; the split is fixed by the study's name
     assert result["auc"] > 0.9, "who comes to the end comes again: the model has to see it"
+
+
+def test_a_sequence_model_reads_the_periods_of_the_window(tmp_path: Path) -> None:
+    folder, out = shop(tmp_path, 360), tmp_path / "result.json"
+    text = STUDY.replace('task = "scorecard"', 'task = "lstm"').replace('features = ["recency_days", "orders"]\n', "")
+    # Next to no noise: what is tested is that the sequence arrives, not what so few people can teach under privacy.
+    text = text.replace("epsilon = 8", "epsilon = 900")
+    text = text.replace("[evaluation]", "[model]\nrecurrent = 6\nhidden = [16]\nrounds = 20\n[evaluation]")
+    (folder / "study.toml").write_text(text, encoding="utf-8")
+    arguments = ["run", str(folder / "study.toml"), "--contract", str(folder / "contract.toml"), "--data", str(folder / "orders.txt")]
+    assert command([*arguments, "--holders", "3", "--json", str(out)]) == 0
+    result = json.loads(out.read_text(encoding="utf-8"))
+    assert result["task"] == "lstm"
+    assert result["auc"] > 0.9
