@@ -241,6 +241,12 @@ def summary(result: Mapping[str, Any]) -> list[str]:
         _("noise {noise_form}, {honest_shares} honest shares counted on").format(**privacy),
     ]
     lines.append(released(result["dp_evaluation"]))
+    if result["unresolved"]:
+        lines.append(
+            _("hidden by the noise, so all customers have the same points: {names}").format(
+                names=", ".join(result["unresolved"])
+            )
+        )
     if result["unfinished"]:
         lines.append(_("ended early, at the stage {stage}").format(stage=result["unfinished"]))
     if result["absent"]:

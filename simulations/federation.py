@@ -303,6 +303,7 @@ def result_of(federation: Federation, outcome: Outcome, *, rows: Mapping[str, in
         "absent": list(outcome.release.absent),
         "rows": sum(rows[name] for name in outcome.release.holders),
         "rounds": len(federation.opened.plan.rounds),
+        "unresolved": list(getattr(outcome.release.result, "unresolved", ())),
         "attempts": list(outcome.release.attempts),
         "unfinished": outcome.release.unfinished,
         "seconds": round(outcome.seconds, 3),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ringfence.models.neural.coordinator import NeuralState, model_arrays, start, step
+from ringfence.models.neural.coordinator import NeuralState, model_arrays, so_far, start, step
 from ringfence.models.neural.holder import check_weights, contribute, lengths, scores, train_locally
 from ringfence.models.neural.model import NeuralModel
 from ringfence.models.neural.plan import Kind, design, plan
@@ -27,6 +27,7 @@ def _task(kind: Kind) -> Task[NeuralState, NeuralModel]:
         start=partial(start, kind),
         step=partial(step, kind),
         train_locally=partial(train_locally, kind),
+        so_far=partial(so_far, kind),
         scoring=Scoring(arrays=model_arrays, check=check, scores=partial(scores, kind)),
     )
 

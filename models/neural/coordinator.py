@@ -79,6 +79,18 @@ def step(
     return state, asked(kind, context, state, aggregate.holders)
 
 
+def so_far(kind: Kind, context: StudyContext, state: NeuralState) -> NeuralModel | None:
+    """The network that the gradients make by now, or None before the first."""
+    shape = design(kind, context)
+    done = state.round - 1 - COUNT_ROUND
+    if done < 1:
+        return None
+    averaged = done - shape.options.rounds // 2
+    whole = shape.options.average == "none" or averaged < 1
+    parameters = state.parameters if whole else state.total / averaged
+    return NeuralModel.of(context, shape, whole_weights(parameters))
+
+
 def asked(kind: Kind, context: StudyContext, state: NeuralState, holders: int) -> Query:
     """The query of the state's round; also what a coordinator asks again after a restart."""
     numbers = {}

@@ -50,6 +50,7 @@ def clipped_sum(
     | outputs of shape `(n, 1)` | squeezed before the loss |
     | a loss that is not of shape `(n,)` | refused: clipping would be void |
     | batch normalisation | refused: a customer's output would depend on the others |
+    | losses that differ when others are left out | refused: one look at half of the customers and at every second |
 
     Args:
         model: its parameters that require gradients are those of the sum.
@@ -77,7 +78,29 @@ def clipped_sum(
     if not len(label):
         return torch.zeros(sum(p.numel() for p in model.parameters() if p.requires_grad), dtype=torch.float64)
     work = closed_sum if engine == "closed" else hooked_sum
-    return work(model, given, label, clipping_norm, loss)
+    found = work(model, given, label, clipping_norm, loss)
+    _refuse_entangled(model, given, label, loss)
+    return found
+
+
+def _refuse_entangled(model: nn.Module, given: tuple[Tensor, ...], label: Tensor, loss: Loss) -> None:
+    """Refuse a model or loss in which a customer's loss changes when others are left out.
+
+    A look, not a proof: it compares the losses of all with those of the first half and of every second customer.
+
+    Raises:
+        WaistError: they differ, or there is not one a customer.
+    """
+    with torch.no_grad():
+        whole = per_customer(loss(model(*given), label), label)
+        for some in (slice(0, (len(label) + 1) // 2), slice(0, None, 2)):
+            part = per_customer(loss(model(*(each[some] for each in given)), label[some]), label[some])
+            if not torch.allclose(part, whole[some], rtol=1e-3, atol=1e-5, equal_nan=True):
+                raise WaistError(
+                    "RF-W256",
+                    N_("A customer's loss changes when others are left out, so clipping would bound nothing. Use a model "
+                       "and a loss that look at each customer alone."),
+                )  # fmt: skip
 
 
 def per_customer(losses: Tensor, label: Tensor) -> Tensor:

@@ -28,6 +28,8 @@ def hooked_sum(
     finally:
         for parameter, gradient in zip(parameters, kept, strict=True):
             parameter.grad = gradient
+            # What a refused loss left behind would be counted with the next batch.
+            parameter.grad_sample = None  # type: ignore[attr-defined]
         hooked.to_standard_module()
     squares = sum((sample.square().sum(dim=1) for sample in samples), torch.zeros(len(label), dtype=torch.float64))
     factors = finite_factors(squares.sqrt(), clipping_norm)

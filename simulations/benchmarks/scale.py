@@ -26,6 +26,7 @@ from ringfence.privacy.schema import Schema
 from ringfence.privacy.study import Study
 from ringfence.privacy.terminal import Parser, Terminal, add_json, run
 from ringfence.simulations.assembly import Profile, Site
+from ringfence.simulations.cli import one_thread_of_algebra
 from ringfence.simulations.federation import Federation, peak_rss_mb, run_in_process
 
 HOLDERS = 3
@@ -75,6 +76,7 @@ def line(each: dict[str, Any]) -> str:
 
 def fit(rows: int, profile: Profile) -> dict[str, Any]:
     """Make the tables in one process and run the study in another."""
+    one_thread_of_algebra()
     with tempfile.TemporaryDirectory(prefix="ringfence-") as name:
         folder = Path(name)
         for stage in (write_tables, run_study):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -168,3 +170,33 @@ def test_without_clipping_the_sums_differ() -> None:
     model = filled(nn.Linear(3, 1), rng)
     inputs, label = tensor(rng, 8, 3), torch.ones(8)
     assert not close(clipped_sum(model, inputs, label, 0.1), clipped_sum(model, inputs, label, 1e6))
+
+
+@pytest.mark.parametrize("engine", ["closed", "opacus"])
+def test_a_loss_or_model_that_mixes_customers_is_refused(engine: Any) -> None:
+    """One loss a customer is not enough: each must be that customer's own."""
+
+    class Centred(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x - x.mean(dim=0)).squeeze(1)
+
+    torch.manual_seed(1)
+    x, y = torch.randn(9, 3), torch.randint(0, 2, (9,)).float()
+    with pytest.raises(WaistError) as caught:
+        clipped_sum(Centred(), x, y, 1.0, engine=engine)
+    assert caught.value.code == "RF-W256"
+    plain = nn.Sequential(nn.Linear(3, 1), nn.Flatten(0))
+
+    def neighbours(outputs: Tensor, label: Tensor) -> Tensor:
+        return (outputs - outputs.roll(1)).square() + label
+
+    with pytest.raises(WaistError) as caught:
+        clipped_sum(plain, x, y, 1.0, engine=engine, loss=neighbours)
+    assert caught.value.code == "RF-W256"
+    whole = clipped_sum(plain, x, y, 1.0, engine=engine)
+    again = clipped_sum(plain, x[:5], y[:5], 1.0, engine=engine) + clipped_sum(plain, x[5:], y[5:], 1.0, engine=engine)
+    assert torch.allclose(whole, again, atol=1e-5), "a refusal leaves nothing behind"
