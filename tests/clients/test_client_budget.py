@@ -383,31 +383,3 @@ def test_two_people_thaw_a_ledger_and_enter_what_is_missing(here: Town, capsys: 
 def test_a_store_that_others_can_open_is_refused(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
     os.chmod(here.home / "holder.db", 0o644)
     refused(capsys, client("budget", "--config", here.home), "RF-B110")
-
-
-def test_anybody_may_freeze_and_only_two_people_thaw(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
-    assert client("budget", "freeze", "--reason", "restored", "--config", here.home) == 0
-    assert newest(here)["action"] == "budget.frozen"
-    capsys.readouterr()
-    assert client("budget", "--config", here.home) == 0
-    assert "FROZEN: restored" in capsys.readouterr().out
-    words = ("budget", "thaw", "--missing", "0", "--reason", "checked", "--config", here.home)
-    refused(capsys, client(*words, "--key", here.ana), "RF-B401")
-    refused(capsys, client("budget", "freeze", "--reason", " ", "--config", here.home), "RF-B321")
-    assert client(*words, "--key", here.ana, "--key", here.ben) == 0
-    assert budget(here)["frozen"] == ""
-
-
-def test_what_two_people_added_is_in_the_heading_and_in_the_statement(
-    here: Town, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ("budget", "top-up", "--mu-squared", "0.125", "--reason", "board", "--config", here.home)
-    assert client(*words, "--key", here.ana, "--key", here.ben) == 0
-    capsys.readouterr()
-    found = budget(here, "--explain")
-    text = capsys.readouterr().out
-    assert found["raised_mu_squared"] == "0.125"
-    assert "raised by mu^2 0.125 since" in text
-    assert "raised by two people" in text
-    assert "+0.125" in text
-    assert "Nothing was ever released" in text
