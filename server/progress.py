@@ -8,7 +8,6 @@ safetensors file, written whole before the next round begins.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ringfence.privacy.documents.tensors import read_tensors, write_tensors
 from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.terminal import write_atomically
 from ringfence.privacy.waist import Aggregate, IntVector, Query
@@ -126,10 +126,8 @@ class RunFile:
     def _write(self) -> None:
         if self.path is None:
             return
-        from safetensors.numpy import save
-
         tensors = {
-            f"{index}.{name}": np.ascontiguousarray(values, dtype=np.int64)
+            f"{index}.{name}": values.astype(np.int64)
             for index, each in enumerate(self.sums)
             for name, values in each.aggregate.blocks.items()
         }
@@ -151,21 +149,15 @@ class RunFile:
                 for each in self.sums
             ],
         }
-        write_atomically(self.path, save(tensors, metadata={"ringfence": json.dumps(described, sort_keys=True)}))
+        write_atomically(self.path, write_tensors(described, tensors))
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Mapping[str, npt.NDArray[Any]]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    data = path.read_bytes()
     try:
-        tensors = load(data)
-        length = int.from_bytes(data[:8], "little")
-        described: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["ringfence"])
-        form = str(described["format"])
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError):
+        described, tensors = read_tensors(path.read_bytes())
+    except ValueError:
         raise _unreadable(path) from None
+    form = described["format"]
     if form != FORMAT:
         raise StudyError(
             "RF-S073",

@@ -25,7 +25,6 @@ from ringfence.models.scorecard import Scorecard
 from ringfence.models.task import StudyContext
 from ringfence.privacy.accounting.study import StudyPrice
 from ringfence.privacy.consent.cohort import Cohort
-from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, UsageError
 from ringfence.privacy.policy import allowed_columns
 from ringfence.privacy.schema import Schema
@@ -318,11 +317,6 @@ def peak_rss_mb() -> float:
     """Largest resident set of this process so far, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
-
-
-def log_keys(federation: Federation) -> dict[str, PublicIdentity]:
-    """Public keys of the holders' logs."""
-    return {name: keys.log.public for name, keys in federation.keys.items()}
 
 
 def _common_features(study: Study, schema: Schema, sites: Mapping[str, Site]) -> tuple[str, ...]:

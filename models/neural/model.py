@@ -18,6 +18,7 @@ from ringfence.models.neural.holder import rows_of
 from ringfence.models.neural.plan import Design, Kind, design
 from ringfence.models.neural.rounding import WEIGHT_BITS
 from ringfence.models.task import StudyContext
+from ringfence.privacy.documents.tensors import read_tensors, write_tensors
 from ringfence.privacy.errors import N_, StudyError
 
 FORMAT = "ringfence-network-1"
@@ -76,10 +77,8 @@ class NeuralModel:
 
     def to_safetensors(self) -> bytes:
         """The model as one safetensors file: int32 weights by name, everything else in its metadata."""
-        from safetensors.numpy import save
-
-        named = {name: np.ascontiguousarray(array, dtype=np.int32) for name, array in self.architecture.split(self.weights)}
-        return save(named, metadata={"ringfence": json.dumps(self._described(), sort_keys=True)})
+        named = {name: array.astype(np.int32) for name, array in self.architecture.split(self.weights)}
+        return write_tensors(self._described(), named)
 
     @classmethod
     def from_safetensors(cls, data: bytes) -> NeuralModel:
@@ -131,16 +130,11 @@ def read_safetensors(data: bytes, form: str) -> tuple[dict[str, Any], Mapping[st
     Raises:
         StudyError: it is no safetensors file, or one of another form or version.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     try:
-        tensors = load(data)
-        length = int.from_bytes(data[:8], "little")
-        described = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["ringfence"])
-        found = str(described["format"])
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError):
+        described, tensors = read_tensors(data)
+    except ValueError:
         raise unreadable() from None
+    found = described["format"]
     if found != form:
         raise StudyError(
             "RF-S255",
