@@ -103,7 +103,7 @@ def measure(
                     values = [_ours(each, places, epsilon, form, seconds) for _ in range(draws)]
                     found[epsilon].setdefault(form, []).append(values)
                 if peers:
-                    found[epsilon].setdefault("dp-ebm", []).append([_dp_ebm(each, places, float(epsilon), split)])
+                    found[epsilon].setdefault("dp-ebm", []).append([_dp_ebm(each, places, float(epsilon))])
             if peers:
                 for method, value in _without_privacy(each, places):
                     ceilings.setdefault(method, []).append(value)
@@ -140,7 +140,7 @@ def _judge(each: Subject, judge: Places, scores: Floats) -> float:
     return auc(scores, each.rows.label[judge])
 
 
-def _dp_ebm(each: Subject, places: tuple[Places, Places], epsilon: float, seed: int) -> float:
+def _dp_ebm(each: Subject, places: tuple[Places, Places], epsilon: float) -> float:
     """AUC of interpret's DP-EBM, with bounds and types given so that it spends nothing on them."""
     from interpret.privacy import DPExplainableBoostingClassifier
 
@@ -155,7 +155,7 @@ def _dp_ebm(each: Subject, places: tuple[Places, Places], epsilon: float, seed: 
         else:
             types.append("nominal")
     peer = DPExplainableBoostingClassifier(
-        feature_types=types, epsilon=epsilon, delta=DELTA, privacy_bounds=bounds, random_state=seed, n_jobs=1
+        feature_types=types, epsilon=epsilon, delta=DELTA, privacy_bounds=bounds, random_state=None, n_jobs=1
     )
     peer.fit(table.iloc[learn], each.rows.label[learn].astype(int))
     return _judge(each, judge, np.asarray(peer.predict_proba(table.iloc[judge]))[:, 1])
