@@ -182,6 +182,8 @@ def test_one_gradient_alone_gives_a_card() -> None:
 
 def test_a_constant_column_is_left_with_one_bin() -> None:
     context = context_of(privacy={"epsilon": "8"})
-    card = fit(context, split(matrix_of(context, frame_of(3000).assign(plan="gold", active="yes")), 3))
+    # Without the draw of noise, which may lift an empty cell above its clearance now and then.
+    constant = matrix_of(context, frame_of(3000).assign(plan="gold", active="yes"))
+    card = fit(context, split(constant, 3), noisy=False)
     assert {"plan", "active"} <= set(card.unresolved)
     assert "age" not in card.unresolved
