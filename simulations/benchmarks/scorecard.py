@@ -142,7 +142,7 @@ def _judge(each: Subject, judge: Places, scores: Floats) -> float:
 
 def _dp_ebm(each: Subject, places: tuple[Places, Places], epsilon: float) -> float:
     """AUC of interpret's DP-EBM, with bounds and types given so that it spends nothing on them."""
-    from interpret.privacy import DPExplainableBoostingClassifier
+    from interpret.privacy import DPExplainableBoostingClassifier  # pyright: ignore[reportMissingImports]  # comes with ringfence[bench]
 
     learn, judge = places
     table, types, bounds = each.frame.copy(), [], {}
