@@ -48,7 +48,7 @@ def test_a_draft_names_the_columns_and_no_value(
     refused(capsys, client("contract", "draft", table, "--out", tmp_path / "no" / "c.toml"), "RF-U433", 2)
     refused(capsys, client("contract", "draft", tmp_path / "absent.csv"), "RF-C080")
     error = refused(capsys, client("contract", "check", out), "RF-C001")
-    assert "contract.toml:6: holder:" in error
+    assert "contract.toml:8: holder:" in error
 
 
 def test_check_lists_every_fault_with_its_line(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
