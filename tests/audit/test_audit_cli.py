@@ -98,7 +98,7 @@ def test_show_lists_and_filters(evidence: Evidence, capsys: pytest.CaptureFixtur
     assert len(run(capsys, "show", evidence.path, "--type", "checkpoint.anchored")[1].splitlines()) == 2
     assert len(run(capsys, "show", evidence.path, "--type", "log.")[1].splitlines()) == 2
     assert run(capsys, "show", evidence.path, "--type", "log")[1] == "No event fits.\n"
-    assert run(capsys, "show", evidence.path, "--since", "2999-01-01")[1] == ""
+    assert run(capsys, "show", evidence.path, "--since", "2999-01-01")[1] == "No event fits.\n"
     listed = json.loads(run(capsys, "show", evidence.path, "--since", "2020-01-01", "--json", "-")[1])
     assert len(listed) == 16
     assert listed[0]["action"] == "checkpoint.anchored"
