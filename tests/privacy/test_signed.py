@@ -164,7 +164,7 @@ def test_what_is_not_a_signed_document(text: str) -> None:
 def test_bytes_that_are_not_text_and_missing_files(tmp_path: Path) -> None:
     with pytest.raises(KeyFault, match="RF-K016"):
         SignedDocument.from_json(b"\xff\xfe\x00")
-    with pytest.raises(KeyFault, match="RF-K017"):
+    with pytest.raises(KeyFault, match="RF-K020"):
         read_signed(tmp_path / "absent")
 
 
