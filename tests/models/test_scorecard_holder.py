@@ -178,7 +178,13 @@ def test_one_class_and_a_constant_column_stop_nothing() -> None:
     frame = frame_of(50).assign(churn="no", active="yes", age=40.0)
     features = matrix_of(CONTEXT, frame)
     for query in QUERIES:
-        SCORECARD.contribute(CONTEXT, query, features)
+        lengths = SCORECARD.lengths(CONTEXT, query)
+        whole = SCORECARD.contribute(CONTEXT, query, features).blocks
+        halves = [SCORECARD.contribute(CONTEXT, query, features.take(part)).blocks for part in np.array_split(np.arange(50), 2)]
+        for name, values in whole.items():
+            assert values.shape == (lengths[name],)
+            assert np.array_equal(values, halves[0][name] + halves[1][name])
+            assert values.any(), "customers who are all alike count too"
 
 
 def test_no_customers_contribute_zeros() -> None:
