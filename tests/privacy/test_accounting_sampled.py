@@ -14,7 +14,7 @@ from ringfence.privacy.accounting.composition import Composition, SampledSteps, 
 from ringfence.privacy.accounting.gaussian import epsilon_of, mu_of
 from ringfence.privacy.accounting.multiplier import noise_multiplier
 from ringfence.privacy.accounting.pld import TRANSFORM_ERROR, epsilon_of_composition
-from ringfence.privacy.accounting.study import NoiseForm, epsilon_of_attempts, price
+from ringfence.privacy.accounting.study import NoiseForm, calibrate, epsilon_of_attempts, price
 from ringfence.privacy.errors import BudgetError
 from ringfence.privacy.waist import BlockPlan, RoundPlan, StudyPlan
 
@@ -231,3 +231,15 @@ def test_no_noise_for_what_cannot_be(changed: dict[str, object], code: str) -> N
         noise_multiplier(**{**asked, **changed})
     assert error.value.code == code
     assert "{" not in error.value.sentence()
+
+
+def test_a_person_in_one_part_at_each_of_two_holders_can_cost_more_than_in_either() -> None:
+    """Why such studies get no test part (RF-S057): samples at one holder, a whole Gaussian at the other, local noise."""
+    epsilon, delta, rate, count = 4.0, 1e-6, Fraction(1, 100), 10
+    multiplier = noise_multiplier(epsilon=epsilon, delta=delta, rate=rate, steps=count, overlap=2, noise_form="local")
+    train = SampledSteps(rate=rate, mu_squared=Decimal(multiplier**-2), steps=count)
+    test = Decimal(calibrate(epsilon, delta, 2, "local") ** 2)
+    both = at_holders(Composition(mu_squared=Decimal(0), sampled=(train,)), 2, "local")
+    assert epsilon_of_composition(both, delta) <= epsilon
+    mixed = epsilon_of_composition(Composition(mu_squared=test, sampled=(train,)), delta)
+    assert mixed == pytest.approx(4.29, abs=0.02)
