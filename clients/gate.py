@@ -14,18 +14,19 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+from sqlalchemy import Connection
 
 from ringfence.clients.holder import COORDINATOR, Holder
 from ringfence.clients.pipeline import Answer, Joined
 from ringfence.clients.steps import block_fault, check_block
 from ringfence.privacy.errors import N_, WaistError
-from ringfence.privacy.journal import listed
+from ringfence.privacy.journal import Json, listed
 from ringfence.privacy.secagg.attempts import AttemptKey
 from ringfence.privacy.secagg.keys import SessionKeys
 from ringfence.privacy.secagg.masks import mask
 from ringfence.privacy.secagg.roster import AgreedRoster
 from ringfence.privacy.secagg.wordsize import choose_word_bits
-from ringfence.privacy.waist import Contribution, IntVector, RoundPlan
+from ringfence.privacy.waist import Contribution, IntVector, MaskedUpdate, RoundPlan
 from ringfence.privacy.wire.envelope import MessageKind, seal
 from ringfence.privacy.wire.heads import sign_head
 from ringfence.privacy.wire.payload import encode_update
@@ -85,41 +86,51 @@ def send(
         renyi=holder.ledger.renyi_of(plan, joined.admitted.plan.honest),
         part=plan.part,
     ) as connection:
-        head = holder.ledger.head(connection)
-        sealed = seal(
-            holder.identity,
-            kind=MessageKind.MASKED_UPDATE,
-            study=key.study,
-            run=key.run,
-            round=key.round,
-            attempt=key.attempt,
-            sender=holder.name,
-            recipient=COORDINATOR,
-            payload=encode_update(
-                update, sign_head(holder.identity, sequence=head.sequence, entry_hash=head.hash)
-            ),
-        )
+        sealed = _sealed(holder, key, update, connection)
         holder.log.record(
             "waist.send",
             "allow",
             resource=f"study:{key.study}",
-            public={
-                "run": key.run,
-                "round": key.round,
-                "attempt": key.attempt,
-                "stage": plan.name,
-                "purpose": joined.admitted.study.purpose,
-                "entries": len(noisy),
-                "word_bits": update.word_bits,
-                "mu_squared": f"{mu_squared:.12g}",
-                "roster": listed(agreed.roster.names),
-                "sent": "sha256:" + hashlib.sha256(sealed).hexdigest(),
-            },
+            public=_told(joined, key, agreed, answer, update, mu_squared)
+            | {"sent": "sha256:" + hashlib.sha256(sealed).hexdigest()},
             private=answer.evidence,
             connection=connection,
         )
         holder.attempts.store(key, sealed, connection=connection)
     return sealed
+
+
+def _sealed(holder: Holder, key: AttemptKey, update: MaskedUpdate, connection: Connection) -> bytes:
+    """The signed message, with the ledger's head as it is once the attempt is charged."""
+    head = holder.ledger.head(connection)
+    return seal(
+        holder.identity,
+        kind=MessageKind.MASKED_UPDATE,
+        study=key.study,
+        run=key.run,
+        round=key.round,
+        attempt=key.attempt,
+        sender=holder.name,
+        recipient=COORDINATOR,
+        payload=encode_update(update, sign_head(holder.identity, sequence=head.sequence, entry_hash=head.hash)),
+    )
+
+
+def _told(
+    joined: Joined, key: AttemptKey, agreed: AgreedRoster, answer: Answer, update: MaskedUpdate, mu_squared: float
+) -> dict[str, Json]:
+    """What the event says to everybody who reads the log."""
+    return {
+        "run": key.run,
+        "round": key.round,
+        "attempt": key.attempt,
+        "stage": answer.plan.name,
+        "purpose": joined.admitted.study.purpose,
+        "entries": len(update.words),
+        "word_bits": update.word_bits,
+        "mu_squared": f"{mu_squared:.12g}",
+        "roster": listed(agreed.roster.names),
+    }
 
 
 def _noisy(holder: Holder, joined: Joined, answer: Answer) -> IntVector:
