@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.metrics.noisy import NoisyFigures, figures
-from ringfence.models.task import Released, Result, State, StudyContext, Task
+from ringfence.models.task import Released, Result, Scoring, State, StudyContext, Task
 from ringfence.privacy.accounting.scales import grid_unit, share_scale
 from ringfence.privacy.accounting.study import calibrate
 from ringfence.privacy.errors import N_, StudyError, WaistError
@@ -67,34 +67,52 @@ class EvaluationState(Generic[State, Result]):
 
 def evaluated(task: Task[State, Result]) -> Task[EvaluationState[State, Result], Result | Evaluated[Result]]:
     """The same task with an evaluation at its end, for studies that keep a test part."""
-    scoring = task.scoring
-    if scoring is None:
+    if task.scoring is None:
         raise TypeError(f"Expected a task that can score customers, found {task.name}.")
+    both = _WithEvaluation(task=task, scoring=task.scoring)
+    return Task(
+        name=task.name,
+        plan=both.plan,
+        lengths=both.lengths,
+        contribute=both.contribute,
+        start=both.start,
+        step=both.step,
+        train_locally=task.train_locally,
+        so_far=both.so_far,
+    )
 
-    def plan(context: StudyContext) -> StudyPlan:
-        bare = task.plan(context)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WithEvaluation(Generic[State, Result]):
+    """The functions of a task that ends with an evaluation; each hands the task's own rounds to the task."""
+
+    task: Task[State, Result]
+    scoring: Scoring[Result]
+
+    def plan(self, context: StudyContext) -> StudyPlan:
+        bare = self.task.plan(context)
         if not _wanted(context):
             return bare
         _refuse_mixture(context, bare)
         return replace(bare, rounds=(*bare.rounds, *_rounds(context, bare)))
 
-    def lengths(context: StudyContext, query: Query) -> Mapping[str, int]:
-        stage = _stage(context, task, query)
+    def lengths(self, context: StudyContext, query: Query) -> Mapping[str, int]:
+        stage = _stage(context, self.task, query)
         if stage is None:
-            return task.lengths(context, query)
+            return self.task.lengths(context, query)
         own = {name: array for name, array in query.arrays.items() if name != EDGES}
-        scoring.check(context, replace(query, arrays=own))
+        self.scoring.check(context, replace(query, arrays=own))
         if stage == 0:
             _expect(EDGES not in query.arrays, "the range of scores has no edges")
             return {"scores": RANGE_CELLS}
         return {"figures": 2 * (len(_edges(query)) + 1)}
 
-    def contribute(context: StudyContext, query: Query, features: FeatureMatrix) -> Contribution:
-        stage = _stage(context, task, query)
+    def contribute(self, context: StudyContext, query: Query, features: FeatureMatrix) -> Contribution:
+        stage = _stage(context, self.task, query)
         if stage is None:
-            return task.contribute(context, query, features)
-        scores = scoring.scores(context, query, features)
-        unit = _rounds(context, task.plan(context))[stage].blocks[0].max_abs
+            return self.task.contribute(context, query, features)
+        scores = self.scoring.scores(context, query, features)
+        unit = _rounds(context, self.task.plan(context))[stage].blocks[0].max_abs
         if stage == 0:
             counts = np.bincount(_range_cells(scores), minlength=RANGE_CELLS)
             blocks = {"scores": counts.astype(np.int64) * unit}
@@ -106,48 +124,44 @@ def evaluated(task: Task[State, Result]) -> Task[EvaluationState[State, Result],
             blocks = {"figures": np.bincount(cell, minlength=2 * (len(edges) + 1)).astype(np.int64) * unit}
         return Contribution(query_digest=query.digest(), blocks=blocks)
 
-    def start(context: StudyContext) -> tuple[EvaluationState[State, Result], Query]:
-        state, query = task.start(context)
+    def start(self, context: StudyContext) -> tuple[EvaluationState[State, Result], Query]:
+        state, query = self.task.start(context)
         return EvaluationState(training=state), query
 
     def step(
-        context: StudyContext, state: EvaluationState[State, Result], aggregate: Aggregate
+        self, context: StudyContext, state: EvaluationState[State, Result], aggregate: Aggregate
     ) -> tuple[EvaluationState[State, Result], Query | Result | Evaluated[Result]]:
-        bare = task.plan(context)
         if state.model is None:
-            training, answer = task.step(context, state.training, aggregate)
+            training, answer = self.task.step(context, state.training, aggregate)
             state = replace(state, training=training)
             if isinstance(answer, Query) or not _wanted(context):
                 return state, answer
-            arrays = scoring.arrays(answer)
-            return replace(state, model=answer), Query(task=task.name, round=len(bare.rounds), arrays=arrays)
+            arrays = self.scoring.arrays(answer)
+            asked = len(self.task.plan(context).rounds)
+            return replace(state, model=answer), Query(task=self.task.name, round=asked, arrays=arrays)
+        return self._judge(context, state, state.model, aggregate)
+
+    def _judge(
+        self, context: StudyContext, state: EvaluationState[State, Result], model: Result, aggregate: Aggregate
+    ) -> tuple[EvaluationState[State, Result], Query | Evaluated[Result]]:
+        """From the noisy range of scores to the cells to ask for, and from those to the figures."""
+        bare = self.task.plan(context)
         block = _rounds(context, bare)[aggregate.round - len(bare.rounds)].blocks[0]
         counts = aggregate.blocks[block.name] / block.max_abs
         noise = block.share_scale * np.sqrt(aggregate.holders) / block.max_abs
         if state.spread is None:
-            arrays = {**scoring.arrays(state.model), EDGES: _cells(context, bare, counts, aggregate.holders)}
-            query = Query(task=task.name, round=aggregate.round + 1, arrays=arrays)
+            arrays = {**self.scoring.arrays(model), EDGES: _cells(context, bare, counts, aggregate.holders)}
+            query = Query(task=self.task.name, round=aggregate.round + 1, arrays=arrays)
             return replace(state, spread=counts), query
         negative, positive = np.split(counts, 2)
         edges = _cells(context, bare, state.spread, aggregate.holders)
         found = figures(negative, positive, _predicted(state.spread, edges), float(noise))
-        return state, Evaluated(model=state.model, figures=found)
+        return state, Evaluated(model=model, figures=found)
 
-    def so_far(context: StudyContext, state: EvaluationState[State, Result]) -> Result | None:
-        if state.model is not None or task.so_far is None:
+    def so_far(self, context: StudyContext, state: EvaluationState[State, Result]) -> Result | None:
+        if state.model is not None or self.task.so_far is None:
             return state.model
-        return task.so_far(context, state.training)
-
-    return Task(
-        name=task.name,
-        plan=plan,
-        lengths=lengths,
-        contribute=contribute,
-        start=start,
-        step=step,
-        train_locally=task.train_locally,
-        so_far=so_far,
-    )
+        return self.task.so_far(context, state.training)
 
 
 def _wanted(context: StudyContext) -> bool:

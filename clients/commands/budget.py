@@ -27,6 +27,13 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         ],
     )
     kinds = budget.add_subparsers(metavar=_("COMMAND"), required=True)
+    _add_reading(kinds)
+    _add_freezing(kinds)
+    _add_raising(kinds)
+    _add_closing(kinds)
+
+
+def _add_reading(kinds: argparse._SubParsersAction[Parser]) -> None:
     show = leaf(kinds, "show", _("show what was spent, is reserved and is left (the same as budget alone)"))
     show.add_argument("--entries", action="store_true", help=_("also list the ledger's entries"))
     show.add_argument(
@@ -47,6 +54,9 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         "study", nargs="?", type=Path, metavar="STUDY", help=_("the study as the coordinator signed it")
     )
     explain.set_defaults(do=_explain, entries=False)
+
+
+def _add_freezing(kinds: argparse._SubParsersAction[Parser]) -> None:
     freeze = leaf(
         kinds,
         "freeze",
@@ -68,6 +78,9 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     _add_two_people(thaw)
     thaw.set_defaults(do=_thaw)
+
+
+def _add_raising(kinds: argparse._SubParsersAction[Parser]) -> None:
     raising = leaf(
         kinds,
         "top-up",
@@ -79,6 +92,9 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     raising.add_argument("--mu-squared", required=True, type=decimal, metavar="MU2", help=_("mu squared to be added"))
     _add_two_people(raising)
     raising.set_defaults(do=_top_up)
+
+
+def _add_closing(kinds: argparse._SubParsersAction[Parser]) -> None:
     close = leaf(
         kinds,
         "close",

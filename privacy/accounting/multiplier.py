@@ -78,8 +78,6 @@ def noise_multiplier(
         per_step = (bound**2 - float(alone)) / (steps * overlap ** (2 if noise_form == "distributed" else 1))
         return (1 + 1e-9) / math.sqrt(per_step)
 
-    wanted *= 1 - _GRID_RESERVE
-
     def met(noise: float) -> Composition:
         one = SampledSteps(rate=rate, mu_squared=spent_amount(1 / noise**2), steps=steps)
         return at_holders(Composition(mu_squared=besides, sampled=(one,)), overlap, noise_form)
@@ -87,12 +85,15 @@ def noise_multiplier(
     if certain <= TRANSFORM_ERROR * met(1.0).releases:
         raise BudgetError(
             "RF-B235",
-            N_(
-                "delta {delta} is too small to be sure of after {steps} steps; plan fewer, or a larger delta."
-            ),
+            N_("delta {delta} is too small to be sure of after {steps} steps; plan fewer, or a larger delta."),
             delta=delta,
             steps=steps,
         )
+    return _least(met, alone, wanted * (1 - _GRID_RESERVE), certain)
+
+
+def _least(met: Callable[[float], Composition], alone: Decimal, wanted: float, certain: float) -> float:
+    """The noise at which what a customer meets costs `wanted` at delta `certain`; `alone` is what no noise lessens."""
 
     def excess(interval: float) -> Callable[[float], float]:
         return lambda noise: epsilon_of_composition(met(noise), certain, interval) - wanted

@@ -165,6 +165,26 @@ def verify_roster(
     )
     if own not in layout.members:
         raise WaistError("RF-W144", N_("This holder's own key is missing from the roster, or was altered."))
+    _check_vouched(layout, own, participants, terms, vouched)
+    return Roster(
+        own=own.holder,
+        participants={name: participants[name] for name in layout.names},
+        number=number,
+        members=layout.members,
+        digest=layout.digest,
+        design=layout.design,
+        graph=layout.graph,
+    )
+
+
+def _check_vouched(
+    layout: Layout, own: KeyMessage, participants: Mapping[str, PublicIdentity], terms: Terms, vouched: Collection[str]
+) -> None:
+    """Refuse a roster with too few members that the holder's own contract vouches for.
+
+    Raises:
+        WaistError: RF-W148 too few, RF-W175 not all, where a sum is to outlive drop-outs.
+    """
     trusted = [m for m in layout.members if m == own or participants[m.holder].fingerprint in vouched]
     if len(trusted) < terms.min_holders:
         raise WaistError(
@@ -181,15 +201,6 @@ def verify_roster(
             N_("The roster holds members that this holder's contract does not vouch for; with dropouts = \"recover\" "
                "it must vouch for all."),
         )  # fmt: skip
-    return Roster(
-        own=own.holder,
-        participants={name: participants[name] for name in layout.names},
-        number=number,
-        members=layout.members,
-        digest=layout.digest,
-        design=layout.design,
-        graph=layout.graph,
-    )
 
 
 def layout_of(
