@@ -16,12 +16,16 @@ def words(count: int) -> npt.NDArray[np.uint64]:
     return np.frombuffer(os.urandom(8 * count), dtype=np.uint64)
 
 
-def halves(count: int) -> npt.NDArray[np.uint32]:
-    """Uniform 32-bit words, shape `(count,)`."""
-    return words((count + 1) // 2).view(np.uint32)[:count]
+def quarters(count: int) -> npt.NDArray[np.uint16]:
+    """Uniform 16-bit words, shape `(count,)`."""
+    return words((count + 3) // 4).view(np.uint16)[:count]
+
+
+def octets(count: int) -> npt.NDArray[np.uint8]:
+    """Uniform bytes, shape `(count,)`."""
+    return words((count + 7) // 8).view(np.uint8)[:count]
 
 
 def bits(count: int) -> npt.NDArray[np.uint8]:
     """Uniform bits as 0 and 1, shape `(count,)`."""
-    packed = np.frombuffer(os.urandom((count + 7) // 8), dtype=np.uint8)
-    return np.unpackbits(packed, count=count)
+    return np.unpackbits(octets((count + 7) // 8), count=count)

@@ -77,14 +77,17 @@ def draw_values(law: GaussianLaw, count: int) -> npt.NDArray[np.int64]:
         for start in range(0, count, _CHUNK):
             piece = values[start : start + _CHUNK]
             # A table reaches 18 scales, so no product leaves 32 bits: 18 * 2**21 < 2**31.
-            piece += np.int32(part.factor) * _signed(table, piece.size)
+            piece += np.multiply(_signed(table, piece.size), part.factor, dtype=np.int32)
     return values
 
 
-def _signed(table: MagnitudeTable, count: int) -> npt.NDArray[np.int32]:
-    sign = entropy.bits(count).astype(np.int32)
+def _signed(table: MagnitudeTable, count: int) -> npt.NDArray[np.int16] | npt.NDArray[np.int32]:
+    magnitudes = table.magnitudes(entropy.quarters(count))
+    sign = entropy.bits(count).view(np.int8)
     # -x is ~x + 1: with sign 1 the exclusive or complements, the addition completes.
-    return (table.magnitudes(entropy.halves(count)) ^ -sign) + sign
+    magnitudes ^= -sign
+    magnitudes += sign
+    return magnitudes
 
 
 @lru_cache(maxsize=128)

@@ -136,15 +136,15 @@ def _signed(law: LaplaceLaw, count: int) -> tuple[npt.NDArray[np.int64], npt.NDA
 def _geometric(law: LaplaceLaw, count: int) -> npt.NDArray[np.int64]:
     """Geometric magnitudes, `P(K = k)` proportional to `exp(-k / t)`, int64."""
     table = _high_table(law.scale / law.base, law.entries)
-    magnitudes = table.magnitudes(entropy.halves(count)).astype(np.int64)
+    magnitudes = table.magnitudes(entropy.quarters(count)).astype(np.int64)
     beyond = np.flatnonzero(magnitudes == law.entries)
     while beyond.size:
-        more = table.magnitudes(entropy.halves(beyond.size))
+        more = table.magnitudes(entropy.quarters(beyond.size))
         magnitudes[beyond] += more
         beyond = beyond[more == law.entries]
     if law.base > 1:
         magnitudes *= law.base
-        magnitudes += _low_table(law.scale, law.base).magnitudes(entropy.halves(count))
+        magnitudes += _low_table(law.scale, law.base).magnitudes(entropy.quarters(count))
     return magnitudes
 
 

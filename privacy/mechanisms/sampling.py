@@ -2,7 +2,8 @@
 
 The sample is what amplifies privacy, so nobody else may know or steer it: there is no seed, a second attempt draws
 a second sample, and an empty sample is a sample. The rate is rounded down to a multiple of 2^-64, which is the
-side on which the price is an upper bound.
+side on which the price is an upper bound. Random bits are what a sample costs, so a customer's 64 are drawn piece by
+piece: eight decide all but one customer in 256.
 """
 
 from __future__ import annotations
@@ -35,5 +36,10 @@ def poisson_sample(customers: int, rate: Fraction) -> npt.NDArray[np.bool_]:
         )
     if rate == 1:
         return np.ones(customers, dtype=np.bool_)
-    limit = np.uint64((rate.numerator << 64) // rate.denominator)
-    return np.asarray(entropy.words(customers) < limit)
+    limit = (rate.numerator << 64) // rate.denominator
+    lead, rest = np.uint8(limit >> 56), np.uint64((limit << 8) & ((1 << 64) - 1))
+    first = entropy.octets(customers)
+    taken = np.asarray(first < lead)
+    undecided = np.flatnonzero(first == lead)
+    taken[undecided] = entropy.words(undecided.size) < rest
+    return taken

@@ -1,10 +1,10 @@
-"""Inverse-CDF tables with 192-bit thresholds: 32 bits decide almost always, the next 160 only on a tie.
+"""Inverse-CDF tables with 192-bit thresholds: 16 bits decide mostly, 32 almost always, the other 160 only on a tie.
 
 The magnitude k of a symmetric law is drawn as the number of thresholds `C_0 < C_1 < ...` that are not above a
 uniform number, where `C_k / 2**192 = P(|X| <= k)` with the mass of zero halved, because a random sign makes
 zero twice. A guide table over the leading 16 bits answers most draws without a search (Chen, Asau 1974). Random
-bits are the dearest part of a draw, so the first word is short: it decides all but one draw in 2**32 for each
-threshold, and then the rest of the 192 bits is drawn.
+bits are the dearest part of a draw, so the number is drawn piece by piece: 16 bits more for a draw whose cell of the
+guide holds a threshold, and the rest of the 192 for one draw in 2**32 for each threshold.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from ringfence.privacy.mechanisms.law import THRESHOLD_BITS
 _GUIDE_BITS = 16
 _LEAD_BITS = 32
 _STEPS = 2
+# So few are searched for one by one; stepping through whole arrays pays for more.
+_FEW = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,41 +34,45 @@ class MagnitudeTable:
         thresholds: the exact 192-bit thresholds, ascending.
         leading: their leading 32 bits and, as the last entry, 2**32; int64, shape `(entries + 1,)`.
         guide: by the leading 16 bits, the magnitude if no threshold lies in that cell, else the complement of the
-            number of thresholds below the cell; int32.
+            number of thresholds below the cell; int16 where that holds them, else int32.
     """
 
     thresholds: tuple[int, ...]
     leading: npt.NDArray[np.int64]
-    guide: npt.NDArray[np.int32]
+    guide: npt.NDArray[np.int16] | npt.NDArray[np.int32]
 
-    def magnitudes(self, uniform: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
-        """Magnitudes for given leading words; ties draw their further 160 bits.
+    def magnitudes(self, uniform: npt.NDArray[np.uint16]) -> npt.NDArray[np.int16] | npt.NDArray[np.int32]:
+        """Magnitudes for given leading 16 bits; those they leave open draw further ones.
 
         Args:
-            uniform: uint32, shape `(n,)`.
+            uniform: uint16, shape `(n,)`.
 
         Returns:
-            int32, shape `(n,)`, between 0 and the number of thresholds.
+            The guide's type, shape `(n,)`, between 0 and the number of thresholds.
         """
-        found = self.guide[(uniform >> np.uint32(_LEAD_BITS - _GUIDE_BITS)).astype(np.intp)]
+        # No index of 16 bits is beyond the guide, so nothing is clipped; what is saved is a look at every index.
+        found = self.guide.take(uniform, mode="clip")
         unsure = np.flatnonzero(found < 0)
         if unsure.size:
-            found[unsure] = self._count(~found[unsure], uniform[unsure].astype(np.int64))
+            further = entropy.quarters(unsure.size)
+            word = (uniform[unsure].astype(np.int64) << (_LEAD_BITS - _GUIDE_BITS)) | further
+            found[unsure] = self._count(~found[unsure].astype(np.int64), word)
         return found
 
-    def _count(self, count: npt.NDArray[np.int32], word: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    def _count(self, count: npt.NDArray[np.int64], word: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """How many thresholds are not above each number that begins with `word`, given how many are below its cell."""
-        for _ in range(_STEPS):
-            count += self.leading[count] <= word
-        # Few cells, all in the tails, hold more thresholds than a step or two pass.
-        far = np.flatnonzero(self.leading[count] <= word)
-        count[far] = np.searchsorted(self.leading, word[far], side="right")
+        if word.size <= _FEW:
+            count = np.asarray(np.searchsorted(self.leading, word, side="right"))
+        else:
+            for _ in range(_STEPS):
+                count += self.leading[count] <= word
+            # Few cells, all in the tails, hold more thresholds than a step or two pass.
+            far = np.flatnonzero(self.leading[count] <= word)
+            count[far] = np.searchsorted(self.leading, word[far], side="right")
         # A tie: the last threshold counted has the same leading word, so the word does not decide.
         for tie in np.flatnonzero(self.leading[count - 1] == word):
             further = int.from_bytes(entropy.words(3).tobytes()) >> _LEAD_BITS
-            count[tie] = bisect_right(
-                self.thresholds, (int(word[tie]) << (THRESHOLD_BITS - _LEAD_BITS)) | further
-            )
+            count[tie] = bisect_right(self.thresholds, (int(word[tie]) << (THRESHOLD_BITS - _LEAD_BITS)) | further)
         return count
 
 
@@ -88,5 +94,6 @@ def build_table(weights: list[int]) -> MagnitudeTable:
     last = first + ((1 << (_LEAD_BITS - _GUIDE_BITS)) - 1)
     below = np.searchsorted(leading, first, side="left")
     above = np.searchsorted(leading, last, side="right")
-    guide = np.where(below == above, below, ~below).astype(np.int32)
+    signed = np.where(below == above, below, ~below)
+    guide = signed.astype(np.int16) if len(leading) <= 1 << 15 else signed.astype(np.int32)
     return MagnitudeTable(thresholds=thresholds, leading=leading, guide=guide)

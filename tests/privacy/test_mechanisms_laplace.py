@@ -19,6 +19,7 @@ from dp_accounting.dp_event import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from word_kit import Fed
 
 from ringfence.privacy.accounting.pld import epsilon_of_plan
 from ringfence.privacy.errors import BudgetError
@@ -108,12 +109,6 @@ def test_digits_of_a_geometric_are_independent() -> None:
         assert low * beyond == (1 - r) * r ** (a + base * b)
 
 
-def fed(*words: int) -> Callable[[int], npt.NDArray[np.uint32]]:
-    """A stand-in for the entropy of leading words: hands out these, in order."""
-    left: Iterator[int] = iter(words)
-    return lambda count: np.array([next(left) for _ in range(count)], dtype=np.uint32)
-
-
 def word_of(table: MagnitudeTable, magnitude: int) -> int:
     """A word well inside the cell of a magnitude."""
     ends = [0, *table.thresholds, 1 << THRESHOLD_BITS]
@@ -129,7 +124,7 @@ def test_beyond_the_table_a_draw_starts_again(monkeypatch: pytest.MonkeyPatch) -
     law = laplace_law(2.0)
     table = high(law)
     end = law.entries
-    monkeypatch.setattr(entropy, "halves", fed(*(word_of(table, k) for k in (3, end, 1, end, 5, end, 2))))
+    monkeypatch.setattr(entropy, "quarters", Fed([(table, word_of(table, k)) for k in (3, end, 1, end, 5, end, 2)]))
     monkeypatch.setattr(entropy, "bits", signs(0, 1, 0, 1))
     # Second and fourth go beyond and draw 5 and the end again; the fourth then draws 2.
     assert draw_values(law, 4).tolist() == [3, -(end + 5), 1, -(2 * end + 2)]
@@ -138,7 +133,7 @@ def test_beyond_the_table_a_draw_starts_again(monkeypatch: pytest.MonkeyPatch) -
 def test_a_negative_zero_is_drawn_anew_and_a_positive_one_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     law = laplace_law(2.0)
     table = high(law)
-    monkeypatch.setattr(entropy, "halves", fed(*(word_of(table, k) for k in (0, 0, 7, 0, 4))))
+    monkeypatch.setattr(entropy, "quarters", Fed([(table, word_of(table, k)) for k in (0, 0, 7, 0, 4)]))
     monkeypatch.setattr(entropy, "bits", signs(0, 1, 1, 1, 0))
     # The second is a negative zero, is one again, and becomes 4 at last.
     assert draw_values(law, 3).tolist() == [0, 4, -7]
@@ -148,8 +143,8 @@ def test_the_digits_of_a_large_scale_are_put_together(monkeypatch: pytest.Monkey
     law = laplace_law(1600.0)
     assert law.base == 40
     low = _low_table(law.scale, law.base)
-    words = [word_of(high(law), k) for k in (0, 5)] + [word_of(low, k) for k in (39, 0)]
-    monkeypatch.setattr(entropy, "halves", fed(*words))
+    wanted = [(high(law), 0), (high(law), 5), (low, 39), (low, 0)]
+    monkeypatch.setattr(entropy, "quarters", Fed([(table, word_of(table, k)) for table, k in wanted]))
     monkeypatch.setattr(entropy, "bits", signs(1, 0))
     assert draw_values(law, 2).tolist() == [-39, 200]
 
@@ -159,7 +154,7 @@ def test_a_tie_is_decided_by_all_bits(monkeypatch: pytest.MonkeyPatch, step: int
     law = laplace_law(6.5)
     number = high(law).thresholds[4] + step
     rest = (number & ((1 << 160) - 1)) << 32
-    monkeypatch.setattr(entropy, "halves", fed(number >> 160))
+    monkeypatch.setattr(entropy, "quarters", Fed([(high(law), number >> 160)]))
     monkeypatch.setattr(
         entropy, "words", lambda _count: np.frombuffer(rest.to_bytes(24, "big"), dtype=np.uint64)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from fractions import Fraction
+from typing import Any
 
 import mpmath as mp
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from word_kit import Fed
 
 from ringfence.privacy.errors import BudgetError
 from ringfence.privacy.mechanisms import entropy
@@ -28,11 +30,21 @@ from ringfence.privacy.mechanisms.table import MagnitudeTable, build_table
 
 mp.mp.dps = 110
 WORDS = 1 << 32
+HALF = 1 << 16
 REST = THRESHOLD_BITS - 32
 
 
 def table_of(scale: float) -> MagnitudeTable:
     return build_table(gaussian_weights(scale, table_entries(scale)))
+
+
+def answers(table: MagnitudeTable, words: npt.NDArray[np.int64]) -> npt.NDArray[np.integer[Any]]:
+    """Magnitudes of numbers that begin with these 32-bit words."""
+    lead = (words >> 16).astype(np.uint16)
+    low = (words & (HALF - 1)).astype(np.uint16)[table.guide[lead] < 0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(entropy, "quarters", lambda count: low if count == len(low) else low[:0])
+        return table.magnitudes(lead)
 
 
 def exact_magnitudes(scale: float, reach: int) -> list[mp.mpf]:
@@ -76,7 +88,7 @@ def test_the_guide_answers_as_a_plain_search(items: list[int]) -> None:
     lead = [threshold >> REST for threshold in TABLE.thresholds]
     chosen = [item if item >= len(lead) else (lead[item] + item % 3 - 1) % WORDS for item in items]
     chosen = [word for word in chosen if word not in lead]  # ties are tested by themselves
-    found = TABLE.magnitudes(np.array(chosen, dtype=np.uint32))
+    found = answers(TABLE, np.array(chosen, dtype=np.int64))
     assert found.tolist() == [bisect_right(TABLE.thresholds, word << REST) for word in chosen]
 
 
@@ -92,7 +104,11 @@ def test_the_guide_and_its_steps_answer_as_a_plain_search_in_every_cell() -> Non
     exact = np.searchsorted(lead, words, side="right")
     first_of = np.searchsorted([threshold >> REST for threshold in table.thresholds], lead, side="right")
     plain = np.concatenate([[0], first_of])[exact]
-    np.testing.assert_array_equal(table.magnitudes(words.astype(np.uint32)), plain)
+    np.testing.assert_array_equal(answers(table, words), plain)
+    # Few are searched for, many stepped to: the same answers.
+    few = np.random.default_rng(1).permutation(len(words))[:20_000].reshape(-1, 400)
+    for some in few:
+        np.testing.assert_array_equal(answers(table, words[some]), plain[some])
 
 
 @pytest.mark.parametrize("index", [0, 1, 7, 30])
@@ -108,8 +124,8 @@ def test_a_tie_is_decided_by_all_bits(monkeypatch: pytest.MonkeyPatch, index: in
         return np.frombuffer(rest.to_bytes(24, "big"), dtype=np.uint64)
 
     monkeypatch.setattr(entropy, "words", further)
-    word = np.array([threshold >> REST], dtype=np.uint32)
-    assert TABLE.magnitudes(word).tolist() == [index + (step >= 0)]
+    word = np.array([threshold >> REST])
+    assert answers(TABLE, word).tolist() == [index + (step >= 0)]
     assert asked == [3]
 
 
@@ -118,8 +134,8 @@ def test_the_last_words_belong_to_the_tail(monkeypatch: pytest.MonkeyPatch, scal
     """Many thresholds share the largest leading word; all bits set is the largest magnitude."""
     table = table_of(scale)
     monkeypatch.setattr(entropy, "words", lambda count: np.full(count, (1 << 64) - 1, dtype=np.uint64))
-    assert table.magnitudes(np.array([WORDS - 1], dtype=np.uint32)).tolist() == [len(table.thresholds)]
-    assert table.magnitudes(np.array([0], dtype=np.uint32)).tolist() == [0]
+    assert answers(table, np.array([WORDS - 1])).tolist() == [len(table.thresholds)]
+    assert answers(table, np.array([0])).tolist() == [0]
 
 
 def test_ties_among_thresholds_that_share_their_leading_word(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,16 +148,37 @@ def test_ties_among_thresholds_that_share_their_leading_word(monkeypatch: pytest
         monkeypatch.setattr(
             entropy, "words", lambda _, rest=rest: np.frombuffer(rest.to_bytes(24, "big"), dtype=np.uint64)
         )
-        found = TABLE.magnitudes(np.array([WORDS - 1], dtype=np.uint32))
+        found = answers(TABLE, np.array([WORDS - 1]))
         assert found.tolist() == [index + (step >= 0)]
 
 
-def test_half_words_are_words_cut_in_two() -> None:
-    for count in (0, 1, 2, 7):
-        assert entropy.halves(count).shape == (count,)
-        assert entropy.halves(count).dtype == np.uint32
-    high = entropy.halves(100_000) >> np.uint32(31)
-    assert 0.48 < high.mean() < 0.52  # 12 deviations
+def test_a_draw_asks_for_further_bits_where_the_first_leave_it_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two numbers with the same 16 bits in front, on either side of a threshold of the cell."""
+    index = 5
+    lead = TABLE.thresholds[index] >> REST
+    monkeypatch.setattr(entropy, "quarters", Fed([(TABLE, lead - 1), (TABLE, lead + 1), (TABLE, 0)]))
+    assert (lead - 1) >> 16 == (lead + 1) >> 16
+    assert TABLE.guide[lead >> 16] < 0 <= TABLE.guide[0]
+    assert TABLE.magnitudes(entropy.quarters(3)).tolist() == [index, index + 1, 0]
+
+
+@pytest.mark.parametrize(("scale", "width"), [(1700.0, 2), (1900.0, 4)])
+def test_a_guide_is_as_wide_as_its_numbers(monkeypatch: pytest.MonkeyPatch, scale: float, width: int) -> None:
+    """Wide enough for the last magnitude, which no cell but the last one holds."""
+    table = table_of(scale)
+    assert table.guide.itemsize == width
+    assert np.all(np.diff(np.where(table.guide < 0, ~table.guide.astype(np.int64), table.guide)) >= 0)
+    monkeypatch.setattr(entropy, "words", lambda count: np.full(count, (1 << 64) - 1, dtype=np.uint64))
+    assert answers(table, np.array([WORDS - 1])).tolist() == [len(table.thresholds)]
+
+
+def test_short_words_are_words_cut_up() -> None:
+    for piece, kind in ((entropy.quarters, np.uint16), (entropy.octets, np.uint8)):
+        for count in (0, 1, 2, 3, 4, 7, 9):
+            assert piece(count).shape == (count,)
+            assert piece(count).dtype == kind
+        high = piece(100_000) >= (1 << (8 * kind().itemsize - 1))
+        assert 0.48 < high.mean() < 0.52  # 12 deviations
 
 
 @settings(max_examples=300)

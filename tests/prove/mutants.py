@@ -77,8 +77,8 @@ MUTANTS = (
         edits=(
             Edit(
                 "privacy.mechanisms.sampling:poisson_sample",
-                "entropy.words(customers) < limit",
-                "entropy.words(customers).argsort().argsort() < int(customers * rate)",
+                "return taken",
+                "return entropy.words(customers).argsort().argsort() < int(customers * rate)",
             ),
         ),
         claim="sampling",
