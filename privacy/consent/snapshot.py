@@ -8,11 +8,11 @@ where two events cannot be told apart the subject is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
-from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ import rfc8785
 from pyroaring import BitMap, FrozenBitMap
 from sqlalchemy import ColumnElement, Connection, func, select
 
+from ringfence.privacy.consent.bulk import numbers, spans
 from ringfence.privacy.consent.events import ALL_PURPOSES, LAST_PERMITTING
 from ringfence.privacy.consent.tables import FOREVER, event, to_micros
 
@@ -106,7 +107,8 @@ def members(bitmap: BitMap | FrozenBitMap, indices: Numbers) -> npt.NDArray[np.b
 
 def as_bitmap(indices: Numbers) -> BitMap:
     """Bitmap of non-negative indices, int64 `(n,)`."""
-    return BitMap(indices.astype(np.uint32))
+    # Sorted, and as an array of the standard library, it is built eight times as fast as from numpy's.
+    return BitMap(array("I", np.sort(indices.astype(np.uint32)).tobytes()))
 
 
 def standings(connection: Connection, purpose: str, at: int, *, sequence: int, since: int = 0) -> Iterator[Standing]:
@@ -122,34 +124,28 @@ def standings(connection: Connection, purpose: str, at: int, *, sequence: int, s
     relevant = event.c.purpose.in_([purpose, ALL_PURPOSES]) & (event.c.sequence <= sequence)
     if since:
         touched = select(event.c.subject).where(event.c.sequence > since).distinct()
-        yield _fold(connection, relevant & event.c.subject.in_(touched), at)
+        yield _fold(connection, [relevant & event.c.subject.in_(touched)], at)
         return
     last = connection.scalar(select(event.c.subject).order_by(event.c.subject.desc()).limit(1))
-    for start in range(0, -1 if last is None else int(last) + 1, _CHUNK):
-        span = (event.c.subject >= start) & (event.c.subject < start + _CHUNK)
+    if last is None:
+        return
+    if last < _CHUNK:
         # A registry that fits into one piece is read in the log's own order, without its index.
-        yield _fold(connection, relevant & span if last is not None and last >= _CHUNK else relevant, at)
+        yield _fold(connection, (relevant & span for span in spans(event.c.sequence, sequence)), at)
+        return
+    for start in range(0, last + 1, _CHUNK):
+        some = spans(event.c.subject, min(start + _CHUNK - 1, last), start)
+        yield _fold(connection, (relevant & span for span in some), at)
 
 
-def _fold(connection: Connection, where: ColumnElement[bool], at: int) -> Standing:
+def _fold(connection: Connection, pieces: Iterable[ColumnElement[bool]], at: int) -> Standing:
     c = event.c
-    found = connection.execute(
-        select(c.subject, c.kind, c.at, c.valid_from, c.valid_until, c.sequence, func.coalesce(c.terms, 0)).where(where)
-    )
-    # Straight from the driver's cursor into one flat array: three times as fast as through rows of objects.
-    cursor = found.cursor
-    assert cursor is not None  # a SELECT has one until it is closed
-    parts = []
-    while rows := cursor.fetchmany(1 << 16):
-        parts.append(np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=7 * len(rows)))
-    found.close()
-    table = np.concatenate(parts or [np.empty(0, dtype=np.int64)]).reshape(-1, 7)
-    ahead = table[:, 2] > at
-    next_event = int(table[ahead, 2].min()) if ahead.any() else FOREVER
-    subject, kind, when, valid_from, valid_until, number, terms = np.ascontiguousarray(table[~ahead].T)
-    order = np.lexsort((number, kind > LAST_PERMITTING, when, subject))
-    ordered = subject[order]
-    latest = order[np.append(ordered[1:] != ordered[:-1], True)] if len(order) else order
+    wanted = (c.subject, c.kind, c.at, c.valid_from, c.valid_until, c.sequence, func.coalesce(c.terms, 0))
+    table = numbers(connection, wanted, pieces)
+    ahead = table[2] > at
+    next_event = int(table[2][ahead].min()) if ahead.any() else FOREVER
+    subject, kind, when, valid_from, valid_until, number, terms = table[:, ~ahead] if ahead.any() else table
+    latest = _latest(subject, when, kind > LAST_PERMITTING, number)
     return Standing(
         subject=subject[latest],
         kind=kind[latest],
@@ -158,3 +154,15 @@ def _fold(connection: Connection, where: ColumnElement[bool], at: int) -> Standi
         terms=terms[latest],
         next_event=next_event,
     )
+
+
+def _latest(
+    subject: Numbers, when: Numbers, refuses: npt.NDArray[np.bool_], number: Numbers
+) -> Numbers | slice:
+    """Where each subject's latest event stands."""
+    if (subject[1:] > subject[:-1]).all():
+        return slice(None)  # one event each, in order, as an import leaves them
+    order = np.lexsort((number, refuses, when, subject))
+    ordered = subject[order]
+    found: Numbers = order[np.append(ordered[1:] != ordered[:-1], True)]
+    return found

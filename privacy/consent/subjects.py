@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sqlalchemy import Connection, select, update
 
 from ringfence.privacy.consent import tables
+from ringfence.privacy.consent.bulk import joined, spans
 from ringfence.privacy.consent.pseudonym import SubjectIndex
 
 _ROWS = 20_000
@@ -41,7 +42,7 @@ class Subjects:
             return cached[1].find(references)
         if len(references) <= _FEW:
             return _look_up(reader, references)
-        index = _whole_index(reader)
+        index = _whole_index(reader, total)
         if keep:
             self._index = (total, index)
         return index.find(references)
@@ -66,20 +67,10 @@ class Subjects:
         return subject, len(fresh)
 
 
-def _whole_index(reader: Connection) -> SubjectIndex:
-    """All pseudonyms with their numbers, straight from the driver's cursor: a million take about a second."""
+def _whole_index(reader: Connection, total: int) -> SubjectIndex:
+    """All pseudonyms with their numbers, which are 0 to `total - 1`."""
     c = tables.subject.c
-    found = reader.execute(select(c.pseudonym, c.id).where(c.pseudonym.is_not(None)))
-    references: list[bytes] = []
-    numbers: list[int] = []
-    cursor = found.cursor
-    assert cursor is not None  # a SELECT has one until it is closed
-    while rows := cursor.fetchmany(1 << 14):
-        some, those = zip(*rows, strict=True)
-        references.extend(some)
-        numbers.extend(those)
-    found.close()
-    return SubjectIndex(references, numbers)
+    return SubjectIndex(*joined(reader, c.pseudonym, c.id, spans(c.id, total - 1)))
 
 
 def _look_up(reader: Connection, references: Sequence[bytes]) -> npt.NDArray[np.int64]:
