@@ -29,7 +29,7 @@ EVENT_TYPES: Mapping[str, str] = MappingProxyType(
         "cohort.counted": N_("The cohort was counted once, with noise, and the count was charged."),
         "round.opened": N_("A round of a study began."),
         "waist.reserved": N_("Budget for a masked update was reserved before anything was computed."),
-        "waist.send": N_("A noisy, masked update is about to leave the holder."),
+        "waist.send": N_("A noisy update is about to leave the holder; it says whether under masks."),
         "waist.refused": N_("The waist gate refused to let a value leave."),
         "sum.settled": N_("A holder signed who answered an attempt; it signs one such list for an attempt."),
         "sum.unmasked": N_("A holder is about to reveal the shares that unmask the sum of those who answered."),

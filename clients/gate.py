@@ -2,6 +2,8 @@
 
     attempt number (durable) -> noise -> mask -> charge + event + answer (one durable transaction) -> send
 
+Where the signed study says that uploads are visible, local noise alone protects them and there is no mask.
+
 Invariants:
     The ledger and the audit event are durable before a value leaves (DESIGN, 6.2 and 6.3); they share one
     transaction with the stored answer, so a crash can over-count and never under-count.
@@ -25,8 +27,9 @@ from ringfence.privacy.secagg.attempts import AttemptKey
 from ringfence.privacy.secagg.keys import SessionKeys
 from ringfence.privacy.secagg.masks import mask
 from ringfence.privacy.secagg.roster import AgreedRoster
+from ringfence.privacy.secagg.visible import show
 from ringfence.privacy.secagg.wordsize import choose_word_bits
-from ringfence.privacy.waist import Contribution, IntVector, MaskedUpdate, RoundPlan
+from ringfence.privacy.waist import Contribution, IntVector, RoundPlan, Update, VisibleUpdate
 from ringfence.privacy.wire.envelope import MessageKind, seal
 from ringfence.privacy.wire.heads import sign_head
 from ringfence.privacy.wire.payload import encode_update
@@ -46,7 +49,7 @@ def send(
     agreed: AgreedRoster,
     answer: Answer,
 ) -> bytes:
-    """Noise, mask, charge, log, keep, and hand out the sealed message.
+    """Noise, mask where the study does, charge, log, keep, and hand out the sealed message.
 
     Args:
         holder: whose contribution it is.
@@ -57,7 +60,7 @@ def send(
         answer: the exact contribution and its plan; its integers stay here.
 
     Returns:
-        The sealed envelope with the masked words.
+        The sealed envelope with the words.
 
     Raises:
         WaistError: the contribution does not fit its plan, or the word size.
@@ -65,18 +68,8 @@ def send(
     """
     plan, lengths, contribution = answer.plan, answer.lengths, answer.contribution
     _check(contribution, key, plan, lengths, holder.contract.max_customers)
-    noisy = _noisy(holder, joined, answer)
+    update = _update(joined, key, keys, agreed, plan, _noisy(holder, joined, answer))
     mu_squared = plan.mu_squared(joined.admitted.plan.honest)
-    participants = [participant.max_customers for participant in joined.admitted.study.holders]
-    update = mask(
-        noisy,
-        keys=keys,
-        agreed=agreed,
-        round=key.round,
-        attempt=key.attempt,
-        query_digest=key.query,
-        word_bits=choose_word_bits(plan, participants),
-    )
     with holder.ledger.release(
         joined.reservation,
         run=key.run,
@@ -100,12 +93,31 @@ def send(
     return sealed
 
 
-def _sealed(holder: Holder, key: AttemptKey, update: MaskedUpdate, connection: Connection) -> bytes:
+def _update(
+    joined: Joined, key: AttemptKey, keys: SessionKeys, agreed: AgreedRoster, plan: RoundPlan, noisy: IntVector
+) -> Update:
+    """The noisy vector as it leaves: under masks, or, under local noise in a study that says so, as it is."""
+    study = joined.admitted.study
+    bits = choose_word_bits(plan, [participant.max_customers for participant in study.holders])
+    if study.privacy.visible and not study.distributed:
+        return show(noisy, holder=agreed.roster.own, round=key.round, attempt=key.attempt, word_bits=bits)
+    return mask(
+        noisy,
+        keys=keys,
+        agreed=agreed,
+        round=key.round,
+        attempt=key.attempt,
+        query_digest=key.query,
+        word_bits=bits,
+    )
+
+
+def _sealed(holder: Holder, key: AttemptKey, update: Update, connection: Connection) -> bytes:
     """The signed message, with the ledger's head as it is once the attempt is charged."""
     head = holder.ledger.head(connection)
     return seal(
         holder.identity,
-        kind=MessageKind.MASKED_UPDATE,
+        kind=MessageKind.VISIBLE_UPDATE if isinstance(update, VisibleUpdate) else MessageKind.MASKED_UPDATE,
         study=key.study,
         run=key.run,
         round=key.round,
@@ -117,7 +129,7 @@ def _sealed(holder: Holder, key: AttemptKey, update: MaskedUpdate, connection: C
 
 
 def _told(
-    joined: Joined, key: AttemptKey, agreed: AgreedRoster, answer: Answer, update: MaskedUpdate, mu_squared: float
+    joined: Joined, key: AttemptKey, agreed: AgreedRoster, answer: Answer, update: Update, mu_squared: float
 ) -> dict[str, Json]:
     """What the event says to everybody who reads the log."""
     return {
@@ -126,6 +138,7 @@ def _told(
         "attempt": key.attempt,
         "stage": answer.plan.name,
         "purpose": joined.admitted.study.purpose,
+        "uploads": joined.admitted.study.privacy.uploads,
         "entries": len(update.words),
         "word_bits": update.word_bits,
         "mu_squared": f"{mu_squared:.12g}",

@@ -62,7 +62,12 @@ def price_of(study: Study, plan: StudyPlan) -> StudyPrice:
     """
     terms = study.privacy
     return price(
-        plan, delta=terms.delta, overlap=study.overlap(), noise_form=terms.noise, colluders=terms.colluders
+        plan,
+        delta=terms.delta,
+        overlap=study.overlap(),
+        noise_form=terms.noise,
+        colluders=terms.colluders,
+        visible=terms.visible,
     )
 
 

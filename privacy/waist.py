@@ -22,7 +22,9 @@ import numpy.typing as npt
 import rfc8785
 
 IntVector: TypeAlias = npt.NDArray[np.int64]
+Words: TypeAlias = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
 Part: TypeAlias = Literal["train", "test"]
+Rule: TypeAlias = Literal["mean", "median", "trimmed-mean"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,19 @@ class UploadBlock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Combination:
+    """How the holders' vectors of a round become one; it is worked out on what was released, and costs nothing.
+
+    Attributes:
+        rule: `mean` is their plain sum; the others need visible uploads that mean the same whatever a holder's size.
+        wrong: holders that may be wrong without ruining it; 0 for the mean, which withstands none.
+    """
+
+    rule: Rule = "mean"
+    wrong: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundPlan:
     """One secure sum of a study: its name and its blocks, in the order they are sent.
 
@@ -76,6 +91,7 @@ class RoundPlan:
         local_steps: 0, or how often the holder draws a sample, adds up and noises `blocks` for itself before it
             uploads what follows from them; for studies with local noise only.
         uploads: what leaves after local steps, empty without them.
+        combination: how the holders' vectors become one.
     """
 
     name: str
@@ -84,6 +100,7 @@ class RoundPlan:
     sampling_rate: Fraction = Fraction(1)
     local_steps: int = 0
     uploads: tuple[UploadBlock, ...] = ()
+    combination: Combination = Combination()
 
     @property
     def releases(self) -> int:
@@ -200,12 +217,26 @@ class MaskedUpdate:
     round: int
     attempt: int
     word_bits: int
-    words: npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
+    words: Words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisibleUpdate:
+    """What a holder sends where the study says that uploads are visible: its noisy vector, private by its own noise."""
+
+    holder: str
+    round: int
+    attempt: int
+    word_bits: int
+    words: Words
+
+
+Update: TypeAlias = MaskedUpdate | VisibleUpdate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregate:
-    """The noisy sum over the roster of one attempt, in the plan's blocks."""
+    """The noisy sum over the roster of one attempt, in the plan's blocks; `holders` times their middle if so combined."""
 
     round: int
     holders: int

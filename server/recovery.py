@@ -172,7 +172,8 @@ class _Attempt:
             name: RoundCall(number=self.layout.number, echoes=echoes, query=self.query, boxes=boxes[name])
             for name in names
         }
-        return self.conduct.collect(calls, self.query, self.attempt)
+        found = self.conduct.collect(calls, self.query, self.attempt)
+        return {name: update for name, update in found.items() if isinstance(update, MaskedUpdate)}
 
     def unmask(self, updates: Mapping[str, MaskedUpdate]) -> Unmasked:
         """The sum of those who answered.

@@ -1,5 +1,8 @@
 """Sums of a study with `dropouts = "retry"`: everybody on the roster answers, or the attempt is void.
 
+Where uploads are visible there is no mask that a missing answer would leave in the sum: an attempt ends with those who
+answered, as long as they are as many as the study needs, and the others are offered the study again.
+
 A roster is agreed once and serves every round until a member is lost. A void attempt stays charged; the next one
 has fresh noise and fresh masks.
 """
@@ -11,7 +14,6 @@ from dataclasses import dataclass, field
 
 from ringfence.privacy.errors import RingfenceError, WaistError
 from ringfence.privacy.secagg.keys import KeyMessage
-from ringfence.privacy.secagg.masks import sum_words
 from ringfence.privacy.secagg.roster import RosterEcho, roster_hash, verify_echo
 from ringfence.privacy.waist import Query
 from ringfence.privacy.wire.control import RosterCall, RoundCall
@@ -28,7 +30,7 @@ class Retry:
     echoes: tuple[RosterEcho, ...] = ()
 
     def round(self, query: Query, begin: Begin, first: int = 0) -> Summed:
-        """Attempt a round until all of a roster answer, or its attempts are used up.
+        """Attempt a round until all of a roster answer (enough, if visibly), or its attempts are used up.
 
         Args:
             query: what is asked.
@@ -48,13 +50,14 @@ class Retry:
             updates = conduct.collect(dict.fromkeys(self.members, call), query, attempt)
             missing = set(self.members) - set(updates)
             reasons: tuple[str, ...] = ()
-            if not missing:
+            if conduct.enough(updates, self.members):
                 try:
-                    total = sum_words(list(updates.values()), members=self.members)
-                    aggregate = conduct.aggregate(total, query, attempt, updates)
-                    return Summed(aggregate=aggregate, attempts=attempt + 1, holders=tuple(sorted(updates)))
+                    aggregate = conduct.aggregate(conduct.total(updates, query, self.members), query, attempt, updates)
                 except WaistError as error:
                     reasons = (error.code,)
+                else:
+                    conduct.lose(missing)
+                    return Summed(aggregate=aggregate, attempts=attempt + 1, holders=tuple(sorted(updates)))
             conduct.void(query, attempt, missing, reasons)
             conduct.lose(missing)
             self.members = {}

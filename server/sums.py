@@ -1,25 +1,36 @@
-"""One secure sum as the coordinator conducts it: what it asks, what it believes of the replies, what it logs.
+"""One sum as the coordinator conducts it: what it asks, what it believes of the replies, what it logs.
 
 Both ways to meet drop-outs (`retry.py`, `recovery.py`) are made of these steps. No reply is believed before its
 signature, its binding to study, run, round and attempt, and its shape have been checked; one that fails counts as
-no reply.
+no reply. So does a visible upload that no holder of its size could have sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, RingfenceError, WaistError
 from ringfence.privacy.journal import Json, Outcome, listed
+from ringfence.privacy.secagg.masks import sum_words
+from ringfence.privacy.secagg.visible import seen
 from ringfence.privacy.secagg.wordsize import check_range, choose_word_bits, sum_bound
-from ringfence.privacy.waist import Aggregate, IntVector, MaskedUpdate, Query, split_blocks
+from ringfence.privacy.waist import (
+    Aggregate,
+    IntVector,
+    MaskedUpdate,
+    Query,
+    Update,
+    VisibleUpdate,
+    split_blocks,
+)
 from ringfence.privacy.wire.control import ControlMessage, Message, RoundCall, open_message, seal_message
 from ringfence.privacy.wire.envelope import Expected, MessageKind, open_envelope
 from ringfence.privacy.wire.heads import LedgerHead, verify_head
 from ringfence.privacy.wire.payload import MAX_ENTRIES, decode_update
+from ringfence.server.combining import combined
 from ringfence.server.coordinator import COORDINATOR, Coordinator, OpenStudy
 from ringfence.server.membership import Members, offer
 from ringfence.server.transport import Transport
@@ -87,16 +98,21 @@ class Conduct:
             attempt=attempt,
         )[1]
 
-    def collect(self, calls: Mapping[str, RoundCall], query: Query, attempt: int) -> dict[str, MaskedUpdate]:
-        """Masked words of the members that answered properly."""
+    @property
+    def visible(self) -> bool:
+        """Whether holders' uploads come without masks."""
+        return self.opened.study.privacy.visible
+
+    def collect(self, calls: Mapping[str, RoundCall], query: Query, attempt: int) -> dict[str, Update]:
+        """Words of the members that answered properly; masked or visible, as the signed study says."""
         opened = self.opened
         replies = self.ask(calls, query.round, attempt)
         length = sum(opened.task.lengths(opened.context, query).values())
         bits = choose_word_bits(opened.plan.rounds[query.round], self._declared())
-        updates: dict[str, MaskedUpdate] = {}
+        updates: dict[str, Update] = {}
         heads: dict[PublicIdentity, LedgerHead] = {}
         expect = Expected(
-            kind=MessageKind.MASKED_UPDATE,
+            kind=MessageKind.VISIBLE_UPDATE if self.visible else MessageKind.MASKED_UPDATE,
             study=opened.digest,
             run=opened.run,
             recipient=COORDINATOR,
@@ -109,24 +125,47 @@ class Conduct:
                 envelope = open_envelope(data, senders={name: key}, expect=expect, max_bytes=MAX_ENTRIES * 8)
                 update, head = decode_update(envelope, length=length, word_bits=bits)
                 heads[key] = verify_head(head, key)
+                if isinstance(update, VisibleUpdate):
+                    self._in_range(update, query)
                 updates[name] = update
             except RingfenceError:
                 continue
         self.coordinator.registry.spent(heads)
         return updates
 
+    def enough(self, answered: Collection[str], roster: Collection[str]) -> bool:
+        """Whether those who answered make a sum: all of the roster, or of visible uploads as many as the study needs."""
+        return set(roster) == set(answered) or (self.visible and len(answered) >= self._needed)
+
+    def total(self, updates: Mapping[str, Update], query: Query, roster: Collection[str]) -> IntVector:
+        """The vector that the words of those who answered come to.
+
+        Args:
+            updates: of the whole roster where they are masked; of whoever answered where they are visible.
+            query: what was asked.
+            roster: who was asked.
+
+        Raises:
+            WaistError: as `sum_words` and `combined`.
+        """
+        if self.visible:
+            vectors = [seen(update) for update in updates.values() if isinstance(update, VisibleUpdate)]
+            return combined(vectors, self.opened.plan.rounds[query.round].combination)
+        return sum_words([update for update in updates.values() if isinstance(update, MaskedUpdate)], members=roster)
+
     def aggregate(self, total: IntVector, query: Query, attempt: int, holders: Iterable[str]) -> Aggregate:
-        """The sum in the plan's blocks, once it is in range.
+        """The sum in the plan's blocks, once it is in range; visible uploads were checked one by one.
 
         Raises:
             WaistError: RF-W158 when it is corrupt.
         """
         opened, names = self.opened, tuple(holders)
         plan = opened.plan.rounds[query.round]
-        check_range(total, sum_bound(plan, self._declared()))
+        if not self.visible:
+            check_range(total, sum_bound(plan, self._declared()))
         lengths = opened.task.lengths(opened.context, query)
         ordered = {block.name: lengths[block.name] for block in plan.sent}
-        self._record("aggregate.received", "allow", query, attempt, roster=names)
+        self._record("aggregate.received", "allow", query, attempt, plan.combination.rule, roster=names)
         return Aggregate(round=query.round, holders=len(names), blocks=dict(split_blocks(total, ordered)))
 
     def begun(self, query: Query, attempt: int) -> None:
@@ -164,7 +203,7 @@ class Conduct:
         Raises:
             WaistError: RF-W200.
         """
-        needed = max(self.opened.study.privacy.min_holders, 2)
+        needed = self._needed
         if len(self.members.keys) < needed:
             raise WaistError(
                 "RF-W200",
@@ -184,12 +223,26 @@ class Conduct:
             attempts=self.opened.plan.max_attempts,
         )
 
+    @property
+    def _needed(self) -> int:
+        return max(self.opened.study.privacy.min_holders, 2)
+
+    def _in_range(self, update: VisibleUpdate, query: Query) -> None:
+        """Refuse an upload that is larger than a holder of that size can make.
+
+        Raises:
+            WaistError: RF-W158.
+        """
+        declared = [holder.max_customers for holder in self.opened.study.holders if holder.name == update.holder]
+        check_range(seen(update), sum_bound(self.opened.plan.rounds[query.round], declared))
+
     def _declared(self) -> list[int]:
         return [holder.max_customers for holder in self.opened.study.holders]
 
     def _record(
-        self, action: str, outcome: Outcome, query: Query, attempt: int, **names: Iterable[str]
+        self, action: str, outcome: Outcome, query: Query, attempt: int, combine: str = "", **names: Iterable[str]
     ) -> None:
         public: dict[str, Json] = {"run": self.opened.run, "round": query.round, "attempt": attempt}
+        public |= {"combine": combine} if combine else {}
         public |= {member: listed(values) for member, values in names.items()}
         self.coordinator.log.record(action, outcome, resource=f"study:{self.opened.digest}", public=public)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringfence.clients.commands.whatif import answer, read_study
+from ringfence.clients.commands.whatif import answer, read_study, seen_lines
 from ringfence.clients.home import Home
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.crypto.signed import approve, write_after
@@ -22,6 +22,7 @@ class Approved:
         approver: fingerprint of the person's key.
         file: the approval.
         count: approvals now on file.
+        seen: what the coordinator would see besides sums, in a sentence each.
         warning: why the budget does not cover the study as it stands, or None. A top-up may still come, so the
             approval is given all the same.
     """
@@ -31,6 +32,7 @@ class Approved:
     approver: str
     file: Path
     count: int
+    seen: tuple[str, ...]
     warning: RingfenceError | None
 
 
@@ -80,5 +82,6 @@ def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -
         approver=fingerprint,
         file=file,
         count=len(home.approvals(found.digest)),
+        seen=tuple(seen_lines(study)),
         warning=found.no_price or found.misfit(),
     )

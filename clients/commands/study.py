@@ -71,6 +71,8 @@ def _approve(arguments: argparse.Namespace) -> int:
         approver=made.approver, study=made.study, digest=made.digest
     ))  # fmt: skip
     terminal.say(_("approvals on file: {count} of 2").format(count=made.count))
+    for line in made.seen:
+        terminal.say(line)
     if made.warning is not None:
         terminal.say(_("Take note: {sentence} Until then this holder will not join the study.").format(
             sentence=made.warning.sentence()

@@ -202,12 +202,20 @@ def _short(amount: Decimal) -> str:
     return f"{float(amount):.6g}"
 
 
+def seen_lines(study: Study) -> list[str]:
+    """What the coordinator would see besides sums, for whoever approves."""
+    if not study.privacy.visible:
+        return []
+    return [_("uploads are visible: the coordinator sees each of this holder's noisy updates by itself, not only a sum")]
+
+
 def price_lines(found: Answer) -> list[str]:
     """The price and whether it fits, for people."""
     if found.price is None:
         return [] if found.no_price is None else [found.no_price.sentence()]
     report = found.price.as_report()
     lines = [
+        *seen_lines(found.study),
         _("customer, all holders: epsilon {epsilon} at delta {delta}; with every attempt spent {worst}").format(
             epsilon=report["customer_epsilon"], delta=report["delta"], worst=report["customer_epsilon_worst_case"]
         ),

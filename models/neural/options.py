@@ -9,6 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from ringfence.models.task import StudyContext
 from ringfence.privacy.errors import N_, StudyError
+from ringfence.privacy.study import Study
+from ringfence.privacy.waist import Combination, Rule
 
 LARGEST_WIDTH = 256
 
@@ -45,6 +47,8 @@ class NeuralOptions(BaseModel):
         local_rate: learning rate of local steps.
         proximal: FedProx's pull of local steps towards the round's start.
         average: release the mean of the last half of the iterates.
+        combine: how the holders' updates become one; other than the mean with visible uploads only.
+        wrong: holders that may be wrong without ruining the model.
         prior: log odds of every cell of every feature in units of 2^-16, e.g. of an earlier scorecard.
     """
 
@@ -61,6 +65,8 @@ class NeuralOptions(BaseModel):
     local_rate: Annotated[Exact, Field(gt=0, le=100)] = Fraction(1, 2)
     proximal: Annotated[Exact, Field(ge=0, le=100)] = Fraction(0)
     average: Literal["last-half", "none"] = "last-half"
+    combine: Rule = "mean"
+    wrong: int = Field(default=0, ge=0, le=1000)
     prior: tuple[LogOdds, ...] | None = None
 
 
@@ -94,4 +100,51 @@ def options_of(context: StudyContext) -> NeuralOptions:
             found=len(options.prior),
             cells=cells,
         )
+    _check_combination(options, context.study)
     return options
+
+
+def combination_of(options: NeuralOptions) -> Combination:
+    """How the holders' updates become one."""
+    return Combination(rule=options.combine, wrong=options.wrong)
+
+
+def _check_combination(options: NeuralOptions, study: Study) -> None:
+    """Refuse a way to combine updates that cannot be worked out, or that withstands less than it says.
+
+    Raises:
+        StudyError: RF-S260 to RF-S263.
+    """
+    if options.combine == "mean":
+        if options.wrong:
+            raise StudyError(
+                "RF-S263",
+                N_("[model] wrong = {wrong} needs combine = \"median\" or \"trimmed-mean\"; a mean withstands no wrong "
+                   "holder."),
+                wrong=options.wrong,
+            )  # fmt: skip
+        return
+    if not study.privacy.visible:
+        raise StudyError(
+            "RF-S260",
+            N_("[model] combine = \"{combine}\" has to see the holders' updates one by one, and masks hide them: set "
+               "[privacy] uploads = \"visible\", which needs noise = \"local\", or combine = \"mean\"."),
+            combine=options.combine,
+        )  # fmt: skip
+    if not options.local_steps:
+        raise StudyError(
+            "RF-S261",
+            N_("[model] combine = \"{combine}\" needs local_steps: the middle of updates is one whatever the holders' sizes, "
+               "the middle of sums over customers is not."),
+            combine=options.combine,
+        )  # fmt: skip
+    needed = 2 * options.wrong + 1
+    if not options.wrong or study.privacy.min_holders < needed:
+        raise StudyError(
+            "RF-S262",
+            N_("[model] combine = \"{combine}\" needs wrong of at least 1 and min_holders of at least 2 wrong + 1; here they "
+               "are {wrong} and {holders}."),
+            combine=options.combine,
+            wrong=options.wrong,
+            holders=study.privacy.min_holders,
+        )  # fmt: skip

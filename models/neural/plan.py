@@ -19,7 +19,7 @@ from typing import Literal
 
 from ringfence.models.neural.architecture import Architecture
 from ringfence.models.neural.inputs import InputPlan, input_plan
-from ringfence.models.neural.options import NeuralOptions, options_of
+from ringfence.models.neural.options import NeuralOptions, combination_of, options_of
 from ringfence.models.neural.rounding import rounded_sensitivity_squared, rounding_slack
 from ringfence.models.task import StudyContext
 from ringfence.privacy.accounting.multiplier import noise_multiplier
@@ -130,6 +130,7 @@ def plan(kind: Kind, context: StudyContext) -> StudyPlan:
     shape = design(kind, context)
     options = shape.options
     name = "local-steps" if options.local_steps else "gradient"
+    combination = combination_of(options)
     upload = UploadBlock(name="update", max_abs=UPDATE_LIMIT, max_length=shape.architecture.length)
     steps = tuple(
         RoundPlan(
@@ -138,13 +139,15 @@ def plan(kind: Kind, context: StudyContext) -> StudyPlan:
             sampling_rate=options.sampling_rate,
             local_steps=options.local_steps,
             uploads=(upload,) if options.local_steps else (),
+            combination=combination,
         )
         for number in range(1, options.rounds + 1)
     )
     return StudyPlan(
         honest=shape.honest,
         cohort=_count("cohort", shape.customers, 1),
-        rounds=(RoundPlan(name="customers", blocks=(customers_block(shape),)), *steps),
+        # Local steps want a holder's usual number of customers, so the middle of the counts is what they are told.
+        rounds=(RoundPlan(name="customers", blocks=(customers_block(shape),), combination=combination), *steps),
         max_attempts=context.study.privacy.max_attempts,
     )
 

@@ -55,6 +55,8 @@ PLD = "privacy loss distribution of the fixed plan, rounded up"
 ONE_PART = "all customers"
 TWO_PARTS = "two disjoint parts by customer key; the dearer one counts"
 NO_MU = "not Gaussian"
+THE_SUM = "the coordinator sees the holders' sum alone"
+EACH_UPLOAD = "the coordinator sees each holder's noisy update"
 
 
 @lru_cache(maxsize=256)
@@ -108,6 +110,7 @@ class StudyPrice:
         overlap: k.
         colluders: holders that may pool what they see with the coordinator and one more holder.
         noise_form: distributed or local.
+        visible: whether the coordinator sees each holder's noisy upload, not only their sum.
         max_attempts: attempts a round.
         parts: whose rows are read by rounds, besides the cohort count.
         sampling_rate: the largest rate below 1 at which a round samples customers; 1 where none does.
@@ -129,6 +132,7 @@ class StudyPrice:
     colluders: int
     noise_form: NoiseForm
     max_attempts: int
+    visible: bool = False
     parts: tuple[Part, ...] = ("train",)
     sampling_rate: Fraction = Fraction(1)
     sampled_steps: int = 0
@@ -149,6 +153,7 @@ class StudyPrice:
             "sampling_rate": _up(self.sampling_rate),
             "sampled_steps": self.sampled_steps,
             "noise_form": self.noise_form,
+            "uploads": EACH_UPLOAD if self.visible else THE_SUM,
             "honest_shares": self.honest,
             "overlap": self.overlap,
             "colluders": self.colluders,
@@ -173,8 +178,9 @@ def price(
     overlap: int,
     noise_form: NoiseForm,
     colluders: int = 0,
+    visible: bool = False,
 ) -> StudyPrice:
-    """Price a study from its plan.
+    """Price a study from its plan. Visible uploads cost what masked ones do: local noise is charged one by one.
 
     Formal guarantees:
         Everything a holder releases in the study is `(holder_epsilon_worst, delta)` private for adding or
@@ -216,6 +222,7 @@ def price(
         colluders=colluders,
         noise_form=noise_form,
         max_attempts=plan.max_attempts,
+        visible=visible,
         parts=tuple(part for part in get_args(Part) if plan.of_part(part)),
         sampling_rate=max((Fraction(each.sampling_rate) for each in sampled), default=Fraction(1)),
         sampled_steps=max(

@@ -54,9 +54,21 @@ class PrivacyTerms(Document):
         examples=["recover"],
     )
 
+    uploads: Literal["masked", "visible"] = Field(
+        default="masked",
+        description="masked: the coordinator sees the sum of the holders' uploads alone. visible: it sees each of them, "
+        "which local noise alone makes private, and a sum ends with those who answered.",
+        examples=["visible"],
+    )
+
+    @property
+    def visible(self) -> bool:
+        """Whether the coordinator sees each holder's noisy upload by itself."""
+        return self.uploads == "visible"
+
     @model_validator(mode="after")
     def _whole(self) -> PrivacyTerms:
-        settle(chain(too_few_honest(self), too_few_to_recover(self)))
+        settle(chain(too_few_honest(self), too_few_to_recover(self), too_little_noise_to_see(self)))
         return self
 
 
@@ -86,6 +98,30 @@ def too_few_to_recover(terms: PrivacyTerms) -> Iterator[Problem]:
             template=N_(
                 'dropouts = "recover" needs min_holders of at least 3 and of at least colluders + 2, here they are '
                 '{holders} and {colluders}: use more holders, or dropouts = "retry".'
+            ),
+        )
+
+
+def too_little_noise_to_see(terms: PrivacyTerms) -> Iterator[Problem]:
+    """Refuse visible uploads that are not private one by one, and drop-outs to recover where no mask hides a sum."""
+    if not terms.visible:
+        return
+    if terms.noise != "local":
+        yield Problem(
+            code="RF-S037",
+            path=("uploads",),
+            template=N_(
+                'uploads = "visible" needs noise = "local": a share of distributed noise protects nothing by itself. '
+                'Choose local noise, or uploads = "masked".'
+            ),
+        )
+    if terms.dropouts == "recover":
+        yield Problem(
+            code="RF-S038",
+            path=("dropouts",),
+            template=N_(
+                'dropouts = "recover" has nothing to recover where uploads are visible: a sum ends with those who '
+                "answered anyway. Leave dropouts out."
             ),
         )
 

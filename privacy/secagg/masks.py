@@ -12,10 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -23,10 +21,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.secagg.keys import SessionKeys
 from ringfence.privacy.secagg.roster import AgreedRoster
-from ringfence.privacy.waist import IntVector, MaskedUpdate
+from ringfence.privacy.waist import IntVector, MaskedUpdate, Words
 from ringfence.privacy.wire.fields import canonical
 
-Words: TypeAlias = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
+__all__ = ["MaskContext", "Words", "add_streams", "add_up", "keystream", "mask", "sum_words", "to_words"]
 
 CHUNK_BYTES = 1 << 17
 """Keystream made at a time: small enough that it and its stretch of the vector stay in a core's cache."""
@@ -120,7 +118,7 @@ def mask(
         mine.x25519,
     ):
         raise WaistError("RF-W152", N_("The run's key pair is not the one in the agreed roster."))
-    words = _to_words(vector, word_bits)
+    words = to_words(vector, word_bits)
     keys.claim(round=round, attempt=attempt, vector=number)
     context = MaskContext(
         study=roster.study,
@@ -165,7 +163,7 @@ def add_streams(words: Words, streams: Sequence[tuple[bool, CipherContext]]) -> 
             (np.add if positive else np.subtract)(part, stream_words, out=part)
 
 
-def _to_words(vector: IntVector, word_bits: int) -> Words:
+def to_words(vector: IntVector, word_bits: int) -> Words:
     """Two's complement words of an int64 vector, as a new array."""
     if vector.dtype != np.int64 or vector.ndim != 1 or word_bits not in (32, 64):
         raise WaistError("RF-W150", N_("Only one int64 vector can be masked, in words of 32 or 64 bits."))

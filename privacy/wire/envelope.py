@@ -50,6 +50,7 @@ class MessageKind(StrEnum):
     DEALT = "dealt"
     ROUND_CALL = "round-call"
     MASKED_UPDATE = "masked-update"
+    VISIBLE_UPDATE = "visible-update"
     SURVIVORS_CALL = "survivors-call"
     SURVIVORS_ECHO = "survivors-echo"
     UNMASK_CALL = "unmask-call"

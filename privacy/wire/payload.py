@@ -1,4 +1,4 @@
-"""Encodings of the two messages that hold arrays: a round's query and a holder's masked words.
+"""Encodings of the messages that hold arrays: a round's query, and a holder's words, masked or visible.
 
 Both are a small canonical JSON header followed by little-endian integers, length and type declared and
 checked before an array is made (invariant 6: nothing is deserialised with pickle, sizes and shapes are
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ringfence.privacy.errors import N_, WaistError
-from ringfence.privacy.waist import IntVector, MaskedUpdate, Query
+from ringfence.privacy.waist import IntVector, MaskedUpdate, Query, Update, VisibleUpdate
 from ringfence.privacy.wire.envelope import Envelope, MessageKind, frame, unframe
 from ringfence.privacy.wire.fields import NAME_RULE, canonical, parse_canonical
 from ringfence.privacy.wire.heads import LedgerHead
@@ -28,6 +28,7 @@ MAX_RANK = 4
 _MAX_HEADER = 1 << 21
 _QUERY = b"RFQ1"
 _WORDS = b"RFU1"
+_FORMS: Mapping[MessageKind, type[Update]] = {MessageKind.MASKED_UPDATE: MaskedUpdate, MessageKind.VISIBLE_UPDATE: VisibleUpdate}
 _INT64 = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
@@ -116,10 +117,10 @@ def decode_query(data: bytes | memoryview) -> Query:
     return Query(task=header["task"], round=header["round"], numbers=numbers, arrays=arrays)
 
 
-def encode_update(update: MaskedUpdate, head: LedgerHead) -> bytes:
-    """The masked words' bytes, and where the holder's ledger stands after they were charged.
+def encode_update(update: Update, head: LedgerHead) -> bytes:
+    """The words' bytes, and where the holder's ledger stands after they were charged.
 
-    Holder, round and attempt stand in the envelope around them.
+    Holder, round and attempt stand in the envelope around them, and its kind says whether they are masked.
     """
     dtype = np.dtype("<u4") if update.word_bits == 32 else np.dtype("<u8")
     if (
@@ -132,8 +133,8 @@ def encode_update(update: MaskedUpdate, head: LedgerHead) -> bytes:
     return frame(_WORDS, canonical(header)) + update.words.astype(dtype, copy=False).tobytes()
 
 
-def decode_update(envelope: Envelope, *, length: int, word_bits: int) -> tuple[MaskedUpdate, LedgerHead]:
-    """The masked words in an opened envelope, whose sender, round and attempt they take, and a ledger head.
+def decode_update(envelope: Envelope, *, length: int, word_bits: int) -> tuple[Update, LedgerHead]:
+    """The words in an opened envelope, whose kind, sender, round and attempt they take, and a ledger head.
 
     The head's own signature is not verified here (`heads.verify_head`).
 
@@ -148,7 +149,8 @@ def decode_update(envelope: Envelope, *, length: int, word_bits: int) -> tuple[M
     encoded, rest = unframe(envelope.payload, _WORDS)
     header = parse_canonical(encoded)
     head = header.pop("ledger", None)
-    if envelope.kind is not MessageKind.MASKED_UPDATE or header != {"word_bits": word_bits, "length": length}:
+    form = _FORMS.get(envelope.kind)
+    if form is None or header != {"word_bits": word_bits, "length": length}:
         raise WaistError(
             "RF-W123",
             N_("The words from {holder} are not the {length} words of {bits} bits that the round has."),
@@ -163,7 +165,7 @@ def decode_update(envelope: Envelope, *, length: int, word_bits: int) -> tuple[M
         if word_bits == 32
         else np.frombuffer(rest, dtype="<u8").astype(np.uint64, copy=False)
     )
-    update = MaskedUpdate(
+    update = form(
         holder=envelope.sender,
         round=envelope.round,
         attempt=envelope.attempt,

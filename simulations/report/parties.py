@@ -61,9 +61,13 @@ def _party_name(party: Party, words: Words) -> str:
 
 def _saw(party: Party, words: Words) -> list[str]:
     if party.role == "coordinator":
+        vectors = (
+            N_("{vectors} vectors, {count} noisy numbers without masks: each private by its own holder's noise")
+            if party.visible
+            else N_("{vectors} vectors, {count} noisy numbers under masks: random to whoever lacks a peer's key")
+        )
         return [
-            words(N_("{vectors} vectors, {count} noisy numbers under masks: random to whoever lacks a peer's key"),
-                  vectors=whole(party.vectors), count=whole(party.words)),
+            words(vectors, vectors=whole(party.vectors), count=whole(party.words)),
             words(N_("{sums} noisy sums over the holders"), sums=whole(party.sums)),
             words(N_("public keys of {count} holders, echoes of the roster, two approvals from each"),
                   count=whole(party.peers)),
@@ -77,7 +81,8 @@ def _saw(party: Party, words: Words) -> list[str]:
         words(N_("public keys and roster echoes of {count} other holders"), count=whole(party.peers)),
         words(N_("what each round asks: bins and weights that follow from earlier noisy sums")),
         words(N_("digest of the released model, if it stayed to the end")),
-        words(N_("it sent {vectors} masked vectors, {count} numbers in all"),
+        words(N_("it sent {vectors} noisy vectors without masks, {count} numbers in all") if party.visible
+              else N_("it sent {vectors} masked vectors, {count} numbers in all"),
               vectors=whole(party.vectors), count=whole(party.words)),
     ]  # fmt: skip
 
@@ -86,10 +91,11 @@ def _unseen(party: Party, words: Words) -> list[str]:
     if party.role == "coordinator":
         return [
             words(N_("any row, identifier, consent record or count of one holder")),
-            words(N_("any single holder's vector without its mask")),
+            words(N_("any single holder's vector without its noise") if party.visible
+                  else N_("any single holder's vector without its mask")),
             words(N_("any sum without noise")),
             words(N_("why a holder did not answer")),
-        ]
+        ]  # fmt: skip
     return [
         words(N_("rows, counts or vectors of another holder")),
         words(N_("which of its customers are also at another holder")),

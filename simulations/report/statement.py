@@ -114,6 +114,12 @@ _ROWS = (
         N_("Whole numbers from the discrete Gaussian law, out of the operating system's random generator."),
     ),
     (
+        N_("Uploads"),
+        "{uploads}",
+        N_("Under masks only their sum shows. An update that is seen by itself is private by its own holder's noise, and "
+           "the price is the same."),
+    ),
+    (
         N_("Honest shares, h"),
         "{honest_shares}",
         N_("The promise counts on the noise of this many holders that keep their share to themselves."),

@@ -27,10 +27,11 @@ class Party:
         name: `coordinator`, or the holder's.
         role: coordinator or holder.
         present: whether it was in the last sum.
-        vectors: masked vectors: received by the coordinator, sent by the holder.
-        words: noisy, masked integers in them.
+        vectors: noisy vectors: received by the coordinator, sent by the holder.
+        words: noisy integers in them.
         sums: noisy sums formed (coordinator only).
         peers: holders whose public keys of the run it was shown.
+        visible: whether the vectors came without masks, as the study said.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Party:
     words: int
     sums: int
     peers: int
+    visible: bool = False
 
 
 def counts_of(log: AuditLog) -> Counter[tuple[str, str]]:
@@ -101,6 +103,7 @@ def parties_of(run: str, logs: Mapping[str, AuditLog], present: tuple[str, ...])
                 words=sum(_entries(each) for each in sent),
                 sums=0,
                 peers=len(shown),
+                visible=any(each.public.get("uploads") == "visible" for each in sent),
             )
         )
     coordinator = Party(
@@ -113,6 +116,7 @@ def parties_of(run: str, logs: Mapping[str, AuditLog], present: tuple[str, ...])
         peers=len(
             {str(each.public.get("holder")) for each in _of_run(logs[COORDINATOR], "study.joined", run)}
         ),
+        visible=any(each.visible for each in made),
     )
     return (coordinator, *made)
 

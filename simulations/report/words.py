@@ -45,6 +45,8 @@ _FIXED = {
     "what one customer spends in other studies at other holders": N_(
         "what one customer spends in other studies at other holders"
     ),
+    "the coordinator sees the holders' sum alone": N_("the coordinator sees the holders' sum alone"),
+    "the coordinator sees each holder's noisy update": N_("the coordinator sees each holder's noisy update"),
     "none": N_("no claim can be made"),
     "allow": N_("allowed"),
     "deny": N_("refused"),

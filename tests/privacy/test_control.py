@@ -141,7 +141,7 @@ def test_the_list_is_closed() -> None:
         "Unavailable",
     }
     assert set(control.KINDS) == set(get_args(control.ControlMessage))
-    assert {*control.KINDS.values(), MessageKind.MASKED_UPDATE} == set(MessageKind)
+    assert {*control.KINDS.values(), MessageKind.MASKED_UPDATE, MessageKind.VISIBLE_UPDATE} == set(MessageKind)
     assert {type(message) for message in MESSAGES} == set(control.KINDS)
 
 

@@ -67,7 +67,7 @@ def facts(
         privacy={
             "unit": "customer", "neighbouring_relation": "add/remove", "accountant": "Gaussian differential privacy",
             "parts": "all customers", "sampling": "no sampling", "sampling_rate": "1", "sampled_steps": 0,
-            "noise_form": "distributed", "honest_shares": 2, "overlap": 3, "colluders": 1, "max_attempts": 5,
+            "noise_form": "distributed", "uploads": "the coordinator sees the holders' sum alone", "honest_shares": 2, "overlap": 3, "colluders": 1, "max_attempts": 5,
             "delta": "0.000001", "customer_epsilon": "0.987655", "customer_epsilon_worst_case": "1.45072",
             "holder_epsilon": "0.475232", "holder_epsilon_worst_case": "0.687061", "holder_mu": "0.118352",
             "holder_mu_worst_case": "0.166956", "epsilon_slack": "2.2e-29", "sampler_total_variation": "3.1e-50",

@@ -276,7 +276,7 @@ def test_ctrl_c_is_one_sentence(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ringfence.server.retry.sum_words", interrupt)
+    monkeypatch.setattr("ringfence.server.sums.sum_words", interrupt)
     assert call(case, "--json", str(case / "r.json")) == 130
     assert capsys.readouterr().err.startswith("RF-U904")
     assert not (case / "r.json").exists()
