@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from ringfence.privacy.accounting.composition import Composition
 from ringfence.privacy.accounting.gaussian import epsilon_of
-from ringfence.privacy.accounting.renyi import renyi_epsilon
+from ringfence.privacy.accounting.renyi import laplace_renyi, renyi_epsilon
 from ringfence.privacy.errors import N_, BudgetError
 
 if TYPE_CHECKING:
@@ -136,9 +136,38 @@ def _losses(one: Composition, interval: float) -> PrivacyLossDistribution:
 def renyi_of_plan(event: DpEvent, orders: Sequence[Decimal]) -> Mapping[Decimal, float]:
     """Renyi divergences of a plan at the orders of a ledger, for `Ledger.reserve(renyi=...)`.
 
+    The accountant has no price for a discrete Laplace release; renyi.py has.
+
     Raises:
-        BudgetError: the accountant does not know such events, or has no bound at an order.
+        BudgetError: neither knows such events, or there is no bound at an order.
     """
+    from dp_accounting.dp_event import ComposedDpEvent, DiscreteLaplaceDpEvent, SelfComposedDpEvent
+
+    match event:
+        case DiscreteLaplaceDpEvent(noise_parameter=parameter, sensitivity=sensitivity):
+            found = _laplace(parameter, sensitivity, orders)
+        case SelfComposedDpEvent(event=one, count=count):
+            found = {order: count * each for order, each in renyi_of_plan(one, orders).items()}
+        case ComposedDpEvent(events=events):
+            several = [renyi_of_plan(each, orders) for each in events]
+            found = {order: math.fsum(each[order] for each in several) for order in orders}
+        case _:
+            found = _accounted(event, orders)
+    if not all(math.isfinite(each) and each >= 0 for each in found.values()):
+        raise _unpriced(event)
+    return found
+
+
+def _laplace(parameter: float, sensitivity: int, orders: Sequence[Decimal]) -> dict[Decimal, float]:
+    if not (0 < parameter < math.inf and 0 <= sensitivity < math.inf):
+        return dict.fromkeys(orders, math.inf)
+    # The sum of several floats is rounded a few times on its way into the ledger.
+    return {
+        order: float(laplace_renyi(Decimal(parameter), math.ceil(sensitivity), order)) * (1 + 1e-12) for order in orders
+    }
+
+
+def _accounted(event: DpEvent, orders: Sequence[Decimal]) -> dict[Decimal, float]:
     from dp_accounting.privacy_accountant import NeighboringRelation, UnsupportedEventError
     from dp_accounting.rdp import RdpAccountant
 
@@ -147,10 +176,7 @@ def renyi_of_plan(event: DpEvent, orders: Sequence[Decimal]) -> Mapping[Decimal,
         accountant.compose(event)
     except UnsupportedEventError:
         raise _unpriced(event) from None
-    found = dict(zip(orders, (float(each) for each in accountant._rdp), strict=True))
-    if not all(math.isfinite(each) and each >= 0 for each in found.values()):
-        raise _unpriced(event)
-    return found
+    return dict(zip(orders, (float(each) for each in accountant._rdp), strict=True))
 
 
 def _releases(event: DpEvent) -> int:
