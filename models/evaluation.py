@@ -24,7 +24,7 @@ from ringfence.models.metrics.noisy import NoisyFigures, figures
 from ringfence.models.task import Released, Result, Scoring, State, StudyContext, Task
 from ringfence.privacy.accounting.scales import grid_unit, share_scale
 from ringfence.privacy.accounting.study import calibrate
-from ringfence.privacy.errors import N_, StudyError, WaistError
+from ringfence.privacy.errors import N_, Clause, StudyError, WaistError
 from ringfence.privacy.waist import Aggregate, BlockPlan, Contribution, Query, RoundPlan, StudyPlan
 
 SCORE_BITS = 16
@@ -103,7 +103,7 @@ class _WithEvaluation(Generic[State, Result]):
         own = {name: array for name, array in query.arrays.items() if name != EDGES}
         self.scoring.check(context, replace(query, arrays=own))
         if stage == 0:
-            _expect(EDGES not in query.arrays, "the range of scores has no edges")
+            _expect(EDGES not in query.arrays, N_("the range of scores has no edges"))
             return {"scores": RANGE_CELLS}
         return {"figures": 2 * (len(_edges(query)) + 1)}
 
@@ -251,12 +251,12 @@ def _predicted(spread: npt.NDArray[np.float64], edges: npt.NDArray[np.int64]) ->
 
 def _edges(query: Query) -> npt.NDArray[np.int64]:
     edges = query.arrays.get(EDGES)
-    _expect(edges is not None, "the figures need edges")
+    _expect(edges is not None, N_("the figures need edges"))
     assert edges is not None  # for the type checker; _expect has refused otherwise
-    _expect(edges.ndim == 1 and 1 <= len(edges) <= MOST_CELLS - 1, "there are 1 to 19 edges")
+    _expect(edges.ndim == 1 and 1 <= len(edges) <= MOST_CELLS - 1, N_("there are 1 to 19 edges"))
     inside = (edges >= -LARGEST_EDGE) & (edges <= LARGEST_EDGE)
     # Neighbours are compared, not subtracted: differences of 64 bits wrap around.
-    _expect(bool(np.all(inside) and np.all(edges[1:] > edges[:-1])), "edges are scores and rise")
+    _expect(bool(np.all(inside) and np.all(edges[1:] > edges[:-1])), N_("edges are scores and rise"))
     return edges
 
 
@@ -265,5 +265,5 @@ def _expect(condition: bool, rule: str) -> None:
         raise WaistError(
             "RF-W055",
             N_("A query for an evaluation was refused before any row was read: the rule is that {rule}."),
-            rule=rule,
+            rule=Clause(rule),
         )

@@ -39,6 +39,12 @@ def _(message: str) -> str:
     return _catalogue(_language).gettext(message)
 
 
+class Clause(str):
+    """A part of a sentence, marked with `N_`, that fills a field of it and is translated with it."""
+
+    __slots__ = ()
+
+
 class RingfenceError(Exception):
     """A refusal or a failure that a person can act on.
 
@@ -59,7 +65,8 @@ class RingfenceError(Exception):
 
     def sentence(self) -> str:
         """The sentence in the chosen language, fields filled in."""
-        return _(self.template).format(**self.values)
+        values = {name: _(value) if isinstance(value, Clause) else value for name, value in self.values.items()}
+        return _(self.template).format(**values)
 
     def __str__(self) -> str:
         return f"{self.code}: {self.sentence()}"

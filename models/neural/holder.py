@@ -15,7 +15,7 @@ from ringfence.models.features import FeatureMatrix
 from ringfence.models.neural.plan import UPDATE_LIMIT, Design, Kind, customers_block, design
 from ringfence.models.neural.rounding import ACTIVATION_BITS, WEIGHT_BITS, WEIGHT_LIMIT, sum_bits, to_grid
 from ringfence.models.task import NoisySteps, StudyContext
-from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.errors import N_, Clause, WaistError
 from ringfence.privacy.waist import Contribution, IntVector, Query
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ def lengths(kind: Kind, context: StudyContext, query: Query) -> Mapping[str, int
     """
     shape = design(kind, context)
     if query.round == COUNT_ROUND:
-        _expect(not query.arrays and not query.numbers, "the count of customers has no parameters")
+        _expect(not query.arrays and not query.numbers, N_("the count of customers has no parameters"))
         return {"customers": 1}
     check_weights(shape, query)
     local = bool(shape.options.local_steps)
-    _expect(set(query.numbers) == ({"customers"} if local else set()), "only local steps are told a count of customers")
+    _expect(set(query.numbers) == ({"customers"} if local else set()), N_("only local steps are told a count of customers"))
     if local:
-        _expect(1 <= query.numbers["customers"] <= LARGEST_COUNT, "there is at least one customer")
+        _expect(1 <= query.numbers["customers"] <= LARGEST_COUNT, N_("there is at least one customer"))
     return {"update" if local else "gradient": shape.architecture.length}
 
 
@@ -50,16 +50,16 @@ def check_weights(shape: Design, query: Query) -> None:
     Raises:
         WaistError: another name, shape or range.
     """
-    _expect(set(query.arrays) == {"weights"}, "a gradient has weights alone")
+    _expect(set(query.arrays) == {"weights"}, N_("a gradient has weights alone"))
     weights = query.arrays["weights"]
-    _expect(weights.shape == (shape.architecture.length,), "there is one weight for every parameter of the network")
+    _expect(weights.shape == (shape.architecture.length,), N_("there is one weight for every parameter of the network"))
     _require_range(weights)
 
 
 def _require_range(weights: npt.NDArray[np.int64]) -> None:
     """Beyond it products of a pass would not be exact, and what one customer adds could depend on another."""
     inside = (weights >= -WEIGHT_LIMIT) & (weights <= WEIGHT_LIMIT)
-    _expect(bool(np.all(inside)), "no weight is larger than 16")
+    _expect(bool(np.all(inside)), N_("no weight is larger than 16"))
 
 
 def contribute(kind: Kind, context: StudyContext, query: Query, features: FeatureMatrix) -> Contribution:
@@ -168,7 +168,7 @@ def _expect(condition: bool, rule: str) -> None:
         raise WaistError(
             "RF-W250",
             N_("A query of a neural study was refused before any row was read: the rule is that {rule}."),
-            rule=rule,
+            rule=Clause(rule),
         )
 
 

@@ -25,7 +25,7 @@ from ringfence.models.scorecard.codes import code_length, encode
 from ringfence.models.scorecard.pairs import pair_counts, pairs_length, products
 from ringfence.models.scorecard.plan import MOST_GROUPS, TWO_WAY_ROUND, coarse_size, design, most_bins
 from ringfence.models.task import StudyContext
-from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.errors import N_, Clause, WaistError
 from ringfence.privacy.waist import Contribution, IntVector, Query
 
 PARAMETER_BITS = 16
@@ -44,17 +44,17 @@ def lengths(context: StudyContext, query: Query) -> Mapping[str, int]:
     """
     shape = design(context)
     if query.round == 0:
-        _expect(not query.arrays and not query.numbers, "a histogram has no parameters")
+        _expect(not query.arrays and not query.numbers, N_("a histogram has no parameters"))
         return {"cells": sum(coarse_size(grid, shape.options) for grid in context.grids)}
     _check_bins(context, query)
     bins = int(query.arrays["offsets"][-1])
     tables = shape.pairs > 0 and query.round == TWO_WAY_ROUND
     expected = {"bins", "offsets", "theta"} | ({"groups", "group_offsets"} if tables else set())
-    _expect(set(query.arrays) == expected, "a gradient has bins, offsets and theta, the first one groups as well")
+    _expect(set(query.arrays) == expected, N_("a gradient has bins, offsets and theta, the first one groups as well"))
     theta = query.arrays["theta"]
-    _expect(theta.shape == (bins,), "theta has one entry a bin")
+    _expect(theta.shape == (bins,), N_("theta has one entry a bin"))
     inside = (theta >= -PARAMETER_LIMIT) & (theta <= PARAMETER_LIMIT)
-    _expect(bool(np.all(inside)), "theta fits 32 bits")
+    _expect(bool(np.all(inside)), N_("theta fits 32 bits"))
     sizes = {"gradient": code_length(query.arrays["offsets"])}
     if tables:
         _check_groups(query)
@@ -183,31 +183,31 @@ def _check_bins(context: StudyContext, query: Query) -> None:
     options = design(context).options
     cells = [coarse_size(grid, options) for grid in context.grids]
     offsets, table = query.arrays.get("offsets"), query.arrays.get("bins")
-    _expect(offsets is not None and table is not None and not query.numbers, "bins and offsets are given")
+    _expect(offsets is not None and table is not None and not query.numbers, N_("bins and offsets are given"))
     assert offsets is not None  # for the type checker; _expect has refused otherwise
     assert table is not None
-    _expect(offsets.shape == (len(cells) + 1,) and offsets[0] == 0, "offsets has one entry a feature and one more")
+    _expect(offsets.shape == (len(cells) + 1,) and offsets[0] == 0, N_("offsets has one entry a feature and one more"))
     widths = np.diff(offsets)
     allowed = np.array([most_bins(grid, options) for grid in context.grids])
-    _expect(bool(np.all((widths >= 1) & (widths <= allowed))), "every feature has its number of bins")
-    _expect(table.shape == (sum(cells),), "bins has one entry a cell")
+    _expect(bool(np.all((widths >= 1) & (widths <= allowed))), N_("every feature has its number of bins"))
+    _expect(table.shape == (sum(cells),), N_("bins has one entry a cell"))
     owner = np.repeat(np.arange(len(cells)), cells)
     _expect(
         bool(np.all((table >= offsets[:-1][owner]) & (table < offsets[1:][owner]))),
-        "every cell has a bin of its own feature",
+        N_("every cell has a bin of its own feature"),
     )
 
 
 def _check_groups(query: Query) -> None:
     offsets, groups, starts = query.arrays["offsets"], query.arrays["groups"], query.arrays["group_offsets"]
-    _expect(starts.shape == offsets.shape and starts[0] == 0, "group_offsets has one entry a feature and one more")
+    _expect(starts.shape == offsets.shape and starts[0] == 0, N_("group_offsets has one entry a feature and one more"))
     widths = np.diff(starts)
     lawful = (widths >= 1) & (widths <= np.minimum(MOST_GROUPS, np.diff(offsets)))
-    _expect(bool(np.all(lawful)), "every feature has its number of groups")
-    _expect(groups.shape == (int(offsets[-1]),), "groups has one entry a bin")
+    _expect(bool(np.all(lawful)), N_("every feature has its number of groups"))
+    _expect(groups.shape == (int(offsets[-1]),), N_("groups has one entry a bin"))
     owner = np.repeat(np.arange(len(widths)), np.diff(offsets))
     inside = (groups >= starts[:-1][owner]) & (groups < starts[1:][owner])
-    _expect(bool(np.all(inside)), "every bin has a group of its own feature")
+    _expect(bool(np.all(inside)), N_("every bin has a group of its own feature"))
 
 
 def _expect(condition: bool, rule: str) -> None:
@@ -215,5 +215,5 @@ def _expect(condition: bool, rule: str) -> None:
         raise WaistError(
             "RF-W050",
             N_("A scorecard query was refused before any row was read: the rule is that {rule}."),
-            rule=rule,
+            rule=Clause(rule),
         )
