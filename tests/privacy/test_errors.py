@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from gettext import NullTranslations
 
 import pytest
 from checkout import parsed, python_files
@@ -16,13 +17,11 @@ from ringfence.privacy.errors import Clause, UsageError, use_language
 def shouting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A language in which every word is upper-case, fields apart."""
 
-    def gettext(message: str) -> str:
-        return message.upper().replace("{RULE}", "{rule}").replace("{NAME}", "{name}")
+    class Catalogue(NullTranslations):
+        def gettext(self, message: str) -> str:
+            return message.upper().replace("{RULE}", "{rule}").replace("{NAME}", "{name}")
 
-    class Catalogue:
-        gettext = staticmethod(gettext)
-
-    monkeypatch.setattr(errors, "_catalogue", lambda languages: Catalogue)
+    monkeypatch.setattr(errors, "_catalogue", lambda languages: Catalogue())
     use_language("xx")
     yield
     use_language(None)
