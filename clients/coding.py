@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ringfence.clients.reading import Locate
-from ringfence.clients.values import Cells, category_texts, days, numbers
+from ringfence.clients.values import Cells, days, numbered_texts, numbers
 from ringfence.privacy.documents.columns import Column, Source
 from ringfence.privacy.errors import N_, TableError
 from ringfence.privacy.quality import ColumnFacts
@@ -99,12 +99,11 @@ def _fill(feature: Feature) -> float:
 def _categories(cells: Cells, feature: Feature, column: Column) -> Coded:
     categories = list(feature.categories or ())
     truth = (categories[0], categories[1]) if feature.kind == "flag" else ("false", "true")
-    texts = category_texts(cells, truth)
-    coded = texts.dictionary_encode()
+    number, texts = numbered_texts(cells, truth)
     meaning = _Meaning.of(column, categories)
     # The last entry stands for missing; unknown texts get -2 until the schema's rule is applied.
-    table = np.array([meaning.position(text) for text in coded.dictionary.to_pylist()] + [-1], dtype=np.int64)
-    codes = table[coded.indices.fill_null(len(table) - 1).to_numpy(zero_copy_only=False)]
+    table = np.array([*(-1 if text is None else meaning.position(text) for text in texts), -1], dtype=np.int64)
+    codes = table[number]
     unknown, absent = codes == -2, codes == -1
     rows, present = len(codes), int(len(codes) - absent.sum())
     labels = categories if OTHER in categories else [*categories, OTHER]

@@ -10,6 +10,7 @@ the stage before can make, so a skipped stage is a type error.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,12 +67,16 @@ class Joined:
     """A study this holder takes part in: its reservation, its cohort, and the cohort's rows as cell codes.
 
     The table itself, the customer keys and everybody outside the cohort are gone from memory.
+
+    Attributes:
+        rows: SHA-256 of the cohort's codes, labels and parts, 32 bytes.
     """
 
     admitted: Admitted
     reservation: Reservation
     cohort: Cohort
     features: FeatureMatrix
+    rows: bytes
     presence: Presence
     separate: tuple[str, ...]
 
@@ -163,6 +168,7 @@ def join(holder: Holder, admitted: Admitted) -> Joined:
         reservation=reservation,
         cohort=cohort,
         features=features,
+        rows=bytes.fromhex(features.digest().removeprefix("sha256:")),
         presence=presence,
         separate=separate_consents(table.allowed),
     )
@@ -190,16 +196,15 @@ def contribute(holder: Holder, joined: Joined, query: Query) -> Answer:
     # The same work in every round, also when nobody left: a shortcut would show in the reply's time that somebody
     # did.
     still = joined.presence.still(joined.cohort.current(holder.registry, now))
-    features = joined.features.take(still)
     plan = admitted.plan.rounds[query.round]
     return Answer(
         plan=plan,
         lengths=lengths,
-        contribution=_computed(holder, admitted, plan, query, features.part(plan.part)),
+        contribution=_computed(holder, admitted, plan, query, joined.features.part(plan.part, still)),
         evidence={
             "customers": int(still.sum()),
             "consent_root": holder.registry.root(admitted.study.purpose, now, separate=joined.separate),
-            "rows": features.digest(),
+            "rows": rows_used(joined.rows, still),
         },
     )
 
@@ -220,7 +225,24 @@ def _computed(
             plan=plan, rows=rows, noise=holder.noise, max_customers=holder.contract.max_customers
         )
         return task.train_locally(context, query, steps)
-    return task.contribute(context, query, rows.take(poisson_sample(len(rows.label), plan.sampling_rate)))
+    if plan.sampling_rate != 1:
+        rows = rows.take(poisson_sample(len(rows.label), plan.sampling_rate))
+    return task.contribute(context, query, rows)
+
+
+def rows_used(cohort: bytes, still: npt.NDArray[np.bool_]) -> str:
+    """`sha256:` over the cohort's digest and who of it took part in a round; private, since it can be guessed.
+
+    The rows were hashed when the cohort was frozen and do not change, so a round hashes one bit a row. Who has the
+    table can compute it again; it was the digest of the rows themselves before.
+
+    Args:
+        cohort: 32 bytes, of the cohort's rows in their order (`Joined.rows`).
+        still: who took part, bool `(n,)`, in that order.
+    """
+    state = hashlib.sha256(b"ringfence/rows-used/v1\n" + cohort + len(still).to_bytes(8, "big"))
+    state.update(np.packbits(still).tobytes())
+    return "sha256:" + state.hexdigest()
 
 
 def not_joined(run: str) -> StudyError:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import InitVar, dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from itertools import compress
 from pathlib import Path
 from typing import Any, Final
 
@@ -314,7 +315,7 @@ def _customers(keys: Any, rule: str) -> tuple[Numbers, Numbers, Flags]:
 
 
 def _chosen(keys: Iterable[str], keep: Flags) -> tuple[str, ...]:
-    return tuple(key for key, stays in zip(keys, keep.tolist(), strict=True) if stays)
+    return tuple(compress(keys, keep.tolist()))
 
 
 def _require_allowed(allowed: Allowed, features: Sequence[str], label: str | None) -> None:
@@ -343,16 +344,16 @@ def _split_values(
     RFC 2104 written out over two hash states made once: half the time of the `hmac` module a key.
     """
     block = (hashlib.sha256(split_key).digest() if len(split_key) > 64 else split_key).ljust(64, b"\0")
-    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
-    outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
-    digests = bytearray()
+    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block)).copy
+    outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block)).copy
+    digests: list[bytes] = []
     for key in keys:
-        first, second = inner.copy(), outer.copy()
+        first, second = inner(), outer()
         first.update(key.encode())
         second.update(first.digest())
-        digests += second.digest()[:16]
-    words = np.frombuffer(bytes(digests), dtype=">u8").reshape(-1, 2).astype(np.uint64)
-    return words[:, 0], words[:, 1]
+        digests.append(second.digest())
+    words = np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 4)[:, :2].T.astype(np.uint64)
+    return words[0], words[1]
 
 
 def _below(values: npt.NDArray[np.uint64], fraction: Fraction) -> Flags:

@@ -80,17 +80,17 @@ class FeatureMatrix:
     label: npt.NDArray[np.uint8]
     is_test: npt.NDArray[np.bool_]
 
-    def train(self) -> FeatureMatrix:
-        """The customers a model may learn from."""
-        return self.take(~self.is_test)
+    def train(self, among: npt.NDArray[np.bool_] | None = None) -> FeatureMatrix:
+        """The customers a model may learn from; of those chosen by a mask, or of all."""
+        return self.take(~self.is_test if among is None else ~self.is_test & among)
 
-    def test(self) -> FeatureMatrix:
-        """The customers a model is judged by."""
-        return self.take(self.is_test)
+    def test(self, among: npt.NDArray[np.bool_] | None = None) -> FeatureMatrix:
+        """The customers a model is judged by; of those chosen by a mask, or of all."""
+        return self.take(self.is_test if among is None else self.is_test & among)
 
-    def part(self, name: Part) -> FeatureMatrix:
-        """The customers a round of that part reads."""
-        return self.train() if name == "train" else self.test()
+    def part(self, name: Part, among: npt.NDArray[np.bool_] | None = None) -> FeatureMatrix:
+        """The customers a round of that part reads; of those chosen by a mask, or of all."""
+        return self.train(among) if name == "train" else self.test(among)
 
     def digest(self) -> str:
         """`sha256:` over codes, labels and parts: which rows were used; keep it private, it can be guessed."""
@@ -101,8 +101,13 @@ class FeatureMatrix:
 
     def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> FeatureMatrix:
         """The customers chosen by a mask or by positions."""
+        # Whole rows are gathered by positions in half the time that a mask takes.
+        chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
         return FeatureMatrix(
-            names=self.names, codes=self.codes[rows], label=self.label[rows], is_test=self.is_test[rows]
+            names=self.names,
+            codes=self.codes.take(chosen, axis=0),
+            label=self.label[chosen],
+            is_test=self.is_test[chosen],
         )
 
 
@@ -153,9 +158,11 @@ def cell_edges(feature: Feature) -> npt.NDArray[np.float64]:
 def category_codes(values: pd.Series, feature: Feature) -> Codes:
     """Cells of categories: listed values by position, unknown ones to "other", absent ones to "missing"."""
     grid = grid_of(feature)
-    categories = list(feature.categories or ())
-    codes = pd.Index(categories, dtype="object").get_indexer(pd.Index(values.astype("object"))).astype(np.int64)
-    absent = values.isna().to_numpy(dtype=bool)
+    number, distinct = _numbered(values)
+    position = {category: code for code, category in enumerate(feature.categories or ())}
+    # The last entry stands for absent ones, whose number is -1.
+    codes = np.array([*(position.get(value, -1) for value in distinct), -1], dtype=np.int64)[number]
+    absent = number < 0
     unknown = (codes < 0) & ~absent
     if grid.other is not None:
         codes[unknown] = grid.other
@@ -185,10 +192,19 @@ def encode(rows: MinimisedRows, schema: Schema, features: Sequence[str], label: 
             codes[:, column] = number_codes(frame[name].to_numpy(dtype=np.float64, na_value=np.nan), feature)
         else:
             codes[:, column] = category_codes(frame[name], feature)
-    hit = (frame[label].astype("object") == positive).fillna(False).to_numpy(dtype=bool)
+    number, distinct = _numbered(frame[label])
+    hit = np.array([*(value == positive for value in distinct), False], dtype=np.bool_)[number]
     return FeatureMatrix(
         names=tuple(features), codes=codes, label=hit.astype(np.uint8), is_test=np.asarray(rows.is_test, dtype=bool)
     )
+
+
+def _numbered(values: pd.Series) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """A number for each entry, -1 for absent ones, int64 `(n,)`; and the distinct entries by their numbers."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return np.asarray(values.cat.codes, dtype=np.int64), list(values.cat.categories)
+    number, distinct = pd.factorize(values.astype("object"))
+    return np.asarray(number, dtype=np.int64), list(distinct)
 
 
 def _with_missing(codes: npt.NDArray[np.int64], absent: npt.NDArray[np.bool_], feature: Feature) -> Codes:

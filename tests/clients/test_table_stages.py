@@ -25,7 +25,7 @@ from table_kit import (
     write,
 )
 
-from ringfence.clients.table import consented, read_table
+from ringfence.clients.table import _split_values, consented, read_table
 from ringfence.privacy.consent import Cohort
 from ringfence.privacy.errors import ConsentError, ContractError, TableError
 
@@ -108,6 +108,16 @@ def test_the_split_is_the_keyed_hash_of_the_customer_alone(tmp_path: Path) -> No
     long_key = minimise(raw, fraction=Decimal("0.5"), split_key=b"k" * 100)
     first = hmac.digest(b"k" * 100, ages[f"{long_key.frame['age'][0]:.4f}"].encode(), "sha256")
     assert bool(long_key.is_test[0]) == (first[0] < 128)
+
+
+@given(customers=st.lists(st.text(max_size=300), max_size=30), key=st.binary(min_size=1, max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_the_split_values_are_hmac_as_the_standard_has_it(customers: list[str], key: bytes) -> None:
+    writable = [each.encode("utf-8", "replace").decode() for each in customers]
+    digests = [hmac.digest(key, each.encode(), "sha256") for each in writable]
+    side, order = _split_values(writable, key)
+    assert side.tolist() == [int.from_bytes(digest[:8]) for digest in digests]
+    assert order.tolist() == [int.from_bytes(digest[8:16]) for digest in digests]
 
 
 CELLS = st.tuples(

@@ -11,6 +11,7 @@ from small import context_of, frame_of, matrix_of
 
 from ringfence.models.features import (
     NUMBER_CELLS,
+    FeatureMatrix,
     category_codes,
     cell_edges,
     grid_of,
@@ -62,6 +63,26 @@ def test_missing_and_unknown_go_where_the_schema_says() -> None:
     assert category_codes(values, feature(kind="category", categories=["a", "b"])).tolist() == [0, 1, 2, 3]
     as_missing = feature(kind="category", categories=["a", "b"], unknown="missing")
     assert category_codes(values, as_missing).tolist() == [0, 1, 2, 2]
+
+
+@given(st.lists(st.sampled_from(["a", "b", "zzz", "(other)", None]), max_size=20), st.permutations(["zzz", "a", "(other)", "b"]))
+def test_a_categorical_is_coded_as_its_texts_are(entries: list[str | None], order: list[str]) -> None:
+    kind = feature(kind="category", categories=["a", "b"])
+    texts = pd.Series(entries, dtype="object")
+    coded = pd.Series(pd.Categorical(entries, categories=order))
+    expected = [{"a": 0, "b": 1, None: 3}.get(entry, 2) for entry in entries]
+    assert category_codes(texts, kind).tolist() == category_codes(coded, kind).tolist() == expected
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.data())
+def test_a_part_among_some_is_the_part_of_those(is_test: list[bool], data: st.DataObject) -> None:
+    among = np.array(data.draw(st.lists(st.booleans(), min_size=len(is_test), max_size=len(is_test))))
+    codes = np.arange(2 * len(is_test), dtype=np.uint16).reshape(-1, 2)
+    matrix = FeatureMatrix(names=("x", "y"), codes=codes, label=np.arange(len(is_test), dtype=np.uint8), is_test=np.array(is_test))
+    for name in ("train", "test"):
+        once, twice = matrix.part(name, among), matrix.take(among).part(name)
+        assert once.digest() == twice.digest()
+        assert once.codes.tolist() == [[2 * i, 2 * i + 1] for i, test in enumerate(is_test) if among[i] and test == (name == "test")]
 
 
 def test_a_missing_value_without_a_cell_is_refused() -> None:

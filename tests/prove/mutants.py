@@ -119,13 +119,13 @@ MUTANTS = (
     ),
     Mutant(
         name="gradients not clipped",
-        edits=(Edit("models.neural.fixed:factors", ".clamp_(max=1.0)", ".clamp_(min=1.0)"),),
+        edits=(Edit("models.neural.fixed:factors", "np.minimum(", "np.maximum("),),
         claim="canary-network",
     ),
     Mutant(
         name="clip after averaging",
         edits=(
-            Edit("models.neural.fixed:factors", "norms_squared.sqrt()", "norms_squared.mean().expand_as(norms_squared).sqrt()"),
+            Edit("models.neural.fixed:factors", "np.sqrt(norms_squared)", "np.sqrt(np.full_like(norms_squared, norms_squared.mean()))"),
         ),
         claim="sensitivity",
     ),
@@ -149,7 +149,7 @@ MUTANTS = (
     ),
     Mutant(
         name="customers in both parts",
-        edits=(Edit("models.features:FeatureMatrix.part", "self.train() if", "self if True else self.train() if"),),
+        edits=(Edit("models.features:FeatureMatrix.part", "self.train(among) if", "self if True else self.train(among) if"),),
         claim="files",
     ),
     Mutant(
