@@ -37,6 +37,7 @@ EVENT_TYPES: Mapping[str, str] = MappingProxyType(
         "attempt.voided": N_("An attempt at a round was given up; its price stays charged."),
         "aggregate.received": N_("The noisy sum of a round was formed."),
         "model.released": N_("A model or result of a study was released."),
+        "model.kept": N_("A holder left its own model of a study at its own place, which it never leaves."),
         "budget.created": N_("A privacy budget was opened."),
         "budget.reserved": N_("A part of a privacy budget was reserved for a study."),
         "budget.charged": N_("A reserved part of a privacy budget was spent."),

@@ -19,6 +19,7 @@ from ringfence.audit.merkle import verify_consistency
 from ringfence.audit.note import Verifier
 from ringfence.clients import gate, pipeline
 from ringfence.clients.holder import COORDINATOR, Holder
+from ringfence.clients.own import leave_own
 from ringfence.clients.recovery import Fresh, check_mode, not_bound
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, RingfenceError, StudyError, WaistError
@@ -307,6 +308,8 @@ class Agent:
         verify_checkpoint(finish.checkpoint.encode(), [Verifier(name=origin, raw=run.coordinator_log.raw)])
         self.holder.ledger.commit(run.joined.reservation)
         self.holder.attempts.forget(study=header.study, run=header.run)
+        if fault := leave_own(self.holder, run.joined):
+            self._tell(fault)
         self.holder.log.record(
             "study.finished",
             "allow" if finish.model else "error",

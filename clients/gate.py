@@ -90,6 +90,8 @@ def send(
             connection=connection,
         )
         holder.attempts.store(key, sealed, connection=connection)
+    if answer.own is not None:
+        joined.kept.keep(key.round, answer.own)
     return sealed
 
 

@@ -45,6 +45,7 @@ class Holder:
         coordinator: the coordinator whose studies are considered.
         approvers: the people who may approve a study here.
         approvals: approvals on file for a study's digest.
+        models: folder of models that this holder keeps for itself; made when there is one.
         noise: where shares of noise come from.
         clock: the present moment, UTC.
     """
@@ -63,5 +64,6 @@ class Holder:
     coordinator: PublicIdentity
     approvers: tuple[PublicIdentity, ...]
     approvals: Callable[[str], Sequence[SignedDocument]]
+    models: Path
     noise: NoiseSource = field(default_factory=OsNoise)
     clock: Callable[[], datetime] = _now

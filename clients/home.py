@@ -21,6 +21,7 @@ from ringfence.audit.log import AuditLog
 from ringfence.audit.note import Signer
 from ringfence.clients.config import Settings, load_settings
 from ringfence.clients.holder import Holder
+from ringfence.clients.own import FOLDER
 from ringfence.privacy.consent.registry import ConsentRegistry
 from ringfence.privacy.contract import LoadedContract, load_contract
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
@@ -248,6 +249,7 @@ def load_holder(home: Home, passphrases: Passphrases | None = None) -> Holder:
         coordinator=settings.coordinator(),
         approvers=settings.approvers(),
         approvals=home.approvals,
+        models=settings.folder / FOLDER,
     )
 
 

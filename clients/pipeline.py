@@ -11,13 +11,14 @@ the stage before can make, so a skipped stage is a type error.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ringfence.clients.holder import Holder
+from ringfence.clients.own import Kept
 from ringfence.clients.steps import CountedSteps
 from ringfence.clients.table import (
     ConsentedTable,
@@ -79,6 +80,7 @@ class Joined:
     rows: bytes
     presence: Presence
     separate: tuple[str, ...]
+    kept: Kept = field(default_factory=Kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +92,14 @@ class Answer:
         lengths: entries of each block for this query.
         contribution: exact integers.
         evidence: customers, consent root and digest of the rows used; the private part of the event.
+        own: what the holder keeps for itself once the attempt is charged; None where the task keeps nothing.
     """
 
     plan: RoundPlan
     lengths: dict[str, int]
     contribution: Contribution
     evidence: dict[str, Json]
+    own: object | None = None
 
 
 def admit(holder: Holder, offer: StudyOffer) -> Admitted:
@@ -197,23 +201,25 @@ def contribute(holder: Holder, joined: Joined, query: Query) -> Answer:
     # did.
     still = joined.presence.still(joined.cohort.current(holder.registry, now))
     plan = admitted.plan.rounds[query.round]
+    contribution, own = _computed(holder, joined, plan, query, joined.features.part(plan.part, still))
     return Answer(
         plan=plan,
         lengths=lengths,
-        contribution=_computed(holder, admitted, plan, query, joined.features.part(plan.part, still)),
+        contribution=contribution,
         evidence={
             "customers": int(still.sum()),
             "consent_root": holder.registry.root(admitted.study.purpose, now, separate=joined.separate),
             "rows": rows_used(joined.rows, still),
         },
+        own=own,
     )
 
 
 def _computed(
-    holder: Holder, admitted: Admitted, plan: RoundPlan, query: Query, rows: FeatureMatrix
-) -> Contribution:
-    """The task's integers over a sample of the rows, or what it makes of its own noisy steps."""
-    task, context = admitted.task, admitted.context
+    holder: Holder, joined: Joined, plan: RoundPlan, query: Query, rows: FeatureMatrix
+) -> tuple[Contribution, object | None]:
+    """The task's integers over a sample of the rows, or what it makes of its own noisy steps, and keeps of them."""
+    task, context = joined.admitted.task, joined.admitted.context
     if plan.local_steps:
         if task.train_locally is None or context.study.privacy.noise != "local":
             raise StudyError(
@@ -224,10 +230,12 @@ def _computed(
         steps = CountedSteps(
             plan=plan, rows=rows, noise=holder.noise, max_customers=holder.contract.max_customers
         )
-        return task.train_locally(context, query, steps)
+        if task.personal is not None and task.personal.wanted(context):
+            return task.personal.train(context, query, steps, joined.kept.before(query.round))
+        return task.train_locally(context, query, steps), None
     if plan.sampling_rate != 1:
         rows = rows.take(poisson_sample(len(rows.label), plan.sampling_rate))
-    return task.contribute(context, query, rows)
+    return task.contribute(context, query, rows), None
 
 
 def rows_used(cohort: bytes, still: npt.NDArray[np.bool_]) -> str:

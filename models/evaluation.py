@@ -78,6 +78,7 @@ def evaluated(task: Task[State, Result]) -> Task[EvaluationState[State, Result],
         start=both.start,
         step=both.step,
         train_locally=task.train_locally,
+        personal=task.personal,
         so_far=both.so_far,
     )
 

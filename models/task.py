@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 HOLDER_FEATURE = "(holder)"
 State = TypeVar("State")
 Result = TypeVar("Result", bound=Released)
+Own = TypeVar("Own")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +139,24 @@ class Scoring(Generic[Result]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Personal(Generic[Own]):
+    """How a task keeps something of its own at each holder from round to round; it never leaves the holder.
+
+    It follows from the holder's noisy sums and public queries alone, so it costs nothing beside the uploads.
+
+    Attributes:
+        wanted: whether the study asks for it.
+        train: in place of `train_locally`, from what was kept before the round (None: nothing yet, or lost); the
+            upload, and what is kept now.
+        file: what is left at the holder of that name when the study is over, as a safetensors file.
+    """
+
+    wanted: Callable[[StudyContext], bool]
+    train: Callable[[StudyContext, Query, NoisySteps, Own | None], tuple[Contribution, Own]]
+    file: Callable[[StudyContext, Own, str], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Generic[State, Result]):
     """A method of learning or counting over the waist.
 
@@ -149,6 +168,7 @@ class Task(Generic[State, Result]):
         start: the coordinator's first state and query.
         step: the next state, and the next query or the result.
         train_locally: the upload of a round with local steps, from noisy sums alone; None where a task has none.
+        personal: how each holder keeps a model of its own, in studies that ask for it; None where a task has none.
         scoring: how its model scores customers; None for a task without a model.
         so_far: the model that the released sums make by now, or None while there is none; for a study that stops
             before its end.
@@ -161,5 +181,6 @@ class Task(Generic[State, Result]):
     start: Callable[[StudyContext], tuple[State, Query]]
     step: Callable[[StudyContext, State, Aggregate], tuple[State, Query | Result]]
     train_locally: Callable[[StudyContext, Query, NoisySteps], Contribution] | None = None
+    personal: Personal[Any] | None = None
     scoring: Scoring[Result] | None = None
     so_far: Callable[[StudyContext, State], Result | None] | None = None

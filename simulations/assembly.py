@@ -18,6 +18,7 @@ from typing import Literal
 from ringfence.audit.log import AuditLog
 from ringfence.clients.agent import Agent
 from ringfence.clients.holder import Holder
+from ringfence.clients.own import FOLDER
 from ringfence.privacy.accounting.filters import FilterName
 from ringfence.privacy.consent.registry import ConsentRegistry
 from ringfence.privacy.contract import Contract
@@ -205,6 +206,7 @@ def make_holder(
         coordinator=coordinator,
         approvers=tuple(person.public for person in keys.approvers),
         approvals=approvals,
+        models=folder / FOLDER / name,
         noise=noise or OsNoise(),
     )
 

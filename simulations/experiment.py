@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from ringfence.models.metrics.noisy import NoisyFigures
 from ringfence.models.scorecard import Scorecard
 from ringfence.models.scorecard.prior import with_prior
 from ringfence.privacy.consent.events import SEPARATE_CONSENTS
@@ -211,24 +212,41 @@ def run_question(
             epsilon = question.study.privacy.epsilon
             gate = ExportGate(federation.coordinator.log, ExportPolicy(epsilon=epsilon))
             study = f"study:{federation.opened.digest}"
-            write_model(outcome.release.result, model, gate=gate, epsilon=epsilon, resource=study)
+            own = {each.holder: each.content for each in outcome.own}
+            write_model(outcome.release.result, model, gate=gate, epsilon=epsilon, resource=study, own=own)
         if bundle is not None:
             export_logs(federation, holders, bundle)
     terminal.write_json(result)
-    for line in summary(result):
+    for line in summary(result, outcome.release.figures):
         terminal.say(line)
     return 0
 
 
-def released(figures: Mapping[str, Any] | None) -> str:
+def released(figures: NoisyFigures | None) -> str:
     """What a real study would know of its model's quality."""
-    if figures is None or not figures["measurable"]:
+    if figures is None or not figures.measurable:
         return _("the study released no figure of quality")
-    return _("released by the study: AUC {value:.3f} (95 % interval {low:.3f} to {high:.3f})").format(**figures["auc"])
+    auc = figures.auc
+    return _("released by the study: AUC {value:.3f} (95 % interval {low:.3f} to {high:.3f})").format(
+        value=auc.value, low=auc.low, high=auc.high
+    )
 
 
-def summary(result: Mapping[str, Any]) -> list[str]:
-    """A run in a few lines for people."""
+def _own(each: Mapping[str, Any]) -> str:
+    """How one holder's own network does beside the common one."""
+    if each["auc"] is None:
+        return _("{holder}: a network of its own; its {test_customers} test customers all have one label").format(**each)
+    return _("{holder}: AUC {auc:.4f} of its own network, {auc_common:.4f} of the common one, on its {test_customers} test "
+             "customers").format(**each)  # fmt: skip
+
+
+def summary(result: Mapping[str, Any], figures: NoisyFigures | None) -> list[str]:
+    """A run in a few lines for people.
+
+    Args:
+        result: of the run, as JSON holds it.
+        figures: what the study released of its model's quality, not rounded yet.
+    """
     privacy, exactness = result["privacy"], str(result["metrics"])
     lines = [
         _("Study {study}: {holders} holders, {rows} rows, {rounds} secure sums in {seconds} s").format(**result),
@@ -238,17 +256,18 @@ def summary(result: Mapping[str, Any]) -> list[str]:
         _("epsilon {epsilon} at delta {delta} for a customer over all holders (overlap {overlap})").format(
             epsilon=privacy["customer_epsilon"], delta=privacy["delta"], overlap=privacy["overlap"]
         ),
-        _("noise {noise_form}, {honest_shares} honest shares counted on").format(**privacy),
+        _("noise {noise_form}, honest shares counted on: {honest_shares}").format(**privacy),
     ]
-    lines.append(released(result["dp_evaluation"]))
+    lines.append(released(figures))
+    lines += [_own(each) for each in result["own"]]
     if result["unresolved"]:
         lines.append(
             _("hidden by the noise, so all customers have the same points: {names}").format(
-                names=", ".join(result["unresolved"])
+                names=_(", ").join(result["unresolved"])
             )
         )
     if result["unfinished"]:
         lines.append(_("ended early, at the stage {stage}").format(stage=result["unfinished"]))
     if result["absent"]:
-        lines.append(_("absent: {names}").format(names=", ".join(result["absent"])))
+        lines.append(_("absent: {names}").format(names=_(", ").join(result["absent"])))
     return lines

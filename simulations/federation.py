@@ -42,6 +42,7 @@ from ringfence.simulations.assembly import (
     make_holder,
     with_holders,
 )
+from ringfence.simulations.personal import OwnNetwork, own_networks
 
 Say = Callable[[str], None]
 
@@ -149,6 +150,7 @@ class Outcome:
         seconds: wall time of the run, from offer to farewell.
         metrics: exact figures on the test part of the holders that took part.
         predictions: label, probability and holder of every test customer, and what else the model gives.
+        own: what holders keep for themselves, in studies that give them a model of their own.
         refusals: sentences for the holders' own people, by holder.
     """
 
@@ -157,6 +159,7 @@ class Outcome:
     seconds: float
     metrics: Metrics
     predictions: pd.DataFrame
+    own: tuple[OwnNetwork, ...]
     refusals: Mapping[str, tuple[str, ...]]
 
     @property
@@ -236,7 +239,8 @@ def outcome_of(
         refusals: sentences for the holders' own people, by holder.
     """
     model: Predicting = release.result  # type: ignore[assignment]  # tasks of a simulation give models
-    predictions = predict_test_part(federation.opened, model, holders, release.holders)
+    tests = {name: test_part(federation.opened, holders[name]) for name in release.holders}
+    predictions = predict_test_part(federation.opened, model, tests)
     return Outcome(
         release=release,
         model=model,
@@ -245,18 +249,16 @@ def outcome_of(
             predictions["probability"].to_numpy(dtype=np.float64), predictions["label"].to_numpy(dtype=np.uint8)
         ),
         predictions=predictions,
+        own=own_networks(federation.opened.context, holders, tests, predictions),
         refusals={name: tuple(sentences) for name, sentences in refusals.items()},
     )
 
 
-def predict_test_part(
-    opened: OpenStudy, model: Predicting, holders: Mapping[str, Holder], names: tuple[str, ...]
-) -> pd.DataFrame:
-    """Probability and label of every test customer: exact, so for simulations only."""
-    frames = []
-    for name in names:
-        test = test_part(opened, holders[name])
-        frames.append(model.predict(opened.context, test).assign(label=test.label, holder=name))
+def predict_test_part(opened: OpenStudy, model: Predicting, tests: Mapping[str, FeatureMatrix]) -> pd.DataFrame:
+    """Probability and label of every test customer, by holder: exact, so for simulations only."""
+    frames = [
+        model.predict(opened.context, test).assign(label=test.label, holder=name) for name, test in tests.items()
+    ]
     return pd.concat(frames, ignore_index=True)
 
 
@@ -291,6 +293,7 @@ def result_of(federation: Federation, outcome: Outcome, *, rows: Mapping[str, in
         "brier": metrics.brier,
         "metrics": EXACT,
         "test_customers": metrics.customers,
+        "own": [each.as_json() for each in outcome.own],
         "dp_evaluation": None if outcome.release.figures is None else outcome.release.figures.as_json(),
         "epsilon": float(study.privacy.epsilon),
         "delta": float(study.privacy.delta),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 
 from ringfence.models.neural import NeuralModel
 from ringfence.models.scorecard import Scorecard
@@ -17,7 +19,15 @@ SCORECARD = "scorecard.json"
 POINTS = "points.csv"
 
 
-def write_model(model: object, folder: Path, *, gate: ExportGate, epsilon: Decimal, resource: str) -> None:
+def write_model(
+    model: object,
+    folder: Path,
+    *,
+    gate: ExportGate,
+    epsilon: Decimal,
+    resource: str,
+    own: Mapping[str, bytes] = MappingProxyType({}),
+) -> None:
     """Write what a study released.
 
     Args:
@@ -26,13 +36,16 @@ def write_model(model: object, folder: Path, *, gate: ExportGate, epsilon: Decim
         gate: of whoever holds the model.
         epsilon: of the study.
         resource: what the gate's events name.
+        own: networks that simulated holders keep for themselves, by holder; real ones stay where they are.
 
     Raises:
         ExportRefused, ExportError: it may not leave, or cannot be written; nothing is left behind.
     """
     if isinstance(model, NeuralModel):
-        content = model.to_safetensors()
-        write_all({NETWORK: (content, "sha256:" + hashlib.sha256(content).hexdigest())}, folder)
+        networks = {NETWORK: model.to_safetensors()} | {f"own.{name}.safetensors": each for name, each in own.items()}
+        write_all(
+            {name: (each, "sha256:" + hashlib.sha256(each).hexdigest()) for name, each in networks.items()}, folder
+        )
         return
     if not isinstance(model, Scorecard):
         raise TypeError(f"Expected a scorecard or a network, found {type(model).__name__}.")

@@ -10,8 +10,9 @@ from functools import partial
 from ringfence.models.neural.coordinator import NeuralState, model_arrays, so_far, start, step
 from ringfence.models.neural.holder import check_weights, contribute, lengths, scores, train_locally
 from ringfence.models.neural.model import NeuralModel
+from ringfence.models.neural.personal import own_file, train_own, wanted
 from ringfence.models.neural.plan import Kind, design, plan
-from ringfence.models.task import Scoring, StudyContext, Task
+from ringfence.models.task import Personal, Scoring, StudyContext, Task
 from ringfence.privacy.waist import Query
 
 
@@ -27,6 +28,7 @@ def _task(kind: Kind) -> Task[NeuralState, NeuralModel]:
         start=partial(start, kind),
         step=partial(step, kind),
         train_locally=partial(train_locally, kind),
+        personal=Personal(wanted=wanted, train=partial(train_own, kind), file=partial(own_file, kind)),
         so_far=partial(so_far, kind),
         scoring=Scoring(arrays=model_arrays, check=check, scores=partial(scores, kind)),
     )

@@ -5,8 +5,8 @@ PyTorch is loaded when the first gradient is asked for; plans and prices need no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from ringfence.privacy.waist import Contribution, IntVector, Query
 if TYPE_CHECKING:
     from ringfence.models.neural.network import Rows
 
+Weights: TypeAlias = npt.NDArray[np.float64]
 COUNT_ROUND = 0
 LARGEST_COUNT = 1 << 40
 LARGEST_WEIGHT = WEIGHT_LIMIT / 2.0**WEIGHT_BITS
@@ -136,8 +137,25 @@ def train_locally(kind: Kind, context: StudyContext, query: Query, steps: NoisyS
     shape = design(kind, context)
     options = shape.options
     begun = query.arrays["weights"] / 2.0**WEIGHT_BITS
-    expected = max(1.0, float(options.sampling_rate * query.numbers["customers"]))
     rate, pull = float(options.local_rate), float(options.proximal)
+    weights = descended(shape, query, steps, begun, lambda at, mean: at - rate * (mean + pull * (at - begun)))
+    return change_of(query, weights - begun)
+
+
+def descended(
+    shape: Design, query: Query, steps: NoisySteps, begun: Weights, step: Callable[[Weights, Weights], Weights]
+) -> Weights:
+    """Weights after the local steps of a round, shape `(d,)`.
+
+    Args:
+        shape: of the study.
+        query: of the round.
+        steps: of the attempt.
+        begun: where the first step begins.
+        step: next weights from weights and the noisy mean gradient there.
+    """
+    options = shape.options
+    expected = max(1.0, float(options.sampling_rate * query.numbers["customers"]))
     weights = begun
     for _ in range(options.local_steps):
         # What is asked of the rows is a function of public numbers: the query, and noisy sums before.
@@ -145,9 +163,14 @@ def train_locally(kind: Kind, context: StudyContext, query: Query, steps: NoisyS
         noisy = steps.step(lambda rows, asked=asked: {"gradient": gradient_sum(shape, asked, rows)})  # type: ignore[misc]
         mean = noisy["gradient"] / 2.0**shape.grid_bits / expected
         # Held within the range of a query, so that no step, however long, makes a weight that is not one.
-        weights = np.clip(weights - rate * (mean + pull * (weights - begun)), -LARGEST_WEIGHT, LARGEST_WEIGHT)
-    change = np.clip(np.rint((weights - begun) * 2.0**WEIGHT_BITS), -UPDATE_LIMIT, UPDATE_LIMIT).astype(np.int64)
-    return Contribution(query_digest=query.digest(), blocks={"update": change})
+        weights = np.clip(step(weights, mean), -LARGEST_WEIGHT, LARGEST_WEIGHT)
+    return weights
+
+
+def change_of(query: Query, change: Weights) -> Contribution:
+    """The upload of a round with local steps: a change of the weights on their grid, within its bound."""
+    whole = np.clip(np.rint(change * 2.0**WEIGHT_BITS), -UPDATE_LIMIT, UPDATE_LIMIT).astype(np.int64)
+    return Contribution(query_digest=query.digest(), blocks={"update": whole})
 
 
 def whole_weights(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

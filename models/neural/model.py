@@ -36,6 +36,7 @@ class NeuralModel:
         features: names of the features, in the study's order.
         architecture: shape of the network.
         weights: shape `(d,)`, int64, in units of 2^-16.
+        holder: whose own network it is; empty for the one that all share.
     """
 
     kind: Kind
@@ -46,9 +47,12 @@ class NeuralModel:
     features: tuple[str, ...]
     architecture: Architecture
     weights: npt.NDArray[np.int64]
+    holder: str = ""
 
     @classmethod
-    def of(cls, context: StudyContext, shape: Design, weights: npt.NDArray[np.int64]) -> NeuralModel:
+    def of(
+        cls, context: StudyContext, shape: Design, weights: npt.NDArray[np.int64], *, holder: str = ""
+    ) -> NeuralModel:
         """Put a study's network and its weights together."""
         from ringfence.privacy.study import positive_category
 
@@ -61,6 +65,7 @@ class NeuralModel:
             features=context.features,
             architecture=shape.architecture,
             weights=weights,
+            holder=holder,
         )
 
     def scores(self, context: StudyContext, features: FeatureMatrix) -> npt.NDArray[np.int64]:
@@ -95,7 +100,10 @@ class NeuralModel:
             weights = np.concatenate([tensors[name].ravel() for name in shape.shapes]).astype(np.int64)
             texts = {name: str(described[name]) for name in ("study", "schema", "label", "positive")}
             kind: Kind = "lstm" if described["kind"] == "lstm" else "mlp"
-            return cls(kind=kind, features=tuple(described["features"]), architecture=shape, weights=weights, **texts)
+            features, holder = tuple(described["features"]), str(described.get("holder", ""))
+            return cls(
+                kind=kind, features=features, architecture=shape, weights=weights, holder=holder, **texts
+            )
         except (KeyError, TypeError, ValueError):
             raise unreadable() from None
 
@@ -110,6 +118,7 @@ class NeuralModel:
             "features": list(self.features),
             "architecture": asdict(self.architecture),
             "weight_unit": "2^-16",
+            **({"holder": self.holder} if self.holder else {}),
         }
 
     def to_dict(self) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class NeuralOptions(BaseModel):
         local_rate: learning rate of local steps.
         proximal: FedProx's pull of local steps towards the round's start.
         average: release the mean of the last half of the iterates.
+        personal: pull of each holder's own network towards the common one; None where there is only that one.
         combine: how the holders' updates become one; other than the mean with visible uploads only.
         wrong: holders that may be wrong without ruining the model.
         prior: log odds of every cell of every feature in units of 2^-16, e.g. of an earlier scorecard.
@@ -65,6 +66,7 @@ class NeuralOptions(BaseModel):
     local_rate: Annotated[Exact, Field(gt=0, le=100)] = Fraction(1, 2)
     proximal: Annotated[Exact, Field(ge=0, le=100)] = Fraction(0)
     average: Literal["last-half", "none"] = "last-half"
+    personal: Annotated[Exact, Field(gt=0, le=100)] | None = None
     combine: Rule = "mean"
     wrong: int = Field(default=0, ge=0, le=1000)
     prior: tuple[LogOdds, ...] | None = None
@@ -100,8 +102,30 @@ def options_of(context: StudyContext) -> NeuralOptions:
             found=len(options.prior),
             cells=cells,
         )
+    _check_personal(options, context.study)
     _check_combination(options, context.study)
     return options
+
+
+def _check_personal(options: NeuralOptions, study: Study) -> None:
+    """Refuse own networks where a holder has no noisy steps of its own, or a second pull.
+
+    Raises:
+        StudyError: RF-S264 or RF-S265.
+    """
+    if options.personal is None:
+        return
+    if not options.local_steps or study.privacy.noise != "local":
+        raise StudyError(
+            "RF-S264",
+            N_("[model] personal needs noise = \"local\" and local_steps: a holder's own network is trained by noisy steps "
+               "of its own."),
+        )  # fmt: skip
+    if options.proximal:
+        raise StudyError(
+            "RF-S265",
+            N_("[model] has personal and proximal; both pull a holder's steps towards the common network, so choose one."),
+        )
 
 
 def combination_of(options: NeuralOptions) -> Combination:

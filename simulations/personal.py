@@ -1,0 +1,71 @@
+"""Holders' own networks beside the common one, each judged on its holder's test customers: exact, so simulated only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ringfence.clients.holder import Holder
+from ringfence.clients.own import own_path
+from ringfence.models.features import FeatureMatrix
+from ringfence.models.metrics.exact import auc
+from ringfence.models.neural import NeuralModel
+from ringfence.models.task import StudyContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnNetwork:
+    """What one holder has for itself.
+
+    Attributes:
+        holder: its name.
+        content: its file.
+        customers: of its test part.
+        own: AUC of its own network on them; None where they all have one label.
+        common: AUC of the network that all share, on the same customers.
+    """
+
+    holder: str
+    content: bytes
+    customers: int
+    own: float | None
+    common: float | None
+
+    def as_json(self) -> dict[str, str | int | float | None]:
+        """The figures."""
+        return {"holder": self.holder, "test_customers": self.customers, "auc": self.own, "auc_common": self.common}
+
+
+def own_networks(
+    context: StudyContext, holders: Mapping[str, Holder], tests: Mapping[str, FeatureMatrix], predictions: pd.DataFrame
+) -> tuple[OwnNetwork, ...]:
+    """Read what the holders kept for themselves; empty for a study that gives them nothing.
+
+    Args:
+        context: of the study.
+        holders: as the run left them.
+        tests: test customers of those that took part, by holder.
+        predictions: of the common network, columns `probability` and `holder`.
+    """
+    found = []
+    for name, test in tests.items():
+        path = own_path(holders[name].models, context.study)
+        if not path.exists():
+            continue
+        content = path.read_bytes()
+        own = NeuralModel.from_safetensors(content).predict(context, test)["probability"]
+        common = predictions.loc[predictions["holder"] == name, "probability"]
+        both = len(np.unique(test.label)) == 2
+        found.append(
+            OwnNetwork(
+                holder=name,
+                content=content,
+                customers=len(test.label),
+                own=auc(own.to_numpy(dtype=np.float64), test.label) if both else None,
+                common=auc(common.to_numpy(dtype=np.float64), test.label) if both else None,
+            )
+        )
+    return tuple(found)
