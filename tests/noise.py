@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ringfence.privacy.accounting.slack import round_slacks
-from ringfence.privacy.mechanisms.source import NoisyShare, event_of
+from ringfence.privacy.mechanisms.source import NoisyShare
 from ringfence.privacy.waist import IntVector, RoundPlan
 
 
@@ -30,7 +30,8 @@ class SeededNoise:
             mu_squared=round_plan.mu_squared(honest),
             epsilon_slack=epsilon_slack,
             delta_slack=delta_slack,
-            event=event_of(round_plan, honest),
+            round_plan=round_plan,
+            honest=honest,
         )
 
     def _draw(self, round_name: str, block: str, scale: float, length: int) -> IntVector:

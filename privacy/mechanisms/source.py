@@ -32,15 +32,24 @@ class NoisyShare:
             every customer took part: an upper bound where the round reads a sample.
         epsilon_slack: `2 d (tau + 1e-33)` and the convolution's slack, over all entries; adds to epsilon.
         delta_slack: total variation of the h shares from their law; times `1 + exp(epsilon)` adds to delta.
-        event: the same release for dp-accounting, of Gaussians with variance `h s_j**2 - 4`; sampling is left to the
-            price of the plan.
+        round_plan: the round as the signed study fixes it.
+        honest: h, the shares that were counted on in the sum.
     """
 
     blocks: Mapping[str, IntVector]
     mu_squared: float
     epsilon_slack: float
     delta_slack: float
-    event: DpEvent
+    round_plan: RoundPlan
+    honest: int
+
+    @property
+    def event(self) -> DpEvent:
+        """The same release for dp-accounting, of Gaussians with variance `h s_j**2 - 4`.
+
+        Sampling is left to the price of the plan. Made when it is asked for: that library takes half a second to load.
+        """
+        return event_of(self.round_plan, self.honest)
 
 
 class NoiseSource(Protocol):
@@ -75,7 +84,8 @@ class OsNoise:
             mu_squared=round_plan.mu_squared(honest),
             epsilon_slack=epsilon_slack,
             delta_slack=delta_slack,
-            event=event_of(round_plan, honest),
+            round_plan=round_plan,
+            honest=honest,
         )
 
 

@@ -80,7 +80,8 @@ class Weaker:
             mu_squared=honest_share.mu_squared,
             epsilon_slack=0.0,
             delta_slack=0.0,
-            event=honest_share.event,
+            round_plan=round_plan,
+            honest=honest,
         )
 
 
@@ -101,7 +102,8 @@ class SameForAll:
             mu_squared=self.last.mu_squared,
             epsilon_slack=0.0,
             delta_slack=0.0,
-            event=self.last.event,
+            round_plan=round_plan,
+            honest=honest,
         )
 
 
