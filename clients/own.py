@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # a pipeline's `Joined` holds what is kept
     from ringfence.clients.holder import Holder
     from ringfence.clients.pipeline import Joined
 
-FOLDER = "models"
+FOLDER = "own"
 
 
 @dataclass(slots=True, kw_only=True)
