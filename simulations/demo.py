@@ -221,12 +221,13 @@ def _story(stage: _Stage, out: Path) -> list[str]:
     return [
         _("Three organisations learned one churn model; no customer row left any of them."),
         _("  {rows} customers, {rounds} secure sums, {seconds} s with ledgers and logs on disk").format(**result),
-        _("  model: AUC {auc:.3f}, {metrics}").format(auc=result["auc"], metrics=_(exactness))
-        + "; "
-        + released(result["dp_evaluation"]),
+        _("; ").join([
+            _("  model: AUC {auc:.3f}, {metrics}").format(auc=result["auc"], metrics=_(exactness)),
+            released(stage.outcome.release.figures),
+        ]),
         _("  privacy: epsilon {customer_epsilon} for a customer over all holders, delta {delta}, overlap {overlap}; "
           "each holder was charged epsilon {holder_epsilon}").format(**privacy),
-        _("  noise: {honest_shares} honest shares are counted on, against the coordinator with one more holder").format(
+        _("  noise: honest shares counted on against the coordinator with one more holder: {honest_shares}").format(
             **privacy
         ),
         _("  export gate: unmasked notes were refused ({code}); a masked sample was released").format(

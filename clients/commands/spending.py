@@ -61,10 +61,10 @@ class Standing:
 
     def heading(self) -> str:
         """Whose budget this is, and of what size."""
-        said = _("Budget of {population}: epsilon {epsilon} at delta {delta}, filter {filter}").format(**self.terms)
+        said = [_("Budget of {population}: epsilon {epsilon} at delta {delta}, filter {filter}").format(**self.terms)]
         if self.raised:
-            said += "; " + _("raised by mu^2 {raised} since").format(raised=as_text(self.raised))
-        return said
+            said.append(_("raised by mu^2 {raised} since").format(raised=as_text(self.raised)))
+        return _("; ").join(said)
 
     def rows(self) -> tuple[tuple[str, Balance], ...]:
         """Names for people, and balances."""

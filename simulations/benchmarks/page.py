@@ -226,11 +226,13 @@ def _auc_plot(name: str, found: Mapping[str, Any]) -> Html:
         for method, value in methods.items()
         if method in METHODS
     ]  # fmt: skip
+    colours = {title: colour for title, colour in zip(METHODS.values(), COLOURS, strict=True)
+               if any(row["method"] == title for row in rows)}  # fmt: skip
     base = alt.Chart(pd.DataFrame(rows)).encode(
         x=alt.X("epsilon:O", sort=list(found["epsilon"]), title="epsilon", axis=alt.Axis(labelAngle=0)),
-        color=alt.Color("method:N", sort=list(METHODS.values()), title=None,
-                        scale=alt.Scale(domain=list(METHODS.values()), range=list(COLOURS)),
-                        legend=alt.Legend(orient="bottom", columns=2)),
+        color=alt.Color("method:N", sort=list(colours), title=None,
+                        scale=alt.Scale(domain=list(colours), range=list(colours.values())),
+                        legend=alt.Legend(orient="bottom", columns=2, labelLimit=0)),
     )  # fmt: skip
     lines = base.mark_line(point=True).encode(
         y=alt.Y("auc:Q", scale=alt.Scale(zero=False), title="AUC, mean and two standard errors")

@@ -108,7 +108,8 @@ class Words:
         return audit.gettext(meaning)
 
     def bin(self, label: str) -> str:
-        """The label of a scorecard's bin."""
+        """The label of a scorecard's bin: what falls into it, one thing after the other."""
+        label = label.replace(", ", self(N_(", ")))
         for word in ("(missing)", "(other)"):
             label = label.replace(word, self.fixed(word))
         return _RANGE.sub(lambda found: self(N_("{low} to {high}"), low=found[1], high=found[2]), label)

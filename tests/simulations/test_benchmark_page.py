@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-from ringfence.simulations.benchmarks.page import markdown, render
+from ringfence.simulations.benchmarks.page import METHODS, markdown, render
 from ringfence.simulations.benchmarks.privacy import main
 
 
@@ -83,8 +84,25 @@ def test_page_and_markdown_say_the_same_figures() -> None:
         assert forbidden not in page.replace('xmlns="http://www.w3.org/2000/svg"', "")
 
 
+def legend(page: str) -> set[str]:
+    """Texts of the first plot that are names of methods, as they are drawn."""
+    plot = page[page.index("<svg") : page.index("</svg>")]
+    drawn = set(re.findall(r"<text[^>]*>([^<]*)</text>", plot))
+    return {text for text in drawn if any(text.startswith(title[:8]) for title in METHODS.values())}
+
+
+def test_the_legend_names_the_measured_methods_in_full() -> None:
+    assert legend(render(report())) == {"scorecard, central", "scorecard, 3 holders", "DP-EBM"}
+    whole = report()
+    for found in whole["parts"]["scorecard"]["tables"]["telco"]["epsilon"].values():
+        found |= dict.fromkeys(METHODS, mean(0.8))
+    assert legend(render(whole)) == set(METHODS.values())
+    assert max(map(len, METHODS.values())) > 30, "names so long were cut once"
+
+
 def test_a_method_that_was_not_measured_has_no_row() -> None:
     assert "local noise" not in markdown(report())
+    assert "local noise" not in render(report())
 
 
 def test_earlier_figures_are_laid_out_again(tmp_path: Path) -> None:
