@@ -10,13 +10,15 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 from parties import Parties
+from prove.bounds import chi_square_limit
 from prove.cases import SCORECARD
 from prove.finding import Finding
 from prove.probe import Probe, World
 
 from ringfence.privacy.errors import WaistError
-from ringfence.privacy.wire.envelope import MessageKind, read_header
+from ringfence.privacy.wire.envelope import MessageKind, read_header, unframe
 from ringfence.server.rounds import run_study
 
 STUDY = {**SCORECARD.study, "model": {"iterations": 2}}
@@ -53,6 +55,28 @@ def charges() -> Finding:
         evidence=f"ledgers hold {least:.9f} of the price of all {len(plan.rounds) + 1} answers and the cohort count",
         bound="at least 1",
         holds=least > 1 - 1e-9,
+    )
+
+
+def veils() -> Finding:
+    """Every vector of a study with masks, as it crosses the wire: none may come as it is, nor look other than random."""
+    with tempfile.TemporaryDirectory(prefix="prove-") as folder:
+        parties = Parties.of(World(study=STUDY).federation(Path(folder)))
+        with suppress(WaistError):
+            run_study(parties.federation.coordinator, parties.federation.opened, parties.wire)
+    replies = [reply for _, _, reply in parties.wire.sent if reply]
+    bare = sum(read_header(reply).kind == MessageKind.VISIBLE_UPDATE for reply in replies)
+    masked = [reply for reply in replies if read_header(reply).kind == MessageKind.MASKED_UPDATE]
+    # The payload stands before the signature, the words behind the payload's own header.
+    payloads = [reply[-64 - read_header(reply).length : -64] for reply in masked]
+    words = b"".join(bytes(unframe(payload, b"RFU1")[1]) for payload in payloads)
+    seen = np.frombuffer(words or bytes(1), dtype=np.uint8)
+    expected = len(seen) / 256
+    uneven = float(((np.bincount(seen, minlength=256) - expected) ** 2 / expected).sum()) / chi_square_limit(255)
+    return Finding(
+        evidence=f"{len(masked)} masked vectors, chi-square {uneven:.2f} of its limit; {bare} without masks",
+        bound="below 1; none",
+        holds=bool(masked) and uneven < 1 and not bare,
     )
 
 

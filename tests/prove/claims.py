@@ -96,6 +96,11 @@ CLAIMS = (
     ),
     Claim(name="crowd", says="programs at one ledger cannot overspend together", check=check_ledger.crowd),
     Claim(name="masks", says="a masked answer shows nothing, nor do two of them", check=check_sums.masks),
+    Claim(
+        name="veils",
+        says="a holder shows its vector without masks in no study that does not say so",
+        check=check_attempts.veils,
+    ),
     Claim(name="words", says="the largest possible sum arrives exactly", check=check_sums.words),
     Claim(
         name="dropouts",

@@ -244,6 +244,11 @@ MUTANTS = (
         claim="masks",
     ),
     Mutant(
+        name="every vector shown without masks",
+        edits=(Edit("clients.gate:_update", "if study.privacy.visible and not study.distributed:", "if True:"),),
+        claim="veils",
+    ),
+    Mutant(
         name="word size without room for noise",
         edits=(
             Edit(
@@ -274,7 +279,7 @@ MUTANTS = (
         name="strangers counted as peers",
         edits=(
             Edit(
-                "privacy.secagg.roster:verify_roster",
+                "privacy.secagg.roster:_check_vouched",
                 " if m == own or participants[m.holder].fingerprint in vouched]",
                 "]",
             ),
