@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ringfence.audit.errors import N_
+from ringfence.audit.errors import N_, AuditUsageError, _
 
 EVENT_TYPES: Mapping[str, str] = MappingProxyType(
     {
@@ -56,3 +56,21 @@ EVENT_TYPES: Mapping[str, str] = MappingProxyType(
         "log.exported": N_("This log was exported as a bundle for an auditor."),
     }
 )
+
+
+def require_known(kind: str) -> None:
+    """Refuse what is neither an event type nor, with a dot at its end, a group of them.
+
+    Raises:
+        AuditUsageError: the types of the group it seems to mean are named, or else the groups.
+    """
+    groups = sorted({action.partition(".")[0] + "." for action in EVENT_TYPES})
+    if kind in EVENT_TYPES or kind in groups:
+        return
+    meant = [action for action in EVENT_TYPES if action.startswith(kind.partition(".")[0] + ".")]
+    raise AuditUsageError(
+        "RF-A113",
+        N_('There is no event type {found}. Known: {known}. A group is written with its dot, e.g. "budget.".'),
+        found=kind,
+        known=_(", ").join(meant or groups),
+    )

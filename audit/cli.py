@@ -12,6 +12,7 @@ from typing import NoReturn, TextIO
 
 from ringfence.audit import bundle
 from ringfence.audit.canonical import Json
+from ringfence.audit.catalogue import require_known
 from ringfence.audit.errors import N_, AuditError, AuditUsageError, _, printable, use_language
 from ringfence.audit.events import Event, parse_event
 from ringfence.audit.note import Verifier
@@ -212,6 +213,8 @@ def _show(arguments: argparse.Namespace, screen: _Screen) -> int:
                 found += 1
                 listed += [_members(name, number, event)] if arguments.json else []
     if not found and not status:
+        if arguments.type is not None:  # asked for last, since a log may be newer than this program
+            require_known(arguments.type)
         screen.line(_("No event fits."))
     screen.finish(listed)
     return status

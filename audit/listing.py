@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from ringfence.audit.catalogue import require_known
 from ringfence.audit.events import LoggedEvent
 from ringfence.audit.export import PAGE
 from ringfence.audit.log import AuditLog
@@ -47,8 +48,15 @@ class Filter:
 
 
 def newest(log: AuditLog, wanted: Filter, limit: int | None) -> list[LoggedEvent]:
-    """The newest events that are wanted, at most `limit`, newest first."""
-    return list(islice((logged for logged in _backwards(log) if wanted.holds(logged)), limit))
+    """The newest events that are wanted, at most `limit`, newest first.
+
+    Raises:
+        AuditUsageError: there are none, and there is no such type or group.
+    """
+    found = list(islice((logged for logged in _backwards(log) if wanted.holds(logged)), limit))
+    if not found and wanted.action is not None:
+        require_known(wanted.action)
+    return found
 
 
 def _backwards(log: AuditLog) -> Iterator[LoggedEvent]:

@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,25 @@ class Town:
         words = [word for one in self.declarations for word in ("--declaration", one)]
         assert server("study", "sign", study, *words, "--config", self.desk, "--out", self.root / out) == 0
         return self.root / out
+
+
+def budget(town: Town, *words: object) -> dict[str, Any]:
+    """What `budget` says of the first holder's ledger, for programs."""
+    out = town.root / "budget.json"
+    assert client("budget", *words, "--config", town.home, "--json", out) == 0
+    found: dict[str, Any] = read(out)
+    return found
+
+
+def left(town: Town) -> Decimal:
+    """mu squared that is left to the first holder."""
+    return Decimal(budget(town)["left"]["mu_squared"])
+
+
+def newest(town: Town) -> dict[str, Any]:
+    """The last event of the first holder's log."""
+    found: dict[str, Any] = events(town.home, town.root / "log.json")[0]
+    return found
 
 
 def town(root: Path) -> Town:

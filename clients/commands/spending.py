@@ -155,7 +155,6 @@ def _decided(
         BudgetError: RF-B401 not two keys, RF-B402 one person twice.
         KeyFault: a key cannot be opened, or is not an approver's of this holder.
     """
-    head = home.ledger.head()
     ledger = home.ledger.entries()[0].hash.hex()[:16]
     with home.refusals("budget.refused", f"budget:{ledger}"):
         if len(keys) != 2:
@@ -172,20 +171,30 @@ def _decided(
             raise BudgetError(
                 "RF-B402", N_("Both key files hold the key of one person; two different people decide this.")
             )
-        # Signed over the ledger's head, so that a decision is good for one act at one moment.
-        body = rfc8785.dumps(
-            {"act": act, "holder": home.settings.name, "head": head.hash, "mu_squared": str(amount), "reason": reason}
-        )
-        decision = SignedDocument(kind="budget-decision", body=body)
+        decision = SignedDocument(kind="budget-decision", body=_body(home, act, amount, reason))
         for person in people:
             decision = decision.signed_by(person)
         signers = decision.signers("budget-decision", home.settings.approvers(), threshold=2)
     journal = _WithDecision(journal=home.log, decision=decision)
     return _Decision(
         people=[signer.fingerprint for signer in signers],
-        digest="sha256:" + hashlib.sha256(body).hexdigest(),
+        digest="sha256:" + hashlib.sha256(decision.body).hexdigest(),
         ledger=Ledger.open(home.engine, journal),
     )
+
+
+def _body(home: Home, act: str, amount: Decimal, reason: str) -> bytes:
+    """What two people sign, by whose digest the ledger knows a decision that it has carried out.
+
+    A thaw is for one moment, so the ledger's head stands in it: who freezes for the same reason again has a new one.
+    A top-up is for good, so the ledger itself stands in it: the same amount for the same reason is the same top-up
+    whenever it is entered.
+    """
+    said = {"act": act, "holder": home.settings.name, "reason": " ".join(reason.split())}
+    if act == "top-up":
+        first = home.ledger.entries()[0].hash.hex()
+        return rfc8785.dumps(said | {"ledger": first, "mu_squared": as_text(allowed_amount(amount))})
+    return rfc8785.dumps(said | {"head": home.ledger.head().hash, "mu_squared": str(amount)})
 
 
 def freeze(config: Path, reason: str) -> None:

@@ -38,7 +38,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.commands.whatif import answer, price_lines, read_study
+    from ringfence.clients.commands.whatif import answer, dropout_line, price_lines, read_study
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:
@@ -48,6 +48,7 @@ def _check(arguments: argparse.Namespace) -> int:
     terminal.say(_("purpose {purpose}, legal basis {basis}, expires {day}").format(
         purpose=found.study.purpose, basis=found.study.legal_basis, day=found.study.expires
     ))  # fmt: skip
+    terminal.say(dropout_line(found.study))
     for line in price_lines(found):
         terminal.say(line)
     terminal.say(_("approvals on file: {count} of 2").format(count=found.approvals))

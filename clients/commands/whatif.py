@@ -129,6 +129,7 @@ class Answer:
             "study": self.study.id,
             "digest": self.digest,
             "purpose": self.study.purpose,
+            "dropouts": self.study.privacy.dropouts,
             "allowed": self.decision.allow,
             "reasons": [{"code": reason.code, "sentence": reason.sentence} for reason in self.decision.reasons],
             "price": None if self.price is None else self.price.as_report(),
@@ -207,6 +208,16 @@ def seen_lines(study: Study) -> list[str]:
     if not study.privacy.visible:
         return []
     return [_("uploads are visible: the coordinator sees each of this holder's noisy updates by itself, not only a sum")]
+
+
+def dropout_line(study: Study) -> str:
+    """What becomes of a round in which a holder drops out, as the study's `uploads` and `dropouts` say."""
+    if study.privacy.visible:
+        return _("if a holder drops out of a round, the round ends with the uploads of those who answered")
+    if study.privacy.dropouts == "recover":
+        return _("dropouts recover: if a holder drops out of a round, the round ends with the sum of those who answered")
+    return _("dropouts retry: if a holder drops out of a round, its sum is void and it is tried again, {attempts} attempts "
+             "at most; each is paid for").format(attempts=study.privacy.max_attempts)  # fmt: skip
 
 
 def price_lines(found: Answer) -> list[str]:

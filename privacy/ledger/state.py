@@ -263,7 +263,11 @@ def _decided(state: State, fields: Any) -> frozenset[str]:
         return state.decisions
     if decision in state.decisions:
         raise BudgetError(
-            "RF-B333", N_("This decision of two people was carried out before; each is good for one act.")
+            "RF-B333",
+            N_(
+                "This decision of two people was carried out before; each is good for one act. "
+                "A further one of the same amount needs a reason of its own."
+            ),
         )
     return state.decisions | {decision}
 

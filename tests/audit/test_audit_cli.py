@@ -59,10 +59,33 @@ def test_altered_bundle(evidence: Evidence, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_show_says_when_no_event_fits(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = run(capsys, "show", evidence.path, "--type", "nosuch")
-    assert (status, out) == (0, "No event fits.\n")
+    for kind in ("budget.topup", "budget."):
+        status, out, _ = run(capsys, "show", evidence.path, "--type", kind, "--since", "2999")
+        assert (status, out) == (0, "No event fits.\n")
     _, out, _ = run(capsys, "show", evidence.path)
     assert "No event fits" not in out
+
+
+@pytest.mark.parametrize(
+    ("kind", "known"), [("nosuch", "waist."), ("", "budget."), ("log", "log.exported"), ("budget.nosuch", "budget.topup")]
+)
+def test_show_refuses_a_type_that_there_is_not_and_names_those_there_are(
+    evidence: Evidence, capsys: pytest.CaptureFixture[str], kind: str, known: str
+) -> None:
+    status, out, err = run(capsys, "show", evidence.path, "--type", kind, "--json", "-")
+    assert (status, out) == (2, "")
+    refusal = err.splitlines()[-1]
+    assert refusal.startswith(f"RF-A113: There is no event type {kind}.")
+    assert known in refusal
+    assert "budget.created" not in refusal or kind == "budget.nosuch"
+
+
+def test_show_lists_types_of_a_newer_log(
+    evidence: Evidence, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringfence.audit.catalogue.EVENT_TYPES", {"budget.created": "known"})
+    assert run(capsys, "show", evidence.path, "--type", "checkpoint.anchored")[0] == 0
+    assert run(capsys, "show", evidence.path, "--type", "budget.topup")[0] == 2
 
 
 def test_json_on_standard_output_leaves_people_standard_error(
@@ -97,7 +120,7 @@ def test_show_lists_and_filters(evidence: Evidence, capsys: pytest.CaptureFixtur
     assert "only `ringfence-audit verify`" in err
     assert len(run(capsys, "show", evidence.path, "--type", "checkpoint.anchored")[1].splitlines()) == 2
     assert len(run(capsys, "show", evidence.path, "--type", "log.")[1].splitlines()) == 2
-    assert run(capsys, "show", evidence.path, "--type", "log")[1] == "No event fits.\n"
+    assert run(capsys, "show", evidence.path, "--type", "log")[0] == 2
     assert run(capsys, "show", evidence.path, "--since", "2999-01-01")[1] == "No event fits.\n"
     listed = json.loads(run(capsys, "show", evidence.path, "--since", "2020-01-01", "--json", "-")[1])
     assert len(listed) == 16

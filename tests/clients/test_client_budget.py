@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from decimal import Decimal
@@ -13,49 +12,32 @@ from command_kit import (
     SCHEMA,
     STUDY,
     Town,
+    budget,
     client,
     configure,
     events,
     init,
+    left,
     new_key,
+    newest,
     read,
     refused,
     server,
     town,
 )
 
-from ringfence.audit import store
-from ringfence.audit.events import open_event
-from ringfence.clients.commands.whatif import Demand, read_study
+from ringfence.clients.commands.whatif import Demand, dropout_line, read_study
 from ringfence.clients.home import open_home
 from ringfence.models.catalogue import task_named
 from ringfence.models.task import StudyContext
 from ringfence.privacy.accounting.gaussian import epsilon_of
-from ringfence.privacy.crypto.signed import SignedDocument, check_approvals
+from ringfence.privacy.crypto.signed import check_approvals
 from ringfence.privacy.errors import RingfenceError
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Town:
     return town(tmp_path)
-
-
-def budget(here: Town, *words: object) -> dict[str, object]:
-    out = here.root / "budget.json"
-    assert client("budget", *words, "--config", here.home, "--json", out) == 0
-    found: dict[str, object] = read(out)
-    return found
-
-
-def left(here: Town) -> Decimal:
-    found = budget(here)["left"]
-    assert isinstance(found, dict)
-    return Decimal(found["mu_squared"])
-
-
-def newest(here: Town) -> dict[str, object]:
-    found: dict[str, object] = events(here.home, here.root / "log.json")[0]
-    return found
 
 
 def test_the_budget_shows_what_is_released_reserved_and_left(here: Town) -> None:
@@ -66,10 +48,6 @@ def test_the_budget_shows_what_is_released_reserved_and_left(here: Town) -> None
         with home.ledger.release(reservation, run="r", round=0, attempt=0, mu_squared=Decimal("0.05")):
             pass
     after = budget(here, "show", "--entries")
-    assert isinstance(after["released"], dict)
-    assert isinstance(after["reserved"], dict)
-    assert isinstance(after["entries"], list)
-    assert isinstance(after["reservations"], list)
     assert Decimal(after["released"]["mu_squared"]) == Decimal("0.05")
     assert abs(Decimal(after["reserved"]["mu_squared"]) - Decimal("0.15")) < Decimal("1e-9")
     assert [entry["kind"] for entry in after["entries"]] == ["created", "reserved", "charged"]
@@ -170,7 +148,6 @@ def test_every_spend_is_listed_with_the_total_after_it(here: Town, capsys: pytes
     assert with_study == budget(here, "explain", study)
     assert with_study["reserved"] == found["reserved"], "a study's answer does not cover the ledger's figures"
     planned = with_study["planned"]
-    assert isinstance(planned, dict)
     assert (planned["fits"], planned["reserved"]) == (True, False)
     assert isinstance(planned["epsilon_after"], float)
     assert planned["epsilon_after"] > lines[-1]["total_epsilon"]
@@ -223,10 +200,8 @@ def test_a_study_that_samples_needs_a_budget_at_renyi_orders(
     words = [word for one in here.declarations for word in ("--declaration", one)]
     assert server("study", "sign", study, *words, "--config", here.desk, "--out", signed) == 0
     found = budget(here, "--explain", signed)["planned"]
-    assert isinstance(found, dict)
     assert "--filter rdp" in capsys.readouterr().out
     assert (found["fits"], found["reserve_mu_squared"]) == (False, None)
-    assert isinstance(found["price"], dict)
     assert found["price"]["sampling"] == "Poisson"
     assert found["price"]["holder_mu"] == "not Gaussian"
     assert Decimal(found["price"]["customer_epsilon"]) <= Decimal("1.000001")
@@ -290,6 +265,23 @@ def test_a_new_home_refuses_studies_until_it_is_configured(tmp_path: Path, capsy
     refused(capsys, client("study", "check", study, "--config", tmp_path / "nowhere"), "RF-U405", 2)
 
 
+def test_what_becomes_of_dropouts_is_said(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    signed, out = here.sign(), here.root / "out.json"
+    capsys.readouterr()
+    assert client("study", "check", signed, "--config", here.home, "--json", out) == 0
+    assert "dropouts retry: if a holder drops out of a round, its sum is void" in capsys.readouterr().out
+    assert read(out)["dropouts"] == "retry"
+    with open_home(here.home) as home:
+        study = read_study(home, signed)
+
+    def said(**changed: str) -> str:
+        return dropout_line(study.model_copy(update={"privacy": study.privacy.model_copy(update=changed)}))
+
+    assert "2 attempts at most" in said()
+    assert "dropouts recover: " in said(dropouts="recover")
+    assert "uploads of those who answered" in said(uploads="visible", noise="local")
+
+
 def test_two_different_people_approve(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
     study, out = here.sign(), here.root / "out.json"
     words = ("study", "approve", study, "--config", here.home, "--key")
@@ -322,62 +314,6 @@ def test_a_key_that_may_not_approve_writes_nothing(
     refused(capsys, client("study", "approve", study, "--key", path, "--config", here.home), code)
     assert list((here.home / "approvals").iterdir()) == []
     assert newest(here)["public"] == {"code": code}
-
-
-def decision(here: Town) -> dict[str, object]:
-    """What two people signed, read from the private part of the newest event and verified."""
-    with open_home(here.home) as home, store.reading(home.engine) as connection:
-        leaf, salt, body = store.read_private(connection, newest(here)["event"])
-        found = SignedDocument.from_json(json.dumps(open_event(leaf, salt, body)["decision"]))
-        signed: dict[str, object] = json.loads(found.verify("budget-decision", home.settings.approvers(), threshold=2))
-        return signed
-
-
-def test_two_people_raise_the_budget(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
-    start = left(here)
-    words = ("budget", "top-up", "--config", here.home, "--reason", "board decision", "--mu-squared")
-    both = ("--key", here.ana, "--key", here.ben)
-    stranger = new_key(here.root / "stranger.key")
-    same = here.root / "copy.key"
-    same.write_bytes(here.ana.read_bytes())
-    same.chmod(0o600)
-    cases = (
-        (("0.1", "--key", here.ana), "RF-B401"),
-        (("0.1", *both, "--key", stranger), "RF-B401"),
-        (("0.1", "--key", here.ana, "--key", same), "RF-B402"),
-        (("0.1", "--key", here.ana, "--key", stranger), "RF-K015"),
-        (("0", *both), "RF-B313"),
-        (("-1", *both), "RF-B205"),
-    )
-    for more, code in cases:
-        refused(capsys, client(*words, *more), code)
-        assert (newest(here)["action"], newest(here)["outcome"]) == ("budget.refused", "deny"), code
-    assert left(here) == start
-    capsys.readouterr()
-    refused(capsys, client(*words, "much", *both), "RF-U431", 2)
-    assert client(*words, "0.1", *both) == 0
-    assert left(here) == start + Decimal("0.1")
-    assert newest(here)["action"] == "budget.topup"
-    signed = decision(here)
-    assert [signed[name] for name in ("act", "mu_squared", "reason")] == ["top-up", "0.1", "board decision"]
-    assert "decision" not in newest(here)["public"]
-
-
-def test_two_people_thaw_a_ledger_and_enter_what_is_missing(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
-    start = left(here)
-    words = ("budget", "thaw", "--config", here.home, "--key", here.ana, "--key", here.ben, "--missing")
-    refused(capsys, client(*words, "0.1", "--reason", "restored"), "RF-B307")
-    with open_home(here.home) as home:
-        home.ledger.freeze("restored from a backup")
-    assert budget(here)["frozen"] == "restored from a backup"
-    capsys.readouterr()
-    refused(capsys, client("budget", "top-up", *words[2:-1], "--mu-squared", "1", "--reason", "x"), "RF-B308")
-    refused(capsys, client(*words, "0.1", "--reason", " "), "RF-B321")
-    assert client(*words, "0.1", "--reason", "two rounds of May") == 0
-    assert left(here) == start - Decimal("0.1")
-    assert budget(here)["frozen"] == ""
-    signed = decision(here)
-    assert [signed[name] for name in ("act", "mu_squared", "reason")] == ["thaw", "0.1", "two rounds of May"]
 
 
 def test_a_store_that_others_can_open_is_refused(here: Town, capsys: pytest.CaptureFixture[str]) -> None:

@@ -94,7 +94,7 @@ def test_events_are_listed_newest_first_by_filters(here: Town, capsys: pytest.Ca
     assert [event["event"] for event in read(out)["events"]] == numbers[:2]
     assert {event["action"] for event in events(here.home, out, "--type", "key.")} == {"key.created"}
     assert len(events(here.home, out, "--type", "budget.created")) == 1
-    assert events(here.home, out, "--type", "budget") == []
+    assert events(here.home, out, "--type", "budget.thawed") == []
     assert events(here.home, out, "--outcome", "deny") == []
     assert len(events(here.home, out, "--resource", "schema:")) == 1
     first = events(here.home, out)[-1]["time"]
@@ -106,7 +106,9 @@ def test_events_are_listed_newest_first_by_filters(here: Town, capsys: pytest.Ca
     capsys.readouterr()
     refused(capsys, client("log", "--limit", "0", "--config", here.home), "RF-U451", 2)
     refused(capsys, client("log", "--outcome", "maybe", "--config", here.home), "RF-U901", 2)
-    assert client("log", "--type", "no.such", "--config", here.home) == 0
+    refused(capsys, client("log", "--type", "no.such", "--config", here.home), "RF-A113", 2)
+    refused(capsys, client("log", "--type", "budget", "--config", here.home), "RF-A113", 2)
+    assert client("log", "--type", "budget.thawed", "--config", here.home) == 0
     assert "No event fits" in capsys.readouterr().out
 
 

@@ -42,13 +42,16 @@ def shown(action: argparse.Action) -> str:
     elif action.choices is not None:
         text = f"{name} {'|'.join(str(choice) for choice in action.choices)}"
     else:
-        text = f"{name} {action.metavar or action.dest.upper()}"
+        text = f"{name} {operand(action)}"
     return f"`{text}`" if action.required else f"[`{text}`]"
 
 
 def operand(action: argparse.Action) -> str:
+    """What is filled in; in brackets where nothing need be."""
     name = str(action.metavar or action.dest.upper())
-    return f"{name}..." if action.nargs in {"*", "+"} else name
+    if action.nargs in {"*", "+"}:
+        name += "..."
+    return f"[{name}]" if action.nargs in {"*", "?"} else name
 
 
 def table(program: str) -> str:
