@@ -1,31 +1,39 @@
 """Fixed-point numbers in float64: arithmetic whose every sum is exact, so that no row can change another row's bits.
 
-A tensor of this package holds whole numbers in float64, in units of a power of two. Matrix products and sums of
-squares stay below 2^53 by the ranges below, so they are exact in any order, with any number of threads, and in any
-batch; everything else is element by element, where IEEE 754 leaves no choice. So what a customer adds to a sum
-depends on that customer alone, bit for bit: the sum over a table is the sum over its customers.
+An array of this package holds whole numbers in float64, in units of a power of two. Matrix
+products and sums of squares stay below 2^53 by the ranges below, so they are exact in any order, with any number of
+threads, and in any batch; everything else is element by element, one operation of IEEE 754 at a time, which leaves no
+choice. (Functions that do two at once, such as torch.add with a factor, are not used on anything that is no whole
+number: a compiler may fuse them in the middle of an array and not at its end.) So what a customer adds to a sum depends
+on that customer alone, bit for bit: the sum over a table is the sum over its customers.
 
     weights       2^-16, at most 16         activations   2^-18, at most 8
     derivatives   2^-20, at most 2          clipped       2^-23
     ... of gates  2^-21, at most 1          ... of gates  2^-22
 
-A layer has at most 1,024 inputs and outputs: an activation (21 bits) times a weight (20 bits), summed over 2^10
-inputs, has 51 bits; so have a derivative times a weight, and a sum of squares of either has 52.
+A layer has at most 1,024 inputs and outputs, and the constant 1: an activation (21 bits) times a weight (20 bits),
+summed over 2^10 + 1 inputs, is below 2^52; so is a derivative times a weight, and a sum of squares of either below 2^53.
 """
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ringfence.models.neural.rounding import ACTIVATION_BITS, DERIVATIVE_BITS
 from ringfence.privacy.errors import N_, WaistError
 
+Floats = npt.NDArray[np.float64]
+
+ONE = float(1 << ACTIVATION_BITS)
 ACTIVATION_LIMIT = float(8 << ACTIVATION_BITS)
 DERIVATIVE_LIMIT = float(2 << DERIVATIVE_BITS)
 
@@ -67,23 +75,24 @@ def check_curves() -> None:
             )  # fmt: skip
 
 
-def tanh_(values: Tensor) -> Tensor:
-    """Hyperbolic tangents in place, real numbers in float64; element by element (see `check_curves`)."""
-    array = values.numpy()
-    np.tanh(array, out=array)
-    return values
+def tanh_(values: Floats) -> Floats:
+    """Hyperbolic tangents of real numbers, in place; element by element (see `check_curves`)."""
+    return np.tanh(values, out=values)
 
 
-def residuals(scores: Tensor, label: Tensor) -> Tensor:
+def residuals(scores: Floats, label: npt.NDArray[np.uint8]) -> Floats:
     """`p - y` in units of derivatives, shape `(n,)`; |r| <= 2^20.
 
     Args:
         scores: log odds in units of activations, shape `(n,)`.
-        label: 0 or 1, shape `(n,)`, float64.
+        label: 0 or 1, shape `(n,)`.
     """
     half = float(1 << (DERIVATIVE_BITS - 1))
     # p = (1 + tanh(z / 2)) / 2
-    return tanh_(scores.mul(0.5 * 2.0**-ACTIVATION_BITS)).mul_(half).add_(half).sub_(label * (2.0 * half)).round_()
+    found = tanh_(scores * (0.5 / ONE))
+    found *= half
+    found += half - label * (2.0 * half)
+    return np.rint(found, out=found)
 
 
 class Scratch:
@@ -92,20 +101,34 @@ class Scratch:
     def __init__(self) -> None:
         self._kept: dict[str, Tensor] = {}
 
-    def of(self, name: str, rows: int, width: int) -> Tensor:
-        """A tensor of shape `(rows, width)` with anything in it; valid until the name is asked for again."""
+    def of(self, name: str, *shape: int) -> Tensor:
+        """A tensor of this shape with anything in it; valid until the name is asked for again."""
+        size = math.prod(shape)
         kept = self._kept.get(name)
-        if kept is None or kept.shape[0] < rows or kept.shape[1] != width:
-            kept = self._kept[name] = torch.empty(rows, width, dtype=torch.float64)
-        return kept[:rows]
+        if kept is None or len(kept) < size:
+            kept = self._kept[name] = torch.empty(size, dtype=torch.float64)
+        return kept[:size].view(shape)
 
 
-def squares(values: Tensor) -> Tensor:
+_OF_THREAD = threading.local()
+
+
+def scratch_of_thread() -> Scratch:
+    """The memory of this thread, which stays for the next step: some megabytes, in which the last piece is left."""
+    found = getattr(_OF_THREAD, "scratch", None)
+    if not isinstance(found, Scratch):
+        found = _OF_THREAD.scratch = Scratch()
+    return found
+
+
+def squares(values: Tensor) -> Floats:
     """Sums of squares of rows, shape `(n,)`; exact."""
     array = values.numpy()
-    return torch.from_numpy(np.einsum("ij,ij->i", array, array))
+    found: Floats = np.vecdot(array, array)
+    return found
 
 
-def factors(norms_squared: Tensor, clipping_norm: float) -> Tensor:
-    """`min(1, C / norm)` of rows, shape `(n,)`, a shade below: no product of it is longer than C."""
-    return norms_squared.sqrt().clamp_(min=1e-30).reciprocal_().mul_(clipping_norm * _SAFETY).clamp_(max=1.0)
+def factors(norms_squared: Floats, clipping_norm: float) -> Floats:
+    """`min(1, C / norm)` of customers, shape `(n,)`, a shade below: no product of it is longer than C."""
+    longest = np.maximum(np.sqrt(norms_squared), 1e-30)
+    return np.asarray(np.minimum(clipping_norm * _SAFETY / longest, 1.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,15 +12,25 @@ from torch import Tensor
 
 from ringfence.models.neural import dense, recurrent
 from ringfence.models.neural.architecture import RECURRENT, Architecture
-from ringfence.models.neural.fixed import Scratch, factors, one_thread, residuals
+from ringfence.models.neural.fixed import (
+    ONE,
+    Floats,
+    Scratch,
+    factors,
+    one_thread,
+    residuals,
+    scratch_of_thread,
+)
 from ringfence.models.neural.rounding import ACTIVATION_BITS, WEIGHT_BITS, finer_bits
 
 Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.uint8]
 
-# Rows worked at a time: every sum stays below 2^53, and a piece in the processor's cache.
+# Customers whose sums of a perceptron stay below 2^53 (dense.add_clipped).
+LONGEST = 1024
+# Customers worked at a time: as many as sums allow where calls are the cost, and a piece in the cache with periods.
 PIECE = 1024
-RECURRENT_PIECE = 512
+RECURRENT_PIECE = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +47,15 @@ class Rows:
     sequence: Floats | None = None
     offset: Floats | None = None
 
+    def __len__(self) -> int:
+        return len(self.static)
+
     def pieces(self, most: int) -> Iterator[tuple[slice, Rows]]:
-        """Consecutive pieces of at most so many customers."""
-        for start in range(0, len(self.static), most):
-            part = slice(start, start + most)
+        """Consecutive pieces of at most so many customers, all of about one size."""
+        count = -(-len(self) // most)
+        size = -(-len(self) // max(1, count))
+        for start in range(0, len(self), max(1, size)):
+            part = slice(start, start + size)
             sequence = None if self.sequence is None else self.sequence[:, part]
             offset = None if self.offset is None else self.offset[part]
             yield part, Rows(static=self.static[part], sequence=sequence, offset=offset)
@@ -66,7 +81,7 @@ class Network:
         cell = recurrent.Cell.of(named[RECURRENT]) if architecture.recurrent else None
         return cls(cell=cell, layers=tuple(layers), names=tuple(named), periods=architecture.periods)
 
-    def clipped_sum(self, rows: Rows, label: npt.NDArray[np.uint8], clipping_norm: float) -> dict[str, Integers]:
+    def clipped_sum(self, rows: Rows, label: Labels, clipping_norm: float) -> dict[str, Integers]:
         """Sum over customers of their gradients of the logistic loss, each clipped to length C.
 
         *Formal guarantees*: what a customer adds depends on that customer and the weights alone, bit for bit; its
@@ -80,57 +95,93 @@ class Network:
         Returns:
             Flat exact sums by parameter, in units of `2^-rounding.sum_bits(name, clipping_norm)`.
         """
-        totals: dict[str, Integers] = {}
-        scratch = Scratch()
+        most = self._most_rows(clipping_norm)
+        sums, scratch = Sums(self, most), scratch_of_thread()
         with one_thread():
-            for part, piece in rows.pieces(self._most_rows(clipping_norm)):
-                target = torch.from_numpy(label[part].astype(np.float64))
-                sums = self._piece(piece, target, clipping_norm, scratch)
-                for name, values in zip(self.names, sums, strict=True):
-                    totals[name] = totals[name] + values if name in totals else values
-        return totals
+            for part, piece in rows.pieces(min(most, PIECE if self.cell is None else RECURRENT_PIECE)):
+                sums.make_room(len(piece))
+                self._add(sums.exact, piece, label[part], clipping_norm, scratch)
+            return dict(zip(self.names, sums.by_parameter(), strict=True))
 
     def scores(self, rows: Rows) -> Integers:
         """Log odds of customers in units of 2^-16, shape `(n,)`."""
-        found = np.zeros(len(rows.static), dtype=np.int64)
-        scratch = Scratch()
+        found = np.zeros(len(rows), dtype=np.int64)
+        scratch = scratch_of_thread()
         with one_thread():
             for part, piece in rows.pieces(PIECE):
                 _, tape = self._forward(piece, scratch)
-                scaled = _shifted(tape.scores, piece).mul(2.0 ** (WEIGHT_BITS - ACTIVATION_BITS))
-                found[part] = scaled.round_().to(torch.int64).numpy()
+                found[part] = np.rint(_shifted(tape.scores, piece) * 2.0 ** (WEIGHT_BITS - ACTIVATION_BITS))
         return found
 
     def _most_rows(self, clipping_norm: float) -> int:
         if self.cell is None:
-            return PIECE
-        return min(PIECE, RECURRENT_PIECE, recurrent.most_rows(self.periods << finer_bits(clipping_norm)))
+            return LONGEST
+        return min(LONGEST, recurrent.most_rows(self.periods << finer_bits(clipping_norm)))
 
-    def _forward(self, rows: Rows, scratch: Scratch) -> tuple[list[recurrent.Moment], dense.DenseTape]:
-        static = torch.from_numpy(rows.static)
-        if self.cell is None or rows.sequence is None:
-            return [], dense.forward(self.layers, static, scratch)
-        moments, output = recurrent.unroll(self.cell, torch.from_numpy(rows.sequence))
-        return moments, dense.forward(self.layers, torch.cat((output, static), dim=1), scratch)
+    def _forward(self, rows: Rows, scratch: Scratch) -> tuple[recurrent.Moments | None, dense.DenseTape]:
+        h = 0 if self.cell is None else self.cell.hidden
+        inputs = scratch.of("inputs", len(rows), h + rows.static.shape[1] + 1)
+        array, moments = inputs.numpy(), None
+        array[:, h:-1], array[:, -1] = rows.static, ONE
+        if self.cell is not None and rows.sequence is not None:
+            moments, output = recurrent.unroll(self.cell, rows.sequence, scratch)
+            array[:, :h] = output.T
+        return moments, dense.forward(self.layers, inputs, scratch)
 
-    def _piece(self, rows: Rows, label: Tensor, clipping_norm: float, scratch: Scratch) -> list[Integers]:
+    def _add(self, sums: Sequence[Tensor], rows: Rows, label: Labels, clipping_norm: float, scratch: Scratch) -> None:
+        """Add the clipped gradients of a piece to the sums, the cell's first."""
         moments, tape = self._forward(rows, scratch)
-        residual = residuals(_shifted(tape.scores, rows), label)
-        derivatives = dense.backward(self.layers, tape, residual, scratch)
+        derivatives = dense.backward(self.layers, tape, residuals(_shifted(tape.scores, rows), label), scratch)
         norms = dense.norms_squared(tape, derivatives)
         finer = 2.0 ** finer_bits(clipping_norm)
-        if self.cell is None:
-            return dense.clipped_sums(tape, derivatives, factors(norms, clipping_norm).mul_(finer))
-        by_output = dense.step_back(derivatives[0], self.layers[0].weight)[:, : self.cell.hidden]
-        by_gates = recurrent.back_in_time(self.cell, moments, by_output)
-        entered = torch.stack([moment.entered for moment in moments], dim=1)
-        factor = factors(norms + recurrent.ghost_norms_squared(by_gates, entered), clipping_norm).mul_(finer)
-        return [
-            recurrent.clipped_sum(by_gates, entered, factor),
-            *dense.clipped_sums(tape, derivatives, factor),
-        ]
+        if self.cell is None or moments is None:
+            dense.add_clipped(sums, tape, derivatives, factors(norms, clipping_norm) * finer)
+            return
+        by_inputs = scratch.of("by inputs", len(rows), tape.inputs[0].shape[1] - 1)
+        by_output = dense.step_back(derivatives[0], self.layers[0], by_inputs)[:, : self.cell.hidden]
+        by_gates = recurrent.back_in_time(self.cell, moments, by_output, scratch)
+        ghost = recurrent.ghost_norms_squared(by_gates, moments.entered, scratch)
+        factor = factors(norms + ghost, clipping_norm) * finer
+        recurrent.add_clipped(sums[0], by_gates, moments.entered, factor)
+        dense.add_clipped(sums[1:], tape, derivatives, factor)
 
 
-def _shifted(scores: Tensor, rows: Rows) -> Tensor:
+class Sums:
+    """Whole numbers that are added up in float64 as long as they are exact there, and in int64 from then on.
+
+    Attributes:
+        exact: what is being added up, by layer.
+    """
+
+    def __init__(self, network: Network, most: int) -> None:
+        """Nothing yet; `most` customers fit the exact sums."""
+        self.exact = [torch.zeros(layer.weight.shape, dtype=torch.float64) for layer in network.layers]
+        self._recurrent = network.cell is not None
+        if network.cell is not None:
+            self.exact.insert(0, torch.zeros(network.cell.forward.shape, dtype=torch.float64))
+        self._totals = [np.zeros(each.shape, dtype=np.int64) for each in self.exact]
+        self._most, self._room = most, most
+
+    def make_room(self, customers: int) -> None:
+        """Let the exact sums take so many customers more, at most `most`."""
+        if customers > self._room:
+            self._carry()
+        self._room -= customers
+
+    def by_parameter(self) -> list[Integers]:
+        """All that was added, flattened, in the order of the network's parameters."""
+        self._carry()
+        cells, layers = self._totals[: self._recurrent], self._totals[self._recurrent :]
+        found = [recurrent.sigmoids_first(each).ravel() for each in cells]
+        return found + [each for total in layers for each in dense.weight_and_bias(total)]
+
+    def _carry(self) -> None:
+        for total, exact in zip(self._totals, self.exact, strict=True):
+            total += exact.to(torch.int64).numpy()
+            exact.zero_()
+        self._room = self._most
+
+
+def _shifted(scores: Floats, rows: Rows) -> Floats:
     """Log odds with the prior's added, in units of activations."""
-    return scores if rows.offset is None else scores + torch.from_numpy(rows.offset)
+    return scores if rows.offset is None else scores + rows.offset

@@ -1,9 +1,11 @@
-"""The clipped sum of an LSTM in fixed point: ghost norms over time, one matrix product for the sum.
+"""The clipped sum of an LSTM in fixed point: ghost norms over time, one matrix product a period for the sum.
 
 The cell is that of Hochreiter, Schmidhuber (1997) with forget gates, gates in the order i, f, g, o; its one weight
 `W` of shape `(4h, m + 1 + h)` reads the period's values, the constant 1 (so there is no bias beside it) and the last
 output. A customer's gradient is `sum_t g_t u_t^T`, whose squared norm is `sum_{t,s} (g_t . g_s)(u_t . u_s)` (Li et
 al. 2022): two small Gram matrices a customer instead of 4h (m + 1 + h) numbers.
+
+Customers are columns here, unlike in the dense layers: so the numbers of a gate lie side by side.
 """
 
 from __future__ import annotations
@@ -15,8 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ringfence.models.neural.dense import as_integers, step_back
-from ringfence.models.neural.fixed import tanh_
+from ringfence.models.neural.fixed import ONE, Floats, Scratch, tanh_
 from ringfence.models.neural.rounding import (
     ACTIVATION_BITS,
     DERIVATIVE_BITS,
@@ -25,8 +26,6 @@ from ringfence.models.neural.rounding import (
     WEIGHT_BITS,
 )
 
-_ONE = float(1 << ACTIVATION_BITS)
-_UNIT = 2.0**-ACTIVATION_BITS
 _TO_REAL = 2.0 ** -(2 * ACTIVATION_BITS + 2 * GATE_BITS)
 _TO_GATES = 2.0 ** (GATE_BITS - DERIVATIVE_BITS)
 _GATE_LIMIT = float(1 << GATE_BITS)
@@ -36,129 +35,167 @@ LARGEST_SUM = 1 << 13
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """An LSTM's weight, shape `(4h, m + 1 + h)`, whole numbers times 2^-16."""
+    """An LSTM's weight with its gates in the order i, f, o, g, so that the three sigmoids stand together.
 
-    weight: Tensor
+    Attributes:
+        forward: shape `(4h, m + 1 + h)`, from activations to real arguments of a hyperbolic tangent.
+        backward: shape `(h, 4h)`, whole numbers times 2^-16, from derivatives by gates to those by the last output.
+    """
+
+    forward: Tensor
+    backward: Tensor
 
     @classmethod
     def of(cls, weight: npt.NDArray[np.int64]) -> Cell:
-        """From integers in units of 2^-16."""
-        return cls(torch.from_numpy(weight / 2.0**WEIGHT_BITS))
+        """From integers in units of 2^-16, gates in the order i, f, g, o."""
+        h = len(weight) // 4
+        real = sigmoids_first(weight) / 2.0**WEIGHT_BITS
+        # A sigmoid is (1 + tanh(z / 2)) / 2, so one tanh serves all four gates.
+        halves = np.repeat([0.5 / ONE, 1.0 / ONE], [3 * h, h])[:, None]
+        return cls(torch.from_numpy(real * halves), torch.from_numpy(np.ascontiguousarray(real[:, -h:].T)))
 
     @property
     def hidden(self) -> int:
         """h, the number of outputs."""
-        return self.weight.shape[0] // 4
+        return len(self.backward)
+
+
+def sigmoids_first(weight: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Rows of gates i, f, g, o as i, f, o, g, or the other way round."""
+    i, f, third, fourth = np.split(weight, 4)
+    return np.concatenate((i, f, fourth, third))
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """One period of a forward pass.
+class Moments:
+    """The periods of a forward pass.
 
     Attributes:
-        entered: what the weight read, shape `(n, m + 1 + h)`, units of activations.
-        gates: i, f, g, o as real numbers, shape `(n, 4h)`.
-        slopes: of the gates' curves times 2, so that products are in units of gates' derivatives.
-        before: the state before, real, shape `(n, h)`.
-        squashed: tanh of the state after, real, shape `(n, h)`.
+        entered: what the weight read, shape `(T, m + 1 + h, n)`, units of activations.
+        gates: i, f, o, g as real numbers, shape `(T, 4h, n)`.
+        states: real, shape `(T + 1, h, n)`, the first before the first period.
+        squashed: tanh of the state after each period, real, shape `(T, h, n)`.
     """
 
     entered: Tensor
     gates: Tensor
-    slopes: Tensor
-    before: Tensor
-    squashed: Tensor
+    states: Floats
+    squashed: Floats
 
 
-def unroll(cell: Cell, sequence: Tensor) -> tuple[list[Moment], Tensor]:
+def unroll(cell: Cell, sequence: Floats, scratch: Scratch) -> tuple[Moments, Floats]:
     """Run over the periods.
 
     Args:
         cell: public weights.
         sequence: shape `(T, n, m)`, activations of at most 1 in size.
+        scratch: memory.
 
     Returns:
-        The periods, and the last output, shape `(n, h)`, units of activations.
+        The periods, and the last output, shape `(h, n)`, units of activations.
     """
-    periods, rows, channels = sequence.shape
+    periods, customers, channels = sequence.shape
     h = cell.hidden
-    # A sigmoid is (1 + tanh(z / 2)) / 2, so one tanh serves all four gates. Only what enters a matrix product has to
-    # be on a grid: gates and states are worked on element by element.
-    outer, shift = _by_gate(h, 0.5, 1.0), _by_gate(h, 0.5, 0.0)
-    # The slope of tanh is 1 - tanh^2; that of the sigmoid is a quarter of it.
-    slope = _by_gate(h, 0.25 * _TO_GATES, _TO_GATES)
-    weight = cell.weight.T * _by_gate(h, 0.5 * _UNIT, _UNIT)
-    output = torch.zeros(rows, h, dtype=torch.float64)
-    state = torch.zeros_like(output)
-    moments = []
+    moments = Moments(
+        entered=scratch.of("entered", periods, channels + 1 + h, customers),
+        gates=scratch.of("gates", periods, 4 * h, customers),
+        states=scratch.of("states", periods + 1, h, customers).numpy(),
+        squashed=scratch.of("squashed", periods, h, customers).numpy(),
+    )
+    moments.states[0] = 0.0
+    entered = moments.entered.numpy()
+    entered[:, :channels] = sequence.transpose(0, 2, 1)
+    entered[:, channels] = ONE
+    entered[0, channels + 1 :] = 0.0
+    leaving = [*entered[1:, channels + 1 :], scratch.of("output", h, customers).numpy()]
     for t in range(periods):
-        entered = torch.empty(rows, weight.shape[0], dtype=torch.float64)
-        entered[:, :channels] = sequence[t]
-        entered[:, channels] = _ONE
-        entered[:, channels + 1 :] = output
-        curve = tanh_(torch.mm(entered, weight))
-        gates = (curve * outer).add_(shift)
-        slopes = curve.mul_(curve).mul_(-slope).add_(slope)
-        i, f, g, o = gates.chunk(4, dim=1)
-        after = (f * state).add_(i * g)
-        squashed = tanh_(after.clone())
-        moments.append(Moment(entered, gates, slopes, state, squashed))
-        output, state = (o * squashed).mul_(_ONE).round_(), after
-    return moments, output
+        # Only what enters a matrix product has to be on a grid: gates and states are worked on element by element.
+        gates = tanh_(torch.mm(cell.forward, moments.entered[t], out=moments.gates[t]).numpy())
+        sigmoids, g = gates[: 3 * h], gates[3 * h :]
+        sigmoids += 1.0
+        sigmoids *= 0.5
+        i, f, o = sigmoids[:h], sigmoids[h : 2 * h], sigmoids[2 * h :]
+        after, squashed, last = moments.states[t + 1], moments.squashed[t], leaving[t]
+        np.multiply(f, moments.states[t], out=after)
+        after += np.multiply(i, g, out=last)
+        np.tanh(after, out=squashed)
+        np.multiply(o, squashed, out=last)
+        last *= ONE
+        np.rint(last, out=last)
+    return moments, leaving[-1]
 
 
-def _by_gate(hidden: int, sigmoids: float, tanh: float) -> Tensor:
-    """One number for each of i, f, o and another for g, shape `(4h,)`."""
-    values = torch.full((4 * hidden,), sigmoids, dtype=torch.float64)
-    values[2 * hidden : 3 * hidden] = tanh
-    return values
+def back_in_time(cell: Cell, moments: Moments, derivative: Tensor, scratch: Scratch) -> Tensor:
+    """Derivatives by the gates' arguments, shape `(T, 4h, n)`, units 2^-21; they take the gates' place.
+
+    Args:
+        cell: public weights.
+        moments: of `unroll`; used up.
+        derivative: by the last output, shape `(n, h)`, units 2^-20.
+        scratch: memory.
+    """
+    customers, h = derivative.shape
+    kept = scratch.of("by gate", 5, h, customers).numpy()
+    by_sigmoids, (for_q, for_v, for_e, p, d) = kept[:3].reshape(3 * h, customers), kept
+    by_output = torch.mul(derivative.T, _TO_GATES, out=scratch.of("by output", h, customers))
+    by_state = np.zeros((h, customers))
+    for t in range(len(moments.gates) - 1, -1, -1):
+        gates, squashed = moments.gates[t].numpy(), moments.squashed[t]
+        sigmoids, g = gates[: 3 * h], gates[3 * h :]
+        i, f, o = sigmoids[:h], sigmoids[h : 2 * h], sigmoids[2 * h :]
+        # By the state: d (1 - squashed^2), and what came from the period after.
+        np.multiply(by_output.numpy(), o, out=d)
+        np.multiply(d, squashed, out=for_e)
+        by_state += d
+        by_state -= np.multiply(for_e, squashed, out=d)
+        np.multiply(by_state, i, out=p)
+        np.multiply(p, g, out=for_q)
+        by_state *= f
+        np.multiply(by_state, moments.states[t], out=for_v)
+        # The slope of a sigmoid s is s (1 - s), that of tanh 1 - tanh^2; one of the s is in the products already.
+        np.subtract(by_sigmoids, np.multiply(by_sigmoids, sigmoids, out=sigmoids), out=sigmoids)
+        np.subtract(p, np.multiply(for_q, g, out=g), out=g)
+        by_gates = moments.gates[t].round_().clamp_(-_GATE_LIMIT, _GATE_LIMIT)
+        if t:
+            torch.mm(cell.backward, by_gates, out=by_output)
+    return moments.gates
 
 
-def back_in_time(cell: Cell, moments: list[Moment], derivative: Tensor) -> Tensor:
-    """Derivatives by the gates' arguments, shape `(n, T, 4h)`, units 2^-21, from those by the last output `(n, h)`."""
-    h = cell.hidden
-    outer = cell.weight[:, -h:] / _TO_GATES
-    kept = torch.empty(len(derivative), len(moments), 4 * h, dtype=torch.float64)
-    by_state = torch.zeros_like(derivative)
-    for t in range(len(moments) - 1, -1, -1):
-        moment = moments[t]
-        i, f, g, o = moment.gates.chunk(4, dim=1)
-        by_state = by_state + (derivative * o).mul_(1.0 - moment.squashed * moment.squashed)
-        by_gates = kept[:, t]
-        torch.mul(by_state, g, out=by_gates[:, :h])
-        torch.mul(by_state, moment.before, out=by_gates[:, h : 2 * h])
-        torch.mul(by_state, i, out=by_gates[:, 2 * h : 3 * h])
-        torch.mul(derivative, moment.squashed, out=by_gates[:, 3 * h :])
-        by_gates.mul_(moment.slopes).round_().clamp_(-_GATE_LIMIT, _GATE_LIMIT)
-        by_state = by_state * f
-        derivative = step_back(by_gates, outer)
-    return kept
-
-
-def ghost_norms_squared(derivatives: Tensor, entered: Tensor) -> Tensor:
+def ghost_norms_squared(derivatives: Tensor, entered: Tensor, scratch: Scratch) -> Floats:
     """Squared norms of `sum_t g_t u_t^T`, shape `(n,)`, as real numbers.
 
     Args:
-        derivatives: shape `(n, T, 4h)`.
-        entered: shape `(n, T, m + 1 + h)`.
+        derivatives: shape `(T, 4h, n)`.
+        entered: shape `(T, m + 1 + h, n)`.
+        scratch: memory.
     """
-    # The Gram entries are exact; their products are added by halves, entry by entry, in one order for all rows.
-    terms = torch.bmm(derivatives, derivatives.mT).mul_(torch.bmm(entered, entered.mT)).flatten(1).T.contiguous()
+    # The Gram entries are exact; their products are added by halves, entry by entry, in one order for all customers.
+    products = _gram(derivatives, "derivatives", scratch).mul_(_gram(entered, "entered", scratch))
+    terms = products.flatten(1).T.contiguous()
     while len(terms) > 1:
         half = len(terms) // 2
         rest = terms[2 * half :]
         terms = torch.cat((terms[:half] + terms[half : 2 * half], rest)) if len(rest) else terms[:half] + terms[half:]
-    return terms[0].mul(_TO_REAL).clamp_(min=0.0)
+    return np.asarray(np.maximum(terms[0].mul_(_TO_REAL).numpy(), 0.0))
 
 
-def clipped_sum(derivatives: Tensor, entered: Tensor, factor: Tensor) -> npt.NDArray[np.int64]:
-    """Sum of the clipped gradients of the cell's weight, flattened, in units of 2^-40 or finer.
+def _gram(values: Tensor, name: str, scratch: Scratch) -> Tensor:
+    """Products of a customer's vectors over time, from shape `(T, width, n)` to `(n, T, T)`; exact."""
+    periods, width, customers = values.shape
+    by_customer = scratch.of(f"{name} by customer", customers, width, periods)
+    by_customer.copy_(values.permute(2, 1, 0))
+    return torch.bmm(by_customer.mT, by_customer)
 
-    Derivatives are rounded after clipping and used up; `rounding.rounding_slack` bounds what that adds to a length.
+
+def add_clipped(total: Tensor, derivatives: Tensor, entered: Tensor, factor: Floats) -> None:
+    """Add these customers' clipped gradients of the weight to a sum of shape `(4h, m + 1 + h)`, gates i, f, o, g.
+
+    It is in units of 2^-40 or finer. Derivatives are rounded after clipping and used up; `rounding.rounding_slack`
+    bounds what that adds to a length.
     """
-    scale = factor.mul(2.0 ** (RECURRENT_BITS - GATE_BITS)).view(-1, 1, 1)
-    clipped = derivatives.mul_(scale).round_()
-    return as_integers(torch.mm(clipped.flatten(0, 1).T, entered.flatten(0, 1)))
+    scale = torch.from_numpy(factor * 2.0 ** (RECURRENT_BITS - GATE_BITS))
+    for t, by_gates in enumerate(derivatives):
+        total.addmm_(by_gates.mul_(scale).round_(), entered[t].T)
 
 
 def most_rows(terms: int) -> int:
