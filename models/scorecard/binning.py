@@ -1,13 +1,15 @@
 """Binning: public cells are merged into bins by a noisy histogram alone (post-processing, it costs nothing).
 
-Numbers are cut into bins of about equal mass, as many as stand clear of the noise; categories that cannot be told
-from noise join "other". A feature that not even two bins of can be told apart is left with one, which says nothing.
+Numbers are cut into bins of about equal mass, as many as stand clear of the noise; where there are many customers
+to the noise the cuts go through the histogram's cells, as if a cell's customers were spread evenly over the 256 cells
+of the schema (they are counted anew, bin by bin). Categories that cannot be told from noise join "other". A feature
+that not even two bins of can be told apart is left with one, which says nothing.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,9 @@ from ringfence.models.scorecard.plan import ScorecardOptions, coarse_size
 
 # A number's bin must hold this many standard deviations of a cell's noise; a category this many of its own.
 NUMBER_CLEARANCE = 3.0
+# Up to so many bins; more of them, and cuts through cells, with this many deviations a bin.
+PLAIN_BINS = 8
+FINE_CLEARANCE = 38.0
 FEWEST_FOR_TWO = 1.0
 CATEGORY_CLEARANCE = 2.0
 
@@ -26,16 +31,28 @@ class Binning:
     """Bins of all features.
 
     Attributes:
-        table: bin of every coarse cell, all features one after the other, int64.
+        table: bin of every cell, all features one after the other, int64.
         offsets: first bin of each feature and, last, the number of bins, shape `(D + 1,)`.
         ordered: bins of each feature that follow an order, counted from its first bin.
         mass: noisy number of customers in each bin, float64, shape `(bins,)`.
+        variance: of the noise in them, and of what cuts through cells leave open, shape `(bins,)`.
     """
 
     table: npt.NDArray[np.int64]
     offsets: npt.NDArray[np.int64]
     ordered: tuple[int, ...]
     mass: npt.NDArray[np.float64]
+    variance: npt.NDArray[np.float64]
+
+    def counted(self, mass: npt.NDArray[np.float64], variance: float) -> Binning:
+        """The same bins after their customers were counted once more, both counts by their precision.
+
+        Args:
+            mass: noisy number of customers in each bin, shape `(bins,)`.
+            variance: of the noise in one of them.
+        """
+        share = self.variance / (self.variance + variance) if variance > 0 else np.ones(len(mass))
+        return replace(self, mass=self.mass + share * (mass - self.mass), variance=(1.0 - share) * self.variance)
 
 
 def merge(
@@ -52,44 +69,78 @@ def merge(
     sizes = [coarse_size(grid, options) for grid in grids]
     parts = np.split(counts, np.cumsum(sizes)[:-1])
     customers = max(1.0, float(np.mean([part.sum() for part in parts])))
-    tables, offsets, ordered, masses = [], [0], [], []
+    tables, offsets, ordered, masses, variances = [], [0], [], [], []
     for grid, part in zip(grids, parts, strict=True):
         if grid.ordered:
-            local, chain = _number_bins(part, noise, options, customers)
+            local, chain = _number_bins(part, noise, options, customers, grid.values // options.cells)
         else:
             local, chain = _category_bins(part, noise), 0
-        bins = int(local.max()) + 1
-        masses.append(np.bincount(local, weights=part, minlength=bins))
+        mass, variance = _counts(local, part, noise, options.cells if grid.ordered else 0)
+        masses.append(mass)
+        variances.append(variance)
         tables.append(local + offsets[-1])
-        offsets.append(offsets[-1] + bins)
+        offsets.append(offsets[-1] + len(mass))
         ordered.append(chain)
     return Binning(
         table=np.concatenate(tables),
         offsets=np.array(offsets, dtype=np.int64),
         ordered=tuple(ordered),
         mass=np.concatenate(masses),
+        variance=np.concatenate(variances),
     )
 
 
+def _counts(
+    local: npt.NDArray[np.int64], part: npt.NDArray[np.float64], noise: float, cells: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Customers in each bin of a feature, and their variance.
+
+    Args:
+        local: bin of each cell of the schema.
+        part: noisy customers in each cell of the histogram, which joins runs of equal length of the first `cells`.
+        noise: see `merge`.
+        cells: 0 for a category.
+    """
+    finer = (len(local) - (len(part) - cells)) // cells if cells else 1
+    source = np.concatenate([np.repeat(np.arange(cells), finer), np.arange(cells, len(part))])
+    bins = int(local.max()) + 1
+    fraction = np.zeros((bins, len(part)))
+    np.add.at(fraction, (local, source), np.where(source < cells, 1.0 / finer, 1.0))
+    # Within a cell nobody knows where its customers are: as uncertain as one draw of all of them together.
+    cut = fraction * (1.0 - fraction) @ np.maximum(part, 0.0) ** 2
+    return fraction @ part, noise**2 * (fraction**2).sum(axis=1) + cut
+
+
 def _number_bins(
-    part: npt.NDArray[np.float64], noise: float, options: ScorecardOptions, customers: float
+    part: npt.NDArray[np.float64], noise: float, options: ScorecardOptions, customers: float, finer: int
 ) -> tuple[npt.NDArray[np.int64], int]:
-    """Bins of one number, and how many of them follow the order (the missing cell comes after them)."""
+    """Bins of one number's cells, and how many of them follow the order (the missing cell comes after them)."""
     cells = options.cells
     mass = _denoised(part[:cells])
-    # As many bins of equal mass as stand clear of the noise; two as long as there are customers to be seen at all.
-    most = int(min(options.bins, customers / (NUMBER_CLEARANCE * noise))) if noise > 0 else options.bins
-    if most < 2 and customers >= FEWEST_FOR_TWO * noise:
-        most = 2
+    most = _most(noise, options, customers)
+    if most > PLAIN_BINS:
+        mass, finer = np.repeat(mass / finer, finer), 1
     middle = (np.cumsum(mass) - mass / 2) / mass.sum()
-    place = np.minimum((middle * max(1, most)).astype(np.int64), max(1, most) - 1)
+    place = np.minimum((middle * most).astype(np.int64), most - 1)
     ordered = np.unique(place, return_inverse=True)[1].astype(np.int64)
     chain = int(ordered[-1]) + 1
+    local = np.repeat(ordered, finer)
     if len(part) == cells:
-        return ordered, chain
+        return local, chain
     visible = part[cells] >= CATEGORY_CLEARANCE * noise
     missing = chain if visible else int(np.argmax(np.bincount(ordered, weights=mass)))
-    return np.append(ordered, missing), chain
+    return np.append(local, missing), chain
+
+
+def _most(noise: float, options: ScorecardOptions, customers: float) -> int:
+    """As many bins of equal mass as stand clear of the noise; two as long as there are customers to be seen at all."""
+    if noise <= 0:
+        return options.bins
+    plain = min(PLAIN_BINS, customers / (NUMBER_CLEARANCE * noise))
+    most = int(min(options.bins, max(plain, customers / (FINE_CLEARANCE * noise))))
+    if most < 2 and customers >= FEWEST_FOR_TWO * noise:
+        return 2
+    return max(1, most)
 
 
 def _denoised(part: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

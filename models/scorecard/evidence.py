@@ -59,10 +59,12 @@ class Sighting:
     Attributes:
         at: the parameters it was taken at, shape `(1 + bins,)`, the intercept first.
         coded: the noisy sum, shape `(entries,)`.
+        variance: of the noise really in an entry, in customers squared.
     """
 
     at: FloatArray
     coded: FloatArray
+    variance: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,34 +89,31 @@ def unknowing(ground: Ground) -> Belief:
     )
 
 
-def learn(
-    ground: Ground, code: FloatArray, sightings: Sequence[Sighting], variance: float, belief: Belief
-) -> Belief:
+def learn(ground: Ground, code: FloatArray, sightings: Sequence[Sighting], belief: Belief) -> Belief:
     """Pool all gradients seen so far.
 
     Args:
         ground: bins and masses.
         code: see `codes.code_matrix`, shape `(1 + bins, entries)`.
         sightings: all gradients, the newest last.
-        variance: of the noise really in an entry of a coded gradient, in customers squared.
         belief: before the newest gradient.
     """
     beta, variances = belief.beta, belief.variances
     stretch = 1.0 + KEPT_STRETCH * (belief.stretch - 1.0)
     if len(sightings) > 1:
-        stretch = max(stretch, _stretch(ground, code, sightings[-2], sightings[-1], variance))
+        stretch = max(stretch, _stretch(ground, code, sightings[-2], sightings[-1]))
     for _ in range(ROUNDS):
-        here = stretch * _curvature(ground, beta, curvature)
-        blur = code.T @ _curvature(ground, beta, residual_variance) @ code
+        here = stretch * expected(ground, beta, curvature)
+        blur = code.T @ expected(ground, beta, residual_variance) @ code
         told, weight = np.zeros(code.shape[1]), 0.0
         for sighting in sightings:
             fall = stretch * _fall(ground, sighting.at, beta)
-            share = 1.0 / (1.0 + BEND**2 * float(((code.T @ fall) ** 2).mean()) / variance)
+            share = 1.0 / (sighting.variance + BEND**2 * float(((code.T @ fall) ** 2).mean()))
             told += share * (code.T @ (here @ beta + fall) - sighting.coded)
             weight += share
         # What a coded gradient says about coefficients: the pooled noise, and what customers vary by themselves.
         view = code.T @ here @ ground.effects
-        factor = cho_factor(blur + np.eye(len(told)) * (variance / weight), lower=True)
+        factor = cho_factor(blur + np.eye(len(told)) / weight, lower=True)
         precision = view.T @ cho_solve(factor, view)
         pull = view.T @ cho_solve(factor, told / weight - code.T @ (here @ ground.origin))
         coefficients, variances = _posterior(ground, (precision + precision.T) / 2, pull, variances)
@@ -163,16 +162,14 @@ def _towards(ground: Ground, beta: FloatArray, aim: FloatArray) -> FloatArray:
     return np.asarray(beta + step * min(1.0, LARGEST_STEP / max(math.sqrt(max(0.0, square)), 1e-12)))
 
 
-def _stretch(
-    ground: Ground, code: FloatArray, before: Sighting, after: Sighting, variance: float
-) -> float:
+def _stretch(ground: Ground, code: FloatArray, before: Sighting, after: Sighting) -> float:
     """How much faster the gradient turned along the step between two sightings than expected, noise taken off."""
     step = after.at - before.at
     expected = _fall(ground, after.at, before.at)
     along = (code.T @ step) / np.maximum((code**2).sum(axis=0), 1e-12)
     along[0] = step[0] + float(ground.mass @ step[1:]) / ground.customers
     excess = float(along @ (after.coded - before.coded - code.T @ expected))
-    deviation = math.sqrt(2.0 * variance * float(along @ along))
+    deviation = math.sqrt((before.variance + after.variance) * float(along @ along))
     feigned = deviation * (FEIGNED_DEVIATIONS + FEIGNED_PART * math.sqrt(len(along)))
     return min(MOST_STRETCH, 1.0 + max(0.0, excess - feigned) / max(float(step @ expected), 1e-9))
 
@@ -183,12 +180,21 @@ def _fall(ground: Ground, start: FloatArray, end: FloatArray) -> FloatArray:
     if not np.any(way):
         return np.zeros(len(way))
     return np.asarray(
-        sum(part * (_curvature(ground, start - place * way, curvature) @ way) for place, part in _BETWEEN)
+        sum(part * (expected(ground, start - place * way, curvature) @ way) for place, part in _BETWEEN)
     )
 
 
-def _curvature(ground: Ground, beta: FloatArray, curve: Curve) -> FloatArray:
-    """Expected weighted two-way counts at `beta`: scores in a bin are taken as normal around the bin's mean."""
+def expected(ground: Ground, beta: FloatArray, curve: Curve) -> FloatArray:
+    """Expected weighted two-way counts at `beta`: scores in a bin are taken as normal around the bin's mean.
+
+    Args:
+        ground: bins and masses.
+        beta: parameters, shape `(1 + bins,)`.
+        curve: weight of a customer by the score.
+
+    Returns:
+        Shape `(1 + bins, 1 + bins)`, everybody first.
+    """
     mass = np.concatenate([[ground.customers], ground.mass])
     mean = ground.joint @ beta / mass
     spread = float(beta @ ground.joint @ beta) / ground.customers - float(mean[0]) ** 2

@@ -51,21 +51,19 @@ class Ground:
     origin: FloatArray
 
 
-def survey(binning: Binning, noise: float, origin: FloatArray | None = None) -> Ground:
-    """Describe the ground from a noisy histogram.
+def survey(binning: Binning, origin: FloatArray | None = None) -> Ground:
+    """Describe the ground from noisy counts of bins.
 
     Args:
         binning: bins and their noisy mass.
-        noise: standard deviation of one cell's noise, in customers.
         origin: parameters to depart from, shape `(1 + bins,)`; zero by default.
     """
     offsets = binning.offsets
     spans = list(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True))
     customers = max(1.0, float(np.mean([binning.mass[first:last].sum() for first, last in spans])))
-    cells = np.bincount(binning.table, minlength=int(offsets[-1]))
     mass = np.concatenate(
         [
-            _cleaned(binning.mass[first:last], customers, noise**2 * float(cells[first:last].mean()))
+            _cleaned(binning.mass[first:last], customers, float(binning.variance[first:last].mean()))
             for first, last in spans
         ]
     )

@@ -4,7 +4,7 @@ All arithmetic is integer. A row's score is an int64 sum of the query's fixed-po
 from one public table indexed by the clamped score; codes are small integers that follow from the bins alone. So
 the contribution of a table is the sum of the contributions of its single customers, bit for bit, in any order; and
 one customer adds to a gradient one residual, at most 2^R in size, times one code of length ONE a feature and one
-for everybody.
+for everybody. The last gradient may be one over groups of pairs of features instead, within the same bound.
 
 The residual is `-min(1, exp(-s))` for a customer with the label and `min(1, exp(s))` for one without: the gradient
 of the proper loss with the logit link that is steepest among those whose residuals stay within one. Its expected
@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from ringfence.models.features import NUMBER_CELLS, Codes, FeatureMatrix
 from ringfence.models.scorecard.codes import code_length, encode
-from ringfence.models.scorecard.pairs import pair_counts, pairs_length, products
-from ringfence.models.scorecard.plan import MOST_GROUPS, TWO_WAY_ROUND, coarse_size, design, most_bins
+from ringfence.models.scorecard.pairs import pair_sums, pairs_length, products
+from ringfence.models.scorecard.plan import MOST_GROUPS, TWO_WAY_ROUND, Design, coarse_size, design, most_bins
 from ringfence.models.task import StudyContext
 from ringfence.privacy.errors import N_, Clause, WaistError
 from ringfence.privacy.waist import Contribution, IntVector, Query
@@ -44,22 +44,33 @@ def lengths(context: StudyContext, query: Query) -> Mapping[str, int]:
     """
     shape = design(context)
     if query.round == 0:
-        _expect(not query.arrays and not query.numbers, N_("a histogram has no parameters"))
+        expect(not query.arrays and not query.numbers, N_("a histogram has no parameters"))
         return {"cells": sum(coarse_size(grid, shape.options) for grid in context.grids)}
     _check_bins(context, query)
     bins = int(query.arrays["offsets"][-1])
-    tables = shape.pairs > 0 and query.round == TWO_WAY_ROUND
-    expected = {"bins", "offsets", "theta"} | ({"groups", "group_offsets"} if tables else set())
-    _expect(set(query.arrays) == expected, N_("a gradient has bins, offsets and theta, the first one groups as well"))
+    tables, interplay = _asked(shape, query)
+    expected = {"bins", "offsets", "theta"} | ({"groups", "group_offsets"} if tables or interplay else set())
+    expect(set(query.arrays) == expected, N_("a gradient has bins, offsets and theta, one of pairs has groups as well"))
     theta = query.arrays["theta"]
-    _expect(theta.shape == (bins,), N_("theta has one entry a bin"))
+    expect(theta.shape == (bins,), N_("theta has one entry a bin"))
     inside = (theta >= -PARAMETER_LIMIT) & (theta <= PARAMETER_LIMIT)
-    _expect(bool(np.all(inside)), N_("theta fits 32 bits"))
-    sizes = {"gradient": code_length(query.arrays["offsets"])}
+    expect(bool(np.all(inside)), N_("theta fits 32 bits"))
+    if tables or interplay:
+        check_groups(query)
+    paired = pairs_length(query.arrays["group_offsets"]) if tables or interplay else 0
+    sizes = {"gradient": paired if interplay else code_length(query.arrays["offsets"])}
+    if query.round == TWO_WAY_ROUND:
+        sizes["masses"] = bins
     if tables:
-        _check_groups(query)
-        sizes["two-way"] = pairs_length(query.arrays["group_offsets"])
+        sizes["two-way"] = paired
     return sizes
+
+
+def _asked(shape: Design, query: Query) -> tuple[bool, bool]:
+    """Whether two-way tables are asked for, and whether the gradient is one over pairs."""
+    tables = shape.pairs > 0 and query.round == TWO_WAY_ROUND
+    last = query.round == shape.options.iterations and shape.pair_code is not None
+    return tables, last and "groups" in query.arrays
 
 
 def contribute(context: StudyContext, query: Query, features: FeatureMatrix) -> Contribution:
@@ -78,18 +89,34 @@ def contribute(context: StudyContext, query: Query, features: FeatureMatrix) -> 
         cells = _cell_counts(context, features.codes) * shape.count_unit
         return Contribution(query_digest=query.digest(), blocks={"cells": cells})
     offsets = query.arrays["offsets"]
+    tables, interplay = _asked(shape, query)
     groups, group_offsets = query.arrays.get("groups"), query.arrays.get("group_offsets", np.zeros(1, dtype=np.int64))
+    size = int(group_offsets[-1])
+    bits, one = shape.pair_code if interplay and shape.pair_code else (shape.residual_bits, 2**shape.pair_bits)
     total: IntVector = np.zeros(1 + int(offsets[-1]), dtype=np.int64)
-    counts: IntVector = np.zeros((int(group_offsets[-1]),) * 2, dtype=np.int64)
+    masses: IntVector = np.zeros(int(offsets[-1]), dtype=np.int64)
+    paired: IntVector = np.zeros((size, size), dtype=np.int64)
     for start in range(0, len(features.label), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        bins = _row_bins(context, features.codes[rows], query.arrays["bins"])
-        total += _gradient(bins, int(offsets[-1]), query.arrays["theta"], features.label[rows], shape.residual_bits)
-        if groups is not None:
-            counts += pair_counts(groups[bins], int(group_offsets[-1]))
+        bins = bins_of(context, features.codes[rows], query.arrays["bins"])
+        residual = _residuals(bins, query.arrays["theta"], features.label[rows], bits)
+        if interplay:
+            assert groups is not None
+            paired += pair_sums(groups[bins], size, residual)
+            continue
+        total += _by_bin(bins, int(offsets[-1]), residual)
+        if query.round == TWO_WAY_ROUND:
+            masses += np.bincount(bins.ravel(order="K"), minlength=len(masses))
+        if tables:
+            assert groups is not None
+            paired += pair_sums(groups[bins], size)
+    if interplay:
+        return Contribution(query_digest=query.digest(), blocks={"gradient": products(paired, group_offsets, one)})
     blocks: dict[str, IntVector] = {"gradient": encode(offsets, int(total[0]), total[1:])}
-    if groups is not None:
-        blocks["two-way"] = products(counts, group_offsets, 2**shape.pair_bits)
+    if query.round == TWO_WAY_ROUND:
+        blocks["masses"] = masses * shape.mass_unit
+    if tables:
+        blocks["two-way"] = products(paired, group_offsets, one)
     return Contribution(query_digest=query.digest(), blocks=blocks)
 
 
@@ -107,25 +134,12 @@ def coarse_codes(context: StudyContext, codes: Codes) -> npt.NDArray[np.int64]:
     return coarse
 
 
-def bins_of(
-    context: StudyContext, coarse: npt.NDArray[np.int64], table: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Bins of rows, shape `(n, D)`, from a table over all coarse cells."""
-    options = design(context).options
-    starts = np.cumsum([0, *(coarse_size(grid, options) for grid in context.grids)])[:-1]
-    return np.asarray(table[coarse + starts])
-
-
-def _row_bins(
-    context: StudyContext, codes: Codes, table: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """`bins_of` of the rows' coarse codes in one step a column, shape `(n, D)`, columns contiguous."""
-    sizes = np.array([grid.size for grid in context.grids])
-    cells = np.minimum(np.arange(int(sizes.max()))[:, None], sizes - 1).astype(np.uint16)
-    fine = bins_of(context, coarse_codes(context, cells), table)
+def bins_of(context: StudyContext, codes: Codes, table: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Bins of rows, shape `(n, D)`, columns contiguous, from a table over all cells."""
+    starts = np.cumsum([0, *(grid.size for grid in context.grids)])
     bins = np.empty(codes.shape, dtype=np.int64, order="F")
     for column in range(codes.shape[1]):
-        bins[:, column] = fine[:, column][codes[:, column]]
+        bins[:, column] = table[starts[column] : starts[column + 1]][codes[:, column]]
     return bins
 
 
@@ -159,18 +173,18 @@ def _cell_counts(context: StudyContext, codes: Codes) -> IntVector:
     return np.concatenate(counts).astype(np.int64)
 
 
-def _gradient(
-    bins: npt.NDArray[np.int64],
-    size: int,
-    theta: npt.NDArray[np.int64],
-    label: npt.NDArray[np.uint8],
-    residual_bits: int,
+def _residuals(
+    bins: npt.NDArray[np.int64], theta: npt.NDArray[np.int64], label: npt.NDArray[np.uint8], bits: int
 ) -> IntVector:
-    """Residual sums over everybody and over each bin, shape `(1 + size,)`."""
+    """Residuals of rows at the query's parameters."""
     scores = np.zeros(len(bins), dtype=np.int64)
     for column in range(bins.shape[1]):
         scores += theta[bins[:, column]]
-    residual = residuals(scores, label, residual_bits)
+    return residuals(scores, label, bits)
+
+
+def _by_bin(bins: npt.NDArray[np.int64], size: int, residual: IntVector) -> IntVector:
+    """Residual sums over everybody and over each bin, shape `(1 + size,)`."""
     total = np.zeros(1 + size, dtype=np.int64)
     total[0] = residual.sum()
     for column in range(bins.shape[1]):
@@ -181,36 +195,38 @@ def _gradient(
 
 def _check_bins(context: StudyContext, query: Query) -> None:
     options = design(context).options
-    cells = [coarse_size(grid, options) for grid in context.grids]
+    cells = [grid.size for grid in context.grids]
     offsets, table = query.arrays.get("offsets"), query.arrays.get("bins")
-    _expect(offsets is not None and table is not None and not query.numbers, N_("bins and offsets are given"))
+    expect(offsets is not None and table is not None and not query.numbers, N_("bins and offsets are given"))
     assert offsets is not None  # for the type checker; _expect has refused otherwise
     assert table is not None
-    _expect(offsets.shape == (len(cells) + 1,) and offsets[0] == 0, N_("offsets has one entry a feature and one more"))
+    expect(offsets.shape == (len(cells) + 1,) and offsets[0] == 0, N_("offsets has one entry a feature and one more"))
     widths = np.diff(offsets)
     allowed = np.array([most_bins(grid, options) for grid in context.grids])
-    _expect(bool(np.all((widths >= 1) & (widths <= allowed))), N_("every feature has its number of bins"))
-    _expect(table.shape == (sum(cells),), N_("bins has one entry a cell"))
+    expect(bool(np.all((widths >= 1) & (widths <= allowed))), N_("every feature has its number of bins"))
+    expect(table.shape == (sum(cells),), N_("bins has one entry a cell"))
     owner = np.repeat(np.arange(len(cells)), cells)
-    _expect(
+    expect(
         bool(np.all((table >= offsets[:-1][owner]) & (table < offsets[1:][owner]))),
         N_("every cell has a bin of its own feature"),
     )
 
 
-def _check_groups(query: Query) -> None:
+def check_groups(query: Query) -> None:
+    """Refuse what are no groups of the query's bins; raises WaistError."""
     offsets, groups, starts = query.arrays["offsets"], query.arrays["groups"], query.arrays["group_offsets"]
-    _expect(starts.shape == offsets.shape and starts[0] == 0, N_("group_offsets has one entry a feature and one more"))
+    expect(starts.shape == offsets.shape and starts[0] == 0, N_("group_offsets has one entry a feature and one more"))
     widths = np.diff(starts)
     lawful = (widths >= 1) & (widths <= np.minimum(MOST_GROUPS, np.diff(offsets)))
-    _expect(bool(np.all(lawful)), N_("every feature has its number of groups"))
-    _expect(groups.shape == (int(offsets[-1]),), N_("groups has one entry a bin"))
+    expect(bool(np.all(lawful)), N_("every feature has its number of groups"))
+    expect(groups.shape == (int(offsets[-1]),), N_("groups has one entry a bin"))
     owner = np.repeat(np.arange(len(widths)), np.diff(offsets))
     inside = (groups >= starts[:-1][owner]) & (groups < starts[1:][owner])
-    _expect(bool(np.all(inside)), N_("every bin has a group of its own feature"))
+    expect(bool(np.all(inside)), N_("every bin has a group of its own feature"))
 
 
-def _expect(condition: bool, rule: str) -> None:
+def expect(condition: bool, rule: str) -> None:
+    """Refuse a query that breaks a rule; raises WaistError."""
     if not condition:
         raise WaistError(
             "RF-W050",

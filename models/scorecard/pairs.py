@@ -4,7 +4,7 @@ Each pair of features has one table, coded on both sides like a gradient (codes.
 not said again for every pair, and a pair of flags needs one number instead of four.
 
 Invariant: one customer adds, for each of the D (D-1)/2 pairs, the outer product of two codes of length at most
-`one`, so a vector of squared length at most D (D-1)/2 one^4.
+`one`, so a vector of squared length at most D (D-1)/2 one^4; in a table of residuals the residual times that.
 """
 
 from __future__ import annotations
@@ -28,24 +28,26 @@ def pairs_length(offsets: IntArray) -> int:
     return int((widths.sum() ** 2 - (widths**2).sum()) // 2)
 
 
-def pair_counts(groups: IntArray, size: int) -> IntArray:
-    """Customers in every pair of groups, shape `(size, size)`.
+def pair_sums(groups: IntArray, size: int, residual: IntArray | None = None) -> IntArray:
+    """Customers, or sums of their residuals, in every pair of groups, shape `(size, size)`.
 
     Args:
-        groups: group of each customer in each feature, shape `(n, D)`, n below 2^24.
+        groups: group of each customer in each feature, shape `(n, D)`.
         size: number of groups of all features.
+        residual: of each customer, shape `(n,)`; its absolute values (or ones) sum to at most 2^24.
     """
-    # Counts stay below 2^24, so the float32 product is exact.
+    # Sums stay within 2^24, so the float32 product is exact.
     hot = np.zeros((len(groups), size), dtype=np.float32)
     hot[np.arange(len(groups))[:, None], groups] = 1.0
-    return np.asarray((hot.T @ hot).astype(np.int64))
+    weighted = hot if residual is None else hot * residual.astype(np.float32)[:, None]
+    return np.asarray((hot.T @ weighted).astype(np.int64))
 
 
 def products(counts: IntArray, offsets: IntArray, one: int) -> IntArray:
     """All tables, coded, one after the other.
 
     Args:
-        counts: see `pair_counts`.
+        counts: see `pair_sums`.
         offsets: first group of each feature and, last, the number of groups.
         one: largest length of a code.
     """

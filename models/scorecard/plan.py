@@ -1,14 +1,17 @@
 """The scorecard's plan: which secure sums, at which sensitivity, with how much noise.
 
     cohort      1 %   one noisy count a holder, its own noise                Delta^2 = unit^2
-    histogram  15 %   public cells of every feature                          Delta^2 = D unit^2
-    gradients  79 %   coded residual sums, `iterations` of them              Delta^2 = (D + 1) ONE^2 4^R
+    histogram  12 %   public cells of every feature                          Delta^2 = D unit^2
+    masses      4 %   customers in every bin, with gradient 1                Delta^2 = D unit^2
     two-way     5 %   coded pair counts of grouped bins, with gradient 1     Delta^2 = D (D-1)/2 16^d
+    gradients  58 %   coded residual sums, all but the last                  Delta^2 = (D + 1) ONE^2 4^R
+    last       20 %   one more of them, or residual tables of all pairs      the same bound
 
 The shares are of mu^2; with one feature there are no pairs, and the gradients have their share as well. A customer
 adds D ones to a histogram; to a gradient, its residual times one code of length at most ONE for each feature and
 one for everybody (codes.py); to the two-way tables, for each pair of features, the product of two codes of length
-at most 2^d. Units are powers of two chosen so that a
+at most 2^d. What the last secure sum is asked for is decided by what was released before; both uses keep to one
+bound, so the noise and the price do not depend on it. Units are powers of two chosen so that a
 share's scale is at least 16 grid units, where the discrete law is smooth and rounding costs nothing. Nothing here
 looks at data: every holder derives the same plan from the signed study.
 """
@@ -30,9 +33,12 @@ from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.waist import BlockPlan, RoundPlan, StudyPlan
 
 COHORT_SHARE = 0.01
-HISTOGRAM_SHARE = 0.15
-GRADIENT_SHARE = 0.79
+HISTOGRAM_SHARE = 0.12
+MASS_SHARE = 0.04
 TWO_WAY_SHARE = 0.05
+GRADIENT_SHARE = 0.78
+# Of the gradients' share, the last one's: pairs need it, and for bins it does not matter which gradient is clearest.
+LAST_PART = 0.26
 
 SMALLEST_SCALE = 16.0
 # Well below what can be drawn (mechanisms/law.py), so that shares of other rounds have room as well.
@@ -43,6 +49,10 @@ MOST_PAIR_BITS = 5
 # Bins of a feature are grouped to so many at most where pairs of features are counted.
 MOST_GROUPS = 4
 TWO_WAY_ROUND = 1
+# Bits of the residuals in tables of pairs that are worth asking for; the first that fits best is taken.
+PAIR_RESIDUAL_BITS = (8, 7, 6, 5)
+# Shorter codes would be too coarse a simplex.
+LEAST_PAIR_CODE = 8
 
 
 LogOdds = Annotated[int, Field(ge=-(2**24), le=2**24)]
@@ -52,7 +62,7 @@ class ScorecardOptions(BaseModel):
     """The `[model]` table of a scorecard study.
 
     Attributes:
-        bins: most bins a number is merged into.
+        bins: most bins a number is cut into; how many there are depends on the noise.
         cells: cells of a number in the first histogram, a divisor of 256.
         iterations: gradients released, the one of the constant score included.
         rising: numbers whose points may not fall as they grow.
@@ -63,7 +73,7 @@ class ScorecardOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bins: int = Field(default=8, ge=2, le=64)
+    bins: int = Field(default=24, ge=2, le=64)
     cells: int = Field(default=32, ge=4, le=NUMBER_CELLS)
     iterations: int = Field(default=6, ge=1, le=32)
     rising: tuple[str, ...] = ()
@@ -82,6 +92,7 @@ class Design:
         honest: h, shares of noise that are sure to be in a sum.
         mu: what one holder may spend on the whole study.
         count_unit: grid units of one customer in the histogram.
+        mass_unit: the same where bins are counted.
         residual_bits: R; residuals are integers in [-2^R, 2^R].
         pair_bits: d; codes of two-way tables have a length of at most 2^d.
     """
@@ -91,6 +102,7 @@ class Design:
     honest: int
     mu: float
     count_unit: int
+    mass_unit: int
     residual_bits: int
     pair_bits: int
 
@@ -98,11 +110,10 @@ class Design:
         """The part of mu^2 that a stage may spend."""
         return share * self.mu**2
 
-    @property
-    def gradient_mu_squared(self) -> float:
-        """mu^2 of a single gradient."""
-        share = GRADIENT_SHARE if self.pairs else GRADIENT_SHARE + TWO_WAY_SHARE
-        return self.mu_squared(share) / self.options.iterations
+    def gradient_mu_squared(self, number: int) -> float:
+        """mu^2 of a gradient, counted from 1."""
+        share = self.mu_squared(GRADIENT_SHARE if self.pairs else GRADIENT_SHARE + TWO_WAY_SHARE)
+        return share * gradient_parts(self.options.iterations)[number - 1]
 
     @property
     def pairs(self) -> int:
@@ -113,6 +124,37 @@ class Design:
     def residual_unit(self) -> int:
         """Grid units of a residual of one under a code of length one."""
         return ONE << self.residual_bits
+
+    @property
+    def gradient_bound(self) -> int:
+        """Squared length of what one customer adds to any gradient, the last one included."""
+        return (self.dimensions + 1) * self.residual_unit**2
+
+    @property
+    def pair_code(self) -> tuple[int, int] | None:
+        """Bits of residuals and length of codes for tables of all pairs within `gradient_bound`; None: no room.
+
+        A customer adds a residual of at most 2^b times a product of two codes of length o to each pair's table:
+        pairs 4^b o^4 in all.
+        """
+        best: tuple[float, int, int] = (0.0, 0, 0)
+        if not self.pairs or self.options.iterations == 1:
+            return None
+        for bits in PAIR_RESIDUAL_BITS:
+            one = math.isqrt(math.isqrt(self.gradient_bound // (self.pairs * 4**bits)))
+            one = min(one, math.isqrt(self.residual_unit >> bits))
+            used = self.pairs * 4**bits * one**4 / self.gradient_bound
+            if one >= LEAST_PAIR_CODE and used > best[0]:
+                best = (used, bits, one)
+        return best[1:] if best[0] else None
+
+
+def gradient_parts(iterations: int) -> tuple[float, ...]:
+    """How the gradients share what they may spend, the first one first."""
+    if iterations == 1:
+        return (1.0,)
+    last = max(LAST_PART, 1.0 / iterations)
+    return (*((1.0 - last) / (iterations - 1) for _ in range(iterations - 1)), last)
 
 
 def options_of(context: StudyContext) -> ScorecardOptions:
@@ -170,15 +212,17 @@ def design(context: StudyContext) -> Design:
     honest = context.study.honest()
     terms = context.study.privacy
     mu = calibrate(terms.epsilon, terms.delta, context.study.overlap(), terms.noise)
-    histogram = math.sqrt(dimensions / (HISTOGRAM_SHARE * mu**2 * honest))
-    gradient = math.sqrt((dimensions + 1) * options.iterations / (GRADIENT_SHARE * mu**2 * honest))
+    count = math.sqrt(dimensions / (mu**2 * honest))
+    faintest = GRADIENT_SHARE * gradient_parts(options.iterations)[0]
+    gradient = math.sqrt((dimensions + 1) / (faintest * mu**2 * honest))
     tables = math.sqrt(max(1, dimensions * (dimensions - 1) // 2) / (TWO_WAY_SHARE * mu**2 * honest))
     return Design(
         options=options,
         dimensions=dimensions,
         honest=honest,
         mu=mu,
-        count_unit=grid_unit(histogram),
+        count_unit=grid_unit(count / math.sqrt(HISTOGRAM_SHARE)),
+        mass_unit=grid_unit(count / math.sqrt(MASS_SHARE)),
         residual_bits=_bits(gradient * ONE, FEWEST_RESIDUAL_BITS, MOST_RESIDUAL_BITS),
         pair_bits=_bits(tables, 2, 2 * MOST_PAIR_BITS) // 2,
     )
@@ -187,12 +231,13 @@ def design(context: StudyContext) -> Design:
 def plan(context: StudyContext) -> StudyPlan:
     """Every release of the study, with its noise; see the module's table."""
     shape = design(context)
-    gradient = _gradient_block(context, shape)
-    rounds = [_histogram_round(context, shape)]
-    rounds += [RoundPlan(name=f"gradient-{i}", blocks=(gradient,)) for i in range(1, shape.options.iterations + 1)]
-    if shape.pairs:
-        # One round fewer than if they were asked for alone.
-        rounds[TWO_WAY_ROUND] = RoundPlan(name="gradient-1", blocks=(gradient, _two_way_block(context, shape)))
+    rounds = [RoundPlan(name="histogram", blocks=(_histogram_block(context, shape),))]
+    for number in range(1, shape.options.iterations + 1):
+        blocks = [_gradient_block(context, shape, number)]
+        if number == TWO_WAY_ROUND:
+            # Rounds fewer than if they were asked for alone.
+            blocks += [_mass_block(context, shape)] + ([_two_way_block(context, shape)] if shape.pairs else [])
+        rounds.append(RoundPlan(name=f"gradient-{number}", blocks=tuple(blocks)))
     return StudyPlan(
         honest=shape.honest,
         cohort=_cohort_block(shape),
@@ -209,7 +254,7 @@ def coarse_size(grid: CellGrid, options: ScorecardOptions) -> int:
 def most_bins(grid: CellGrid, options: ScorecardOptions) -> int:
     """Most bins a feature may be merged into."""
     extra = grid.size - grid.values
-    return min(options.bins, options.cells) + extra if grid.ordered else grid.size
+    return min(options.bins, grid.values) + extra if grid.ordered else grid.size
 
 
 def share_scale(sensitivity_squared: int, mu_squared: float, honest: int) -> float:
@@ -224,38 +269,52 @@ def _cohort_block(shape: Design) -> BlockPlan:
     return BlockPlan(name="cohort", sensitivity_squared=unit**2, max_abs=unit, share_scale=scale, max_length=1)
 
 
-def _histogram_round(context: StudyContext, shape: Design) -> RoundPlan:
-    sensitivity = shape.dimensions * shape.count_unit**2
-    block = BlockPlan(
-        name="cells",
-        sensitivity_squared=sensitivity,
-        max_abs=shape.count_unit,
-        share_scale=share_scale(sensitivity, shape.mu_squared(HISTOGRAM_SHARE), shape.honest),
-        max_length=sum(coarse_size(grid, shape.options) for grid in context.grids),
+def _histogram_block(context: StudyContext, shape: Design) -> BlockPlan:
+    length = sum(coarse_size(grid, shape.options) for grid in context.grids)
+    return _count_block("cells", shape, shape.count_unit, HISTOGRAM_SHARE, length)
+
+
+def _mass_block(context: StudyContext, shape: Design) -> BlockPlan:
+    length = sum(most_bins(grid, shape.options) for grid in context.grids)
+    return _count_block("masses", shape, shape.mass_unit, MASS_SHARE, length)
+
+
+def _count_block(name: str, shape: Design, unit: int, share: float, length: int) -> BlockPlan:
+    """Counts to which a customer adds one unit a feature."""
+    sensitivity = shape.dimensions * unit**2
+    scale = share_scale(sensitivity, shape.mu_squared(share), shape.honest)
+    return BlockPlan(
+        name=name, sensitivity_squared=sensitivity, max_abs=unit, share_scale=scale, max_length=length
     )
-    return RoundPlan(name="histogram", blocks=(block,))
 
 
-def _gradient_block(context: StudyContext, shape: Design) -> BlockPlan:
-    sensitivity = (shape.dimensions + 1) * shape.residual_unit**2
+def _gradient_block(context: StudyContext, shape: Design, number: int) -> BlockPlan:
+    length = 1 + sum(most_bins(grid, shape.options) - 1 for grid in context.grids)
+    if number == shape.options.iterations and shape.pair_code is not None:
+        length = max(length, _tables_length(context, shape))
     return BlockPlan(
         name="gradient",
-        sensitivity_squared=sensitivity,
+        sensitivity_squared=shape.gradient_bound,
         max_abs=shape.residual_unit,
-        share_scale=share_scale(sensitivity, shape.gradient_mu_squared, shape.honest),
-        max_length=1 + sum(most_bins(grid, shape.options) - 1 for grid in context.grids),
+        share_scale=share_scale(shape.gradient_bound, shape.gradient_mu_squared(number), shape.honest),
+        max_length=length,
     )
+
+
+def _tables_length(context: StudyContext, shape: Design) -> int:
+    """Most entries of coded tables of all pairs."""
+    widths = [min(MOST_GROUPS, most_bins(grid, shape.options)) - 1 for grid in context.grids]
+    return (sum(widths) ** 2 - sum(width**2 for width in widths)) // 2
 
 
 def _two_way_block(context: StudyContext, shape: Design) -> BlockPlan:
     sensitivity = shape.pairs * 16**shape.pair_bits
-    widths = [min(MOST_GROUPS, most_bins(grid, shape.options)) - 1 for grid in context.grids]
     return BlockPlan(
         name="two-way",
         sensitivity_squared=sensitivity,
         max_abs=4**shape.pair_bits,
         share_scale=share_scale(sensitivity, shape.mu_squared(TWO_WAY_SHARE), shape.honest),
-        max_length=(sum(widths) ** 2 - sum(width**2 for width in widths)) // 2,
+        max_length=_tables_length(context, shape),
     )
 
 

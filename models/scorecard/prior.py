@@ -2,7 +2,8 @@
 
 A card is released, so what it says is public and costs nothing. It is written cell by cell, whatever its bins were;
 the first histogram of the new study makes bins of its own, and each takes the mean of its cells. What the evidence does
-not contradict stays as it was. Scorecards and networks take the same list (`[model] prior`).
+not contradict stays as it was. Scorecards and networks take the same list (`[model] prior`). What a card says of pairs
+of features is left out; the new study looks for pairs of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ringfence.models.features import NUMBER_CELLS
 from ringfence.models.scorecard.binning import Binning
 from ringfence.models.scorecard.card import Scorecard
 from ringfence.models.scorecard.holder import PARAMETER_BITS
@@ -44,18 +44,12 @@ def prior_of(card: Scorecard, context: StudyContext) -> tuple[int, ...]:
         StudyError: the card is over other features or another schema.
     """
     parts = {part.name: part for part in card.parts}
-    if card.schema != context.schema.digest() or set(context.features) != set(parts):
+    sizes = {name: grid.size for name, grid in zip(context.features, context.grids, strict=True)}
+    if card.schema != context.schema.digest() or sizes != {name: len(part.cells) for name, part in parts.items()}:
         raise StudyError(
             "RF-S258", N_("The scorecard is over other features or another schema than the study; it cannot be its prior.")
         )
-    prior: list[int] = []
-    for name, grid in zip(context.features, context.grids, strict=True):
-        part = parts[name]
-        weights = [part.bins[bin_].weight for bin_ in part.cells]
-        coarse = len(weights) - (grid.size - grid.values)
-        repeat = NUMBER_CELLS // coarse if grid.ordered else 1
-        prior += [weights[cell // repeat] for cell in range(grid.values)] + weights[coarse:]
-    return tuple(prior)
+    return tuple(parts[name].bins[bin_].weight for name in context.features for bin_ in parts[name].cells)
 
 
 def origin_of(
@@ -71,17 +65,16 @@ def origin_of(
     """
     if options.prior is None:
         return None
-    cells = np.array(options.prior, dtype=np.float64) / 2**PARAMETER_BITS
-    coarse, first = [], 0
+    values = np.array(options.prior, dtype=np.float64) / 2**PARAMETER_BITS
+    least = 1e-6 * max(1.0, float(np.abs(counts).max()))
+    weights, first = [], 0
     for grid in context.grids:
-        fine, first = cells[first : first + grid.size], first + grid.size
-        numbers = fine[: grid.values]
-        if grid.ordered:
-            numbers = numbers.reshape(options.cells, -1).mean(axis=1)
-        coarse.append(np.concatenate([numbers, fine[grid.values :]]))
-        assert len(coarse[-1]) == coarse_size(grid, options)
-    values = np.concatenate(coarse)
-    weight = np.maximum(counts, 1e-6 * max(1.0, float(np.abs(counts).max())))
+        size = coarse_size(grid, options)
+        part, first = np.maximum(counts[first : first + size], least), first + size
+        finer = grid.values // options.cells if grid.ordered else 1
+        ordinary = np.repeat(part[: grid.values // finer] / finer, finer)
+        weights.append(np.concatenate([ordinary, part[grid.values // finer :]]))
+    weight = np.concatenate(weights)
     bins = int(binning.offsets[-1])
     mass = np.bincount(binning.table, weights=weight, minlength=bins)
     means = np.bincount(binning.table, weights=weight * values, minlength=bins) / mass

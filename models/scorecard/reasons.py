@@ -1,7 +1,7 @@
 """Reason codes: which features moved a customer's score most, against a customer of average points.
 
 For every feature the points of the customer's bin are compared with the mean over all customers, as the noisy
-histogram knows it; the features that raise the score most come first (Siddiqi 2006, "points below the neutral
+histogram knows it, those of a pair of features with zero; the features that raise the score most come first (Siddiqi 2006, "points below the neutral
 score"). Lenders must name principal reasons for an adverse decision (US ECOA, Regulation B, 12 CFR 1002.9; GDPR
 Article 22(3) and PIPL Article 24 ask for explanations of automated decisions).
 """
@@ -37,19 +37,19 @@ def reasons(
         raising: reasons for a high score (True) or for a low one.
 
     Returns:
-        Columns `feature_1`, `points_1`, ... `feature_m`, `points_m`, one row a customer: the feature's name and by
+        Columns `feature_1`, `points_1`, ... `feature_m`, `points_m`, one row a customer: the feature's (or pair's) name and by
         how many points it moves the score from the average; an empty name where no further feature moves it that way.
     """
     moved = np.column_stack(
         [
-            (weights - part.average) * FACTOR / 2**PARAMETER_BITS
-            for part, weights in zip(card.parts, card.weights(context, features).T, strict=True)
+            (weights - average) * FACTOR / 2**PARAMETER_BITS
+            for (_, average), weights in zip(card.terms, card.weights(context, features).T, strict=True)
         ]
     )
     towards = moved if raising else -moved
     order = np.argsort(-towards, axis=1, kind="stable")[:, :most]
     rows = np.arange(len(moved))
-    names = np.array([part.name for part in card.parts], dtype=object)
+    names = np.array([name for name, _ in card.terms], dtype=object)
     columns: dict[str, object] = {}
     for position in range(order.shape[1]):
         chosen = order[:, position]

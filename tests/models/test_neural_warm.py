@@ -21,18 +21,17 @@ from ringfence.privacy.errors import StudyError
 
 
 def card_of(context: Any) -> Scorecard:
-    """A card of 32 cells a number, two bins a feature, any weights."""
+    """A card of two bins a feature, any weights."""
     rng = np.random.default_rng(1)
     parts = []
     for name, grid in zip(context.features, context.grids, strict=True):
-        cells = (32 if grid.ordered else grid.values) + grid.size - grid.values
         bins = tuple(Bin(label=str(b), weight=int(rng.integers(-60_000, 60_000)), customers=0) for b in range(2))
-        parts.append(Part(name=name, cells=tuple(int(b) for b in rng.integers(0, 2, cells)), bins=bins))
+        parts.append(Part(name=name, cells=tuple(int(b) for b in rng.integers(0, 2, grid.size)), bins=bins))
     return Scorecard(study="s", schema=context.schema.digest(), label="churn", positive="yes", parts=tuple(parts))
 
 
 def test_a_network_of_zeros_with_a_cards_prior_scores_as_the_card() -> None:
-    scored = context_of(model={"cells": 32})
+    scored = context_of()
     card = card_of(scored)
     context = context_of(task="mlp", model={"prior": list(prior_of(card, scored))})
     shape = design("mlp", context)
@@ -44,7 +43,13 @@ def test_a_network_of_zeros_with_a_cards_prior_scores_as_the_card() -> None:
 def test_a_card_over_other_features_is_no_prior() -> None:
     context = context_of()
     card = card_of(context)
-    for other in (replace(card, parts=card.parts[1:]), replace(card, schema="sha256:" + "0" * 64)):
+    short = replace(card.parts[0], cells=card.parts[0].cells[1:])
+    others = (
+        replace(card, parts=card.parts[1:]),
+        replace(card, parts=(short, *card.parts[1:])),
+        replace(card, schema="sha256:" + "0" * 64),
+    )
+    for other in others:
         with pytest.raises(StudyError) as error:
             prior_of(other, context)
         assert error.value.code == "RF-S258"

@@ -95,7 +95,7 @@ def test_an_attacker_like_aggregate_cannot_break_the_solver() -> None:
     assert np.all(np.isfinite([b.weight for part in step.parts for b in part.bins]))
 
 
-def grids(context: StudyContext) -> npt.NDArray[np.float64]:
+def cells(context: StudyContext) -> npt.NDArray[np.float64]:
     from ringfence.models.scorecard.plan import coarse_size, options_of
 
     return np.array([coarse_size(grid, options_of(context)) for grid in context.grids])
@@ -103,20 +103,46 @@ def grids(context: StudyContext) -> npt.NDArray[np.float64]:
 
 def test_bins_cover_all_cells_in_order_and_hold_a_fair_part() -> None:
     context = context_of()
-    sizes = grids(context).astype(int)
+    sizes = cells(context).astype(int)
     counts = np.concatenate([np.full(size, 1000.0) for size in sizes])
     binning = merge(counts, 1.0, context.grids, ScorecardOptions())
-    assert len(binning.table) == sizes.sum()
+    assert len(binning.table) == sum(grid.size for grid in context.grids)
     assert binning.offsets[-1] == binning.table.max() + 1
-    age = binning.table[:32]
+    age = binning.table[:256]
     assert np.all(np.diff(age) >= 0)
-    assert binning.ordered[0] <= 8
+    assert 9 <= binning.ordered[0] <= 24
+    # Every cell of the histogram holds as many, so every bin does, up to the cells that are cut through.
+    assert np.ptp(binning.mass[: binning.ordered[0]]) <= 1000 / 8 + 1e-6
+
+
+def test_few_customers_to_the_noise_make_few_bins_between_cells() -> None:
+    context = context_of()
+    counts = np.full(int(cells(context).sum()), 1000.0)
+    binning = merge(counts, 500.0, context.grids, ScorecardOptions())
+    assert binning.ordered[0] == 8
+    assert np.all(np.diff(binning.table[:256].reshape(32, 8), axis=1) == 0)
+
+
+def test_bins_counted_anew_lean_on_the_clearer_count() -> None:
+    context = context_of()
+    counts = np.full(int(cells(context).sum()), 1000.0)
+    binning = merge(counts, 10.0, context.grids, ScorecardOptions())
+    anew = binning.mass + 100.0
+    vague, clear = binning.counted(anew, 1e12), binning.counted(anew, 1e-6)
+    assert np.allclose(vague.mass, binning.mass, atol=1.0)
+    assert np.allclose(clear.mass, anew, atol=1e-3)
+    both = binning.counted(anew, 100.0)
+    assert np.all((both.mass > binning.mass) & (both.mass < anew))
+    assert np.all(both.variance < np.minimum(binning.variance, 100.0))
+    # Where a cut goes through a cell, the histogram does not know how many are on either side.
+    age = slice(0, binning.ordered[0])
+    assert binning.variance[age].max() > 100 * 10.0**2
 
 
 def test_noise_alone_makes_few_bins() -> None:
     context = context_of()
     rng = np.random.default_rng(3)
-    counts = rng.normal(0, 100, int(grids(context).sum()))
+    counts = rng.normal(0, 100, int(cells(context).sum()))
     binning = merge(counts, 100.0, context.grids, ScorecardOptions())
     assert binning.offsets[-1] <= 20
 
@@ -125,7 +151,8 @@ def test_the_card_tells_its_points_and_its_digest() -> None:
     context = context_of()
     card = fit(context, split(matrix_of(context, frame_of(6000)), 3))
     table = card.points_table()
-    assert set(table["feature"]) == set(context.features)
+    assert set(table["feature"]) == {name for name, _ in card.terms}
+    assert [name for name, _ in card.terms][:4] == list(context.features)
     assert (table.groupby("feature")["points"].min() == 0).all()
     features = matrix_of(context, frame_of(50))
     predicted = card.predict(context, features)

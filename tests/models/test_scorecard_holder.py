@@ -14,7 +14,7 @@ from ringfence.models.features import FeatureMatrix
 from ringfence.models.scorecard import SCORECARD
 from ringfence.models.scorecard.codes import ONE, code_matrix, encode, simplex
 from ringfence.models.scorecard.holder import residual_table, residuals
-from ringfence.models.scorecard.pairs import pair_counts, products
+from ringfence.models.scorecard.pairs import pair_sums, products
 from ringfence.models.scorecard.plan import MOST_GROUPS, TWO_WAY_ROUND, design
 from ringfence.models.task import StudyContext
 from ringfence.privacy.errors import WaistError
@@ -25,20 +25,25 @@ FEATURES = matrix_of(CONTEXT, frame_of(300))
 PLAN = SCORECARD.plan(CONTEXT)
 
 
-def bins_query(context: StudyContext, round_index: int, seed: int = 0, theta_limit: int = 2**20) -> Query:
-    """A query with random, lawful bins and parameters."""
-    from ringfence.models.scorecard.plan import coarse_size, most_bins, options_of
+LAST = 6
+
+
+def bins_query(
+    context: StudyContext, round_index: int, seed: int = 0, theta_limit: int = 2**20, *, pairs: bool = False
+) -> Query:
+    """A query with random, lawful bins and parameters, of a gradient over pairs if asked for."""
+    from ringfence.models.scorecard.plan import most_bins, options_of
 
     rng, options = np.random.default_rng(seed), options_of(context)
     tables, offsets = [], [0]
     for grid in context.grids:
-        size, width = coarse_size(grid, options), int(rng.integers(1, most_bins(grid, options) + 1))
-        tables.append(rng.integers(0, width, size) + offsets[-1])
+        width = int(rng.integers(1, most_bins(grid, options) + 1))
+        tables.append(rng.integers(0, width, grid.size) + offsets[-1])
         offsets.append(offsets[-1] + width)
     arrays = {"bins": np.concatenate(tables), "offsets": np.array(offsets)}
     if round_index > 0:
         arrays["theta"] = rng.integers(-theta_limit, theta_limit, offsets[-1])
-    if round_index == TWO_WAY_ROUND:
+    if pairs or round_index == TWO_WAY_ROUND:
         groups, starts = [], [0]
         for width in np.diff(offsets):
             few = min(MOST_GROUPS, int(width))
@@ -48,10 +53,19 @@ def bins_query(context: StudyContext, round_index: int, seed: int = 0, theta_lim
     return Query(task="scorecard", round=round_index, arrays=arrays)
 
 
-QUERIES = [Query(task="scorecard", round=0), bins_query(CONTEXT, 1), bins_query(CONTEXT, 2), bins_query(CONTEXT, 5, 3)]
+PAIRS = bins_query(CONTEXT, LAST, 4, theta_limit=2**15, pairs=True)
+QUERIES = [
+    Query(task="scorecard", round=0),
+    bins_query(CONTEXT, 1),
+    bins_query(CONTEXT, 2),
+    bins_query(CONTEXT, 5, 3, theta_limit=2**15),
+    bins_query(CONTEXT, LAST, 3, theta_limit=2**15),
+    PAIRS,
+]
+NAMES = ["histogram", "first", "second", "fifth", "last", "pairs"]
 
 
-@pytest.mark.parametrize("query", QUERIES, ids=lambda q: f"round-{q.round}")
+@pytest.mark.parametrize("query", QUERIES, ids=NAMES)
 def test_one_customer_stays_within_the_declared_sensitivity(query: Query) -> None:
     lengths = SCORECARD.lengths(CONTEXT, query)
     for row in range(60):
@@ -65,9 +79,11 @@ def test_one_customer_stays_within_the_declared_sensitivity(query: Query) -> Non
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10**6), st.integers(0, 2**31 - 1), st.integers(0, 299), st.sampled_from([1, 2]))
-def test_hypothesis_finds_no_neighbour_beyond_the_sensitivity(seed: int, limit: int, row: int, stage: int) -> None:
-    query = bins_query(CONTEXT, stage, seed, theta_limit=max(1, limit))
+@given(st.integers(0, 10**6), st.integers(0, 2**31 - 1), st.integers(0, 299), st.sampled_from([1, 2, LAST]), st.booleans())
+def test_hypothesis_finds_no_neighbour_beyond_the_sensitivity(
+    seed: int, limit: int, row: int, stage: int, pairs: bool
+) -> None:
+    query = bins_query(CONTEXT, stage, seed, theta_limit=max(1, limit), pairs=pairs and stage == LAST)
     SCORECARD.lengths(CONTEXT, query)
     everybody = SCORECARD.contribute(CONTEXT, query, FEATURES).blocks
     without = SCORECARD.contribute(CONTEXT, query, FEATURES.take(np.delete(np.arange(300), row))).blocks
@@ -76,7 +92,7 @@ def test_hypothesis_finds_no_neighbour_beyond_the_sensitivity(seed: int, limit: 
         assert int((difference**2).sum()) <= block.sensitivity_squared
 
 
-@pytest.mark.parametrize("query", QUERIES, ids=lambda q: f"round-{q.round}")
+@pytest.mark.parametrize("query", QUERIES, ids=NAMES)
 def test_a_table_contributes_the_sum_of_its_customers_in_any_order_and_batching(query: Query) -> None:
     order = np.random.default_rng(1).permutation(300)
     whole = SCORECARD.contribute(CONTEXT, query, FEATURES).blocks
@@ -92,10 +108,10 @@ def test_a_table_contributes_the_sum_of_its_customers_in_any_order_and_batching(
 def test_a_gradient_against_a_slow_sum() -> None:
     query = QUERIES[2]
     found = SCORECARD.contribute(CONTEXT, query, FEATURES).blocks["gradient"]
-    from ringfence.models.scorecard.holder import bins_of, coarse_codes
+    from ringfence.models.scorecard.holder import bins_of
 
     offsets, theta = query.arrays["offsets"], query.arrays["theta"]
-    bins = bins_of(CONTEXT, coarse_codes(CONTEXT, FEATURES.codes), query.arrays["bins"])
+    bins = bins_of(CONTEXT, FEATURES.codes, query.arrays["bins"])
     slow = [0] * len(found)
     for customer, label in zip(bins.tolist(), FEATURES.label, strict=True):
         score = np.array([sum(int(theta[b]) for b in customer)])
@@ -113,9 +129,9 @@ def test_a_gradient_against_a_slow_sum() -> None:
 def test_two_way_tables_against_a_slow_count() -> None:
     query = QUERIES[1]
     found = SCORECARD.contribute(CONTEXT, query, FEATURES).blocks["two-way"]
-    from ringfence.models.scorecard.holder import bins_of, coarse_codes
+    from ringfence.models.scorecard.holder import bins_of
 
-    bins = bins_of(CONTEXT, coarse_codes(CONTEXT, FEATURES.codes), query.arrays["bins"])
+    bins = bins_of(CONTEXT, FEATURES.codes, query.arrays["bins"])
     groups, offsets = query.arrays["groups"][bins].tolist(), query.arrays["group_offsets"].tolist()
     one, slow = 2 ** design(CONTEXT).pair_bits, []
     for left in range(4):
@@ -128,6 +144,53 @@ def test_two_way_tables_against_a_slow_count() -> None:
     assert found.tolist() == slow
 
 
+def test_customers_of_bins_are_counted_one_by_one() -> None:
+    query = QUERIES[1]
+    found = SCORECARD.contribute(CONTEXT, query, FEATURES).blocks["masses"]
+    from ringfence.models.scorecard.holder import bins_of
+
+    slow = [0] * int(query.arrays["offsets"][-1])
+    for customer in bins_of(CONTEXT, FEATURES.codes, query.arrays["bins"]).tolist():
+        for bin_ in customer:
+            slow[bin_] += design(CONTEXT).mass_unit
+    assert found.tolist() == slow
+
+
+def test_tables_of_residuals_against_a_slow_sum() -> None:
+    found = SCORECARD.contribute(CONTEXT, PAIRS, FEATURES).blocks["gradient"]
+    from ringfence.models.scorecard.holder import bins_of
+
+    code = design(CONTEXT).pair_code
+    assert code is not None
+    bits, one = code
+    bins = bins_of(CONTEXT, FEATURES.codes, PAIRS.arrays["bins"])
+    scores = PAIRS.arrays["theta"][bins].sum(axis=1)
+    residual = residuals(scores, FEATURES.label, bits).tolist()
+    groups, offsets = PAIRS.arrays["groups"][bins].tolist(), PAIRS.arrays["group_offsets"].tolist()
+    slow = []
+    for left in range(4):
+        for right in range(left + 1, 4):
+            sides = [(f, simplex(offsets[f + 1] - offsets[f], one)) for f in (left, right)]
+            table = sum(
+                r * np.outer(*(code[customer[feature] - offsets[feature]] for feature, code in sides))
+                for r, customer in zip(residual, groups, strict=True)
+            )
+            slow += np.asarray(table).ravel().tolist()
+    assert found.tolist() == slow
+
+
+@pytest.mark.parametrize("features", [2, 3, 10, 23, 60])
+@pytest.mark.parametrize("epsilon", ["0.5", "4"])
+def test_residuals_of_pairs_use_the_bound_of_a_gradient_and_never_pass_it(features: int, epsilon: str) -> None:
+    shape = replace(design(context_of(privacy={"epsilon": epsilon})), dimensions=features)
+    assert shape.pair_code is not None
+    bits, one = shape.pair_code
+    assert shape.pairs * 4**bits * one**4 <= shape.gradient_bound
+    assert 2**bits * one**2 <= shape.residual_unit
+    if features >= 10:
+        assert shape.pairs * 4**bits * one**4 >= 0.7 * shape.gradient_bound
+
+
 def test_a_table_is_read_back_as_it_was_counted() -> None:
     from ringfence.models.scorecard.pairs import deviations
 
@@ -135,7 +198,7 @@ def test_a_table_is_read_back_as_it_was_counted() -> None:
     offsets = np.array([0, 2, 3, 7])
     groups = np.stack([rng.integers(0, 2, 500), np.full(500, 2), rng.integers(3, 7, 500)], axis=1)
     groups[:250, 2] = groups[:250, 0] + 3
-    counts = pair_counts(groups, 7)
+    counts = pair_sums(groups, 7)
     expected = np.outer(np.diagonal(counts), np.diagonal(counts)) / 500
     coded = products(counts, offsets, 32).astype(np.float64)
     found, variance = deviations(coded, expected, offsets, 32, 1.0)
@@ -215,6 +278,9 @@ BAD = {
     "offsets that do not start at 0": broken(GOOD, offsets=GOOD.arrays["offsets"] + 1),
     "too many bins": broken(GOOD, offsets=GOOD.arrays["offsets"] * 50),
     "groups in the third gradient": replace(TABLES, round=3),
+    "pairs before the last gradient": replace(PAIRS, round=LAST - 1),
+    "pairs without group offsets": broken(PAIRS, group_offsets=None),
+    "pairs with a group of another feature": broken(PAIRS, groups=PAIRS.arrays["groups"][::-1].copy()),
     "no groups in the first": broken(TABLES, groups=None),
     "no group offsets in the first": broken(TABLES, group_offsets=None),
     "short groups": broken(TABLES, groups=TABLES.arrays["groups"][1:]),
@@ -232,7 +298,7 @@ def test_queries_out_of_shape_or_range_are_refused(query: Query) -> None:
 
 
 def test_more_bins_than_the_plan_prices_are_refused() -> None:
-    from ringfence.models.scorecard.plan import coarse_size, most_bins, options_of
+    from ringfence.models.scorecard.plan import most_bins, options_of
 
     options = options_of(CONTEXT)
     widths = [most_bins(grid, options) for grid in CONTEXT.grids]
@@ -241,7 +307,7 @@ def test_more_bins_than_the_plan_prices_are_refused() -> None:
         offsets = np.concatenate([[0], np.cumsum(sizes)])
         table = np.concatenate(
             [
-                np.arange(coarse_size(grid, options)) % width + start
+                np.arange(grid.size) % width + start
                 for grid, width, start in zip(CONTEXT.grids, sizes, offsets[:-1], strict=True)
             ]
         )

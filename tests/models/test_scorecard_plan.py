@@ -65,8 +65,8 @@ def test_shares_of_noise_are_smooth_and_units_are_powers_of_two() -> None:
 def test_rounds_are_named_and_counted() -> None:
     plan = SCORECARD.plan(context_of(model={"iterations": 3}))
     assert [r.name for r in plan.rounds] == ["histogram", "gradient-1", "gradient-2", "gradient-3"]
-    assert [b.name for b in plan.rounds[1].blocks] == ["gradient", "two-way"]
-    assert [b.name for b in SCORECARD.plan(context_of(features=["age"])).rounds[1].blocks] == ["gradient"]
+    assert [b.name for b in plan.rounds[1].blocks] == ["gradient", "masses", "two-way"]
+    assert [b.name for b in SCORECARD.plan(context_of(features=["age"])).rounds[1].blocks] == ["gradient", "masses"]
     assert plan.reserved_mu_squared > plan.mu_squared
 
 

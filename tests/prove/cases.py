@@ -18,6 +18,7 @@ from ringfence.models.features import FeatureMatrix
 from ringfence.models.neural.holder import exact_sum
 from ringfence.models.neural.plan import design, plan
 from ringfence.models.neural.rounding import WEIGHT_LIMIT
+from ringfence.models.scorecard import plan as card_plan
 from ringfence.models.task import StudyContext, Task
 from ringfence.privacy.accounting.gaussian import epsilon_of, mu_of
 from ringfence.privacy.waist import IntVector, Query
@@ -98,12 +99,22 @@ def _largest_theta(_context: StudyContext, query: Query) -> Query:
     return replace(query, arrays={**query.arrays, "theta": np.full_like(query.arrays["theta"], 2**31 - 1)})
 
 
-def _some_theta(_context: StudyContext, query: Query, rng: np.random.Generator) -> Query:
+def _some_theta(context: StudyContext, query: Query, rng: np.random.Generator) -> Query:
     if "theta" not in query.arrays:
         return query
     limit = 2 ** int(rng.choice([8, 16, 20, 31])) - 1
     theta = rng.integers(-limit, limit, query.arrays["theta"].shape, endpoint=True)
-    return replace(query, arrays={**query.arrays, "theta": theta})
+    changed = replace(query, arrays={**query.arrays, "theta": theta})
+    last = query.round == len(card_plan(context).rounds) - 1
+    return _over_pairs(changed) if last and rng.random() < 0.5 else changed
+
+
+def _over_pairs(query: Query) -> Query:
+    """The last gradient as one over pairs, four groups a feature at most."""
+    widths = np.diff(query.arrays["offsets"])
+    starts = np.concatenate([[0], np.cumsum(np.minimum(4, widths))])
+    groups = np.concatenate([np.arange(width) % 4 + first for width, first in zip(widths, starts[:-1], strict=True)])
+    return replace(query, arrays={**query.arrays, "groups": groups, "group_offsets": starts})
 
 
 def _saturated(kind: Any, context: StudyContext, query: Query) -> Query:

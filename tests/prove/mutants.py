@@ -113,6 +113,13 @@ MUTANTS = (
         claim="sensitivity",
     ),
     Mutant(
+        name="pairs as long as single bins",
+        edits=(
+            Edit("models.scorecard.plan:Design.pair_code", "// (self.pairs * 4**bits)", "// 4**bits"),
+        ),
+        claim="sensitivity",
+    ),
+    Mutant(
         name="code longer than its unit",
         edits=(Edit("models.scorecard.codes:simplex", "<= one**2", "<= 2 * one**2"),),
         claim="sensitivity",
@@ -133,7 +140,7 @@ MUTANTS = (
         name="float residual rounded after the sum",
         edits=(
             Edit(
-                "models.scorecard.holder:_gradient",
+                "models.scorecard.holder:_by_bin",
                 "weights=residual, minlength=size)",
                 "weights=residual * 0.999, minlength=size)",
             ),
