@@ -199,7 +199,13 @@ def contribute(holder: Holder, joined: Joined, query: Query) -> Answer:
     now = holder.clock()
     # The same work in every round, also when nobody left: a shortcut would show in the reply's time that somebody
     # did.
-    still = joined.presence.still(joined.cohort.current(holder.registry, now))
+    with holder.registry.engine.begin() as connection:
+        present = joined.cohort.current(holder.registry, now, connection=connection)
+        consent_root = holder.registry.root(
+            admitted.study.purpose, now, separate=joined.separate, connection=connection
+        )
+    # Who left is out for good, durably, before anything is computed.
+    still = joined.presence.still(present)
     plan = admitted.plan.rounds[query.round]
     contribution, own = _computed(holder, joined, plan, query, joined.features.part(plan.part, still))
     return Answer(
@@ -208,7 +214,7 @@ def contribute(holder: Holder, joined: Joined, query: Query) -> Answer:
         contribution=contribution,
         evidence={
             "customers": int(still.sum()),
-            "consent_root": holder.registry.root(admitted.study.purpose, now, separate=joined.separate),
+            "consent_root": consent_root,
             "rows": rows_used(joined.rows, still),
         },
         own=own,

@@ -269,12 +269,18 @@ def _guard_sqlite(engine: Engine, safe: dict[str, str | int], name: str) -> None
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        if connection.get_execution_options().get(_READ_ONLY):
-            connection.exec_driver_sql("BEGIN")
-            connection.exec_driver_sql("PRAGMA query_only = 1")
-        else:
-            connection.exec_driver_sql("PRAGMA query_only = 0")
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        # Straight to the driver: these two begin every transaction, and cost ten times as much by the other way.
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        try:
+            if connection.get_execution_options().get(_READ_ONLY):
+                driver.execute("BEGIN")
+                driver.execute("PRAGMA query_only = 1")
+            else:
+                driver.execute("PRAGMA query_only = 0")
+                driver.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise _sentence(error, name) from error
 
     @event.listens_for(engine, "handle_error")
     def explain(context: ExceptionContext) -> None:

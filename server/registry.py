@@ -11,7 +11,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Connection, Engine, MetaData, String, Table, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    insert,
+    select,
+    update,
+)
 
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, WaistError
@@ -30,6 +42,13 @@ HOLDERS = Table(
     Column("log_key", String(64), nullable=False),
     Column("log_size", BigInteger, nullable=False),
     Column("log_root", String(71), nullable=False),
+)
+
+# Built once: making the expression anew costs more than running it.
+_ADVANCE = (
+    update(HOLDERS)
+    .where(HOLDERS.c.identity == bindparam("holder"), HOLDERS.c.ledger_sequence < bindparam("later"))
+    .values({name: bindparam(name) for name in ("ledger_sequence", "ledger_hash", "ledger_signature")})
 )
 
 
@@ -105,8 +124,7 @@ class HolderRegistry:
 
 
 def _advance(connection: Connection, holder: PublicIdentity, head: LedgerHead) -> None:
-    later = (HOLDERS.c.identity == holder.hex) & (HOLDERS.c.ledger_sequence < head.sequence)
-    connection.execute(update(HOLDERS).where(later).values(**_columns(head)))
+    connection.execute(_ADVANCE, {"holder": holder.hex, "later": head.sequence} | _columns(head))
 
 
 def _columns(head: LedgerHead) -> dict[str, str | int]:

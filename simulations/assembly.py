@@ -188,8 +188,12 @@ def make_holder(
     else:
         ledger = Ledger.open(engine, log)
 
+    on_file: dict[str, list[SignedDocument]] = {}
+
     def approvals(digest: str) -> list[SignedDocument]:
-        return [approve(digest, name, person) for person in keys.approvers]
+        if digest not in on_file:
+            on_file[digest] = [approve(digest, name, person) for person in keys.approvers]
+        return on_file[digest]
 
     return Holder(
         name=name,

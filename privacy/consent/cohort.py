@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import rfc8785
 from pyroaring import BitMap, FrozenBitMap
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, select, update
 
 from ringfence.privacy import store
 from ringfence.privacy.consent.registry import ConsentRegistry
@@ -28,6 +28,10 @@ from ringfence.privacy.consent.tables import to_micros
 from ringfence.privacy.errors import N_, ConsentError
 
 _MADE_HERE: Final = object()
+# Built once: making the expression anew costs more than running it.
+_FIND: Final = select(cohorts.c.members, cohorts.c.seal).where(
+    cohorts.c.study == bindparam("its_study"), cohorts.c.run == bindparam("its_run")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +163,7 @@ class Cohort:
         if connection is None:
             with store.reading(registry.engine) as reader:
                 return self.members(registry, connection=reader)
-        row = connection.execute(select(cohorts.c.members, cohorts.c.seal).where(self._row())).first()
+        row = connection.execute(_FIND, {"its_study": self.study, "its_run": self.run}).first()
         if row is None:
             raise _not_frozen(self.run)
         # The seal is checked before the bytes are parsed.

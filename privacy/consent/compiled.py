@@ -15,6 +15,9 @@ from ringfence.privacy.consent.snapshot import as_bitmap, standings
 from ringfence.privacy.consent.tables import FOREVER
 from ringfence.privacy.errors import N_, ConsentError
 
+# Built once: making the expression anew costs more than running it.
+_LAST = select(func.max(tables.event.c.sequence))
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -95,4 +98,4 @@ def _terms_with(reader: Connection, separate: frozenset[str]) -> frozenset[int]:
 
 def last_sequence(reader: Connection) -> int:
     """Number of the log's last event, 0 when it is empty."""
-    return int(reader.scalar(select(func.max(tables.event.c.sequence))) or 0)
+    return int(reader.scalar(_LAST) or 0)

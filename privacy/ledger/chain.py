@@ -15,7 +15,17 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 import rfc8785
-from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, MetaData, Table, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    bindparam,
+    select,
+)
 
 from ringfence.privacy.errors import N_, BudgetError
 
@@ -31,6 +41,10 @@ _table = Table(
     Column("entry", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
 )
+
+# Built once: making these expressions anew costs more than running them.
+_FROM = select(_table).where(_table.c.sequence >= bindparam("first")).order_by(_table.c.sequence)
+_ADD = _table.insert()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +105,7 @@ def append(connection: Connection, sequence: int, previous: bytes, kind: str, fi
         }
     )
     digest = link(previous, body)
-    connection.execute(_table.insert().values(sequence=sequence, entry=body, hash=digest))
+    connection.execute(_ADD, {"sequence": sequence, "entry": body, "hash": digest})
     return Entry(sequence=sequence, kind=kind, time=time, fields=fields, hash=digest)
 
 
@@ -111,11 +125,11 @@ def read(connection: Connection, after: int, previous: bytes) -> Iterator[Entry]
     Raises:
         BudgetError: an entry is missing, altered or out of order, or the known entry is no longer there.
     """
+    rows = iter(connection.execute(_FROM, {"first": after}))
     if after:
-        found = connection.scalar(select(_table.c.hash).where(_table.c.sequence == after))
-        if found is None or bytes(found) != previous:
+        known = next(rows, None)
+        if known is None or known.sequence != after or bytes(known.hash) != previous:
             raise broken(after)
-    rows = connection.execute(select(_table).where(_table.c.sequence > after).order_by(_table.c.sequence))
     for expected, (sequence, body, digest) in enumerate(rows, after + 1):
         if sequence != expected or link(previous, bytes(body)) != bytes(digest):
             raise broken(expected)

@@ -162,7 +162,7 @@ class Ledger:
         Raises:
             BudgetError: the round samples its customers and the ledger's filter is `gdp`.
         """
-        return attempt_renyi(plan, honest, self._book.read().budget)
+        return None if plan.sampling_rate == 1 else attempt_renyi(plan, honest, self._book.read().budget)
 
     def _reserve(
         self, study_digest: str, amounts: Amounts, parts: Fields, slacks: Mapping[str, str]

@@ -31,7 +31,9 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    bindparam,
     insert,
+    or_,
     select,
     update,
 )
@@ -65,6 +67,32 @@ SURVIVORS = Table(
 )
 
 
+def _row(table: Table) -> ColumnElement[bool]:
+    """The condition that picks an attempt's row, whatever its query."""
+    return and_(*(table.c[name] == bindparam(f"its_{name}") for name in ("study", "run", "round", "attempt")))
+
+
+# Built once: making these expressions anew costs more than running them.
+_SAME_QUERY = and_(_row(ATTEMPTS), ATTEMPTS.c.query == bindparam("its_query"))
+_FIND = select(ATTEMPTS.c.query, ATTEMPTS.c.answer).where(_row(ATTEMPTS))
+_BEGIN = insert(ATTEMPTS)
+_ANSWER = update(ATTEMPTS).where(_SAME_QUERY, ATTEMPTS.c.answer.is_(None)).values(answer=bindparam("sealed"))
+_ANSWERED = select(ATTEMPTS.c.attempt).where(_SAME_QUERY, ATTEMPTS.c.answer.is_not(None))
+_SETTLED = select(SURVIVORS.c.survivors).where(_row(SURVIVORS))
+_LATER = (
+    select(ATTEMPTS.c.attempt)
+    .where(
+        ATTEMPTS.c.study == bindparam("its_study"),
+        ATTEMPTS.c.run == bindparam("its_run"),
+        or_(
+            ATTEMPTS.c.round > bindparam("its_round"),
+            and_(ATTEMPTS.c.round == bindparam("its_round"), ATTEMPTS.c.attempt > bindparam("its_attempt")),
+        ),
+    )
+    .limit(1)
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptKey:
     """What an attempt is known by.
@@ -87,9 +115,9 @@ class AttemptKey:
         """The primary key of this attempt's rows."""
         return {"study": self.study, "run": self.run, "round": self.round, "attempt": self.attempt}
 
-    def row(self) -> ColumnElement[bool]:
-        """The condition that picks this attempt's row, whatever its query."""
-        return and_(*(ATTEMPTS.c[name] == value for name, value in self.columns().items()))
+    def bound(self) -> dict[str, Any]:
+        """What the statements of this module look an attempt up by."""
+        return {f"its_{name}": value for name, value in self.values().items()}
 
     def values(self) -> dict[str, Any]:
         """The row as it is begun."""
@@ -131,13 +159,11 @@ class AttemptStore:
                 RF-W163 a later attempt or round of the run was begun, RF-W164 the stored answer was altered.
         """
         with self._transaction(connection) as transaction:
-            found = transaction.execute(
-                select(ATTEMPTS.c.query, ATTEMPTS.c.answer).where(key.row())
-            ).one_or_none()
+            found = transaction.execute(_FIND, key.bound()).one_or_none()
             if found is not None:
                 return self._repeat(key, found.query, found.answer)
             self._refuse_older(key, transaction)
-            transaction.execute(insert(ATTEMPTS).values(key.values()))
+            transaction.execute(_BEGIN, key.values())
         return None
 
     def store(self, key: AttemptKey, answer: bytes, *, connection: Connection | None = None) -> None:
@@ -148,9 +174,8 @@ class AttemptStore:
         """
         nonce = secrets.token_bytes(_NONCE)
         sealed = nonce + self._cipher.encrypt(nonce, answer, key.binding())
-        open_row = and_(key.row(), ATTEMPTS.c.query == key.query.hex(), ATTEMPTS.c.answer.is_(None))
         with self._transaction(connection) as transaction:
-            if transaction.execute(update(ATTEMPTS).where(open_row).values(answer=sealed)).rowcount != 1:
+            if transaction.execute(_ANSWER, key.bound() | {"sealed": sealed}).rowcount != 1:
                 raise WaistError(
                     "RF-W165", N_("An answer may be stored once, for an attempt that was begun.")
                 )
@@ -166,14 +191,12 @@ class AttemptStore:
         Raises:
             WaistError: RF-W180 when another list was fixed before, RF-W181 when this holder has not answered.
         """
-        answered = and_(key.row(), ATTEMPTS.c.query == key.query.hex(), ATTEMPTS.c.answer.is_not(None))
-        same = and_(*(SURVIVORS.c[name] == value for name, value in key.columns().items()))
         with self._transaction(connection) as transaction:
-            if transaction.execute(select(ATTEMPTS.c.attempt).where(answered)).first() is None:
+            if transaction.execute(_ANSWERED, key.bound()).first() is None:
                 raise WaistError(
                     "RF-W181", N_("This holder has not answered the attempt whose sum is to be unmasked.")
                 )
-            known = transaction.scalar(select(SURVIVORS.c.survivors).where(same))
+            known = transaction.scalar(_SETTLED, key.bound())
             if known is None:
                 transaction.execute(insert(SURVIVORS).values(**key.columns(), survivors=survivors))
             elif known != survivors:
@@ -220,11 +243,7 @@ class AttemptStore:
             raise WaistError("RF-W164", N_("A stored answer was altered, or its key changed.")) from error
 
     def _refuse_older(self, key: AttemptKey, transaction: Connection) -> None:
-        same_run = and_(ATTEMPTS.c.study == key.study, ATTEMPTS.c.run == key.run)
-        later = (ATTEMPTS.c.round > key.round) | (
-            (ATTEMPTS.c.round == key.round) & (ATTEMPTS.c.attempt > key.attempt)
-        )
-        if transaction.execute(select(ATTEMPTS.c.attempt).where(and_(same_run, later)).limit(1)).first():
+        if transaction.execute(_LATER, key.bound()).first():
             raise WaistError(
                 "RF-W163",
                 N_("Attempt {attempt} at round {round} comes after a later one; numbers only grow."),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, select, update
+from sqlalchemy import ColumnElement, Engine, and_, create_engine, select, update
 
 from ringfence.privacy.errors import WaistError
 from ringfence.privacy.secagg.attempts import ATTEMPTS, AttemptKey, AttemptStore
@@ -29,6 +29,10 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 @pytest.fixture
 def store(engine: Engine) -> AttemptStore:
     return AttemptStore(engine, KEY)
+
+
+def row(key: AttemptKey) -> ColumnElement[bool]:
+    return and_(*(ATTEMPTS.c[name] == value for name, value in key.columns().items()))
 
 
 def refusal(store: AttemptStore, key: AttemptKey) -> str:
@@ -105,8 +109,8 @@ def test_an_answer_moved_to_another_attempt_is_refused(engine: Engine, store: At
     store.store(FIRST, ANSWER)
     store.begin(second)
     with engine.begin() as connection:
-        moved = connection.execute(select(ATTEMPTS.c.answer).where(FIRST.row())).scalar_one()
-        connection.execute(update(ATTEMPTS).where(second.row()).values(answer=moved))
+        moved = connection.execute(select(ATTEMPTS.c.answer).where(row(FIRST))).scalar_one()
+        connection.execute(update(ATTEMPTS).where(row(second)).values(answer=moved))
     assert refusal(store, second) == "RF-W164"
 
 
@@ -114,13 +118,13 @@ def test_an_altered_answer_is_refused(engine: Engine, store: AttemptStore) -> No
     store.begin(FIRST)
     store.store(FIRST, ANSWER)
     with engine.begin() as connection:
-        kept = connection.execute(select(ATTEMPTS.c.answer).where(FIRST.row())).scalar_one()
+        kept = connection.execute(select(ATTEMPTS.c.answer).where(row(FIRST))).scalar_one()
         connection.execute(
-            update(ATTEMPTS).where(FIRST.row()).values(answer=kept[:-1] + bytes([kept[-1] ^ 1]))
+            update(ATTEMPTS).where(row(FIRST)).values(answer=kept[:-1] + bytes([kept[-1] ^ 1]))
         )
     assert refusal(store, FIRST) == "RF-W164"
     with engine.begin() as connection:
-        connection.execute(update(ATTEMPTS).where(FIRST.row()).values(answer=b""))
+        connection.execute(update(ATTEMPTS).where(row(FIRST)).values(answer=b""))
     assert refusal(store, FIRST) == "RF-W164"
 
 
