@@ -1,27 +1,19 @@
-"""What ledger tests share: a journal in the ledger's own store, and throw-away PostgreSQL databases."""
+"""What ledger tests share: a journal in the ledger's own store, a ledger in it, charges and refusals."""
 
 from __future__ import annotations
 
 import json
-import os
-import pwd
-import secrets
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, Text, select
 
 from ringfence.privacy.errors import BudgetError
 from ringfence.privacy.journal import Json, Outcome
-from ringfence.privacy.ledger import Ledger, Reservation
+from ringfence.privacy.ledger import Ledger, Reservation, Scope
 from ringfence.privacy.store import open_store, reading
 
-POSTGRESQL = Path("/usr/lib/postgresql/15/bin")
 EPSILON, DELTA = Decimal(4), Decimal("0.000001")
 TWO = ("ed25519:aa", "ed25519:bb")
 STUDY = "sha256:" + "5" * 64
@@ -83,70 +75,11 @@ def reopen(engine: Engine) -> Ledger:
     return Ledger.open(engine, TableJournal(engine))
 
 
-def _postgres_user() -> str | None:
-    """Whom the server runs as: it refuses the superuser."""
-    if os.getuid() != 0:
-        return None
-    return pwd.getpwnam("postgres").pw_name
-
-
-@contextmanager
-def postgresql_server() -> Iterator[str]:
-    """Run a server of our own; yields the folder of its socket."""
-    user = _postgres_user()
-    with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as folder:
-        data = Path(folder) / "data"
-        if user is not None:
-            os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-
-        def run(program: str, *arguments: str) -> None:
-            subprocess.run(
-                [str(POSTGRESQL / program), *arguments],
-                check=True,
-                user=user,
-                cwd=folder,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-
-        run("initdb", "-D", str(data), "-A", "trust", "-U", "postgres", "--no-sync")
-        options = f"-c listen_addresses= -c unix_socket_directories={folder}"
-        run("pg_ctl", "-D", str(data), "-w", "-o", options, "start")
-        try:
-            yield folder
-        finally:
-            run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
-
-
-@contextmanager
-def postgresql_database(socket: str) -> Iterator[str]:
-    """A fresh database; yields its URL."""
-    import psycopg
-
-    name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(host=socket, user="postgres", dbname="postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield f"postgresql://postgres@/{name}?host={socket}"
-
-
-def open_at(target: str | None) -> Engine:
-    return open_store(target)
-
-
-@contextmanager
-def engine_of(kind: str, folder: Path, server: str) -> Iterator[Engine]:
-    """An open, empty store of a kind."""
-    with ExitStack() as stack:
-        match kind:
-            case "memory":
-                target = None
-            case "sqlite":
-                target = str(folder / "store.db")
-            case _:
-                target = stack.enter_context(postgresql_database(server))
-        engine = open_store(target)
-        stack.callback(engine.dispose)
-        yield engine
+def make_at(target: str) -> None:
+    """Make a store with a ledger and close it, for processes that open it."""
+    engine = open_store(target)
+    new_ledger(engine)
+    engine.dispose()
 
 
 def refused(call: Callable[[], object]) -> str:
@@ -156,6 +89,16 @@ def refused(call: Callable[[], object]) -> str:
     return error.value.code
 
 
-def charge(ledger: Ledger, reservation: Reservation, amount: str, attempt: int = 1, round_: int = 0) -> None:
-    with ledger.release(reservation, run="run-1", round=round_, attempt=attempt, mu_squared=Decimal(amount)):
+def charge(
+    ledger: Ledger,
+    reservation: Reservation,
+    amount: str | float | Decimal,
+    attempt: int = 1,
+    *,
+    round_: int = 0,
+    part: Scope = "both",
+) -> None:
+    """Release nothing for an amount; a text is an exact one."""
+    exact = Decimal(amount) if isinstance(amount, str) else amount
+    with ledger.release(reservation, run="run-1", round=round_, attempt=attempt, mu_squared=exact, part=part):
         pass

@@ -7,12 +7,11 @@ import os
 import stat
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from command_kit import client, configure, events, init, new_key, read, refused, town, write_contract
-from ledger_support import POSTGRESQL, postgresql_database, postgresql_server
+from postgres_kit import postgresql_database
 from sqlalchemy import Engine
 
 from ringfence.clients.cli import SHORT
@@ -315,10 +314,10 @@ def test_json_goes_to_standard_output_whole(tmp_path: Path, capsys: pytest.Captu
     assert "holder key" in out.err
 
 
-@pytest.mark.skipif(not POSTGRESQL.exists(), reason="PostgreSQL is not installed")
-def test_a_home_may_keep_its_store_in_postgresql(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with ExitStack() as stack:
-        url = stack.enter_context(postgresql_database(stack.enter_context(postgresql_server())))
+def test_a_home_may_keep_its_store_in_postgresql(
+    postgresql: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with postgresql_database(postgresql) as url:
         assert init(tmp_path / "bank", "--no-passphrase", "--store", url) == 0
         assert not (tmp_path / "bank" / "holder.db").exists()
         assert [event["action"] for event in events(tmp_path / "bank", tmp_path / "log.json")][-1] == "budget.created"

@@ -6,18 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ledger_support import POSTGRESQL, postgresql_database, postgresql_server
+from postgres_kit import postgresql_database
 from sqlalchemy import create_engine, text
 from table_kit import COLUMNS, FEATURES, documents
 
 from ringfence.clients.table import read_table
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    if not POSTGRESQL.is_dir():
-        pytest.skip("PostgreSQL 15 is not installed")
-    with postgresql_server() as socket, postgresql_database(socket) as found:
+@pytest.fixture
+def url(postgresql: str) -> Iterator[str]:
+    with postgresql_database(postgresql) as found:
         yield found
 
 

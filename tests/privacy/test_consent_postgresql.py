@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from ledger_support import POSTGRESQL, postgresql_database, postgresql_server
+from postgres_kit import postgresql_database
 
 from ringfence.privacy.consent import Cohort, ConsentRegistry
 from ringfence.privacy.errors import ConsentError
@@ -19,11 +19,9 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 KEYS = [f"c{i}" for i in range(3000)]
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    if not POSTGRESQL.is_dir():
-        pytest.skip("PostgreSQL 15 is not installed")
-    with postgresql_server() as socket, postgresql_database(socket) as found:
+@pytest.fixture
+def url(postgresql: str) -> Iterator[str]:
+    with postgresql_database(postgresql) as found:
         yield found
 
 

@@ -12,11 +12,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ledger_support import POSTGRESQL, new_ledger, open_at, postgresql_database, postgresql_server
+from ledger_support import make_at
 
 TESTS = Path(__file__).parents[1]
 
@@ -26,6 +25,7 @@ from decimal import Decimal
 sys.path.insert(0, {tests!r})
 import ledger_support as kit
 from ringfence.privacy.ledger import Ledger
+from ringfence.privacy.store import open_store
 
 target, sent_path, kind, stride, most = {target!r}, {sent!r}, {kind!r}, {stride!r}, {most!r}
 TRAIN, TEST = Decimal("0.00002"), Decimal("0.00003")
@@ -48,7 +48,7 @@ def tracer(deadly):
 
 def live(deadly):
     """A study of one charge for both parts, one for each, and its end; what left is on the disk at once."""
-    ledger = kit.reopen(kit.open_at(target))
+    ledger = kit.reopen(open_store(target))
     journal = ledger._book._journal
     sent = os.open(sent_path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     run = "run-" + secrets.token_hex(8)
@@ -74,7 +74,7 @@ def owed():
     return sum((max(lost.values()) for lost in studies.values()), Decimal(0))
 
 def check():
-    engine = kit.open_at(target)
+    engine = open_store(target)
     ledger = kit.reopen(engine)
     charged, spent = ledger.charged().mu_squared, ledger.spent().mu_squared
     assert charged >= owed(), "under-counted"
@@ -114,28 +114,9 @@ print(json.dumps(dict(killed=killed, whole=whole, last=deadly)))
 '''
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    if not POSTGRESQL.exists():
-        pytest.skip("PostgreSQL 15 is not installed")
-    with postgresql_server() as socket:
-        yield socket
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield str(tmp_path / "store.db")
-    else:
-        with postgresql_database(request.getfixturevalue("server")) as url:
-            yield url
-
-
 def sweep(target: str, folder: Path, kind: str, stride: int, most: int, mutant: str = "") -> dict[str, int]:
     """Kill at every `stride`-th count or so; what the sweep found."""
-    engine = open_at(target)
-    new_ledger(engine)
-    engine.dispose()
+    make_at(target)
     script = SWEEP.format(
         tests=str(TESTS), target=target, sent=str(folder / "sent"), kind=kind, stride=stride, most=most
     )

@@ -18,18 +18,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from ledger_support import (
-    POSTGRESQL,
-    new_ledger,
-    open_at,
-    postgresql_database,
-    postgresql_server,
-    reopen,
-)
+from ledger_support import make_at, reopen
 
 from ringfence.privacy.errors import BudgetError
 from ringfence.privacy.ledger import Ledger
 from ringfence.privacy.ledger.state import State, advance
+from ringfence.privacy.store import open_store
 
 TESTS = Path(__file__).parents[1]
 
@@ -37,7 +31,8 @@ HOLDER = """
 import os, signal, sys
 from decimal import Decimal
 sys.path.insert(0, {tests!r})
-from ledger_support import STUDY, open_at, reopen
+from ledger_support import STUDY, reopen
+from ringfence.privacy.store import open_store
 from ringfence.privacy.ledger import book, chain
 
 def die(*_):
@@ -52,7 +47,7 @@ def after(function):
         die()
     return call
 
-engine = open_at({target!r})
+engine = open_store({target!r})
 ledger = reopen(engine)
 journal = ledger._book._journal
 sent = os.open({sent!r}, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
@@ -81,23 +76,6 @@ POINTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    if not POSTGRESQL.exists():
-        pytest.skip("PostgreSQL 15 is not installed")
-    with postgresql_server() as socket:
-        yield socket
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield str(tmp_path / "store.db")
-    else:
-        with postgresql_database(request.getfixturevalue("server")) as url:
-            yield url
-
-
 def child(target: str, sent: Path, script: str) -> subprocess.Popen[str]:
     head = HOLDER.format(tests=str(TESTS), target=target, sent=str(sent), run=f"run-{secrets.token_hex(4)}")
     return subprocess.Popen(
@@ -111,16 +89,10 @@ def sent_amount(sent: Path) -> Decimal:
     return sum((Decimal(line.split()[1]) for line in lines), Decimal(0))
 
 
-def make(target: str) -> None:
-    engine = open_at(target)
-    new_ledger(engine)
-    engine.dispose()
-
-
 @contextmanager
 def checked(target: str, sent: Path) -> Iterator[Ledger]:
     """Re-verify everything: the chain, that nothing left uncharged, that entries and events agree."""
-    engine = open_at(target)
+    engine = open_store(target)
     try:
         ledger = reopen(engine)
         check(ledger, sent)
@@ -140,7 +112,7 @@ def check(ledger: Ledger, sent: Path) -> None:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_at_a_named_point(target: str, tmp_path: Path, point: str) -> None:
-    make(target)
+    make_at(target)
     sent = tmp_path / "sent"
     script = f"""
 reservation = ledger.reserve(STUDY, Decimal("0.01"))
@@ -178,7 +150,7 @@ attempt(reservation, 0, 2)
     "point", ["chain.append = before(chain.append)", "chain.append = after(chain.append)"]
 )
 def test_killed_while_reserving(target: str, tmp_path: Path, point: str) -> None:
-    make(target)
+    make_at(target)
     process = child(target, tmp_path / "sent", f'{point}\nledger.reserve(STUDY, Decimal("0.01"))\n')
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -188,7 +160,7 @@ def test_killed_while_reserving(target: str, tmp_path: Path, point: str) -> None
 
 def test_killed_while_committing(target: str, tmp_path: Path) -> None:
     """Before the commit is durable, the whole reservation stays counted."""
-    make(target)
+    make_at(target)
     script = """
 reservation = ledger.reserve(STUDY, Decimal("0.01"))
 attempt(reservation, 0, 1)
@@ -227,21 +199,21 @@ for study in range(1000):
 
 
 def test_killed_at_random_moments(target: str, tmp_path: Path) -> None:
-    make(target)
+    make_at(target)
     kills(target, tmp_path / "sent", 4)
     assert sent_amount(tmp_path / "sent") >= Decimal("0.004")
 
 
 @pytest.mark.soak
 def test_killed_at_many_random_moments(target: str, tmp_path: Path) -> None:
-    make(target)
+    make_at(target)
     kills(target, tmp_path / "sent", 40)
     assert sent_amount(tmp_path / "sent") >= Decimal("0.04")
 
 
 def test_the_check_would_notice_a_holder_that_sends_first(tmp_path: Path) -> None:
     target, sent = str(tmp_path / "store.db"), tmp_path / "sent"
-    make(target)
+    make_at(target)
     script = """
 reservation = ledger.reserve(STUDY, Decimal("0.01"))
 send("run/0/1", "0.001")
@@ -254,8 +226,8 @@ attempt(reservation, 0, 1)
 
 
 def test_processes_cannot_overspend_together(target: str, tmp_path: Path) -> None:
-    make(target)
-    engine = open_at(target)
+    make_at(target)
+    engine = open_store(target)
     whole = reopen(engine).left().mu_squared
     part = whole * 2 / 21  # ten fit, an eleventh does not
     script = f"""
@@ -327,7 +299,7 @@ print("done", flush=True)
 
 def crowd(target: str, folder: Path, processes: int, steps: int) -> None:
     """Processes of three threads each reserve, charge by part and close as they like, all at one ledger."""
-    make(target)
+    make_at(target)
     script = CROWD.format(steps=steps)
     everybody = [child(target, folder / f"sent-{number}", script) for number in range(processes)]
     for process in everybody:
@@ -338,7 +310,7 @@ def crowd(target: str, folder: Path, processes: int, steps: int) -> None:
         process.stdin.write("go\n")
         process.stdin.flush()
     assert [process.communicate()[0] for process in everybody] == ["done\n"] * processes
-    engine = open_at(target)
+    engine = open_store(target)
     ledger = reopen(engine)
     state = State()
     for entry in ledger.entries():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from pathlib import Path
@@ -12,13 +11,10 @@ from typing import Self
 
 import pytest
 from ledger_support import (
-    POSTGRESQL,
     STUDY,
     TWO,
     charge,
-    engine_of,
     new_ledger,
-    postgresql_server,
     refused,
     reopen,
 )
@@ -27,21 +23,6 @@ from sqlalchemy import Engine, text
 from ringfence.privacy.ledger import Ledger
 from ringfence.privacy.ledger import chain as chain_module
 from ringfence.privacy.store import open_store
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    if not POSTGRESQL.exists():
-        pytest.skip("PostgreSQL 15 is not installed")
-    with postgresql_server() as socket:
-        yield socket
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    server = request.getfixturevalue("server") if request.param == "postgresql" else ""
-    with engine_of(request.param, tmp_path, server) as opened:
-        yield opened
 
 
 def test_freeze_until_two_people_thaw(engine: Engine) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -15,12 +13,10 @@ from hypothesis import strategies as st
 from ledger_support import (
     DELTA,
     EPSILON,
-    POSTGRESQL,
     STUDY,
     TableJournal,
-    engine_of,
+    charge,
     new_ledger,
-    postgresql_server,
     refused,
     reopen,
 )
@@ -36,21 +32,6 @@ from ringfence.privacy.store import open_store
 from ringfence.privacy.waist import BlockPlan, RoundPlan, StudyPlan
 
 MARGIN = Decimal("1e-9")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    if not POSTGRESQL.exists():
-        pytest.skip("PostgreSQL 15 is not installed")
-    with postgresql_server() as socket:
-        yield socket
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    server = request.getfixturevalue("server") if request.param == "postgresql" else ""
-    with engine_of(request.param, tmp_path, server) as opened:
-        yield opened
 
 
 def block(scale: float, name: str = "b") -> BlockPlan:
@@ -79,29 +60,22 @@ SAMPLED = replace(
 )
 
 
-def charge(
-    ledger: Ledger, reservation: Reservation, amount: Decimal | float, number: int, part: Scope = "both"
-) -> None:
-    with ledger.release(reservation, run="run-1", round=number, attempt=1, mu_squared=amount, part=part):
-        pass
-
-
 def test_the_dearer_part_counts_and_the_cohort_counts_in_both(engine: Engine) -> None:
     ledger, _ = new_ledger(engine)
     reservation = ledger.reserve(STUDY, Decimal("0.2"))
-    charge(ledger, reservation, Decimal("0.01"), 0)
+    charge(ledger, reservation, Decimal("0.01"), round_=0)
     assert ledger.charged().mu_squared == Decimal("0.01")
-    charge(ledger, reservation, Decimal("0.05"), 1, "train")
-    charge(ledger, reservation, Decimal("0.03"), 2, "test")
+    charge(ledger, reservation, Decimal("0.05"), round_=1, part="train")
+    charge(ledger, reservation, Decimal("0.03"), round_=2, part="test")
     assert ledger.charged().mu_squared == Decimal("0.06"), "0.03 over other customers is not added"
-    charge(ledger, reservation, Decimal("0.03"), 3, "test")
+    charge(ledger, reservation, Decimal("0.03"), round_=3, part="test")
     assert ledger.charged().mu_squared == Decimal("0.07"), "now the test part is the dearer one"
     assert reopen(engine).charged() == ledger.charged()
     ledger.commit(reservation)
     assert ledger.spent().mu_squared == ledger.charged().mu_squared == Decimal("0.07")
     # Another study splits its customers otherwise, so it adds up whatever its parts are.
     other = ledger.reserve("sha256:" + "6" * 64, Decimal("0.2"))
-    charge(ledger, other, Decimal("0.04"), 0, "train")
+    charge(ledger, other, Decimal("0.04"), round_=0, part="train")
     assert ledger.charged().mu_squared == Decimal("0.11")
     assert reopen(engine).spent() == ledger.spent()
 
@@ -112,16 +86,16 @@ def test_each_part_keeps_to_what_was_reserved_for_it(engine: Engine) -> None:
     reservation = ledger.reserve_plan(STUDY, PLAN)
     assert ledger.spent().mu_squared == pytest.approx(study_amount(PLAN), rel=MARGIN)
     cohort = block_amount(PLAN.cohort, 1)
-    charge(ledger, reservation, cohort, -1)
+    charge(ledger, reservation, cohort, round_=-1)
     number = 0
     for _ in range(PLAN.max_attempts):
         for each in PLAN.rounds:
-            charge(ledger, reservation, round_amount(each, PLAN.honest), number, each.part)
+            charge(ledger, reservation, round_amount(each, PLAN.honest), round_=number, part=each.part)
             number += 1
     # Everything that was planned fits; one attempt more does in neither part, though the total has room for a test.
     for part in PARTS:
         amount = round_amount(PLAN.rounds[2], PLAN.honest)
-        assert refused(lambda p=part, a=amount: charge(ledger, reservation, a, 99, p)) == "RF-B306"  # type: ignore[misc]
+        assert refused(lambda p=part, a=amount: charge(ledger, reservation, a, round_=99, part=p)) == "RF-B306"  # type: ignore[misc]
     assert journal.last()[3]["part"] == "test"
     train = Fraction(cohort) + 2 * sum(Fraction(round_amount(each, 2)) for each in PLAN.rounds[:2])
     assert Fraction(ledger.charged().mu_squared) == train
@@ -132,7 +106,7 @@ def test_each_part_keeps_to_what_was_reserved_for_it(engine: Engine) -> None:
 def test_entries_tell_the_part(engine: Engine) -> None:
     ledger, _ = new_ledger(engine)
     reservation = ledger.reserve_plan(STUDY, PLAN)
-    charge(ledger, reservation, Decimal("0.001"), 0, "test")
+    charge(ledger, reservation, Decimal("0.001"), round_=0, part="test")
     reserved, charged = ledger.entries()[1:]
     assert charged.fields["part"] == "test"
     amounts = [
@@ -152,12 +126,12 @@ def test_entries_from_before_there_were_parts_read_everybody(engine: Engine) -> 
         chain.append(connection, head.sequence + 1, bytes.fromhex(head.hash), "charged", fields)
     old = reopen(engine)
     assert old.charged().mu_squared == Decimal("0.04")
-    charge(old, reservation, Decimal("0.05"), 1, "test")
+    charge(old, reservation, Decimal("0.05"), round_=1, part="test")
     assert old.charged().mu_squared == Decimal("0.09"), (
         "an old charge may have read the customers of this part"
     )
-    assert refused(lambda: charge(old, reservation, Decimal("0.05"), 2, "test")) == "RF-B306"
-    charge(old, reservation, Decimal("0.06"), 2, "train")
+    assert refused(lambda: charge(old, reservation, Decimal("0.05"), round_=2, part="test")) == "RF-B306"
+    charge(old, reservation, Decimal("0.06"), round_=2, part="train")
     assert old.charged().mu_squared == Decimal("0.1")
 
 
@@ -184,7 +158,7 @@ def test_a_forged_part_is_refused(engine: Engine, kind: str, fields: dict[str, o
 def test_a_part_that_does_not_exist_is_refused(engine: Engine) -> None:
     ledger, _ = new_ledger(engine)
     reservation = ledger.reserve(STUDY, Decimal("0.1"))
-    assert refused(lambda: charge(ledger, reservation, 0.01, 0, cast(Scope, "holdout"))) == "RF-B330"
+    assert refused(lambda: charge(ledger, reservation, 0.01, round_=0, part=cast(Scope, "holdout"))) == "RF-B330"
     assert ledger.charged().mu_squared == 0
 
 
@@ -201,7 +175,7 @@ def rdp_ledger(engine: Engine, epsilon: str = "4") -> Ledger:
 
 def spend(ledger: Ledger, reservation: Reservation, plan: StudyPlan) -> None:
     """Everything a plan releases, with all attempts."""
-    charge(ledger, reservation, block_amount(plan.cohort, 1), -1)
+    charge(ledger, reservation, block_amount(plan.cohort, 1), round_=-1)
     for attempt in range(plan.max_attempts):
         for number, each in enumerate(plan.rounds):
             with ledger.release(
@@ -303,8 +277,8 @@ def test_the_budget_of_parts_is_the_promise(engine: Engine) -> None:
         reservation = ledger.reserve(f"sha256:{number:064d}", per_study)
         part: Scope = PARTS[number % 2]
         other: Scope = PARTS[1 - number % 2]
-        charge(ledger, reservation, per_study, 0, part)
-        charge(ledger, reservation, per_study / 3, 1, other)
+        charge(ledger, reservation, per_study, round_=0, part=part)
+        charge(ledger, reservation, per_study / 3, round_=1, part=other)
         for each in PARTS:
             lost[each] += per_study if each == part else per_study / 3
         ledger.commit(reservation)

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import cast
 
 import pytest
 from ledger_support import (
     DELTA,
     EPSILON,
-    POSTGRESQL,
     STUDY,
     TableJournal,
     charge,
-    engine_of,
     new_ledger,
-    postgresql_database,
-    postgresql_server,
     refused,
     reopen,
 )
+from postgres_kit import postgresql_database
 from sqlalchemy import Engine
 
 from ringfence.privacy.accounting.filters import FilterName
@@ -32,21 +27,6 @@ from ringfence.privacy.errors import BudgetError, StoreError
 from ringfence.privacy.lease import lease
 from ringfence.privacy.ledger import Ledger, Reservation
 from ringfence.privacy.store import open_store, profile
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    if not POSTGRESQL.exists():
-        pytest.skip("PostgreSQL 15 is not installed")
-    with postgresql_server() as socket:
-        yield socket
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    server = request.getfixturevalue("server") if request.param == "postgresql" else ""
-    with engine_of(request.param, tmp_path, server) as opened:
-        yield opened
 
 
 def test_a_study_from_reservation_to_commit(engine: Engine) -> None:
@@ -283,8 +263,8 @@ def test_bad_amounts(amount: float | Decimal) -> None:
     engine.dispose()
 
 
-def test_postgresql_store_is_checked_and_leased(server: str) -> None:
-    with postgresql_database(server) as url:
+def test_postgresql_store_is_checked_and_leased(postgresql: str) -> None:
+    with postgresql_database(postgresql) as url:
         first, second = open_store(url), open_store(url)
         assert profile(first) == "postgresql"
         with lease(first), pytest.raises(StoreError) as error, lease(second):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger_support import STUDY as DIGEST
-from ledger_support import new_ledger, open_at, reopen
+from ledger_support import new_ledger, reopen
 from parties import Parties
 from prove.cases import SCORECARD
 from prove.finding import Finding
@@ -32,6 +32,7 @@ from ringfence.privacy.errors import BudgetError
 from ringfence.privacy.ledger import chain
 from ringfence.privacy.mechanisms.source import OsNoise
 from ringfence.privacy.secagg.attempts import AttemptStore
+from ringfence.privacy.store import open_store
 from ringfence.privacy.wire.envelope import MessageKind, read_header
 from ringfence.server.rounds import run_study
 from ringfence.simulations.assembly import InProcess
@@ -151,13 +152,13 @@ def crowd() -> Finding:
     """Four holders' programs at one ledger, each reserving as often as it can."""
     with tempfile.TemporaryDirectory(prefix="prove-") as name:
         path = str(Path(name) / "store.db")
-        engine = open_at(path)
+        engine = open_store(path)
         ledger, _ = new_ledger(engine)
         whole = ledger.left().mu_squared
         part, made = whole * 2 / 21, []  # ten fit, an eleventh does not
 
         def spend() -> None:
-            own = open_at(path)
+            own = open_store(path)
             mine = reopen(own)
             for _ in range(4):
                 with suppress(BudgetError):
