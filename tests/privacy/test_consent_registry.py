@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from journal_kit import Notebook
 from pyroaring import BitMap
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Engine, select, text
 
 from ringfence.privacy.consent import ALL_PURPOSES, ConsentRegistry, EventKind
 from ringfence.privacy.consent import tables as stored
 from ringfence.privacy.errors import ConsentError
-from ringfence.privacy.journal import Json, Outcome
 from ringfence.privacy.store import open_store
 
 KEY = bytes(range(32))
@@ -50,27 +49,6 @@ def write(path: Path, rows: list[dict[str, str]]) -> Path:
         out.writeheader()
         out.writerows(rows)
     return path
-
-
-class Recorder:
-    """A journal that keeps what it is told, in the transaction it is told in."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[str, str, Mapping[str, Json], bool]] = []
-
-    def record(
-        self,
-        action: str,
-        outcome: Outcome,
-        *,
-        resource: str,
-        public: Mapping[str, Json] | None = None,
-        private: Mapping[str, Json] | None = None,
-        connection: Connection | None = None,
-    ) -> int:
-        assert not public
-        self.events.append((action, outcome, private or {}, connection is not None))
-        return len(self.events)
 
 
 @pytest.fixture
@@ -292,7 +270,7 @@ def test_erasure_cuts_the_link_for_good(engine: Engine, tmp_path: Path) -> None:
 
 
 def test_imports_and_withdrawals_are_journalled_in_their_transaction(engine: Engine, tmp_path: Path) -> None:
-    journal = Recorder()
+    journal = Notebook()
     registry = ConsentRegistry.open(engine, KEY, journal=journal)
     registry.import_file(write(tmp_path / "c.csv", [grant("a"), grant("b")]))
     registry.withdraw(["a"], PURPOSE, NOW)
@@ -300,20 +278,19 @@ def test_imports_and_withdrawals_are_journalled_in_their_transaction(engine: Eng
     with pytest.raises(ConsentError):
         registry.import_file(write(tmp_path / "bad.csv", [grant("", purpose="nothing")]))
     (imported, withdrawn, refused) = journal.events
+    assert [event.public for event in journal.events] == [{}] * 3
     assert imported[:2] == ("consent.imported", "allow")
-    assert imported[2]["rows"] == 2
-    assert imported[2]["granted"] == 2
-    assert imported[3]
-    assert withdrawn == ("consent.withdrawn", "allow", {"subjects": 1, "new_subjects": 0}, True)
-    assert refused == ("consent.imported", "deny", {"faults": 2}, False)
+    assert imported.private["rows"] == 2
+    assert imported.private["granted"] == 2
+    assert imported.within
+    assert (withdrawn.action, withdrawn.outcome, withdrawn.within) == ("consent.withdrawn", "allow", True)
+    assert withdrawn.private == {"subjects": 1, "new_subjects": 0}
+    assert (refused.action, refused.outcome, refused.within) == ("consent.imported", "deny", False)
+    assert refused.private == {"faults": 2}
 
 
 def test_a_journal_that_fails_undoes_the_import(engine: Engine, tmp_path: Path) -> None:
-    class Full(Recorder):
-        def record(self, action: str, outcome: Outcome, **_more: Any) -> int:
-            raise OSError("disk full")
-
-    registry = ConsentRegistry.open(engine, KEY, journal=Full())
+    registry = ConsentRegistry.open(engine, KEY, journal=Notebook(fail_at="consent.imported"))
     with pytest.raises(OSError, match="disk full"):
         registry.import_file(write(tmp_path / "c.csv", [grant("a")]))
     with engine.connect() as connection:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from sqlalchemy import Connection
+from journal_kit import Notebook
 
 from ringfence.privacy.errors import ExportError
-from ringfence.privacy.journal import Journal, Json, Outcome
 from ringfence.privacy.release import Artefact, ColumnRule, ExportGate, ExportPolicy, ExportRefused, files
 
 MAIL = "wang.fang@example.cn"
@@ -24,39 +21,9 @@ RULES = (ColumnRule(name="feature", sensitivity="plain"), ColumnRule(name="point
 GOOD = b"feature,points\ntenure,12\ncontract,-7\n"
 
 
-@dataclass
-class Notebook:
-    """A journal in memory that can be told to fail at an action."""
-
-    events: list[tuple[str, str, str, dict[str, Any], dict[str, Any]]] = field(default_factory=list)
-    fail_at: str = ""
-    skip: int = 0
-
-    def record(
-        self,
-        action: str,
-        outcome: Outcome,
-        *,
-        resource: str,
-        public: Mapping[str, Json] | None = None,
-        private: Mapping[str, Json] | None = None,
-        connection: Connection | None = None,
-    ) -> int:
-        if action == self.fail_at:
-            if self.skip == 0:
-                raise ExportError("RF-A999", "the log is full")
-            self.skip -= 1
-        self.events.append((action, outcome, resource, dict(public or {}), dict(private or {})))
-        return len(self.events)
-
-    def actions(self) -> list[tuple[str, str]]:
-        return [(event[0], event[1]) for event in self.events]
-
-
 def gate(policy: ExportPolicy | None = None) -> tuple[ExportGate, Notebook]:
-    notebook = Notebook()
-    journal: Journal = notebook
-    return ExportGate(journal, policy or ExportPolicy()), notebook
+    notebook = Notebook(failure=ExportError("RF-A999", "the log is full"))
+    return ExportGate(notebook, policy or ExportPolicy()), notebook
 
 
 def csv(name: str = "points.csv", content: Any = GOOD, **more: Any) -> Artefact:
@@ -73,11 +40,11 @@ def test_a_release_is_requested_decided_written_and_recorded(tmp_path: Path) -> 
     assert (release.size, release.kind, release.event) == (len(GOOD), "csv", 3)
     assert os.listdir(tmp_path) == ["points.csv"]
     assert notebook.actions() == [("export.requested", "allow")] * 2 + [("export.released", "allow")]
-    received, decided, released = (event[3] for event in notebook.events)
+    received, decided, released = (event.public for event in notebook.events)
     assert "digest" not in received
     assert decided["digest"] == released["digest"] == release.digest
-    assert len({event[3]["request"] for event in notebook.events}) == 1
-    assert {event[2] for event in notebook.events} == {"study:telco-churn"}
+    assert len({event.public["request"] for event in notebook.events}) == 1
+    assert {event.resource for event in notebook.events} == {"study:telco-churn"}
 
 
 def test_a_refusal_is_an_event_and_leaves_nothing(tmp_path: Path) -> None:
@@ -88,14 +55,14 @@ def test_a_refusal_is_an_event_and_leaves_nothing(tmp_path: Path) -> None:
     assert caught.value.refused[0].name == "leak.csv"
     assert list(tmp_path.iterdir()) == []
     assert notebook.actions() == [("export.requested", "allow"), ("export.refused", "deny")]
-    public = notebook.events[1][3]
+    public = notebook.events[1].public
     assert public["reasons"] == ["RF-X040"]
     assert set(public) == {"request", "kind", "masking", "reasons"}
     for event in notebook.events:
-        assert "leak" not in repr(event[3])
+        assert "leak" not in repr(event.public)
         assert "wang" not in repr(event)
-        assert "sha256" not in repr(event[3])
-    assert notebook.events[1][4]["digest"].startswith("sha256:")
+        assert "sha256" not in repr(event.public)
+    assert notebook.events[1].private["digest"].startswith("sha256:")
 
 
 def test_no_intent_event_no_file(tmp_path: Path) -> None:
@@ -185,7 +152,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             release()
         assert list(tmp_path.iterdir()) == []
         assert notebook.actions()[-1] == ("export.refused", "error")
-        assert notebook.events[-1][3]["reasons"] == ["RF-X052"]
+        assert notebook.events[-1].public["reasons"] == ["RF-X052"]
 
 
 @pytest.mark.parametrize("call", ["os.replace", "os.rename", "os.fsync"])
@@ -285,7 +252,7 @@ def test_unknown_kinds_and_resources_are_refused(tmp_path: Path) -> None:
     door, notebook = gate()
     with pytest.raises(ExportRefused, match="RF-X006"):
         door.release(Artefact(name="m.pkl", kind="pickle", content=b"x"), tmp_path)  # type: ignore[arg-type]
-    assert notebook.events[-1][3]["kind"] == "unknown"
+    assert notebook.events[-1].public["kind"] == "unknown"
     with pytest.raises(ExportRefused, match="RF-X067"):
         door.release(csv(resource=f"customer {MAIL}"), tmp_path)
     assert all("wang" not in repr(event) for event in notebook.events)
