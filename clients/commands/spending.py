@@ -10,7 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import rfc8785
-from sqlalchemy import Connection
 
 from ringfence.clients.home import Home, open_home
 from ringfence.privacy.accounting.amounts import add, allowed_amount, as_text
@@ -18,7 +17,7 @@ from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.crypto.signed import SignedDocument
 from ringfence.privacy.errors import N_, BudgetError, _
-from ringfence.privacy.journal import Journal, Json, Outcome
+from ringfence.privacy.journal import Json
 from ringfence.privacy.ledger import Balance, Ledger, Reservation
 from ringfence.privacy.ledger.terms import checked_text
 
@@ -88,8 +87,12 @@ def thaw(config: Path, keys: Sequence[Path], missing: Decimal, reason: str, pass
     """Open a frozen ledger by two approvers; return what is left."""
     with open_home(config) as home:
         decision = _decided(home, "thaw", keys, missing, reason, passphrases)
-        decision.ledger.thaw(
-            decision.people, missing_mu_squared=missing, reason=reason, decision=decision.digest
+        home.ledger.thaw(
+            decision.people,
+            missing_mu_squared=missing,
+            reason=reason,
+            decision=decision.digest,
+            evidence=decision.evidence,
         )
         return home.ledger.left()
 
@@ -98,7 +101,9 @@ def top_up(config: Path, keys: Sequence[Path], amount: Decimal, reason: str, pas
     """Raise the budget by two approvers; return what is left."""
     with open_home(config) as home:
         decision = _decided(home, "top-up", keys, amount, reason, passphrases)
-        decision.ledger.top_up(decision.people, mu_squared=amount, reason=reason, decision=decision.digest)
+        home.ledger.top_up(
+            decision.people, mu_squared=amount, reason=reason, decision=decision.digest, evidence=decision.evidence
+        )
         return home.ledger.left()
 
 
@@ -109,41 +114,13 @@ class _Decision:
     Attributes:
         people: their fingerprints.
         digest: of what they signed, by which the ledger knows it again.
-        ledger: the home's, whose events hold the signed decision while it is carried out.
+        evidence: what they signed, for the event that carries it out: it stands in the store together with what it
+            changed, in one transaction, and can be opened to an auditor.
     """
 
     people: list[str]
     digest: str
-    ledger: Ledger
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _WithDecision:
-    """A journal that puts the signed decision into the private part of the event that carries it out.
-
-    It stands in the store together with what it changed, in one transaction, and can be opened to an auditor.
-    """
-
-    journal: Journal
-    decision: SignedDocument
-
-    def record(
-        self,
-        action: str,
-        outcome: Outcome,
-        *,
-        resource: str,
-        public: Mapping[str, Json] | None = None,
-        private: Mapping[str, Json] | None = None,
-        connection: Connection | None = None,
-    ) -> int:
-        """Record as the journal does; only what is done holds the decision, a refusal does not."""
-        members = dict(private or {})
-        if outcome == "allow":
-            members["decision"] = json.loads(self.decision.to_json())
-        return self.journal.record(
-            action, outcome, resource=resource, public=public, private=members, connection=connection
-        )
+    evidence: Mapping[str, Json]
 
 
 def _decided(
@@ -175,11 +152,10 @@ def _decided(
         for person in people:
             decision = decision.signed_by(person)
         signers = decision.signers("budget-decision", home.settings.approvers(), threshold=2)
-    journal = _WithDecision(journal=home.log, decision=decision)
     return _Decision(
         people=[signer.fingerprint for signer in signers],
         digest="sha256:" + hashlib.sha256(decision.body).hexdigest(),
-        ledger=Ledger.open(home.engine, journal),
+        evidence={"decision": json.loads(decision.to_json())},
     )
 
 

@@ -31,6 +31,7 @@ class Step:
         study: digest of the study it is for, or empty.
         public: what everybody may read.
         private: what stays with the holder.
+        evidence: more that stays with the holder, of what is done; a refusal does not hold it.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class Step:
     study: str = ""
     public: Mapping[str, Json] = field(default_factory=dict)
     private: Mapping[str, Json] = field(default_factory=dict)
+    evidence: Mapping[str, Json] = field(default_factory=dict)
 
 
 class Book:
@@ -163,7 +165,7 @@ class Book:
                 step.outcome,
                 resource=resource,
                 public={"ledger": f"ledger-{state.id}", "entry": state.sequence, "head": state.hash.hex(), **step.public},
-                private=step.private,
+                private={**step.private, **step.evidence},
                 connection=connection,
             )
 

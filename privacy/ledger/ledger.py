@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine
 from ringfence.privacy.accounting.amounts import Number, allowed_amount, as_text, subtract
 from ringfence.privacy.accounting.filters import Amounts, FilterName, fits, gaussian_cost
 from ringfence.privacy.errors import N_, BudgetError
-from ringfence.privacy.journal import Journal
+from ringfence.privacy.journal import Journal, Json
 from ringfence.privacy.ledger import balance
 from ringfence.privacy.ledger.balance import Balance
 from ringfence.privacy.ledger.book import Book, Step
@@ -219,8 +219,7 @@ class Ledger:
             action="budget.closed",
             study=reservation.study_digest,
         )
-        with self._book.deciding(step):
-            pass
+        self._enter(step)
 
     def spent(self) -> Balance:
         """What counts as spent: everything charged and everything reserved."""
@@ -310,7 +309,13 @@ class Ledger:
         self._freeze(checked_text("reason", reason), Head(sequence=0, hash=""))
 
     def thaw(
-        self, approvals: Sequence[str], *, missing_mu_squared: Number, reason: str, decision: str = ""
+        self,
+        approvals: Sequence[str],
+        *,
+        missing_mu_squared: Number,
+        reason: str,
+        decision: str = "",
+        evidence: Mapping[str, Json] | None = None,
     ) -> None:
         """Enter what was spent beyond this copy and go on; the other party's head is acknowledged.
 
@@ -319,17 +324,26 @@ class Ledger:
             missing_mu_squared: charged for ever; zero if nothing is missing.
             reason: for the people who read the log.
             decision: digest of what they signed; the same is not carried out twice.
+            evidence: what they signed, for the private part of the event.
 
         Raises:
             BudgetError: fewer than two people, the ledger is not frozen, or the decision was carried out before.
         """
         missing = cost(self._book.read().budget, missing_mu_squared, None)
-        self._by_two("thawed", "budget.thawed", approvals, missing, reason, decision)
+        self._enter(decided("thawed", "budget.thawed", approvals, missing, reason, decision, evidence))
 
     def top_up(
-        self, approvals: Sequence[str], *, mu_squared: Number, reason: str, decision: str = ""
+        self,
+        approvals: Sequence[str],
+        *,
+        mu_squared: Number,
+        reason: str,
+        decision: str = "",
+        evidence: Mapping[str, Json] | None = None,
     ) -> None:
         """Raise the budget by the decision of two people; the promise made at creation is weaker from then on.
+
+        The arguments are those of `thaw`.
 
         Raises:
             BudgetError: fewer than two people, nothing to add, the ledger is frozen, or the decision (see `thaw`)
@@ -338,20 +352,11 @@ class Ledger:
         added = gaussian_cost(allowed_amount(mu_squared), self._book.read().budget)
         if not any(added.values()):
             raise BudgetError("RF-B313", N_("A top-up of zero changes nothing; give an amount."))
-        self._by_two("topped-up", "budget.topup", approvals, added, reason, decision)
+        self._enter(decided("topped-up", "budget.topup", approvals, added, reason, decision, evidence))
 
     def _freeze(self, reason: str, known: Head) -> None:
-        with self._book.deciding(frozen(reason, known)):
-            pass
+        self._enter(frozen(reason, known))
 
-    def _by_two(
-        self,
-        kind: str,
-        action: str,
-        approvals: Sequence[str],
-        amounts: Amounts,
-        reason: str,
-        decision: str,
-    ) -> None:
-        with self._book.deciding(decided(kind, action, approvals, amounts, reason, decision)):
+    def _enter(self, step: Step) -> None:
+        with self._book.deciding(step):
             pass

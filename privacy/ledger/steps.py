@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ringfence.privacy.accounting.amounts import as_text
 from ringfence.privacy.accounting.filters import Amounts
@@ -69,7 +69,13 @@ def frozen(reason: str, known: Head) -> Step:
 
 
 def decided(
-    kind: str, action: str, approvals: Sequence[str], amounts: Amounts, reason: str, decision: str
+    kind: str,
+    action: str,
+    approvals: Sequence[str],
+    amounts: Amounts,
+    reason: str,
+    decision: str,
+    evidence: Mapping[str, Json] | None,
 ) -> Step:
     """What two people decided."""
     told: list[Json] = list(two_people(approvals))
@@ -79,6 +85,7 @@ def decided(
         action=action,
         public={"approvals": told, "mu_squared": _told(amounts)},
         private={"reason": reason},
+        evidence=evidence or {},
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_kit import Town, budget, client, configure, events, left, new_key, newest, refused, town
@@ -48,11 +49,16 @@ def test_what_two_people_added_is_in_the_heading_and_in_the_statement(
     assert "Nothing was ever released" in text
 
 
+def private(here: Town) -> dict[str, Any]:
+    """The private part of the newest event."""
+    with open_home(here.home) as home, store.reading(home.engine) as connection:
+        return open_event(*store.read_private(connection, newest(here)["event"]))
+
+
 def decision(here: Town) -> dict[str, object]:
     """What two people signed, read from the private part of the newest event and verified."""
-    with open_home(here.home) as home, store.reading(home.engine) as connection:
-        leaf, salt, body = store.read_private(connection, newest(here)["event"])
-        found = SignedDocument.from_json(json.dumps(open_event(leaf, salt, body)["decision"]))
+    found = SignedDocument.from_json(json.dumps(private(here)["decision"]))
+    with open_home(here.home) as home:
         signed: dict[str, object] = json.loads(found.verify("budget-decision", home.settings.approvers(), threshold=2))
         return signed
 
@@ -102,6 +108,7 @@ def test_a_top_up_that_was_entered_is_known_again(here: Town, capsys: pytest.Cap
         capsys.readouterr()
         refused(capsys, client(*words, "--reason", reason, "--mu-squared", amount, *people), "RF-B333")
         assert (newest(here)["action"], newest(here)["outcome"]) == ("budget.refused", "deny")
+        assert "decision" not in private(here), "a signed decision stands where it was carried out, and nowhere else"
     assert left(here) == start + Decimal("0.1")
     assert client(*words, "--reason", "board decision 13", "--mu-squared", "0.1", *both) == 0
     assert client(*words, "--reason", "board decision 12", "--mu-squared", "0.2", *both) == 0
