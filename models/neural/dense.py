@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ringfence.models.neural.fixed import ACTIVATION_LIMIT, DERIVATIVE_LIMIT, Floats, Scratch, squares
-from ringfence.models.neural.rounding import ACTIVATION_BITS, CLIPPED_BITS, DERIVATIVE_BITS, WEIGHT_BITS
+from ringfence.models.neural.rounding import ACTIVATION_BITS, CLIPPED_BITS, DERIVATIVE_BITS
 
+# What PyTorch itself runs behind a rectifier: derivatives, set to 0 where an activation is.
+_closed = torch.ops.aten.threshold_backward.grad_input
 _TO_REAL = 2.0 ** -(2 * ACTIVATION_BITS + 2 * DERIVATIVE_BITS)
 
 
@@ -27,21 +28,18 @@ class DenseLayer:
     """A linear layer as public data; its bias is the weight of one more input, which is always 1.
 
     Attributes:
-        weight: shape `(out, in + 1)`, whole numbers times 2^-16, so that a product is in units of its input.
-        passing: the same with one more output, which passes the 1 on to the next layer, shape `(out + 1, in + 1)`.
+        passing: whole numbers times 2^-16, so that a product is in units of its input; its last output passes the 1 on
+            to the next layer; shape `(out + 1, in + 1)`.
+        weight: without the bias and that output, shape `(out, in)`.
     """
 
-    weight: Tensor
     passing: Tensor
+    weight: Tensor
 
     @classmethod
-    def of(cls, weight: npt.NDArray[np.int64], bias: npt.NDArray[np.int64]) -> DenseLayer:
-        """From integers in units of 2^-16."""
-        passing = np.zeros((weight.shape[0] + 1, weight.shape[1] + 1))
-        passing[:-1, :-1], passing[:-1, -1], passing[-1, -1] = weight, bias, 1 << WEIGHT_BITS
-        passing /= 2.0**WEIGHT_BITS
-        whole = torch.from_numpy(passing)
-        return cls(whole[:-1], whole)
+    def of(cls, passing: Tensor) -> DenseLayer:
+        """From its matrix (models/neural/layout.py)."""
+        return cls(passing, passing[:-1, :-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ def forward(layers: Sequence[DenseLayer], inputs: Tensor, scratch: Scratch) -> D
         hidden = scratch.of(f"hidden {number}", len(inputs), len(layer.passing))
         torch.mm(kept[-1], layer.passing.T, out=hidden)
         kept.append(hidden.round_().clamp_(0.0, ACTIVATION_LIMIT))
-    return DenseTape(tuple(kept), torch.mv(kept[-1], layers[-1].weight[0]).numpy())
+    return DenseTape(tuple(kept), torch.mv(kept[-1], layers[-1].passing[0]).numpy())
 
 
 def backward(layers: Sequence[DenseLayer], tape: DenseTape, residual: Floats, scratch: Scratch) -> list[Tensor]:
@@ -73,13 +71,13 @@ def backward(layers: Sequence[DenseLayer], tape: DenseTape, residual: Floats, sc
     for number in range(len(layers) - 1, 0, -1):
         activation = tape.inputs[number][:, :-1]
         entering = step_back(derivatives[-1], layers[number], scratch.of(f"derivative {number}", *activation.shape))
-        derivatives.append(entering.mul_(torch.sign(activation, out=scratch.of("open", *activation.shape))))
+        derivatives.append(_closed(entering, activation, 0.0, grad_input=entering))
     return derivatives[::-1]
 
 
 def step_back(derivative: Tensor, layer: DenseLayer, out: Tensor) -> Tensor:
     """Derivatives by a layer's inputs, without the constant one, rounded to the grid and cut off at 2."""
-    torch.mm(derivative, layer.weight[:, :-1], out=out)
+    torch.mm(derivative, layer.weight, out=out)
     return out.round_().clamp_(-DERIVATIVE_LIMIT, DERIVATIVE_LIMIT)
 
 
@@ -102,9 +100,3 @@ def add_clipped(sums: Sequence[Tensor], tape: DenseTape, derivatives: Sequence[T
     scale = torch.from_numpy(factor * 2.0 ** (CLIPPED_BITS - DERIVATIVE_BITS)).unsqueeze(1)
     for total, derivative, entered in zip(sums, derivatives, tape.inputs, strict=True):
         total.addmm_(derivative.mul_(scale).trunc_().T, entered)
-
-
-def weight_and_bias(total: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """A layer's sum as that of its weight, in units of 2^-41, and of its bias, in units of 2^-23, flattened."""
-    # What reads the constant 1 is a whole multiple of its 2^18.
-    return [total[:, :-1].ravel(), total[:, -1] >> ACTIVATION_BITS]

@@ -99,15 +99,15 @@ class Scratch:
     """Memory that is used again for every piece of a table: fresh pages for each would cost more than the arithmetic."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, Tensor] = {}
+        self._kept: dict[str, Floats] = {}
 
     def of(self, name: str, *shape: int) -> Tensor:
         """A tensor of this shape with anything in it; valid until the name is asked for again."""
         size = math.prod(shape)
         kept = self._kept.get(name)
         if kept is None or len(kept) < size:
-            kept = self._kept[name] = torch.empty(size, dtype=torch.float64)
-        return kept[:size].view(shape)
+            kept = self._kept[name] = np.empty(size)
+        return torch.from_numpy(kept[:size].reshape(shape))
 
 
 _OF_THREAD = threading.local()

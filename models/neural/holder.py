@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.neural.plan import UPDATE_LIMIT, Design, Kind, customers_block, design
-from ringfence.models.neural.rounding import ACTIVATION_BITS, WEIGHT_BITS, WEIGHT_LIMIT, sum_bits, to_grid
+from ringfence.models.neural.rounding import ACTIVATION_BITS, WEIGHT_BITS, WEIGHT_LIMIT, vector_to_grid
 from ringfence.models.task import NoisySteps, StudyContext
 from ringfence.privacy.errors import N_, Clause, WaistError
 from ringfence.privacy.waist import Contribution, IntVector, Query
@@ -90,18 +90,21 @@ def gradient_sum(shape: Design, weights: npt.NDArray[np.int64], features: Featur
         WaistError: a weight is out of range, whoever made it.
     """
     _require_range(weights)
-    exact = exact_sum(shape, weights, features)
-    norm = float(shape.options.clipping_norm)
-    pieces = [to_grid(exact[name], sum_bits(name, norm), shape.grid_bits) for name in shape.architecture.shapes]
-    return np.concatenate(pieces)
+    exact = _exact_vector(shape, weights, features)
+    return vector_to_grid(shape.architecture, exact, float(shape.options.clipping_norm), shape.grid_bits)
 
 
 def exact_sum(shape: Design, weights: npt.NDArray[np.int64], features: FeatureMatrix) -> dict[str, IntVector]:
     """The sum before rounding, by parameter; that of a table is the sum of those of its customers, bit for bit."""
+    named = shape.architecture.split(_exact_vector(shape, weights, features))
+    return {name: values.ravel() for name, values in named}
+
+
+def _exact_vector(shape: Design, weights: npt.NDArray[np.int64], features: FeatureMatrix) -> IntVector:
     from ringfence.models.neural.network import Network
 
     if not len(features.label):
-        return {name: np.zeros(int(np.prod(dims)), dtype=np.int64) for name, dims in shape.architecture.shapes.items()}
+        return np.zeros(shape.architecture.length, dtype=np.int64)
     network = Network.of(shape.architecture, weights)
     return network.clipped_sum(rows_of(shape, features), features.label, float(shape.options.clipping_norm))
 

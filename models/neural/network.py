@@ -21,6 +21,7 @@ from ringfence.models.neural.fixed import (
     residuals,
     scratch_of_thread,
 )
+from ringfence.models.neural.layout import Layout, layout_of
 from ringfence.models.neural.rounding import ACTIVATION_BITS, WEIGHT_BITS, finer_bits
 
 Integers = npt.NDArray[np.int64]
@@ -65,23 +66,22 @@ class Rows:
 class Network:
     """Public weights laid out for the fixed point."""
 
+    architecture: Architecture
     cell: recurrent.Cell | None
     layers: tuple[dense.DenseLayer, ...]
-    names: tuple[str, ...]
-    periods: int
 
     @classmethod
     def of(cls, architecture: Architecture, weights: Integers) -> Network:
         """From the flat vector of integers in units of 2^-16, shape `(d,)`."""
-        named = dict(architecture.split(weights))
-        count = len(architecture.widths) - 1
-        layers = (
-            dense.DenseLayer.of(named[f"dense.{index}.weight"], named[f"dense.{index}.bias"]) for index in range(count)
-        )
-        cell = recurrent.Cell.of(named[RECURRENT]) if architecture.recurrent else None
-        return cls(cell=cell, layers=tuple(layers), names=tuple(named), periods=architecture.periods)
+        layout = layout_of(architecture)
+        cell = None
+        if layout.cell:
+            cell = recurrent.Cell.of(weights[: layout.cell].reshape(architecture.shapes[RECURRENT]))
+        passing = np.append(weights, (0, 1 << WEIGHT_BITS)).take(layout.passing) / 2.0**WEIGHT_BITS
+        layers = tuple(dense.DenseLayer.of(each) for each in _cut(torch.from_numpy(passing), layout.passing_shapes))
+        return cls(architecture=architecture, cell=cell, layers=layers)
 
-    def clipped_sum(self, rows: Rows, label: Labels, clipping_norm: float) -> dict[str, Integers]:
+    def clipped_sum(self, rows: Rows, label: Labels, clipping_norm: float) -> Integers:
         """Sum over customers of their gradients of the logistic loss, each clipped to length C.
 
         *Formal guarantees*: what a customer adds depends on that customer and the weights alone, bit for bit; its
@@ -93,15 +93,15 @@ class Network:
             clipping_norm: C.
 
         Returns:
-            Flat exact sums by parameter, in units of `2^-rounding.sum_bits(name, clipping_norm)`.
+            The exact sum, shape `(d,)`, by parameter in units of `2^-rounding.sum_bits(name, clipping_norm)`.
         """
         most = self._most_rows(clipping_norm)
-        sums, scratch = Sums(self, most), scratch_of_thread()
+        sums, scratch = Sums(layout_of(self.architecture), most), scratch_of_thread()
         with one_thread():
             for part, piece in rows.pieces(min(most, PIECE if self.cell is None else RECURRENT_PIECE)):
                 sums.make_room(len(piece))
                 self._add(sums.exact, piece, label[part], clipping_norm, scratch)
-            return dict(zip(self.names, sums.by_parameter(), strict=True))
+            return sums.by_parameter()
 
     def scores(self, rows: Rows) -> Integers:
         """Log odds of customers in units of 2^-16, shape `(n,)`."""
@@ -116,7 +116,7 @@ class Network:
     def _most_rows(self, clipping_norm: float) -> int:
         if self.cell is None:
             return LONGEST
-        return min(LONGEST, recurrent.most_rows(self.periods << finer_bits(clipping_norm)))
+        return min(LONGEST, recurrent.most_rows(self.architecture.periods << finer_bits(clipping_norm)))
 
     def _forward(self, rows: Rows, scratch: Scratch) -> tuple[recurrent.Moments | None, dense.DenseTape]:
         h = 0 if self.cell is None else self.cell.hidden
@@ -153,33 +153,34 @@ class Sums:
         exact: what is being added up, by layer.
     """
 
-    def __init__(self, network: Network, most: int) -> None:
+    def __init__(self, layout: Layout, most: int) -> None:
         """Nothing yet; `most` customers fit the exact sums."""
-        self.exact = [torch.zeros(layer.weight.shape, dtype=torch.float64) for layer in network.layers]
-        self._recurrent = network.cell is not None
-        if network.cell is not None:
-            self.exact.insert(0, torch.zeros(network.cell.forward.shape, dtype=torch.float64))
-        self._totals = [np.zeros(each.shape, dtype=np.int64) for each in self.exact]
-        self._most, self._room = most, most
+        self._flat = torch.zeros(len(layout.summed), dtype=torch.float64)
+        self._total = np.zeros(len(layout.summed), dtype=np.int64)
+        self.exact = _cut(self._flat, layout.sum_shapes)
+        self._layout, self._most, self._room = layout, most, most
 
     def make_room(self, customers: int) -> None:
         """Let the exact sums take so many customers more, at most `most`."""
         if customers > self._room:
             self._carry()
+            self._flat.zero_()
+            self._room = self._most
         self._room -= customers
 
-    def by_parameter(self) -> list[Integers]:
-        """All that was added, flattened, in the order of the network's parameters."""
+    def by_parameter(self) -> Integers:
+        """All that was added, in the order of the network's parameters, shape `(d,)`; to be asked for once."""
         self._carry()
-        cells, layers = self._totals[: self._recurrent], self._totals[self._recurrent :]
-        found = [recurrent.sigmoids_first(each).ravel() for each in cells]
-        return found + [each for total in layers for each in dense.weight_and_bias(total)]
+        return self._total.take(self._layout.summed)
 
     def _carry(self) -> None:
-        for total, exact in zip(self._totals, self.exact, strict=True):
-            total += exact.to(torch.int64).numpy()
-            exact.zero_()
-        self._room = self._most
+        self._total += self._flat.numpy().astype(np.int64)
+
+
+def _cut(flat: Tensor, shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
+    """A flat tensor as matrices, one after the other."""
+    sizes = [rows * columns for rows, columns in shapes]
+    return [piece.view(shape) for piece, shape in zip(torch.split(flat, sizes), shapes, strict=True)]
 
 
 def _shifted(scores: Floats, rows: Rows) -> Floats:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ringfence.models.neural.fixed import ONE, Floats, Scratch, tanh_
+from ringfence.models.neural.layout import sigmoids_first
 from ringfence.models.neural.rounding import (
     ACTIVATION_BITS,
     DERIVATIVE_BITS,
@@ -58,12 +59,6 @@ class Cell:
     def hidden(self) -> int:
         """h, the number of outputs."""
         return len(self.backward)
-
-
-def sigmoids_first(weight: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Rows of gates i, f, g, o as i, f, o, g, or the other way round."""
-    i, f, third, fourth = np.split(weight, 4)
-    return np.concatenate((i, f, fourth, third))
 
 
 @dataclass(frozen=True, slots=True)

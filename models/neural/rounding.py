@@ -28,16 +28,27 @@ def finer_bits(clipping_norm: float) -> int:
 
 
 def sum_bits(name: str, clipping_norm: float) -> int:
-    """Binary places of an exact sum of clipped gradients by a parameter: those of the derivative and the input."""
-    if name == RECURRENT:
-        return RECURRENT_BITS + ACTIVATION_BITS + finer_bits(clipping_norm)
-    return CLIPPED_BITS + (0 if name.endswith(".bias") else ACTIVATION_BITS) + finer_bits(clipping_norm)
+    """Binary places of an exact sum of clipped gradients by a parameter: those of the derivative and the input.
+
+    The input of a bias is 1, in units of activations like any other.
+    """
+    derivative = RECURRENT_BITS if name == RECURRENT else CLIPPED_BITS
+    return derivative + ACTIVATION_BITS + finer_bits(clipping_norm)
 
 
 def to_grid(total: npt.NDArray[np.int64], bits: int, grid_bits: int) -> npt.NDArray[np.int64]:
     """Round a sum in units of 2^-bits to units of 2^-grid_bits, half upwards."""
     shift = bits - grid_bits
     return np.asarray((total + (1 << (shift - 1))) >> shift)
+
+
+def vector_to_grid(
+    architecture: Architecture, total: npt.NDArray[np.int64], clipping_norm: float, grid_bits: int
+) -> npt.NDArray[np.int64]:
+    """Round an exact sum of clipped gradients over all parameters, shape `(d,)`, to units of 2^-grid_bits."""
+    cell = math.prod(architecture.shapes[RECURRENT]) if architecture.recurrent else 0
+    dense = to_grid(total[cell:], sum_bits("dense", clipping_norm), grid_bits)
+    return np.concatenate((to_grid(total[:cell], sum_bits(RECURRENT, clipping_norm), grid_bits), dense)) if cell else dense
 
 
 def rounding_slack(architecture: Architecture, clipping_norm: float) -> float:

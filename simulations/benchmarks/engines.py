@@ -28,8 +28,7 @@ from ringfence.models.neural.rounding import (
     ACTIVATION_BITS,
     WEIGHT_BITS,
     rounded_sensitivity_squared,
-    sum_bits,
-    to_grid,
+    vector_to_grid,
 )
 from ringfence.privacy.accounting.scales import share_scale
 from ringfence.privacy.mechanisms.sampling import poisson_sample
@@ -126,8 +125,9 @@ class Ours:
         bench, rows = self.bench, self.bench.rows
         sequence = None if rows.sequence is None else rows.sequence[:, taken]
         network = Network.of(bench.architecture, self.weights)
-        sums = network.clipped_sum(Rows(static=rows.static[taken], sequence=sequence), bench.label[taken], 1.0)
-        return np.concatenate([to_grid(values, sum_bits(name, 1.0), bench.grid_bits) for name, values in sums.items()])
+        taken_rows = Rows(static=rows.static.take(taken, axis=0), sequence=sequence)
+        exact = network.clipped_sum(taken_rows, bench.label.take(taken), 1.0)
+        return vector_to_grid(bench.architecture, exact, 1.0, bench.grid_bits)
 
 
 class Ordinary(nn.Module):
