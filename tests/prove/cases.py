@@ -42,6 +42,7 @@ class Case:
         study: changes of the small study: few features and rounds, mu = 1.
         hostile: the query with its parameters driven to where one customer shows the most.
         varied: the query with parameters by chance, of any size.
+        more: other lawful queries, from hostile ones.
         exact: what must be the sum over customers bit for bit; None for the contribution itself.
         periods: whether its customers have columns by period (of tests/neural_kit.py).
     """
@@ -50,6 +51,7 @@ class Case:
     study: Mapping[str, Any]
     hostile: Callable[[StudyContext, Query], Query]
     varied: Varied
+    more: Callable[[StudyContext, list[Query]], list[Query]] = lambda _context, _queries: []
     exact: Exact | None = None
     periods: bool = False
 
@@ -109,6 +111,12 @@ def _some_theta(context: StudyContext, query: Query, rng: np.random.Generator) -
     return _over_pairs(changed) if last and rng.random() < 0.5 else changed
 
 
+def _last_over_pairs(context: StudyContext, queries: list[Query]) -> list[Query]:
+    """The last gradient of a run as one over pairs."""
+    last = len(card_plan(context).rounds) - 1
+    return [_over_pairs(query) for query in queries if query.round == last]
+
+
 def _over_pairs(query: Query) -> Query:
     """The last gradient as one over pairs, four groups a feature at most."""
     widths = np.diff(query.arrays["offsets"])
@@ -155,6 +163,7 @@ SCORECARD = Case(
     },
     hostile=_largest_theta,
     varied=_some_theta,
+    more=_last_over_pairs,
 )
 ONE_FEATURE = replace(SCORECARD, study={**SCORECARD.study, "features": ["plan"]})
 MLP = Case(

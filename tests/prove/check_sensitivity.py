@@ -52,7 +52,8 @@ def _of_task(case: Case) -> float:
     features = case.customers(context, 120)
     plan, task = case.task.plan(context), case.task
     lawful = asked(task, context, features)
-    lawful += [case.hostile(context, query) for query in lawful]
+    hostile = [case.hostile(context, query) for query in lawful]
+    lawful += hostile + case.more(context, hostile)
     exact: Exact = case.exact or (lambda *given: task.contribute(*given).blocks)
     largest = [0.0]
 

@@ -113,9 +113,9 @@ MUTANTS = (
         claim="sensitivity",
     ),
     Mutant(
-        name="pairs as long as single bins",
+        name="codes of pairs twice as long",
         edits=(
-            Edit("models.scorecard.plan:Design.pair_code", "// (self.pairs * 4**bits)", "// 4**bits"),
+            Edit("models.scorecard.plan:Design.pair_code", "return best[1:]", "return (best[1], 2 * best[2])"),
         ),
         claim="sensitivity",
     ),
