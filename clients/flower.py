@@ -5,8 +5,7 @@ Invariants:
     coordinator with its text, which is a release (DESIGN, section 1).
     The app has no setting of its own. Which agent answers is decided by whoever installed the app on this node.
 
-The bytes travel as they are, under a serialisation name of our own, so that nothing parses them before the
-signature has been checked. `server/flower.py` has the same form; the two sides share no code.
+The bytes travel as they are, in the form of privacy/wire/carried.py.
 """
 
 from __future__ import annotations
@@ -17,12 +16,7 @@ from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from ringfence.clients.agent import Agent
-from ringfence.privacy.wire.control import MAX_CONTROL
-from ringfence.privacy.wire.payload import MAX_ENTRIES
-
-FORM = "ringfence.sealed/v1"
-MAX_BYTES = MAX_CONTROL + 8 * MAX_ENTRIES
-_NAME = "sealed"
+from ringfence.privacy.wire.carried import DTYPE, FORM, NAME, carried
 
 
 def make_client_app(agent_of: Callable[[Context], Agent]) -> ClientApp:
@@ -55,17 +49,13 @@ def _answer(message: Message, context: Context, agent_of: Callable[[Context], Ag
 
 def packed(data: bytes) -> RecordDict:
     """One record with one array that holds these bytes."""
-    array = Array(dtype="uint8", shape=(len(data),), stype=FORM, data=data)
-    return RecordDict({_NAME: ArrayRecord({_NAME: array})})
+    array = Array(dtype=DTYPE, shape=(len(data),), stype=FORM, data=data)
+    return RecordDict({NAME: ArrayRecord({NAME: array})})
 
 
 def unpacked(message: Message) -> bytes:
     """The bytes of a message of exactly this form; none for every other message."""
-    if not message.has_content() or list(message.content) != [_NAME]:
+    if not message.has_content() or list(message.content) != [NAME]:
         return b""
-    record = message.content[_NAME]
-    if not isinstance(record, ArrayRecord) or list(record) != [_NAME]:
-        return b""
-    array = record[_NAME]
-    plain = array.stype == FORM and array.dtype == "uint8" and tuple(array.shape) == (len(array.data),)
-    return bytes(array.data) if plain and len(array.data) <= MAX_BYTES else b""
+    record = message.content[NAME]
+    return carried(record[NAME]) if isinstance(record, ArrayRecord) and list(record) == [NAME] else b""

@@ -20,12 +20,7 @@ from flwr.app import Array, ArrayRecord, Context, Message, MessageType, RecordDi
 from flwr.serverapp import Grid, ServerApp
 
 from ringfence.privacy.errors import N_, WaistError
-from ringfence.privacy.wire.control import MAX_CONTROL
-from ringfence.privacy.wire.payload import MAX_ENTRIES
-
-FORM = "ringfence.sealed/v1"
-MAX_BYTES = MAX_CONTROL + 8 * MAX_ENTRIES
-_NAME = "sealed"
+from ringfence.privacy.wire.carried import DTYPE, FORM, NAME, carried
 
 
 class Stopped(Exception):
@@ -193,17 +188,13 @@ def make_server_app(conduct: Callable[[Grid], None]) -> ServerApp:
 
 def packed(data: bytes) -> RecordDict:
     """One record with one array that holds these bytes."""
-    array = Array(dtype="uint8", shape=(len(data),), stype=FORM, data=data)
-    return RecordDict({_NAME: ArrayRecord({_NAME: array})})
+    array = Array(dtype=DTYPE, shape=(len(data),), stype=FORM, data=data)
+    return RecordDict({NAME: ArrayRecord({NAME: array})})
 
 
 def unpacked(message: Message) -> bytes:
     """The bytes of a message of exactly this form; none for errors and for every other message."""
-    if not message.has_content() or list(message.content) != [_NAME]:
+    if not message.has_content() or list(message.content) != [NAME]:
         return b""
-    record = message.content[_NAME]
-    if not isinstance(record, ArrayRecord) or list(record) != [_NAME]:
-        return b""
-    array = record[_NAME]
-    plain = array.stype == FORM and array.dtype == "uint8" and tuple(array.shape) == (len(array.data),)
-    return bytes(array.data) if plain and len(array.data) <= MAX_BYTES else b""
+    record = message.content[NAME]
+    return carried(record[NAME]) if isinstance(record, ArrayRecord) and list(record) == [NAME] else b""

@@ -11,9 +11,10 @@ import pytest
 from flower_kit import context_of, take_task
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
 
-from ringfence.clients import flower
 from ringfence.clients.agent import Agent
-from ringfence.clients.flower import FORM, make_client_app, packed, unpacked
+from ringfence.clients.flower import make_client_app, packed, unpacked
+from ringfence.privacy.wire import carried as form_module
+from ringfence.privacy.wire.carried import FORM
 from ringfence.server import flower as other_side
 
 SECRET = "customer bank-17 has income 12345"
@@ -64,7 +65,6 @@ def test_the_agents_bytes_come_back_as_one_array() -> None:
 def test_both_sides_speak_one_form() -> None:
     assert other_side.unpacked(message(packed(b"abc"))) == b"abc"
     assert unpacked(message(other_side.packed(b"abc"))) == b"abc"
-    assert (flower.FORM, flower.MAX_BYTES) == (other_side.FORM, other_side.MAX_BYTES)
 
 
 FORMS: dict[str, Callable[[], RecordDict]] = {
@@ -97,7 +97,7 @@ def test_another_form_reaches_no_agent(form: str) -> None:
 
 
 def test_too_many_bytes_reach_no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flower, "MAX_BYTES", 10)
+    monkeypatch.setattr(form_module, "MAX_BYTES", 10)
     agent = Echo()
     call(agent, packed(b"x" * 11))
     assert agent.seen == []
