@@ -177,15 +177,16 @@ def _stretch(ground: Ground, code: FloatArray, before: Sighting, after: Sighting
 def _fall(ground: Ground, start: FloatArray, end: FloatArray) -> FloatArray:
     """How much larger the expected gradient is at `start` than at `end`, shape `(1 + bins,)`."""
     way = start - end
-    if not np.any(way):
-        return np.zeros(len(way))
-    return np.asarray(
-        sum(part * (expected(ground, start - place * way, curvature) @ way) for place, part in _BETWEEN)
-    )
+    total = np.zeros(len(way))
+    if np.any(way):
+        for place, part in _BETWEEN:
+            root = _root(ground, start - place * way, curvature)
+            total += part * root * (ground.joint @ (root * way))
+    return total
 
 
 def expected(ground: Ground, beta: FloatArray, curve: Curve) -> FloatArray:
-    """Expected weighted two-way counts at `beta`: scores in a bin are taken as normal around the bin's mean.
+    """Expected weighted two-way counts at `beta`.
 
     Args:
         ground: bins and masses.
@@ -195,6 +196,12 @@ def expected(ground: Ground, beta: FloatArray, curve: Curve) -> FloatArray:
     Returns:
         Shape `(1 + bins, 1 + bins)`, everybody first.
     """
+    root = _root(ground, beta, curve)
+    return np.asarray(ground.joint * np.outer(root, root))
+
+
+def _root(ground: Ground, beta: FloatArray, curve: Curve) -> FloatArray:
+    """Root of the mean weight in every bin, shape `(1 + bins,)`: scores in it are taken as normal around its mean."""
     mass = np.concatenate([[ground.customers], ground.mass])
     mean = ground.joint @ beta / mass
     spread = float(beta @ ground.joint @ beta) / ground.customers - float(mean[0]) ** 2
@@ -203,5 +210,4 @@ def expected(ground: Ground, beta: FloatArray, curve: Curve) -> FloatArray:
     between = np.add.reduceat(ground.mass * (mean[1:] - mean[0]) ** 2, ground.offsets[:-1]) / ground.customers
     inside = np.repeat(np.maximum(spread - between, 0.05 * spread), np.diff(ground.offsets))
     deviation = np.sqrt(np.concatenate([[spread], inside]))
-    root = np.sqrt(curve(mean[:, None] + deviation[:, None] * _NODES) @ _WEIGHTS)
-    return np.asarray(ground.joint * np.outer(root, root))
+    return np.asarray(np.sqrt(curve(mean[:, None] + deviation[:, None] * _NODES) @ _WEIGHTS))

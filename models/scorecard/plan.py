@@ -73,7 +73,7 @@ class ScorecardOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bins: int = Field(default=24, ge=2, le=64)
+    bins: int = Field(default=16, ge=2, le=64)
     cells: int = Field(default=32, ge=4, le=NUMBER_CELLS)
     iterations: int = Field(default=6, ge=1, le=32)
     rising: tuple[str, ...] = ()
