@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.secagg.keys import SessionKeys
-from ringfence.privacy.secagg.roster import AgreedRoster
+from ringfence.privacy.secagg.roster import AgreedRoster, Roster
 from ringfence.privacy.waist import IntVector, MaskedUpdate, Words
 from ringfence.privacy.wire.fields import canonical
 
@@ -130,17 +130,19 @@ def mask(
         roster=roster.digest,
         word_bits=word_bits,
     )
-    streams = [
-        (
-            roster.own < peer.holder,
-            keystream(keys.exchange(bytes.fromhex(peer.x25519)), context.info(roster.own, peer.holder)),
-        )
-        for peer in roster.partners
-    ]
+    add_streams(words, _streams(keys, roster, context))
+    return MaskedUpdate(holder=roster.own, round=round, attempt=attempt, word_bits=word_bits, words=words)
+
+
+def _streams(keys: SessionKeys, roster: Roster, context: MaskContext) -> list[tuple[bool, CipherContext]]:
+    """One stream for each partner, and one of this holder's own seed where sums outlive drop-outs."""
+    streams = []
+    for peer in roster.partners:
+        secret = keys.exchange(bytes.fromhex(peer.x25519))
+        streams.append((roster.own < peer.holder, keystream(secret, context.info(roster.own, peer.holder))))
     if keys.self_seed is not None:
         streams.append((True, keystream(keys.self_seed, context.own_info(roster.own))))
-    add_streams(words, streams)
-    return MaskedUpdate(holder=roster.own, round=round, attempt=attempt, word_bits=word_bits, words=words)
+    return streams
 
 
 def keystream(secret: bytes, info: bytes) -> CipherContext:
@@ -151,16 +153,16 @@ def keystream(secret: bytes, info: bytes) -> CipherContext:
 
 def add_streams(words: Words, streams: Sequence[tuple[bool, CipherContext]]) -> None:
     """Add (True) or subtract (False) each stream to `words` in place, chunk by chunk."""
-    little = words.dtype.newbyteorder("<")
     buffer = bytearray(CHUNK_BYTES)
-    chunk = CHUNK_BYTES // words.dtype.itemsize
-    for start in range(0, len(words), chunk):
-        part = words[start : start + chunk]
-        zeros = memoryview(_ZEROS)[: part.nbytes]
-        stream_words = np.frombuffer(buffer, dtype=little, count=len(part))
-        for positive, stream in streams:
-            stream.update_into(zeros, buffer)
-            (np.add if positive else np.subtract)(part, stream_words, out=part)
+    masks = np.frombuffer(buffer, dtype=words.dtype.newbyteorder("<"))
+    zeros = memoryview(_ZEROS)
+    work = [(stream.update_into, np.add if positive else np.subtract) for positive, stream in streams]
+    for start in range(0, len(words), len(masks)):
+        part = words[start : start + len(masks)]
+        some_zeros, some_masks = zeros[: part.nbytes], masks[: len(part)]
+        for fill, put_on in work:
+            fill(some_zeros, buffer)
+            put_on(part, some_masks, out=part)
 
 
 def to_words(vector: IntVector, word_bits: int) -> Words:
