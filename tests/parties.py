@@ -14,6 +14,7 @@ from small import frame_of, schema_of, study_of
 from ringfence.clients.agent import Agent
 from ringfence.clients.holder import Holder
 from ringfence.privacy.contract import Contract
+from ringfence.privacy.wire.envelope import MessageKind, read_header
 from ringfence.simulations.assembly import InProcess, NoiseOf, Profile, Site
 from ringfence.simulations.experiment import _everybody_consents
 from ringfence.simulations.federation import Federation
@@ -102,6 +103,19 @@ class Wire:
         kept = {name: self.on_reply(name, changed[name], reply) for name, reply in replies.items()}
         self.sent += [(name, changed[name], kept.get(name, b"")) for name in messages]
         return {name: reply for name, reply in kept.items() if reply}
+
+    def lose_once(self, holder: str, round_: int) -> None:
+        """Lose a holder's first answer to a call for a round; its later attempts arrive."""
+        lost: list[str] = []
+
+        def drop(name: str, message: bytes, reply: bytes) -> bytes:
+            header = read_header(message)
+            if header.kind == MessageKind.ROUND_CALL and header.round == round_ and name == holder and not lost:
+                lost.append(name)
+                return b""
+            return reply
+
+        self.on_reply = drop
 
 
 @dataclass(slots=True, kw_only=True)

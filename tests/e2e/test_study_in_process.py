@@ -92,16 +92,7 @@ def test_a_message_delivered_twice_gets_the_same_bytes_and_is_charged_once(tmp_p
 
 def test_a_holder_that_misses_a_round_joins_the_next_attempt_and_both_are_charged(tmp_path: Path) -> None:
     parties = Parties.of(federation_of(tmp_path))
-    dropped = []
-
-    def drop_once(name: str, message: bytes, reply: bytes) -> bytes:
-        header = read_header(message)
-        if header.kind == MessageKind.ROUND_CALL and header.round == 1 and name == "partner" and not dropped:
-            dropped.append(name)
-            return b""
-        return reply
-
-    parties.wire.on_reply = drop_once
+    parties.wire.lose_once("partner", 1)
     release = run(parties)
     assert release.attempts == (1, 2, 1, 1, 1)
     round_price = parties.federation.opened.plan.rounds[1].mu_squared(2)

@@ -91,16 +91,7 @@ def test_own_networks_stay_at_their_holders_and_cost_nothing(tmp_path: Path) -> 
 
 def test_a_void_attempt_begins_again_where_the_round_did(tmp_path: Path) -> None:
     parties = small(tmp_path)
-    dropped = []
-
-    def drop_once(name: str, message: bytes, reply: bytes) -> bytes:
-        header = read_header(message)
-        if header.kind == MessageKind.ROUND_CALL and header.round == 2 and name == "partner" and not dropped:
-            dropped.append(name)
-            return b""
-        return reply
-
-    parties.wire.on_reply = drop_once
+    parties.wire.lose_once("partner", 2)
     assert run(parties).attempts[:4] == (1, 1, 2, 1)
     assert [kept_rounds(parties, name) for name in parties.holders] == [3, 3, 3]
 

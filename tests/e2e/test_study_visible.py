@@ -114,16 +114,7 @@ def test_an_attempt_ends_with_those_who_answered_and_the_silent_one_comes_back(t
 def test_with_fewer_than_the_study_needs_the_attempt_is_void(tmp_path: Path) -> None:
     federation = federation_of(tmp_path, privacy={**VISIBLE, "min_holders": 3})
     parties = Parties.of(federation)
-    dropped = []
-
-    def drop_once(name: str, message: bytes, reply: bytes) -> bytes:
-        header = read_header(message)
-        if header.kind == MessageKind.ROUND_CALL and header.round == 1 and name == "partner" and not dropped:
-            dropped.append(name)
-            return b""
-        return reply
-
-    parties.wire.on_reply = drop_once
+    parties.wire.lose_once("partner", 1)
     assert run(parties).attempts[:3] == (1, 2, 1)
 
 
