@@ -96,9 +96,9 @@ def points_section(facts: RunFacts, words: Words) -> Html:
         "points",
         words(N_("The scorecard")),
         element("p", words(
-            N_("A customer starts at {base} points and adds those of one bin of each feature. 500 points are even odds "
-               "of “{label} = {positive}”, 20 points double the odds. Shown are the {count} features whose points differ "
-               "most; the table has all of them."),
+            N_("A customer starts at {base} points and adds those of one bin of each feature, and of one cell of each pair "
+               "of features that matter together (×). 500 points are even odds of “{label} = {positive}”, 20 points double "
+               "the odds. Shown are the {count} whose points differ most; the table has all of them."),
             base=whole(facts.base_points), label=facts.label, positive=words.fixed(facts.positive), count=len(charts),
         )),
         element("div", *charts, class_="multiples"),

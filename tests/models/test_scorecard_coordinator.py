@@ -134,9 +134,19 @@ def test_bins_counted_anew_lean_on_the_clearer_count() -> None:
     both = binning.counted(anew, 100.0)
     assert np.all((both.mass > binning.mass) & (both.mass < anew))
     assert np.all(both.variance < np.minimum(binning.variance, 100.0))
-    # Where a cut goes through a cell, the histogram does not know how many are on either side.
-    age = slice(0, binning.ordered[0])
-    assert binning.variance[age].max() > 100 * 10.0**2
+
+
+def test_where_a_cut_goes_through_a_cell_nobody_knows_how_many_are_on_either_side() -> None:
+    context = context_of()
+    # A third of all customers in one of 32 cells: 16 bins of equal mass cut it into five or six.
+    counts = np.full(int(cells(context).sum()), 1000.0)
+    counts[3] = 16_000.0
+    binning = merge(counts, 10.0, context.grids, ScorecardOptions())
+    crowded = np.unique(binning.table[24:32])
+    assert len(crowded) >= 4
+    assert np.all(binning.variance[crowded] > 1e6)
+    beyond = np.setdiff1d(np.arange(binning.ordered[0]), np.unique(binning.table[16:40]))
+    assert np.all(binning.variance[beyond] < 1e6)
 
 
 def test_noise_alone_makes_few_bins() -> None:
