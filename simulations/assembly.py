@@ -15,6 +15,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
+from sqlalchemy import Engine
+
 from ringfence.audit.log import AuditLog
 from ringfence.clients.agent import Agent
 from ringfence.clients.holder import Holder
@@ -170,31 +172,10 @@ def make_holder(
     path = None if profile == "simulation" else folder / f"{name}.db"
     fresh = path is None or not path.exists()
     engine = open_store(path)
-    log = AuditLog(
-        engine,
-        origin=f"ringfence.simulation/holder/{name}",
-        signer=keys.log,
-        organisation=name,
-        actor="client",
-        profile=profile,
-    )
+    log = _log(engine, keys, name, profile)
     registry = ConsentRegistry.open(engine, keys.registry, journal=log)
     if fresh:
         _found(contract, schema, keys, site, log, registry)
-        epsilon, delta = budget
-        ledger = Ledger.create(
-            engine, population=contract.population, epsilon=epsilon, delta=delta, journal=log, filter=filter
-        )
-    else:
-        ledger = Ledger.open(engine, log)
-
-    on_file: dict[str, list[SignedDocument]] = {}
-
-    def approvals(digest: str) -> list[SignedDocument]:
-        if digest not in on_file:
-            on_file[digest] = [approve(digest, name, person) for person in keys.approvers]
-        return on_file[digest]
-
     return Holder(
         name=name,
         identity=keys.identity,
@@ -204,15 +185,49 @@ def make_holder(
         base=site.base,
         engine=engine,
         registry=registry,
-        ledger=ledger,
+        ledger=_founded(engine, log, contract, budget, filter) if fresh else Ledger.open(engine, log),
         log=log,
         attempts=AttemptStore(engine, keys.attempts),
         coordinator=coordinator,
         approvers=tuple(person.public for person in keys.approvers),
-        approvals=approvals,
+        approvals=_approving(keys, name),
         models=folder / FOLDER / name,
         noise=noise or OsNoise(),
     )
+
+
+def _log(engine: Engine, keys: HolderKeys, name: str, profile: Profile) -> AuditLog:
+    """A holder's log, whose origin says that it is of a simulation."""
+    return AuditLog(
+        engine,
+        origin=f"ringfence.simulation/holder/{name}",
+        signer=keys.log,
+        organisation=name,
+        actor="client",
+        profile=profile,
+    )
+
+
+def _founded(
+    engine: Engine, log: AuditLog, contract: Contract, budget: tuple[Decimal, Decimal], filter: FilterName
+) -> Ledger:
+    """A new ledger of the contract's population."""
+    epsilon, delta = budget
+    return Ledger.create(
+        engine, population=contract.population, epsilon=epsilon, delta=delta, journal=log, filter=filter
+    )
+
+
+def _approving(keys: HolderKeys, name: str) -> Callable[[str], list[SignedDocument]]:
+    """The approvals of a study, which all approvers sign when it is first asked for."""
+    on_file: dict[str, list[SignedDocument]] = {}
+
+    def approvals(digest: str) -> list[SignedDocument]:
+        if digest not in on_file:
+            on_file[digest] = [approve(digest, name, person) for person in keys.approvers]
+        return on_file[digest]
+
+    return approvals
 
 
 def _found(

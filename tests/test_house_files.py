@@ -10,6 +10,7 @@ import pytest
 from checkout import CODE, ROOT, files, parsed, project, python_files
 
 LONGEST = 400
+LONGEST_FUNCTION = 60
 _TEXT = {".py", ".md", ".toml", ".sh", ".yml", ".yaml", ".json", ".html", ".css", ".js", ".svg", ".po", ".txt", ""}
 # Pieces are joined so that this file does not hold what it looks for.
 _HOSTS = ("py" + "pi.org", "python" + "hosted.org", "download." + "pytorch.org", "registry." + "npmjs", "mirrors" + ".", "local" + "host mirror")
@@ -69,6 +70,24 @@ def test_a_file_says_its_reason_and_stays_short(name: Path) -> None:
     assert first, f"{name} does not begin with a docstring that says its reason"
     lines = (ROOT / name).read_text(encoding="utf-8").count("\n")
     assert lines <= LONGEST, f"{name} has {lines} lines; cut it along its reasons"
+
+
+def long_functions(tree: ast.AST, most: int = LONGEST_FUNCTION) -> list[str]:
+    """Functions of more lines than fit a screen, their first line and docstring counted."""
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    sizes = {node.name: (node.end_lineno or node.lineno) - node.lineno + 1 for node in functions}
+    return [f"{name}: {lines} lines" for name, lines in sizes.items() if lines > most]
+
+
+@pytest.mark.parametrize("name", python_files(), ids=str)
+def test_a_function_fits_a_screen(name: Path) -> None:
+    assert long_functions(parsed(name)) == [], f"{name}: split it by what its parts mean"
+
+
+def test_the_search_for_long_functions_finds_them() -> None:
+    tree = ast.parse("class A:\n    async def long(self):\n" + "        self.a()\n" * 3 + "def short():\n    pass\n")
+    assert long_functions(tree, 3) == ["long: 4 lines"]
+    assert long_functions(tree, 4) == []
 
 
 def test_test_files_have_names_of_their_own() -> None:
