@@ -380,4 +380,6 @@ def _written(value: float, feature: Feature) -> str:
     """An edge as people read it: a date, or a number of few digits."""
     if feature.kind == "date":
         return date.fromordinal(int(value)).isoformat()
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.4g}"
+    text = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.4g}"
+    # A cell that begins with a hyphen is a formula to a spreadsheet.
+    return "\N{MINUS SIGN}" + text[1:] if text.startswith("-") else text

@@ -20,7 +20,7 @@ from ringfence.privacy.errors import N_
 
 Language: TypeAlias = Literal["en", "zh-CN"]
 _CATALOGUES: dict[Language, list[str]] = {"en": ["en"], "zh-CN": ["zh_CN"]}
-_NUMBER = r"-?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?"
+_NUMBER = r"[-\u2212]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER}) to ({_NUMBER})")
 
 # What the price of a study and the log say in fixed words.

@@ -180,6 +180,24 @@ def test_people_read_pairs_like_features() -> None:
     assert (told["feature_1"] == "f0" + TIMES + "f1").mean() > 0.2
 
 
+def test_a_label_of_what_is_below_zero_is_no_formula_to_a_spreadsheet() -> None:
+    features = [{"name": "bill", "kind": "number", "bounds": [-500, 500]}, {"name": "churn", "kind": "flag"}]
+    schema = schema_of(features)
+    study = study_of(schema, features=["bill"], privacy={"epsilon": "8"}, evaluation={"test_fraction": "0"})
+    context = central(StudyContext.of(study, schema))
+    rng = np.random.default_rng(1)
+    codes = rng.integers(0, 256, (3000, 1)).astype(np.uint16)
+    rows = FeatureMatrix(
+        names=context.features,
+        codes=codes,
+        label=(codes[:, 0] > 100).astype(np.uint8),
+        is_test=np.zeros(3000, dtype=bool),
+    )
+    labels = fit(context, rows).points_table()["bin"]
+    assert labels[0].startswith("\N{MINUS SIGN}500 to ")
+    assert not labels.str.match("[-=+@]").any()
+
+
 def test_one_gradient_or_one_feature_leaves_no_room_for_pairs() -> None:
     assert fit(world(iterations=1), ROWS).pairs == ()
     alone = central(context_of(features=["age"], privacy={"epsilon": "8"}))
