@@ -37,9 +37,9 @@ class DenseLayer:
     weight: Tensor
 
     @classmethod
-    def of(cls, passing: Tensor) -> DenseLayer:
+    def of(cls, passing: Floats) -> DenseLayer:
         """From its matrix (models/neural/layout.py)."""
-        return cls(passing, passing[:-1, :-1])
+        return cls(torch.from_numpy(passing), torch.from_numpy(passing[:-1, :-1]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ringfence.models.neural import dense, recurrent
-from ringfence.models.neural.architecture import RECURRENT, Architecture
+from ringfence.models.neural.architecture import RECURRENT, Architecture, Number
 from ringfence.models.neural.fixed import (
     ONE,
     Floats,
@@ -77,8 +78,8 @@ class Network:
         cell = None
         if layout.cell:
             cell = recurrent.Cell.of(weights[: layout.cell].reshape(architecture.shapes[RECURRENT]))
-        passing = np.append(weights, (0, 1 << WEIGHT_BITS)).take(layout.passing) / 2.0**WEIGHT_BITS
-        layers = tuple(dense.DenseLayer.of(each) for each in _cut(torch.from_numpy(passing), layout.passing_shapes))
+        real = np.append(weights / 2.0**WEIGHT_BITS, (0.0, 1.0))
+        layers = tuple(dense.DenseLayer.of(each) for each in _cut(_taken(real, layout.passing), layout.passing_shapes))
         return cls(architecture=architecture, cell=cell, layers=layers)
 
     def clipped_sum(self, rows: Rows, label: Labels, clipping_norm: float) -> Integers:
@@ -155,32 +156,37 @@ class Sums:
 
     def __init__(self, layout: Layout, most: int) -> None:
         """Nothing yet; `most` customers fit the exact sums."""
-        self._flat = torch.zeros(len(layout.summed), dtype=torch.float64)
+        self._flat = np.zeros(len(layout.summed))
         self._total = np.zeros(len(layout.summed), dtype=np.int64)
-        self.exact = _cut(self._flat, layout.sum_shapes)
+        self.exact = [torch.from_numpy(each) for each in _cut(self._flat, layout.sum_shapes)]
         self._layout, self._most, self._room = layout, most, most
 
     def make_room(self, customers: int) -> None:
         """Let the exact sums take so many customers more, at most `most`."""
         if customers > self._room:
             self._carry()
-            self._flat.zero_()
+            self._flat[:] = 0.0
             self._room = self._most
         self._room -= customers
 
     def by_parameter(self) -> Integers:
         """All that was added, in the order of the network's parameters, shape `(d,)`; to be asked for once."""
         self._carry()
-        return self._total.take(self._layout.summed)
+        return _taken(self._total, self._layout.summed)
 
     def _carry(self) -> None:
-        self._total += self._flat.numpy().astype(np.int64)
+        self._total += self._flat.astype(np.int64)
 
 
-def _cut(flat: Tensor, shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
-    """A flat tensor as matrices, one after the other."""
-    sizes = [rows * columns for rows, columns in shapes]
-    return [piece.view(shape) for piece, shape in zip(torch.split(flat, sizes), shapes, strict=True)]
+def _cut(flat: Floats, shapes: Sequence[tuple[int, int]]) -> list[Floats]:
+    """A flat array as matrices, one after the other."""
+    ends = list(accumulate(rows * columns for rows, columns in shapes))
+    return [flat[end - rows * columns : end].reshape(rows, columns) for end, (rows, columns) in zip(ends, shapes, strict=True)]
+
+
+def _taken(values: npt.NDArray[Number], index: Integers) -> npt.NDArray[Number]:
+    """Values at the places of a layout, none of which is beyond them: what is saved is a look at every index."""
+    return values.take(index, mode="clip")
 
 
 def _shifted(scores: Floats, rows: Rows) -> Floats:

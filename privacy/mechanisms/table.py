@@ -66,14 +66,17 @@ class MagnitudeTable:
         if unsure.size:
             further = entropy.quarters(unsure.size)
             word = (uniform[unsure].astype(np.int64) << (_LEAD_BITS - _GUIDE_BITS)) | further
-            found[unsure] = self._count(~found[unsure].astype(np.int64), word)
+            found[unsure] = self._count(found[unsure], word)
         return found
 
-    def _count(self, count: npt.NDArray[np.int64], word: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """How many thresholds are not above each number that begins with `word`, given how many are below its cell."""
+    def _count(
+        self, found: npt.NDArray[np.int16] | npt.NDArray[np.int32], word: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """How many thresholds are not above each number that begins with `word`, given what the guide says of it."""
         if word.size <= _FEW:
-            count = np.asarray(np.searchsorted(self.leading, word, side="right"))
+            count = np.asarray(self.leading.searchsorted(word, side="right"))
         else:
+            count = ~found.astype(np.int64)
             for _ in range(_STEPS):
                 count += self.leading[count] <= word
             # Few cells, all in the tails, hold more thresholds than a step or two pass.
