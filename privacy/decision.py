@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ringfence.privacy.errors import N_, StudyError, _
+from ringfence.privacy.errors import N_, StudyError, told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class Reason:
     @property
     def sentence(self) -> str:
         """The sentence in the chosen language."""
-        return _(self.template).format(**self.values)
+        return told(self.template, self.values)
 
     def __str__(self) -> str:
         return f"{self.sentence} ({self.code})"

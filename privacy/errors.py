@@ -7,6 +7,7 @@ secret. English sentences are the gettext message ids; `locale/` holds the Chine
 from __future__ import annotations
 
 import gettext
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
@@ -45,6 +46,12 @@ class Clause(str):
     __slots__ = ()
 
 
+def told(template: str, values: Mapping[str, object]) -> str:
+    """A sentence in the chosen language, its fields filled in; of these only clauses are translated."""
+    filled = {name: _(value) if isinstance(value, Clause) else value for name, value in values.items()}
+    return _(template).format(**filled)
+
+
 class RingfenceError(Exception):
     """A refusal or a failure that a person can act on.
 
@@ -65,8 +72,7 @@ class RingfenceError(Exception):
 
     def sentence(self) -> str:
         """The sentence in the chosen language, fields filled in."""
-        values = {name: _(value) if isinstance(value, Clause) else value for name, value in self.values.items()}
-        return _(self.template).format(**values)
+        return told(self.template, self.values)
 
     def __str__(self) -> str:
         return f"{self.code}: {self.sentence()}"

@@ -22,7 +22,7 @@ from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.documents.faults import Problems
 from ringfence.privacy.documents.findings import build
 from ringfence.privacy.documents.settings import HouseDocument
-from ringfence.privacy.errors import N_, UsageError, _
+from ringfence.privacy.errors import N_, UsageError, _, told
 from ringfence.privacy.journal import Journal
 
 
@@ -55,7 +55,7 @@ def require_usable(model: type[HouseDocument], name: str, store: str) -> None:
         raise UsageError(
             "RF-U412",
             N_("This may not be used: {why}"),
-            why="; ".join(_(problem.template).format(**problem.values) for problem in problems),
+            why=_("; ").join(told(problem.template, problem.values) for problem in problems),
         ) from Problems(problems)
 
 

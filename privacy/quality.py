@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
-from ringfence.privacy.errors import N_, TableError, _
+from ringfence.privacy.errors import N_, TableError, told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +145,7 @@ class Finding:
     @property
     def sentence(self) -> str:
         """The sentence in the chosen language."""
-        return _(self.template).format(**self.values)
+        return told(self.template, self.values)
 
     def __str__(self) -> str:
         return f"{self.sentence} ({self.code})"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeAlias
 
-from ringfence.privacy.errors import N_, RingfenceError, _
+from ringfence.privacy.errors import N_, RingfenceError, _, told
 
 Path_: TypeAlias = "tuple[str | int, ...]"
 PLACEHOLDER = "???"
@@ -83,7 +83,7 @@ class Fault:
     @property
     def sentence(self) -> str:
         """The sentence in the chosen language."""
-        return _(self.template).format(**self.values)
+        return told(self.template, self.values)
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""

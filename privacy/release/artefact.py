@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ringfence.privacy.errors import N_, ExportError, _
+from ringfence.privacy.errors import N_, ExportError, told
 from ringfence.privacy.identifiers.masking import REDACT, Operator
 from ringfence.privacy.pii import STOCK, Scanner
 
@@ -137,7 +137,7 @@ class Reason:
 
     def sentence(self) -> str:
         """The sentence in the chosen language."""
-        return _(self.template).format(**dict(self.values))
+        return told(self.template, dict(self.values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

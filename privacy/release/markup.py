@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 from typing import NoReturn
 from xml.parsers import expat
 
-from ringfence.privacy.errors import N_, ExportError
+from ringfence.privacy.errors import N_, Clause, ExportError
 from ringfence.privacy.release.parsed import Parsed, Text
 from ringfence.privacy.release.sniff import text_of
 
@@ -62,7 +62,7 @@ def _external(what: str) -> NoReturn:
     raise ExportError(
         "RF-X015",
         N_("The report refers to something outside itself ({what}). Embed it, or take the reference out."),
-        what=what,
+        what=Clause(what),
     )
 
 
@@ -70,7 +70,7 @@ def _active(what: str) -> NoReturn:
     raise ExportError(
         "RF-X014",
         N_("The report holds {what}, which is not released. Only passive markup leaves."),
-        what=what,
+        what=Clause(what),
     )
 
 
@@ -86,7 +86,7 @@ class _Reader:
     def start(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         """Take an element's start with its attributes."""
         if tag not in self.allowed:
-            _active("a forbidden or unknown element")
+            _active(N_("a forbidden or unknown element"))
         self.inside.append(tag)
         if tag not in _INLINE:
             self.flow("\n")
@@ -99,10 +99,10 @@ class _Reader:
     def attribute(self, tag: str, name: str, value: str) -> None:
         """Take one attribute."""
         if name.startswith("on"):
-            _active("an event handler")
+            _active(N_("an event handler"))
         if name == "xmlns" or name.startswith("xmlns:"):
             if value not in _NAMESPACES:
-                _external("a namespace")
+                _external(N_("a namespace"))
             return
         if name in _REFERENCES:
             self.reference(tag, value.strip())
@@ -123,7 +123,7 @@ class _Reader:
         elif tag == "img" and value.lower().startswith("data:image/png;base64,"):
             check_png(value.partition(",")[2])
         else:
-            _external("a link, picture or other resource")
+            _external(N_("a link, picture or other resource"))
 
     def data(self, text: str) -> None:
         """Take running text."""
@@ -164,12 +164,12 @@ def _check_equiv(attributes: dict[str, str | None]) -> None:
         "content-security-policy",
         "x-ua-compatible",
     ):
-        _active("a meta element that redirects or sets something")
+        _active(N_("a meta element that redirects or sets something"))
 
 
 def _check_css(text: str) -> None:
     if _CSS.search(text):
-        _external("a style rule")
+        _external(N_("a style rule"))
 
 
 def check_png(encoded: str) -> bytes:
@@ -213,9 +213,9 @@ class _Html(HTMLParser):
             "http-equiv",
             "lang",
         }:
-            _active("a meta element of an unknown form")
+            _active(N_("a meta element of an unknown form"))
         if tag == "meta" and (dict(attrs).get("name") or "viewport").lower() not in _META:
-            _active("a meta element of an unknown name")
+            _active(N_("a meta element of an unknown name"))
         self.reader.start(tag, attrs)
         if tag in ("br", "hr", "img", "meta", "col", "wbr"):
             self.reader.inside.pop()
@@ -228,20 +228,20 @@ class _Html(HTMLParser):
 
     def handle_comment(self, data: str) -> None:
         if data.lstrip().startswith("["):
-            _active("a conditional comment")
+            _active(N_("a conditional comment"))
         self.reader.comment(data)
 
     def handle_decl(self, decl: str) -> None:
         if decl.strip().lower() != "doctype html":
-            _external("a document type")
+            _external(N_("a document type"))
 
     def handle_pi(self, data: str) -> None:
         del data
-        _active("a processing instruction")
+        _active(N_("a processing instruction"))
 
     def unknown_decl(self, data: str) -> None:
         del data
-        _active("an unknown declaration")
+        _active(N_("an unknown declaration"))
 
 
 def parse_html(content: bytes) -> Parsed:
@@ -252,7 +252,7 @@ def parse_html(content: bytes) -> Parsed:
     """
     text = text_of(content)
     if _RAW.search(text):
-        _active("a script, frame, form or link")
+        _active(N_("a script, frame, form or link"))
     reader = _Reader(_HTML)
     parser = _Html(reader)
     parser.feed(text)
@@ -268,7 +268,7 @@ def parse_svg(content: bytes) -> Parsed:
     """
     text = text_of(content)
     if _RAW.search(text):
-        _active("a script, frame, form or link")
+        _active(N_("a script, frame, form or link"))
     reader = _Reader(_SVG)
     parser = expat.ParserCreate(encoding="utf-8")
     parser.buffer_text = True
@@ -278,8 +278,8 @@ def parse_svg(content: bytes) -> Parsed:
     parser.EndElementHandler = lambda tag: reader.end(tag.lower().removeprefix("svg:"))
     parser.CharacterDataHandler = reader.data
     parser.CommentHandler = reader.comment
-    parser.StartDoctypeDeclHandler = lambda *_: _external("a document type")
-    parser.ProcessingInstructionHandler = lambda *_: _active("a processing instruction")
+    parser.StartDoctypeDeclHandler = lambda *_: _external(N_("a document type"))
+    parser.ProcessingInstructionHandler = lambda *_: _active(N_("a processing instruction"))
     try:
         parser.Parse(content, True)
     except expat.ExpatError as fault:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.errors import N_, Clause, WaistError
 from ringfence.privacy.waist import IntVector, MaskedUpdate, Query, Update, VisibleUpdate
 from ringfence.privacy.wire.envelope import Envelope, MessageKind, frame, unframe
 from ringfence.privacy.wire.fields import NAME_RULE, canonical, parse_canonical
@@ -33,50 +33,50 @@ _INT64 = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 def _limit(what: str) -> WaistError:
-    return WaistError("RF-W120", N_("A query is outside its limits: {what}."), what=what)
+    return WaistError("RF-W120", N_("A query is outside its limits: {what}."), what=Clause(what))
 
 
 def _shapes(arrays: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """The declared shapes, checked for rank, sign and total size before any array is made."""
     if len(arrays) > MAX_NAMED:
-        raise _limit("too many arrays")
+        raise _limit(N_("too many arrays"))
     shapes: dict[str, tuple[int, ...]] = {}
     total = 0
     for name, shape in arrays.items():
         if not isinstance(shape, list) or len(shape) > MAX_RANK:
-            raise _limit("the rank of an array")
+            raise _limit(N_("the rank of an array"))
         if any(type(side) is not int or not 0 <= side <= MAX_ENTRIES for side in shape):
-            raise _limit("the shape of an array")
+            raise _limit(N_("the shape of an array"))
         total += math.prod(max(side, 1) for side in shape)
         shapes[name] = tuple(shape)
     if total > MAX_ENTRIES:
-        raise _limit("too many array entries")
+        raise _limit(N_("too many array entries"))
     return shapes
 
 
 def _numbers(numbers: Mapping[str, Any]) -> dict[str, int]:
     if len(numbers) > MAX_NAMED:
-        raise _limit("too many numbers")
+        raise _limit(N_("too many numbers"))
     parsed = {}
     for name, text in numbers.items():
         if not isinstance(text, str) or len(text) > 20 or _INT64.fullmatch(text) is None:
-            raise _limit("a number is not a decimal integer")
+            raise _limit(N_("a number is not a decimal integer"))
         parsed[name] = int(text)
         if not -(1 << 63) <= parsed[name] < 1 << 63:
-            raise _limit("a number does not fit in 64 bits")
+            raise _limit(N_("a number does not fit in 64 bits"))
     return parsed
 
 
 def _named(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(NAME_RULE.accepts(name) for name in value):
-        raise _limit("a name is not well-formed")
+        raise _limit(N_("a name is not well-formed"))
     return value
 
 
 def encode_query(query: Query) -> bytes:
     """The query's bytes; refused (RF-W120) when the receiver would refuse them."""
     if any(array.dtype != np.int64 for array in query.arrays.values()):
-        raise _limit("an array is not int64")
+        raise _limit(N_("an array is not int64"))
     header = {
         "task": query.task,
         "round": query.round,
@@ -90,9 +90,9 @@ def encode_query(query: Query) -> bytes:
 
 def _checked_header(header: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
     if set(header) != {"task", "round", "numbers", "arrays"} or not NAME_RULE.accepts(header["task"]):
-        raise _limit("its header")
+        raise _limit(N_("its header"))
     if type(header["round"]) is not int or not 0 <= header["round"] < 1 << 31:
-        raise _limit("its round")
+        raise _limit(N_("its round"))
     return _numbers(_named(header["numbers"])), _shapes(_named(header["arrays"]))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gettext import NullTranslations
 
 import pytest
-from checkout import parsed, python_files
+from checkout import CODE, parsed, python_files
 
 from ringfence.privacy import errors
 from ringfence.privacy.errors import Clause, UsageError, use_language
@@ -41,17 +41,30 @@ def test_in_english_a_clause_stands_as_it_is() -> None:
         use_language(None)
 
 
-def unmarked(tree: ast.AST) -> Iterator[str]:
-    """Rules of `_expect` that no translator would be shown."""
+def clauses(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Functions that make a clause of one of their arguments, and which one."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "_expect":
-            rule = node.args[1]
-            if not (isinstance(rule, ast.Call) and ast.unparse(rule.func) == "N_"):
+        if isinstance(node, ast.FunctionDef):
+            made = {ast.unparse(call) for call in ast.walk(node) if isinstance(call, ast.Call)}
+            for place, argument in enumerate(node.args.args):
+                if f"Clause({argument.arg})" in made:
+                    yield node.name, place
+
+
+def unmarked(tree: ast.AST) -> Iterator[str]:
+    """Clauses that no translator would be shown."""
+    places = dict(clauses(tree))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and (place := places.get(ast.unparse(node.func))) is not None:
+            clause = node.args[place]
+            if not (isinstance(clause, ast.Call) and ast.unparse(clause.func) == "N_"):
                 yield ast.unparse(node)
 
 
-def test_every_rule_of_a_query_is_shown_to_translators() -> None:
-    asked = [name for name in python_files("models") if "def _expect(" in ast.unparse(parsed(name))]
-    assert len(asked) >= 3
-    assert [call for name in asked for call in unmarked(parsed(name))] == []
-    assert list(unmarked(ast.parse("_expect(x > 0, 'x is positive')")))
+def test_every_clause_is_shown_to_translators() -> None:
+    trees = [parsed(name) for name in python_files(*CODE)]
+    assert sum(1 for tree in trees for _ in clauses(tree)) >= 6
+    assert [call for tree in trees for call in unmarked(tree)] == []
+    rule = "def _expect(holds, rule):\n    raise E(rule=Clause(rule))\n"
+    assert list(unmarked(ast.parse(rule + "_expect(x > 0, 'x is positive')")))
+    assert not list(unmarked(ast.parse(rule + "_expect(x > 0, N_('x is positive'))")))
