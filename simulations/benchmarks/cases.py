@@ -1,6 +1,7 @@
 """How good and how fast: the public cases over many splits, in memory and with stores on disk.
 
     python -m ringfence.simulations.benchmarks.cases --splits 10 --json out/bench/cases.json
+    python -m ringfence.simulations.benchmarks.cases --cases cdnow,online_retail --splits 8
 
 Every split is a study of its own name, so its test part is another one; the partition into three holders is drawn
 anew as well. Needs the public tables (RINGFENCE_DATA, default ../shared/data) and says so where they are absent.
@@ -26,6 +27,7 @@ from ringfence.simulations.cases import copy_case
 from ringfence.simulations.experiment import Question, lay_out
 from ringfence.simulations.federation import Federation, Outcome, peak_rss_mb, run_in_process
 
+EVENT_TABLES = {"cdnow": "CDNOW_master.txt", "online_retail": "online_retail.parquet"}
 TABLES = {"telco": "WA_Fn-UseC_-Telco-Customer-Churn.csv", "credit_default": "UCI_Credit_Card.csv"}
 
 
@@ -51,7 +53,7 @@ class Figures:
         """Means, standard errors and every single figure."""
         return {
             "auc_mean": float(np.mean(self.auc)),
-            "auc_standard_error": float(np.std(self.auc, ddof=1) / np.sqrt(len(self.auc))),
+            "auc_standard_error": float(np.std(self.auc, ddof=1) / np.sqrt(len(self.auc))) if len(self.auc) > 1 else 0.0,
             "auc": self.auc,
             "seconds_mean": float(np.mean(self.seconds)),
             "seconds_max": max(self.seconds),
@@ -69,6 +71,8 @@ def main() -> int:
 def command(argv: Sequence[str]) -> int:
     """Run the benchmark and print a table."""
     parser = Parser(prog="python -m ringfence.simulations.benchmarks.cases", description="How good and how fast: the public cases over many splits.")
+    known = TABLES | EVENT_TABLES
+    parser.add_argument("--cases", default=",".join(TABLES), help=f"of {', '.join(known)}, with commas between (default: %(default)s)")
     parser.add_argument("--splits", type=int, default=10, help="splits of each case (default: 10)")
     parser.add_argument("--holders", type=int, default=3, help="iid holders (default: 3)")
     parser.add_argument("--epsilon", default=None, help="instead of the case's own")
@@ -77,7 +81,15 @@ def command(argv: Sequence[str]) -> int:
     terminal = Terminal.of(arguments)
     data = Path(os.environ.get("RINGFENCE_DATA", "../shared/data"))
     report = {}
-    for case, file in TABLES.items():
+    for case in arguments.cases.split(","):
+        file = known.get(case, "")
+        if not file:
+            raise UsageError(
+                "RF-U362",
+                N_("There is no table {name} to measure on; known are: {known}."),
+                name=case,
+                known=", ".join(known),
+            )
         if not (data / file).is_file():
             raise UsageError(
                 "RF-U350", N_("The public table {file} is not in {folder}; set RINGFENCE_DATA."), file=file, folder=str(data)
