@@ -59,7 +59,7 @@ def forward(layers: Sequence[DenseLayer], inputs: Tensor, scratch: Scratch) -> D
     """Log odds of rows; hidden layers are rectified and cut off at 8."""
     kept = [inputs]
     for number, layer in enumerate(layers[:-1]):
-        hidden = scratch.of(f"hidden {number}", len(inputs), len(layer.passing))
+        hidden = scratch.rows(f"hidden {number}", len(inputs), len(layer.passing))
         torch.mm(kept[-1], layer.passing.T, out=hidden)
         kept.append(hidden.round_().clamp_(0.0, ACTIVATION_LIMIT))
     return DenseTape(tuple(kept), torch.mv(kept[-1], layers[-1].passing[0]).numpy())
@@ -70,7 +70,7 @@ def backward(layers: Sequence[DenseLayer], tape: DenseTape, residual: Floats, sc
     derivatives = [torch.from_numpy(residual).unsqueeze(1)]
     for number in range(len(layers) - 1, 0, -1):
         activation = tape.inputs[number][:, :-1]
-        entering = step_back(derivatives[-1], layers[number], scratch.of(f"derivative {number}", *activation.shape))
+        entering = step_back(derivatives[-1], layers[number], scratch.rows(f"derivative {number}", *activation.shape))
         derivatives.append(_closed(entering, activation, 0.0, grad_input=entering))
     return derivatives[::-1]
 

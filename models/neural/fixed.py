@@ -46,12 +46,14 @@ def one_thread() -> Iterator[None]:
     """Work on one core and without recording for differentiation; results do not depend on it, times do."""
     check_curves()
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    if threads > 1:
+        torch.set_num_threads(1)
     try:
         with torch.inference_mode():
             yield
     finally:
-        torch.set_num_threads(threads)
+        if threads > 1:
+            torch.set_num_threads(threads)
 
 
 @lru_cache(maxsize=1)
@@ -99,15 +101,18 @@ class Scratch:
     """Memory that is used again for every piece of a table: fresh pages for each would cost more than the arithmetic."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, Floats] = {}
+        self._kept: dict[str, Tensor] = {}
+
+    def rows(self, name: str, rows: int, width: int) -> Tensor:
+        """A tensor of shape `(rows, width)` with anything in it; valid until the name is asked for again."""
+        kept = self._kept.get(name)
+        if kept is None or kept.shape[0] < rows or kept.shape[1] != width:
+            kept = self._kept[name] = torch.empty(rows, width, dtype=torch.float64)
+        return kept[:rows]
 
     def of(self, name: str, *shape: int) -> Tensor:
-        """A tensor of this shape with anything in it; valid until the name is asked for again."""
-        size = math.prod(shape)
-        kept = self._kept.get(name)
-        if kept is None or len(kept) < size:
-            kept = self._kept[name] = np.empty(size)
-        return torch.from_numpy(kept[:size].reshape(shape))
+        """The same in any shape."""
+        return self.rows(name, math.prod(shape), 1).view(shape)
 
 
 _OF_THREAD = threading.local()

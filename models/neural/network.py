@@ -121,7 +121,7 @@ class Network:
 
     def _forward(self, rows: Rows, scratch: Scratch) -> tuple[recurrent.Moments | None, dense.DenseTape]:
         h = 0 if self.cell is None else self.cell.hidden
-        inputs = scratch.of("inputs", len(rows), h + rows.static.shape[1] + 1)
+        inputs = scratch.rows("inputs", len(rows), h + rows.static.shape[1] + 1)
         array, moments = inputs.numpy(), None
         array[:, h:-1], array[:, -1] = rows.static, ONE
         if self.cell is not None and rows.sequence is not None:
@@ -138,7 +138,7 @@ class Network:
         if self.cell is None or moments is None:
             dense.add_clipped(sums, tape, derivatives, factors(norms, clipping_norm) * finer)
             return
-        by_inputs = scratch.of("by inputs", len(rows), tape.inputs[0].shape[1] - 1)
+        by_inputs = scratch.rows("by inputs", len(rows), tape.inputs[0].shape[1] - 1)
         by_output = dense.step_back(derivatives[0], self.layers[0], by_inputs)[:, : self.cell.hidden]
         by_gates = recurrent.back_in_time(self.cell, moments, by_output, scratch)
         ghost = recurrent.ghost_norms_squared(by_gates, moments.entered, scratch)
