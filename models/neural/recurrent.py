@@ -164,14 +164,17 @@ def ghost_norms_squared(derivatives: Tensor, entered: Tensor, scratch: Scratch) 
         entered: shape `(T, m + 1 + h, n)`.
         scratch: memory.
     """
+    products = _gram(derivatives, "derivatives", scratch).mul_(_gram(entered, "entered", scratch)).flatten(1)
+    terms = scratch.of("terms", products.shape[1], products.shape[0]).copy_(products.T).numpy()
     # The Gram entries are exact; their products are added by halves, entry by entry, in one order for all customers.
-    products = _gram(derivatives, "derivatives", scratch).mul_(_gram(entered, "entered", scratch))
-    terms = products.flatten(1).T.contiguous()
-    while len(terms) > 1:
-        half = len(terms) // 2
-        rest = terms[2 * half :]
-        terms = torch.cat((terms[:half] + terms[half : 2 * half], rest)) if len(rest) else terms[:half] + terms[half:]
-    return np.asarray(np.maximum(terms[0].mul_(_TO_REAL).numpy(), 0.0))
+    count = len(terms)
+    while count > 1:
+        half = count // 2
+        terms[:half] += terms[half : 2 * half]
+        if count % 2:
+            terms[half] = terms[count - 1]
+        count -= half
+    return np.asarray(np.maximum(terms[0] * _TO_REAL, 0.0))
 
 
 def _gram(values: Tensor, name: str, scratch: Scratch) -> Tensor:
@@ -179,7 +182,7 @@ def _gram(values: Tensor, name: str, scratch: Scratch) -> Tensor:
     periods, width, customers = values.shape
     by_customer = scratch.of(f"{name} by customer", customers, width, periods)
     by_customer.copy_(values.permute(2, 1, 0))
-    return torch.bmm(by_customer.mT, by_customer)
+    return torch.bmm(by_customer.mT, by_customer, out=scratch.of(f"{name} products", customers, periods, periods))
 
 
 def add_clipped(total: Tensor, derivatives: Tensor, entered: Tensor, factor: Floats) -> None:
