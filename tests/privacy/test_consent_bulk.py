@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, MetaData, Table, func, select
 
-from ringfence.privacy.consent import bulk
+from ringfence.privacy.consent import bulk, snapshot
 from ringfence.privacy.consent.pseudonym import RegistryKeys, SubjectIndex, pseudonyms
+from ringfence.privacy.consent.registry import ConsentRegistry
 from ringfence.privacy.store import open_store
 
 _METADATA = MetaData()
@@ -83,3 +87,28 @@ def test_an_index_of_joined_pseudonyms_finds_each(connection: Connection) -> Non
     references = [hashlib.blake2b(bytes([i]), digest_size=16).digest() for i in range(200)]
     index = SubjectIndex(b"".join(references), np.arange(200)[::-1].copy())
     assert index.find([*references, bytes(16)]).tolist() == [*range(199, -1, -1), -1]
+
+
+def test_a_registry_folded_in_many_pieces_is_the_one_folded_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(1)
+    words, years = ("granted", "renewed", "withdrawn", "refused"), range(2020, 2028)
+    lines = [
+        f"k{rng.randrange(300)},{rng.choice(words)},churn-prediction,{rng.choice(years)}-01-01,made-up,1,en,"
+        f"sha256:{'0' * 64},consent,bank" for _ in range(900)
+    ]  # fmt: skip
+    names = "customer_key,event,purpose,at,notice_id,notice_version,notice_language,notice_digest,legal_basis,recipients"
+    (tmp_path / "consent.csv").write_text("\n".join([names, *lines]))
+    engine, now = open_store(None), datetime(2026, 11, 22, tzinfo=UTC)
+    registry = ConsentRegistry.open(engine, bytes(32))
+    registry.import_file(tmp_path / "consent.csv", jurisdiction="CN")
+    at_once = registry.eligible("churn-prediction", now)
+    asked = [f"k{number}" for number in range(2500)]
+    numbers = registry.indices(asked)
+    monkeypatch.setattr(snapshot, "_CHUNK", 64)
+    monkeypatch.setattr(bulk, "PIECE", 16)
+    again = ConsentRegistry.open(engine, bytes(32))
+    assert again.eligible("churn-prediction", now) == at_once
+    assert 0 < len(at_once) < len({line.split(",")[0] for line in lines}) == (numbers >= 0).sum()
+    assert again.indices(asked).tolist() == numbers.tolist()
