@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -92,17 +93,17 @@ def test_threads_do_not_share_memory(architecture: Architecture) -> None:
     rng = np.random.default_rng(2)
     weights = rng.integers(-(2**16), 2**16, architecture.length)
 
-    def numbers(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        return rng.integers(-255, 256, shape) * 2.0 ** (ACTIVATION_BITS - 8)
+    def numbers(*shape: int) -> npt.NDArray[np.float64]:
+        return rng.integers(-255, 256, shape).astype(np.float64) * float(1 << (ACTIVATION_BITS - 8))
 
-    tables = []
+    tables: list[tuple[Rows, npt.NDArray[np.uint8]]] = []
     for customers in (30, 200, 700, 41):
         sequence = numbers(architecture.periods, customers, architecture.channels) if architecture.recurrent else None
         rows = Rows(static=numbers(customers, architecture.inputs), sequence=sequence)
         tables.append((rows, rng.integers(0, 2, customers).astype(np.uint8)))
     network = Network.of(architecture, weights)
-    alone = [network.clipped_sum(*table, 1.0) for table in tables]
+    alone = [network.clipped_sum(rows, label, 1.0) for rows, label in tables]
     with ThreadPoolExecutor(4) as threads:
         for _ in range(5):
-            together = list(threads.map(lambda table: network.clipped_sum(*table, 1.0), tables))
+            together = list(threads.map(lambda table: network.clipped_sum(table[0], table[1], 1.0), tables))
             assert all(np.array_equal(*pair) for pair in zip(alone, together, strict=True))
