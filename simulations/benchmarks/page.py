@@ -41,6 +41,7 @@ def sheets(report: Mapping[str, Any]) -> Iterator[Sheet]:
         yield _accuracy(name, found, parts["scorecard"])
     yield _differences(parts["scorecard"])
     yield _scale(parts["scale"])
+    yield _stages(parts["scale"])
     yield _engines(parts["engines"])
     yield _rates(parts)
 
@@ -142,7 +143,7 @@ def _differences(measured: Mapping[str, Any]) -> Sheet:
 def _scale(measured: Mapping[str, Any]) -> Sheet:
     rows = tuple(
         (
-            f"{each['rows']:,} rows, stores {'on disk' if each['profile'] == 'durable' else 'in memory'}",
+            _sized(each),
             f"{each['seconds']:.2f}",
             f"{each['processor_seconds']:.2f}",
             f"{each['peak_rss_mb']:,.0f}",
@@ -157,6 +158,30 @@ def _scale(measured: Mapping[str, Any]) -> Sheet:
         headings=("size", "seconds", "of processor", "MB at most"),
         rows=rows,
     )
+
+
+def _sized(each: Mapping[str, Any]) -> str:
+    return f"{each['rows']:,} rows, stores {'on disk' if each['profile'] == 'durable' else 'in memory'}"
+
+
+def _stages(measured: Mapping[str, Any]) -> Sheet:
+    """Where the time of whole studies goes."""
+    fits = measured["fits"]
+    names = list(dict.fromkeys(name for each in fits for name in each["stages"]))
+    return Sheet(
+        name="stages",
+        title="Where a whole study's time goes",
+        note="Seconds of the processor by stage, all holders together.",
+        headings=("stage", *(_sized(each) for each in fits)),
+        rows=tuple(
+            (name, *(_spent(each["stages"].get(name)) for each in fits))
+            for name in names
+        ),
+    )
+
+
+def _spent(stage: Mapping[str, float] | None) -> str:
+    return f"{stage['processor_seconds']:.2f}" if stage else "–"
 
 
 def _engines(measured: Mapping[str, Any]) -> Sheet:
