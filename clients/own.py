@@ -65,9 +65,9 @@ def leave_own(holder: Holder, joined: Joined) -> str:
     personal = admitted.task.personal
     if personal is None or kept.latest is None:
         return ""
-    path, fault = own_path(holder.models, admitted.study), ""
-    content = personal.file(admitted.context, kept.latest, holder.name)
+    path, fault, content = own_path(holder.models, admitted.study), "", b""
     try:
+        content = personal.file(admitted.context, kept.latest, holder.name)
         holder.models.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(path, content)
     except (OSError, RingfenceError) as error:

@@ -22,7 +22,7 @@ import rfc8785
 
 from ringfence.models.features import CellGrid, FeatureMatrix, cell_edges
 from ringfence.models.scorecard.binning import Binning
-from ringfence.models.scorecard.holder import PARAMETER_BITS, bins_of
+from ringfence.models.scorecard.holder import PARAMETER_BITS, PARAMETER_LIMIT, bins_of
 from ringfence.models.task import HOLDER_FEATURE, StudyContext
 from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.schema import Feature
@@ -305,7 +305,9 @@ class Scorecard:
                 parts=parts,
                 pairs=tuple(_pair(each, parts) for each in data["pairs"]),
             )
-        except (KeyError, TypeError, ValueError, RecursionError):
+            if len({(pair.first, pair.second) for pair in card.pairs}) < len(card.pairs):
+                raise ValueError(card.pairs)
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
             raise StudyError("RF-S058", N_("The file is no scorecard; it may be cut short or of another kind.")) from None
         return card
 
@@ -316,7 +318,7 @@ class Scorecard:
 
 def _part(data: dict[str, Any]) -> Part:
     """One feature of a card that was read; raises ValueError for cells that lead to no bin."""
-    bins = tuple(Bin(label=str(b["label"]), weight=int(b["weight"]), customers=0) for b in data["bins"])
+    bins = tuple(Bin(label=str(b["label"]), weight=_weight(b["weight"]), customers=0) for b in data["bins"])
     cells = tuple(int(cell) for cell in data["cells"])
     groups = tuple(int(group) for group in data["groups"])
     labels = tuple(str(label) for label in data["group_labels"])
@@ -333,11 +335,19 @@ def _part(data: dict[str, Any]) -> Part:
     )
 
 
+def _weight(value: Any) -> int:
+    """Log odds of a card that was read; raises ValueError for what does not fit 32 bits."""
+    weight = int(value)
+    if abs(weight) > PARAMETER_LIMIT:
+        raise ValueError(weight)
+    return weight
+
+
 def _pair(data: dict[str, Any], parts: tuple[Part, ...]) -> PairPart:
     """One pair of a card that was read; raises ValueError for one that is not of its features."""
     first, second = int(data["first"]), int(data["second"])
-    weights = tuple(tuple(int(weight) for weight in row) for row in data["weights"])
-    if not 0 <= first < second < len(parts):
+    weights = tuple(tuple(_weight(weight) for weight in row) for row in data["weights"])
+    if not 0 <= first < second < len(parts) or not (parts[first].groups and parts[second].groups):
         raise ValueError(first, second)
     rows, columns = (len(parts[each].group_labels) for each in (first, second))
     if not rows * columns or len(weights) != rows or any(len(row) != columns for row in weights):

@@ -223,7 +223,8 @@ def _noise(context: StudyContext, round_index: int, block: str, holders: int) ->
 
 def _rounded(effect: FloatArray) -> IntArray:
     """Log odds in units of 2^-16."""
-    return np.asarray(np.rint(effect * 2**PARAMETER_BITS).astype(np.int64))
+    scaled = np.rint(effect * 2**PARAMETER_BITS)
+    return np.asarray(np.clip(scaled, -PARAMETER_LIMIT, PARAMETER_LIMIT).astype(np.int64))
 
 
 def _fixed_point(ground: Ground, beta: FloatArray) -> IntArray:

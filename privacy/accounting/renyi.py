@@ -32,6 +32,8 @@ _MARGIN = 1 + 1e-10
 # Divergences of a Laplace may be 1e-13 below a term they come from; so many digits leave 40.
 _WIDE = Context(prec=60)
 _WIDE_MARGIN = Decimal("1e-30")
+# Below it a Laplace costs no more than its pure epsilon, which is next to nothing; so many digits would not do.
+_LEAST_PARAMETER = Decimal("1e-15")
 
 
 def gaussian_renyi(mu_squared: Decimal, order: Decimal) -> Decimal:
@@ -98,13 +100,16 @@ def laplace_renyi(parameter: Decimal, sensitivity: int, order: Decimal) -> Decim
         sensitivity: d, bound on the L1 norm of what one customer changes, grid units.
         order: a, above 1.
     """
+    limit = spent_amount(multiply(parameter, sensitivity))
+    if parameter < _LEAST_PARAMETER:
+        return limit
     with localcontext(_WIDE):
         ratio, v_squared = (-parameter * (2 * order - 1)).exp(), (-parameter * 2 * order).exp()
         share = (1 - v_squared) / ((1 - ratio) * (1 + (-parameter).exp()))
         moment = (order - 1) * parameter * sensitivity + (share + (1 - share) * ratio**sensitivity).ln()
         found = moment / (order - 1) * (1 + _WIDE_MARGIN)
     # Never more than the limit of large orders.
-    return min(spent_amount(found), spent_amount(multiply(parameter, sensitivity)))
+    return min(spent_amount(found), limit)
 
 
 def renyi(one: Composition, orders: Sequence[Decimal]) -> Divergences:

@@ -122,12 +122,13 @@ def standings(connection: Connection, purpose: str, at: int, *, sequence: int, s
         since: fold only subjects that have an event after this one.
     """
     relevant = event.c.purpose.in_([purpose, ALL_PURPOSES]) & (event.c.sequence <= sequence)
-    if since:
-        touched = select(event.c.subject).where(event.c.sequence > since).distinct()
-        yield _fold(connection, [relevant & event.c.subject.in_(touched)], at)
-        return
     last = connection.scalar(select(event.c.subject).order_by(event.c.subject.desc()).limit(1))
     if last is None:
+        return
+    if since:
+        touched = select(event.c.subject).where(event.c.sequence > since).distinct()
+        some = spans(event.c.subject, last)
+        yield _fold(connection, (relevant & event.c.subject.in_(touched.where(span)) for span in some), at)
         return
     if last < _CHUNK:
         # A registry that fits into one piece is read in the log's own order, without its index.

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,19 +19,13 @@ import numpy.typing as npt
 from ringfence.privacy.errors import N_, BudgetError
 from ringfence.privacy.mechanisms import entropy
 from ringfence.privacy.mechanisms.law import GaussianLaw, gaussian_law, table_entries
-from ringfence.privacy.mechanisms.table import MagnitudeTable, build_head, thresholds_of
+from ringfence.privacy.mechanisms.table import MagnitudeTable, build_table
 
 if TYPE_CHECKING:
     from dp_accounting.dp_event import DpEvent
 
 _CHUNK = 1 << 16
 _WORKING_BITS = 384
-# P(|X| > 7 s) < 2**-38, so that what lies beyond begins with 32 ones.
-_HEAD_SCALES = 7
-_PI = Decimal(
-    "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803482534211706798214"
-    "8086513282306647093844609550582231725359408128481117450284102701938521105559644622948954930382"
-)
 _SMOOTHING = 4.0
 
 
@@ -98,26 +92,8 @@ def _signed(table: MagnitudeTable, count: int) -> npt.NDArray[np.int16] | npt.ND
 
 @lru_cache(maxsize=128)
 def _table(scale: float) -> MagnitudeTable:
-    head = thresholds_of(gaussian_weights(scale, math.ceil(_HEAD_SCALES * scale)), gaussian_total(scale))
-    return build_head(head, table_entries(scale), partial(_thresholds, scale))
-
-
-@lru_cache(maxsize=8)
-def _thresholds(scale: float) -> tuple[int, ...]:
-    return thresholds_of(gaussian_weights(scale, table_entries(scale))[:-1], gaussian_total(scale))
-
-
-def gaussian_total(scale: float) -> int:
-    """Weight of all magnitudes together, in the units of `gaussian_weights`, for a scale of at least 4.
-
-    By Poisson summation it is `s sqrt(pi / 2) (1 + 2 exp(-2 pi**2 s**2) + ...)`, whose second term is below 2**-454:
-    nothing in 384 bits. What a table leaves out beyond 18 scales is below 2**-220 of it.
-    """
-    context = Context(prec=140, Emin=-999999, Emax=999999)
-    exact = Fraction(scale)
-    parameter = context.divide(Decimal(exact.numerator), Decimal(exact.denominator))
-    mean = context.sqrt(context.divide(_PI, Decimal(2)))
-    return int(context.multiply(context.multiply(parameter, mean), Decimal(1 << _WORKING_BITS)))
+    # The far tail too, which one draw in 2**32 asks for: worked out only then, it would show in the time of a reply.
+    return build_table(gaussian_weights(scale, table_entries(scale)))
 
 
 def gaussian_weights(scale: float, entries: int) -> list[int]:

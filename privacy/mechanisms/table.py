@@ -10,7 +10,6 @@ guide holds a threshold, and the rest of the 192 for one draw in 2**32 for each 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -22,7 +21,6 @@ from ringfence.privacy.mechanisms.law import THRESHOLD_BITS
 
 _GUIDE_BITS = 16
 _LEAD_BITS = 32
-_LAST_WORD = (1 << _LEAD_BITS) - 1
 _STEPS = 2
 # So few are searched for one by one; stepping through whole arrays pays for more.
 _FEW = 512
@@ -33,23 +31,15 @@ class MagnitudeTable:
     """Thresholds of one law.
 
     Attributes:
-        head: the exact 192-bit thresholds, ascending; those in the far tail, which begin with the last of all 32-bit
-            words, may be left out: one draw in 2**32 asks for them.
-        leading: all thresholds' leading 32 bits and, as the last entry, 2**32; int64, shape `(entries + 1,)`.
+        thresholds: the exact 192-bit thresholds, ascending.
+        leading: their leading 32 bits and, as the last entry, 2**32; int64, shape `(entries + 1,)`.
         guide: by the leading 16 bits, the magnitude if no threshold lies in that cell, else the complement of the
             number of thresholds below the cell; int16 where that holds them, else int32.
-        whole: all thresholds.
     """
 
-    head: tuple[int, ...]
+    thresholds: tuple[int, ...]
     leading: npt.NDArray[np.int64]
     guide: npt.NDArray[np.int16] | npt.NDArray[np.int32]
-    whole: Callable[[], tuple[int, ...]]
-
-    @property
-    def thresholds(self) -> tuple[int, ...]:
-        """All exact thresholds."""
-        return self.whole()
 
     def magnitudes(self, uniform: npt.NDArray[np.uint16]) -> npt.NDArray[np.int16] | npt.NDArray[np.int32]:
         """Magnitudes for given leading 16 bits; those they leave open draw further ones.
@@ -85,8 +75,7 @@ class MagnitudeTable:
         # A tie: the last threshold counted has the same leading word, so the word does not decide.
         for tie in np.flatnonzero(self.leading[count - 1] == word):
             further = int.from_bytes(entropy.words(3).tobytes()) >> _LEAD_BITS
-            known = self.head if word[tie] < _LAST_WORD else self.thresholds
-            count[tie] = bisect_right(known, (int(word[tie]) << (THRESHOLD_BITS - _LEAD_BITS)) | further)
+            count[tie] = bisect_right(self.thresholds, (int(word[tie]) << (THRESHOLD_BITS - _LEAD_BITS)) | further)
         return count
 
 
@@ -97,32 +86,17 @@ def build_table(weights: list[int]) -> MagnitudeTable:
         weights: non-negative fixed-point numbers far longer than 192 bits; the last magnitude takes what is
             left of the unit mass, and zero's weight is already halved.
     """
-    every = thresholds_of(weights[:-1], sum(weights))
-    return build_head(every, len(every), lambda: every)
-
-
-def build_head(head: tuple[int, ...], entries: int, whole: Callable[[], tuple[int, ...]]) -> MagnitudeTable:
-    """Make a table from its first thresholds; the others are asked for when a draw needs them.
-
-    Args:
-        head: all thresholds whose leading word is not the last of all words, and any number of those that follow.
-        entries: number of all thresholds.
-        whole: gives all of them.
-    """
-    if len(head) != entries and head[-1] >> (THRESHOLD_BITS - _LEAD_BITS) != _LAST_WORD:
-        raise ValueError("the first thresholds end before the last word")
-    words = [threshold >> (THRESHOLD_BITS - _LEAD_BITS) for threshold in head]
-    leading = np.full(entries + 1, _LAST_WORD, dtype=np.int64)
-    leading[: len(words)] = words
-    leading[-1] = 1 << _LEAD_BITS
-    # Thresholds in each cell; where there are none, its first and its last word have one magnitude.
-    held = np.bincount(leading[:-1] >> (_LEAD_BITS - _GUIDE_BITS), minlength=1 << _GUIDE_BITS)
-    below = np.cumsum(held) - held
-    signed = np.where(held == 0, below, ~below)
+    total = sum(weights)
+    thresholds = tuple((running << THRESHOLD_BITS) // total for running in accumulate(weights[:-1]))
+    leading = np.array(
+        [*(threshold >> (THRESHOLD_BITS - _LEAD_BITS) for threshold in thresholds), 1 << _LEAD_BITS],
+        dtype=np.int64,
+    )
+    # Magnitude at the first and at the last word of each cell; they agree where no threshold lies between.
+    first = np.arange(1 << _GUIDE_BITS, dtype=np.int64) << (_LEAD_BITS - _GUIDE_BITS)
+    last = first + ((1 << (_LEAD_BITS - _GUIDE_BITS)) - 1)
+    below = np.searchsorted(leading, first, side="left")
+    above = np.searchsorted(leading, last, side="right")
+    signed = np.where(below == above, below, ~below)
     guide = signed.astype(np.int16) if len(leading) <= 1 << 15 else signed.astype(np.int32)
-    return MagnitudeTable(head=head, leading=leading, guide=guide, whole=whole)
-
-
-def thresholds_of(weights: list[int], total: int) -> tuple[int, ...]:
-    """`C_k` for weights of the magnitudes 0, 1, 2, ... and the weight of all magnitudes, rounded down."""
-    return tuple((running << THRESHOLD_BITS) // total for running in accumulate(weights))
+    return MagnitudeTable(thresholds=thresholds, leading=leading, guide=guide)

@@ -148,3 +148,9 @@ def test_a_gdp_ledger_takes_none() -> None:
 def test_events_that_are_none_have_no_price(event: DiscreteLaplaceDpEvent) -> None:
     with pytest.raises(BudgetError, match="RF-B211"):
         renyi_of_plan(event, RDP_ORDERS)
+
+
+@pytest.mark.parametrize("parameter", ["9e-16", "1e-30", "1e-61", "1e-300"])
+def test_next_to_no_information_has_a_price_all_the_same(parameter: str) -> None:
+    found = laplace_renyi(Decimal(parameter), 3, Decimal("1.5"))
+    assert found >= 3 * Decimal(parameter)
