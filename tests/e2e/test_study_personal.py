@@ -47,7 +47,9 @@ def small(folder: Path) -> Parties:
 
 def test_a_holder_unlike_the_others_gains_by_a_network_of_its_own(tmp_path: Path) -> None:
     """At the retailer those leave who would stay elsewhere: what is common is wrong there, what is its own is not."""
-    federation = personal(tmp_path)
+    # Without a hidden layer there is one optimum to go to, whatever weights the study begins with.
+    model = {"rounds": ROUNDS, "hidden": [], "local_steps": 4, "local_rate": "1", "personal": "1/10"}
+    federation = personal(tmp_path, customers=1500, model=model, privacy={"noise": "local", "epsilon": "200"})
     table = pd.read_csv(tmp_path / "retailer.csv")
     table["churn"] = table["churn"].map({"yes": "no", "no": "yes"})
     table.to_csv(tmp_path / "retailer.csv", index=False)
@@ -57,9 +59,10 @@ def test_a_holder_unlike_the_others_gains_by_a_network_of_its_own(tmp_path: Path
     odd = figures["retailer"]
     assert odd.own is not None
     assert odd.common is not None
-    assert odd.common < 0.5
-    assert odd.own > 0.62
-    told = result_of(federation, outcome, rows=dict.fromkeys(holders, 800), runner="in-process")
+    # Eight studies gave .18 to .23 and .76 to .80, with standard deviations of .016.
+    assert odd.common < 0.4
+    assert odd.own > 0.65
+    told = result_of(federation, outcome, rows=dict.fromkeys(holders, 1500), runner="in-process")
     assert {each["holder"]: each["auc"] for each in told["own"]}["retailer"] == odd.own
 
 

@@ -144,8 +144,8 @@ def five(folder: Path, **model: Any) -> Federation:
     folder.mkdir(parents=True, exist_ok=True)
     return federation_of(
         folder, names=FIVE, customers=500, task="mlp",
-        model={"rounds": 8, "hidden": [4], "local_steps": 4, "local_rate": "1"} | model,
-        privacy={**VISIBLE, "epsilon": "30", "min_holders": 5},
+        model={"rounds": 8, "hidden": [], "local_steps": 4, "local_rate": "1"} | model,
+        privacy={**VISIBLE, "epsilon": "200", "min_holders": 5},
     )  # fmt: skip
 
 
@@ -163,9 +163,10 @@ def test_one_wrong_holder_of_five_ruins_the_mean_and_not_the_middle(tmp_path: Pa
     honest = auc(five(tmp_path / "honest", combine=rule, wrong=1))
     withstood = auc(five(tmp_path / "middle", combine=rule, wrong=1), poison)
     ruined = auc(five(tmp_path / "mean"), poison)
-    assert honest > 0.74
-    assert withstood > 0.72
-    assert ruined < 0.62
+    # Ten studies gave .807 to .814, .810 to .815 and .365 to .372, with standard deviations below .003.
+    assert honest > 0.78
+    assert withstood > 0.78
+    assert ruined < 0.4
 
 
 def test_an_upload_beyond_its_bound_counts_as_none(tmp_path: Path) -> None:
