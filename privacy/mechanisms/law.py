@@ -25,6 +25,8 @@ from ringfence.privacy.errors import N_, BudgetError
 SMALLEST_SCALE = 4.0
 LARGEST_TABLE = 4096.0
 LARGEST_SCALE = 2.0**21
+# The sum of two tables that larger scales are drawn from: s2 is 6.9 for 4096 and below 4096 for 2**21.
+INNER_SCALE, OUTER_FACTOR = 2048.0, 512
 THRESHOLD_BITS = 192
 # exp(-t**2 / 2) < 2**-233 at t = 18, less than 2**-220 after summing the tail at the largest scale.
 TAIL_SCALES = 18
@@ -125,16 +127,15 @@ def gaussian_law(scale: float) -> GaussianLaw:
 
 
 def _split(scale: float) -> tuple[Part, Part]:
-    """Choose m, s2 and s1 with `s1**2 + m**2 s2**2 >= scale**2`, `s1 >= 4 m`, `s2 >= 4`, both in a table."""
-    # s1 near 4 m and s2 near s / m are alike for this m, so that both tables are short.
-    factor = math.isqrt(math.floor(scale)) // 2
+    """`X1 + m X2` with `s1**2 + m**2 s2**2 >= scale**2`, `s1 >= 4 m`, `s2 >= 4`, both in a table.
+
+    s1 and m are the same for every scale, so that all large scales share the table of X1, the larger one mostly.
+    """
     square = Fraction(scale) ** 2
-    # s2 is a multiple of 1/1024, so that its square is exact and s1 stays below 6 m.
-    outer = Fraction(math.isqrt(int((square / factor**2 - 16) * 2**20)), 1024)
-    inner = math.sqrt(square - factor**2 * outer**2)
-    while Fraction(inner) ** 2 + factor**2 * outer**2 < square:
-        inner = math.nextafter(inner, math.inf)
-    return Part(scale=inner, factor=1), Part(scale=float(outer), factor=factor)
+    outer = math.sqrt(square - Fraction(INNER_SCALE) ** 2) / OUTER_FACTOR
+    while Fraction(INNER_SCALE) ** 2 + OUTER_FACTOR**2 * Fraction(outer) ** 2 < square:
+        outer = math.nextafter(outer, math.inf)
+    return Part(scale=INNER_SCALE, factor=1), Part(scale=outer, factor=OUTER_FACTOR)
 
 
 @lru_cache(maxsize=256)
