@@ -54,6 +54,51 @@ class Binning:
         share = self.variance / (self.variance + variance) if variance > 0 else np.ones(len(mass))
         return replace(self, mass=self.mass + share * (mass - self.mass), variance=(1.0 - share) * self.variance)
 
+    def joined(self, goes: npt.NDArray[np.int64]) -> Binning:
+        """Fewer bins, those that others go to, in their order.
+
+        Args:
+            goes: a bin of the same feature for every bin, itself for those that stay.
+        """
+        stays = goes == np.arange(len(goes))
+        place = (np.cumsum(stays) - 1)[goes]
+        left = np.concatenate([[0], np.cumsum(stays)])
+        size = int(left[-1])
+        return Binning(
+            table=place[self.table],
+            offsets=left[self.offsets],
+            ordered=tuple(
+                int(left[first + chain] - left[first])
+                for first, chain in zip(self.offsets[:-1].tolist(), self.ordered, strict=True)
+            ),
+            mass=np.bincount(place, weights=self.mass, minlength=size).astype(np.float64),
+            variance=np.bincount(place, weights=self.variance, minlength=size).astype(np.float64),
+        )
+
+
+def empty_bins_joined(binning: Binning, groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where each bin goes on a card: itself, or for one that nobody seems to be in the nearest that somebody is in.
+
+    Cuts through cells leave such bins between the values of a number that takes few; a card is read better without.
+
+    Args:
+        binning: bins, their customers counted.
+        groups: group of every bin; each keeps a bin.
+
+    Returns:
+        A bin of the same feature for every bin, int64, shape `(bins,)`.
+    """
+    goes = np.arange(len(binning.mass))
+    clear = binning.mass >= CATEGORY_CLEARANCE * np.sqrt(binning.variance)
+    for first, chain in zip(binning.offsets[:-1].tolist(), binning.ordered, strict=True):
+        if chain <= PLAIN_BINS:
+            continue
+        span = np.arange(first, first + chain)
+        heaviest = {int(groups[b]): int(b) for b in span[np.argsort(binning.mass[span], kind="stable")]}
+        kept = np.array([b for b in span if clear[b] or heaviest[int(groups[b])] == b])
+        goes[span] = kept[np.argmin(np.abs(span[:, None] - kept[None, :]), axis=1)]
+    return goes
+
 
 def merge(
     counts: npt.NDArray[np.float64], noise: float, grids: tuple[CellGrid, ...], options: ScorecardOptions

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ringfence.models.scorecard.binning import Binning, merge
+from ringfence.models.scorecard.binning import Binning, empty_bins_joined, merge
 from ringfence.models.scorecard.card import Scorecard
 from ringfence.models.scorecard.codes import code_matrix
 from ringfence.models.scorecard.evidence import Belief, Sighting, learn, unknowing
@@ -99,11 +99,13 @@ def _card(context: StudyContext, shape: Design, state: ScorecardState) -> Scorec
     assert belief is not None
     beta = bent(belief.beta, ground, binning, context.features, shape.options)
     groups, offsets = _groups(ground, binning)
+    goes = empty_bins_joined(binning, groups)
+    stays = goes == np.arange(len(goes))
     return Scorecard.of(
         context,
-        binning,
-        _fixed_point(ground, beta),
-        groups=groups - np.repeat(offsets[:-1], np.diff(binning.offsets)),
+        binning.joined(goes),
+        _fixed_point(ground, beta)[stays],
+        groups=(groups - np.repeat(offsets[:-1], np.diff(binning.offsets)))[stays],
         pairs={(each.first, each.second): _rounded(each.effect) for each in state.interplays},
     )
 

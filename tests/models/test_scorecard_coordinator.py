@@ -13,7 +13,7 @@ from small import context_of, frame_of, matrix_of, schema_of, study_of
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.metrics.exact import auc
 from ringfence.models.scorecard import SCORECARD, Scorecard
-from ringfence.models.scorecard.binning import merge
+from ringfence.models.scorecard.binning import Binning, empty_bins_joined, merge
 from ringfence.models.scorecard.plan import ScorecardOptions
 from ringfence.models.task import StudyContext
 from ringfence.privacy.mechanisms.source import OsNoise
@@ -147,6 +147,45 @@ def test_where_a_cut_goes_through_a_cell_nobody_knows_how_many_are_on_either_sid
     assert np.all(binning.variance[crowded] > 1e6)
     beyond = np.setdiff1d(np.arange(binning.ordered[0]), np.unique(binning.table[16:40]))
     assert np.all(binning.variance[beyond] < 1e6)
+
+
+def test_bins_between_the_values_of_a_number_are_not_on_the_card() -> None:
+    features = [{"name": "complaints", "kind": "number", "bounds": [0, 8], "missing": "refuse"}]
+    schema = schema_of([*features, {"name": "churn", "kind": "flag"}])
+    study = study_of(schema, features=["complaints"], privacy={"epsilon": "8"}, evaluation={"test_fraction": "0"})
+    context = StudyContext.of(study, schema)
+    rng = np.random.default_rng(2)
+    # Whole numbers stand in 8 of the 256 cells, most customers in the first.
+    values = np.minimum(rng.geometric(0.4, 12_000) - 1, 7)
+    label = (rng.random(12_000) < (1 + values) / 10).astype(np.uint8)
+    whole = FeatureMatrix(
+        names=context.features,
+        codes=(values * 32)[:, None].astype(np.uint16),
+        label=label,
+        is_test=np.zeros(12_000, dtype=bool),
+    )
+    card = fit(context, split(whole, 3))
+    assert 6 <= len(card.parts[0].bins) <= 9
+    assert area(context, card, whole) >= auc(values.astype(np.float64), label) - 0.01
+
+
+def test_bins_that_are_joined_go_to_one_of_their_own_group_or_the_nearest() -> None:
+    binning = Binning(
+        table=np.arange(14),
+        offsets=np.array([0, 12, 14]),
+        ordered=(10, 0),
+        mass=np.array([90.0, 0, 0, 80, -5, 70, 60, 1, 2, 1, 50, 3, 0, 0]),
+        variance=np.full(14, 4.0),
+    )
+    groups = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2, 3, 4])
+    goes = empty_bins_joined(binning, groups)
+    # Bin 8 is the heaviest of its group in the order; bins beyond the order and of categories stay.
+    assert goes.tolist() == [0, 0, 3, 3, 3, 5, 6, 6, 8, 8, 10, 11, 12, 13]
+    fewer = binning.joined(goes)
+    assert fewer.offsets.tolist() == [0, 7, 9]
+    assert fewer.ordered == (5, 0)
+    assert fewer.mass.sum() == pytest.approx(binning.mass.sum())
+    assert fewer.table.tolist() == [0, 0, 1, 1, 1, 2, 3, 3, 4, 4, 5, 6, 7, 8]
 
 
 def test_noise_alone_makes_few_bins() -> None:
