@@ -38,7 +38,7 @@ bench: $(VENV)/.test ## measure the public cases (needs their tables, RINGFENCE_
 	$(BIN)/python -m ringfence.simulations.benchmarks.cases --splits 10 --json out/bench/cases.json
 
 bench-privacy: $(VENV)/.bench ## measure the privacy engine beside its peers: out/bench/privacy.json and a page
-	$(BIN)/python -m ringfence.simulations.benchmarks.privacy --folder out/bench
+	OMP_NUM_THREADS=1 $(BIN)/python -m ringfence.simulations.benchmarks.privacy --folder out/bench
 
 lint: ruff mypy pyright imports docs ## run every static check
 

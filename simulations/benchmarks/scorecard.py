@@ -88,7 +88,7 @@ def measure(
 
     Returns:
         By table and epsilon: for every method mean, standard error over splits, worst draw, and the paired
-        difference to `central`; the ceilings without privacy; seconds a fit.
+        difference to `central`; the ceilings without privacy; seconds of the processor a fit.
     """
     report: dict[str, Any] = {"delta": DELTA, "splits": splits, "draws": draws, "tables": {}}
     for name in tables:
@@ -127,9 +127,9 @@ def _ours(each: Subject, places: tuple[Places, Places], epsilon: str, form: str,
     context = each.context(epsilon, holders, "local" if kind == "local" else "distributed")
     # Rows are dealt out evenly; what each holder has does not matter, only how many shares are added.
     parts = [each.rows.take(part) for part in np.array_split(learn, holders)] if count else [each.rows.take(learn)]
-    started = time.perf_counter()
+    started = time.process_time()
     card = run_reference(context if count else central(context), parts, task=SCORECARD)
-    seconds.append(time.perf_counter() - started)
+    seconds.append(time.process_time() - started)
     assert isinstance(card, Scorecard)
     return _judge(each, judge, card.scores(context, each.rows.take(judge)).astype(np.float64))
 
