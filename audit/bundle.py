@@ -13,15 +13,15 @@ Every folder below the bundle that holds a `manifest.json`, `log.jsonl` or `chec
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from ringfence.audit.canonical import dumps, loads
+from ringfence.audit.canonical import dumps, is_whole, loads
 from ringfence.audit.checkpoint import read_unverified
-from ringfence.audit.errors import N_, BundleError
+from ringfence.audit.errors import N_, BundleError, system_reason
 from ringfence.audit.events import MAX_LEAF
 from ringfence.audit.note import MAX_NOTE, Verifier
 
@@ -30,6 +30,7 @@ MAX_MANIFEST = 8_000_000
 MARKS = ("manifest.json", "log.jsonl", "checkpoint")
 NAMES = ("log.jsonl", "hashes", "checkpoint", "key.pub")
 FOLDERS = ("history", "anchors")
+_NOTE_FILE = re.compile(r"(history|anchors)/[0-9]{12,16}-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,8 @@ class Manifest:
     files: dict[str, str]
 
 
-# -- writing ------------------------------------------------------------------------------------------------------
+# -- writing
+# ------------------------------------------------------------------------------------------------------
 
 
 def _write_events(directory: Path, leaves: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -110,11 +112,12 @@ def write_log(directory: Path, files: LogFiles, leaves: Iterable[tuple[bytes, by
             "RF-A071",
             N_("The bundle cannot be written to {folder}: {reason}."),
             folder=str(directory),
-            reason=os.strerror(error.errno or 0),
+            reason=system_reason(error),
         ) from error
 
 
-# -- reading ------------------------------------------------------------------------------------------------------
+# -- reading
+# ------------------------------------------------------------------------------------------------------
 
 
 def read_small(path: Path, limit: int = MAX_NOTE) -> bytes:
@@ -133,34 +136,13 @@ def read_small(path: Path, limit: int = MAX_NOTE) -> bytes:
             "RF-A073",
             N_("The file {file} cannot be read: {reason}."),
             file=path.name,
-            reason=os.strerror(error.errno or 0),
+            reason=system_reason(error),
         ) from error
     if len(data) > limit:
         raise BundleError(
             "RF-A074", N_("The file {file} is larger than {limit} bytes."), file=path.name, limit=limit
         )
     return data
-
-
-def find_logs(bundle: Path) -> list[tuple[str, Path]]:
-    """Name and folder of every log in a bundle, the bundle itself first; a name is the path below it.
-
-    Raises:
-        BundleError: when there is none.
-    """
-    found = []
-    for folder, below, files in os.walk(bundle):
-        below.sort()
-        if any(mark in files for mark in MARKS):
-            below[:] = [name for name in below if name not in FOLDERS]
-            found.append((Path(folder).relative_to(bundle).as_posix(), Path(folder)))
-    if not found:
-        raise BundleError(
-            "RF-A075",
-            N_("{folder} holds no log; a folder written by an export is expected."),
-            folder=bundle.name,
-        )
-    return found
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -176,15 +158,32 @@ def read_manifest(directory: Path) -> Manifest:
             case {
                 "format": str(form),
                 "origin": str(origin),
-                "size": int(size),
+                "size": size,
                 "files": dict(files),
                 **rest,
-            } if form == FORMAT and not rest and type(size) is int:
-                return Manifest(origin=origin, size=size, files={name: str(files[name]) for name in files})
+            } if form == FORMAT and not rest and is_whole(size, 0):
+                if all(isinstance(digest, str) for digest in files.values()):
+                    return Manifest(
+                        origin=origin, size=size, files={name: str(files[name]) for name in files}
+                    )
     raise BundleError("RF-A076", N_("The file manifest.json is malformed; the bundle was altered or cut."))
 
 
-def read_key(directory: Path) -> Verifier:
+def is_own_file(name: str) -> bool:
+    """Whether a name is one that a log's file can have; none of them leads out of the log's folder.
+
+    What is not such a name is never opened: not `..`, no absolute path, no drive, device or stream.
+    """
+    return name in NAMES or _NOTE_FILE.fullmatch(name) is not None
+
+
+def is_plain_file(directory: Path, name: str) -> bool:
+    """Whether a file of a log is a regular one, and neither it nor its folder is a link."""
+    path = directory / name
+    return not path.is_symlink() and not path.parent.is_symlink() and path.is_file()
+
+
+def read_log_key(directory: Path) -> Verifier:
     """The key that lies in a bundle; whether to trust it is another question.
 
     Raises:
@@ -202,6 +201,12 @@ def parse_key(data: bytes) -> Verifier:
 def read_notes(directory: Path, folder: str) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of the notes in `history` or `anchors`, in order of their names."""
     path = directory / folder
+    if path.is_symlink():
+        raise BundleError(
+            "RF-A227",
+            N_("The folder {folder} of a log is a link; links are not followed."),
+            folder=folder,
+        )
     if path.is_dir():
         for name in sorted(entry.name for entry in path.iterdir()):
             yield f"{folder}/{name}", read_small(path / name)
@@ -221,8 +226,8 @@ def list_files(directory: Path) -> list[str]:
 def read_lines(path: Path) -> Iterator[bytes]:
     """The events of `log.jsonl`, without their newlines, one at a time.
 
-    A line that is over-long or lacks its newline comes out as bytes that no event has, so it is found by its hash
-    like every other alteration.
+    A line that is over-long or lacks its newline comes out as bytes that no event has, so it is found by its
+    hash like every other alteration.
 
     Raises:
         BundleError: when the file is missing or no regular file.

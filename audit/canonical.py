@@ -7,6 +7,7 @@ the number rules of the RFC shrink to plain decimal integers.
 from __future__ import annotations
 
 import json
+import re
 from json.encoder import encode_basestring
 from typing import NoReturn, TypeAlias, TypeGuard
 
@@ -16,9 +17,15 @@ Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json]"
 
 MAX_INTEGER = 2**53 - 1
 MAX_DEPTH = 16
+HEX_64 = re.compile(r"[0-9a-f]{64}")
 
 
-def quote(value: str) -> str:
+def is_whole(value: object, least: int, most: int = MAX_INTEGER) -> TypeGuard[int]:
+    """Whether a value is a whole number in a range; a truth value is none, though Python counts it as one."""
+    return type(value) is int and least <= value <= most
+
+
+def canonical_string(value: str) -> str:
     """A string in its canonical form, quotes included.
 
     Raises:
@@ -48,7 +55,7 @@ def _named(members: dict[object, object]) -> TypeGuard[dict[str, object]]:
 
 def _text(value: object, depth: int) -> str:
     if isinstance(value, str):
-        return quote(value)
+        return canonical_string(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -64,7 +71,7 @@ def _text(value: object, depth: int) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join([_text(item, depth + 1) for item in value])}]"
     if isinstance(value, dict) and _named(value):
-        pairs = [f"{quote(name)}:{_text(value[name], depth + 1)}" for name in _ordered(value)]
+        pairs = [f"{canonical_string(name)}:{_text(value[name], depth + 1)}" for name in _ordered(value)]
         return f"{{{','.join(pairs)}}}"
     raise CanonicalError(
         "RF-A004",

@@ -13,6 +13,11 @@ from ringfence.audit.errors import N_, AuditUsageError, _
 EVENT_TYPES: Mapping[str, str] = MappingProxyType(
     {
         "key.created": N_("A key pair was made; its fingerprint is public."),
+        "key.trusted": N_("The key of another party was entered as one to trust; its fingerprint is public."),
+        "holder.invited": N_("A coordinator invited a holder to connect; the invitation admits once."),
+        "holder.admitted": N_("A coordinator admitted a holder and gave it a certificate for connections."),
+        "holder.revoked": N_("A coordinator revoked a holder's certificate; it may connect no more."),
+        "federation.joined": N_("A holder took up an invitation, or the certificate that came of it."),
         "schema.accepted": N_("A signed schema was accepted as the meaning of columns."),
         "contract.signed": N_("A holder's contract was signed and is in force."),
         "contract.refused": N_("A contract was refused as malformed, unsigned or out of date."),
@@ -32,8 +37,11 @@ EVENT_TYPES: Mapping[str, str] = MappingProxyType(
         "waist.send": N_("A noisy update is about to leave the holder; it says whether under masks."),
         "waist.refused": N_("The waist gate refused to let a value leave."),
         "sum.settled": N_("A holder signed who answered an attempt; it signs one such list for an attempt."),
-        "sum.unmasked": N_("A holder is about to reveal the shares that unmask the sum of those who answered."),
+        "sum.unmasked": N_(
+            "A holder is about to reveal the shares that unmask the sum of those who answered."
+        ),
         "share.misfit": N_("A share of a secret was not the one its dealer had promised, and was left out."),
+        "reply.refused": N_("A holder's reply was not what was asked for, and counts as none."),
         "attempt.voided": N_("An attempt at a round was given up; its price stays charged."),
         "aggregate.received": N_("The noisy sum of a round was formed."),
         "model.released": N_("A model or result of a study was released."),
@@ -51,6 +59,7 @@ EVENT_TYPES: Mapping[str, str] = MappingProxyType(
         "export.refused": N_("The export gate refused an artefact."),
         "export.released": N_("The export gate released an artefact."),
         "table.read": N_("Allowed columns of a customer table were read for a purpose."),
+        "table.assessed": N_("A table was read as a study would and judged; the verdict is private."),
         "table.refused": N_("Reading a customer table was refused."),
         "event.opened": N_("The private part of one event was handed to an auditor."),
         "log.exported": N_("This log was exported as a bundle for an auditor."),
@@ -70,7 +79,9 @@ def require_known(kind: str) -> None:
     meant = [action for action in EVENT_TYPES if action.startswith(kind.partition(".")[0] + ".")]
     raise AuditUsageError(
         "RF-A113",
-        N_('There is no event type {found}. Known: {known}. A group is written with its dot, e.g. "budget.".'),
+        N_(
+            'There is no event type {found}. Known: {known}. A group is written with its dot, e.g. "budget.".'
+        ),
         found=kind,
         known=_(", ").join(meant or groups),
     )

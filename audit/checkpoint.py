@@ -1,18 +1,22 @@
 """Checkpoints (C2SP tlog-checkpoint): a log's signed statement of its size and root.
 
-The body is three lines: the log's origin, the size in decimal, the root in base64. The origin is also the name
-of the key that signs, so a checkpoint of one log never passes for another's.
+The body is three lines: the log's origin, the size in decimal, the root in base64. The origin is also the
+name of the key that signs, so a checkpoint of one log never passes for another's.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ringfence.audit.canonical import MAX_INTEGER
 from ringfence.audit.errors import N_, NoteError
 from ringfence.audit.merkle import EMPTY_ROOT, HASH_SIZE
 from ringfence.audit.note import Signer, Verifier, decode_base64, parse_note, sign_note, verify_note
+
+_SIZE = re.compile(r"0|[1-9][0-9]{0,15}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +37,7 @@ class Checkpoint:
 
 
 def _size(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or len(text) > 16 or (text[0] == "0" and text != "0"):
+    if not _SIZE.fullmatch(text) or int(text) > MAX_INTEGER:
         raise NoteError("RF-A045", N_("The checkpoint's size is not a plain decimal number."))
     return int(text)
 
@@ -75,12 +79,18 @@ def verify_checkpoint(data: bytes, verifiers: Sequence[Verifier]) -> Checkpoint:
     Raises:
         NoteError: when the note is malformed, badly signed, or not signed by the log it speaks of.
     """
+    return signed_checkpoint(data, verifiers)[0]
+
+
+def signed_checkpoint(data: bytes, verifiers: Sequence[Verifier]) -> tuple[Checkpoint, Verifier]:
+    """As `verify_checkpoint`, with the log's key that signed it."""
     text, good = verify_note(data, verifiers)
     checkpoint = parse_body(text)
-    if all(verifier.name != checkpoint.origin for verifier in good):
-        raise NoteError(
-            "RF-A049",
-            N_("The checkpoint speaks of log {origin}, but that log's own key did not sign it."),
-            origin=checkpoint.origin,
-        )
-    return checkpoint
+    for verifier in good:
+        if verifier.name == checkpoint.origin:
+            return checkpoint, verifier
+    raise NoteError(
+        "RF-A049",
+        N_("The checkpoint speaks of log {origin}, but that log's own key did not sign it."),
+        origin=checkpoint.origin,
+    )

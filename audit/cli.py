@@ -13,30 +13,44 @@ from typing import NoReturn, TextIO
 from ringfence.audit import bundle
 from ringfence.audit.canonical import Json
 from ringfence.audit.catalogue import require_known
-from ringfence.audit.errors import N_, AuditError, AuditUsageError, _, printable, use_language
+from ringfence.audit.errors import N_, AuditError, AuditUsageError, _, printable, system_reason, use_language
 from ringfence.audit.events import Event, parse_event
-from ringfence.audit.note import Verifier
 from ringfence.audit.opening import Opening
-from ringfence.audit.report import LogReport, Report
-from ringfence.audit.verify import examine_bundle
+from ringfence.audit.time_spans import TimeSpan, span
+from ringfence.audit.usage import AuditHelp, speak_as_the_reader, wrong_call_in_words
+from ringfence.audit.verification.folders import find_logs
+from ringfence.audit.verification.report import LogReport, Report
+from ringfence.audit.verification.trust import read_trusted
+from ringfence.audit.verification.verify import examine_bundle
+
+_STATUS = {"intact": 0, "refused": 1, "incomplete": 3}
 
 EXAMPLES = N_(
     """examples:
   ringfence-audit verify evidence/
   ringfence-audit verify evidence/ --trust coordinator.pub --checkpoint last-month.checkpoint
   ringfence-audit verify evidence/ --json -
+  ringfence-audit verify evidence/holders/bank-a --alone
   ringfence-audit show evidence/ --type waist.send --since 2026-11-01
   ringfence-audit open event.json --trust bank-a.pub
 
-exit status: 0 intact, 1 refused or failed, 2 called in a wrong way"""
+exit status: 0 intact, 1 refused or failed, 2 called in a wrong way, 3 incomplete: nothing is wrong, but not
+everything could be verified"""
 )
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that reports a wrong call as one coded sentence."""
+    """A parser that reports a wrong call as one coded sentence, and helps in the reader's language."""
+
+    def __init__(self, **options: object) -> None:
+        settings = {"formatter_class": AuditHelp, "add_help": False, **options}
+        super().__init__(**settings)  # type: ignore[arg-type]  # argparse's own keywords, passed through
+        speak_as_the_reader(self)
 
     def error(self, message: str) -> NoReturn:
-        raise AuditUsageError("RF-A110", N_("{message}. See ringfence-audit --help."), message=message)
+        raise AuditUsageError(
+            "RF-A110", N_("{message}. See ringfence-audit --help."), message=wrong_call_in_words(message)
+        )
 
 
 def _version() -> str:
@@ -48,52 +62,73 @@ def _version() -> str:
         return "unpackaged"
 
 
+def _add_verify(commands: argparse._SubParsersAction[_Parser]) -> argparse.ArgumentParser:
+    verify = commands.add_parser("verify", help=_("verify every log of a bundle"))
+    verify.add_argument("bundle", type=Path, help=_("folder of an exported bundle"))
+    verify.add_argument(
+        "--checkpoint",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help=_("an earlier or cosigned checkpoint from elsewhere; shows truncation, replay and split views"),
+    )
+    verify.add_argument(
+        "--alone",
+        action="store_true",
+        help=_("the bundle is one log, verified by itself: logs that it names are not asked for"),
+    )
+    return verify
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    form = argparse.RawDescriptionHelpFormatter
     parser = _Parser(
         prog="ringfence-audit",
         description=_(
             "Verify what Ringfence logs say, offline and without trusting the house they came from."
         ),
         epilog=_(EXAMPLES),
-        formatter_class=form,
     )
-    parser.add_argument("--version", action="version", version=f"ringfence-audit {_version()}")
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"ringfence-audit {_version()}",
+        help=_("show the version and exit"),
+    )
     parser.add_argument("--lang", choices=("en", "zh"), help=_("language of messages"))
     commands = parser.add_subparsers(dest="command", required=True, metavar=_("COMMAND"))
 
-    verify = commands.add_parser("verify", help=_("verify every log of a bundle"), formatter_class=form)
-    verify.add_argument("bundle", type=Path, help=_("folder of an exported bundle"))
-    verify.add_argument(
-        "--checkpoint", action="append", type=Path, default=[], metavar="FILE",
-        help=_("an earlier or cosigned checkpoint from elsewhere; shows truncation, replay and split views"),
-    )  # fmt: skip
-    show = commands.add_parser(
-        "show", help=_("list events of a bundle (does not verify)"), formatter_class=form
-    )
+    verify = _add_verify(commands)
+    show = commands.add_parser("show", help=_("list events of a bundle (does not verify)"))
     show.add_argument("bundle", type=Path, help=_("folder of an exported bundle"))
     show.add_argument(
         "--type", metavar="ACTION", help=_("only events of this type, or of a group such as budget.")
     )
-    show.add_argument("--since", metavar="TIME", help=_("only events from this time on, e.g. 2026-11-01"))
-    opened = commands.add_parser("open", help=_("check an opened event and show it"), formatter_class=form)
+    show.add_argument(
+        "--since", metavar="TIME", help=_("only events from this time on, UTC unless it has a zone")
+    )
+    show.add_argument(
+        "--until", metavar="TIME", help=_("only events up to the end of this day or time, UTC likewise")
+    )
+    opened = commands.add_parser("open", help=_("check an opened event and show it"))
     opened.add_argument("file", type=Path, help=_("file with the opened event"))
     for command in (verify, opened):
         command.add_argument(
-            "--trust", action="append", default=[], metavar="KEY",
-            help=_("a log's verifier key, as text or as a file; may be given several times"),
-        )  # fmt: skip
+            "--trust",
+            action="append",
+            default=[],
+            metavar="KEY",
+            help=_(
+                "a log's key: NAME+ID+BASE64, 64 hexadecimal digits, a fingerprint (ed25519:...), or a file "
+                "with one of them; may be given several times"
+            ),
+        )
     for command in (verify, show, opened):
         command.add_argument(
             "--json", metavar="PATH", help=_("write the result as JSON; - is standard output")
         )
     return parser
-
-
-def _verifier(text: str) -> Verifier:
-    path = Path(text)
-    return bundle.parse_key(bundle.read_small(path) if path.is_file() else text.encode())
 
 
 class _Screen:
@@ -119,30 +154,32 @@ class _Screen:
 
 def _progress(name: str, done: int) -> None:
     end = "\r" if done else ""
-    print(_("{name}: {done} events read").format(name=printable(name), done=done), end=end, file=sys.stderr)
+    print(_("{name}: events read: {done}").format(name=printable(name), done=done), end=end, file=sys.stderr)
 
 
 def _describe(log: LogReport, screen: _Screen) -> None:
-    title = _("{name}: log {origin}, {count} events")
+    title = _("{name}: log {origin}, events: {count}")
     screen.line(title.format(name=log.name, origin=log.origin or _("(unknown)"), count=log.size))
     for fault in log.faults:
         screen.line(f"  {fault.error}")
     if not log.faults:
         screen.line("  " + _("intact: every event is the one that was signed, in its place"))
         screen.line("  " + _("root {root}").format(root=log.root))
+    if log.trusted and log.key:
+        screen.line("  " + _("signed with the trusted key {key}").format(key=log.key))
     for notice in log.notices:
         screen.line(f"  {notice}")
     if log.simulation:
-        screen.line("  " + _("{count} events come from a simulation").format(count=log.simulation))
+        screen.line("  " + _("events that come from a simulation: {count}").format(count=log.simulation))
     for place, size in sorted(log.anchored_to.items()):
-        screen.line("  " + _("anchored in {place} up to {size} events").format(place=place, size=size))
+        screen.line("  " + _("anchored in {place} at size {size}").format(place=place, size=size))
     if log.fresh_to is None:
         screen.line(
             "  "
             + _("freshness not shown: without --checkpoint this may be an old copy or one of two histories")
         )
     else:
-        screen.line("  " + _("continues the checkpoint given over {size} events").format(size=log.fresh_to))
+        screen.line("  " + _("continues the checkpoint given, of size {size}").format(size=log.fresh_to))
 
 
 def _tell(report: Report, screen: _Screen) -> None:
@@ -150,25 +187,53 @@ def _tell(report: Report, screen: _Screen) -> None:
         screen.line(str(fault.error))
     for log in report.logs:
         _describe(log, screen)
-    faults = report.all_faults()
-    if faults:
+    for notice in report.notices:
+        screen.line(notice)
+    faults, gaps = report.all_faults(), report.gaps
+    whole = len({log.origin for log in report.logs if not log.faults})  # a copy is no further log
+    match report.verdict:
+        case "refused":
+            screen.line(
+                _("REFUSED: faults found: {count}, the first: {first}").format(
+                    count=len(faults), first=faults[0].error
+                )
+            )
+        case "incomplete":
+            screen.line(
+                _("INCOMPLETE: verified logs: {count}; could not be verified: {gaps}").format(
+                    count=whole, gaps=len(gaps)
+                )
+            )
+        case "intact":
+            screen.line(_("INTACT: verified logs: {count}").format(count=whole))
+    if gaps and report.verdict == "refused":
+        screen.line(_("Could not be verified: {gaps}").format(gaps=len(gaps)))
+    for gap in gaps:
+        screen.line(f"  {gap.error}")
+    if report.left_out:
+        screen.line(_("Verified alone, so not asked for: {count}").format(count=len(report.left_out)))
+        for gap in report.left_out:
+            screen.line(f"  {gap.error}")
+    if report.unknown:
         screen.line(
-            _("REFUSED: faults found: {count}, the first: {first}").format(count=len(faults), first=faults[0].error)
+            _(
+                "UNKNOWN: nothing shows whose these logs are, since their keys came with the bundle: {logs}. "
+                "Give their owners' keys with --trust."
+            ).format(logs=", ".join(report.unknown))
         )
-    else:
-        screen.line(_("INTACT: verified logs: {count}").format(count=len(report.logs)))
 
 
 def _verify(arguments: argparse.Namespace, screen: _Screen) -> int:
     report = examine_bundle(
         arguments.bundle,
         checkpoints={str(path): bundle.read_small(path) for path in arguments.checkpoint},
-        trusted=[_verifier(text) for text in arguments.trust],
+        trusted=[read_trusted(text) for text in arguments.trust],
         progress=_progress if sys.stderr.isatty() else None,
+        alone=arguments.alone,
     )
     _tell(report, screen)
     screen.finish(report.to_json())
-    return 1 if report.all_faults() else 0
+    return _STATUS[report.verdict]
 
 
 def _members(name: str, number: int, event: Event) -> dict[str, Json]:
@@ -185,9 +250,9 @@ def _members(name: str, number: int, event: Event) -> dict[str, Json]:
     }
 
 
-def _wanted(event: Event, kind: str | None, since: str | None) -> bool:
+def _wanted(event: Event, kind: str | None, searched: TimeSpan) -> bool:
     of_kind = kind is None or event.action == kind or (kind.endswith(".") and event.action.startswith(kind))
-    return of_kind and (since is None or event.time >= since)
+    return of_kind and searched.holds(event.time)
 
 
 def _line(name: str, number: int, event: Event) -> str:
@@ -199,8 +264,9 @@ def _line(name: str, number: int, event: Event) -> str:
 def _show(arguments: argparse.Namespace, screen: _Screen) -> int:
     listed: list[Json] = []
     status, found = 0, 0
+    searched = span(arguments.since, arguments.until)
     print(_("Listed as found; only `ringfence-audit verify` shows that it is genuine."), file=sys.stderr)
-    for name, path in bundle.find_logs(arguments.bundle):
+    for name, path in find_logs(arguments.bundle):
         for number, line in enumerate(bundle.read_lines(path / "log.jsonl")):
             try:
                 event = parse_event(line)
@@ -208,7 +274,7 @@ def _show(arguments: argparse.Namespace, screen: _Screen) -> int:
                 screen.line(f"{name} {number} {error}")
                 status = 1
                 continue
-            if _wanted(event, arguments.type, arguments.since):
+            if _wanted(event, arguments.type, searched):
                 screen.line(_line(name, number, event))
                 found += 1
                 listed += [_members(name, number, event)] if arguments.json else []
@@ -216,6 +282,8 @@ def _show(arguments: argparse.Namespace, screen: _Screen) -> int:
         if arguments.type is not None:  # asked for last, since a log may be newer than this program
             require_known(arguments.type)
         screen.line(_("No event fits."))
+    if searched:
+        print(searched.told(found), file=sys.stderr)
     screen.finish(listed)
     return status
 
@@ -226,9 +294,9 @@ def _open(arguments: argparse.Namespace, screen: _Screen) -> int:
             "RF-A111", N_("An opened event is checked with its log's key; give it with --trust.")
         )
     opening = Opening.loads(bundle.read_small(arguments.file))
-    found = opening.verify([_verifier(text) for text in arguments.trust])
+    found = opening.verify([read_trusted(text) for text in arguments.trust])
     screen.line(
-        _("genuine: event {number} of log {origin} under its checkpoint of {size} events").format(
+        _("genuine: event {number} of log {origin} under its checkpoint of size {size}").format(
             number=found.index, origin=found.checkpoint.origin, size=found.checkpoint.size
         )
     )
@@ -240,19 +308,25 @@ def _open(arguments: argparse.Namespace, screen: _Screen) -> int:
     return 0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    # Before the parser is built, since its help texts are translated too; it may stand after the sub-command.
+def _language_taken(given: list[str]) -> tuple[str | None, list[str]]:
+    """The language that `--lang` names, wherever it stands, and the arguments with it in front."""
     for position, word in enumerate(given):
         if word == "--lang" and position + 1 < len(given):
-            given = [*given[position : position + 2], *given[:position], *given[position + 2 :]]
-            break
+            return given[position + 1], [
+                *given[position : position + 2],
+                *given[:position],
+                *given[position + 2 :],
+            ]
         if word.startswith("--lang="):
-            given = [word, *given[:position], *given[position + 1 :]]
-            break
-    if given and given[0].startswith("--lang"):
-        use_language(given[0].partition("=")[2] or given[1])
+            return word.partition("=")[2], [word, *given[:position], *given[position + 1 :]]
+    return None, given
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    # Before the parser is built, since its help texts are translated too; it may stand after the sub-command.
+    language, given = _language_taken(list(sys.argv[1:] if arguments is None else arguments))
+    use_language(language)
     run = {"verify": _verify, "show": _show, "open": _open}
     try:
         parsed = build_parser().parse_args(given)
@@ -267,9 +341,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         failed = AuditError(
-            "RF-A112", N_("The file {file} cannot be used: {reason}."),
-            file=Path(error.filename or "-").name, reason=os.strerror(error.errno or 0),
-        )  # fmt: skip
+            "RF-A112",
+            N_("The file {file} cannot be used: {reason}."),
+            file=Path(error.filename or "-").name,
+            reason=system_reason(error),
+        )
         print(failed, file=sys.stderr)
         return failed.exit_status
     except KeyboardInterrupt:

@@ -6,7 +6,9 @@ folder by itself. English sentences are the gettext message ids of the domain `r
 
 from __future__ import annotations
 
+import errno
 import gettext
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
@@ -44,6 +46,28 @@ def printable(value: object) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
+
+
+SYSTEM_REASONS = (
+    N_("No such file or directory"),
+    N_("Not a directory"),
+    N_("Is a directory"),
+    N_("Permission denied"),
+    N_("Operation not permitted"),
+    N_("No space left on device"),
+    N_("Read-only file system"),
+    N_("File name too long"),
+    N_("Input/output error"),
+    N_("Invalid argument"),
+    N_("Too many open files"),
+    N_("Too many levels of symbolic links"),
+)
+"""What operating systems answer most often; they answer in English."""
+
+
+def system_reason(error: OSError) -> str:
+    """Why the operating system refused, in the chosen language."""
+    return _(os.strerror(errno.EIO if error.errno is None else error.errno))
 
 
 class AuditError(Exception):

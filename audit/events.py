@@ -1,7 +1,7 @@
 """An event of the log: CloudEvents 1.0 in canonical JSON; its bytes are the leaf and are never written anew.
 
-Invariant: the leaf holds the public part and `SHA-256(salt || private part)`, the salt 32 fresh random bytes. The
-commitment is there even when there is nothing private, so a reader cannot tell.
+Invariant: the leaf holds the public part and `SHA-256(salt || private part)`, the salt 32 fresh random bytes.
+The commitment is there even when there is nothing private, so a reader cannot tell.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from typing import Literal, NoReturn, TypeAlias, cast, get_args
 
-from ringfence.audit.canonical import Json, dumps, loads, parse, quote, refuse_form
+from ringfence.audit.canonical import HEX_64, Json, canonical_string, dumps, loads, parse, refuse_form
 from ringfence.audit.catalogue import EVENT_TYPES
 from ringfence.audit.errors import N_, EventError
 from ringfence.audit.guard import check_private, check_public, check_token
@@ -31,7 +32,6 @@ PROFILES: tuple[str, ...] = get_args(Profile)
 _ENVELOPE = {"specversion", "id", "source", "type", "time", "subject", "datacontenttype", "data"}
 _DATA = {"actor", "organisation", "outcome", "profile", "sequence", "public", "private"}
 _HEX_32 = re.compile(r"[0-9a-f]{32}")
-_HEX_64 = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
 
@@ -73,15 +73,15 @@ class Event:
         Raises:
             EventError: when they are more than 64 KiB.
         """
-        # Members in canonical order, written out: this runs for every event, under the log's lock. A test holds
-        # it against the general form.
+        # Members in canonical order, written out: this runs for every event, under the log's lock. A test
+        # holds it against the general form.
         leaf = (
-            f'{{"data":{{"actor":{quote(self.actor)},"organisation":{quote(self.organisation)},'
-            f'"outcome":{quote(self.outcome)},"private":{quote(self.private)},"profile":{quote(self.profile)},'
+            f'{{"data":{{"actor":{canonical_string(self.actor)},"organisation":{canonical_string(self.organisation)},'
+            f'"outcome":{canonical_string(self.outcome)},"private":{canonical_string(self.private)},"profile":{canonical_string(self.profile)},'
             f'"public":{dumps(dict(self.public)).decode()},"sequence":{dumps(self.sequence).decode()}}},'
-            f'"datacontenttype":"application/json","id":{quote(self.id)},"source":{quote(self.source)},'
-            f'"specversion":"1.0","subject":{quote(self.resource)},"time":{quote(self.time)},'
-            f'"type":{quote(TYPE_PREFIX + self.action)}}}'
+            f'"datacontenttype":"application/json","id":{canonical_string(self.id)},"source":{canonical_string(self.source)},'
+            f'"specversion":"1.0","subject":{canonical_string(self.resource)},"time":{canonical_string(self.time)},'
+            f'"type":{canonical_string(TYPE_PREFIX + self.action)}}}'
         ).encode()
         if len(leaf) > MAX_LEAF:
             raise EventError(
@@ -125,7 +125,7 @@ def commit(salt: bytes, private: bytes) -> str:
     return sha256(salt + private).hexdigest()
 
 
-def draft(
+def draft_event(
     action: str,
     outcome: str,
     *,
@@ -194,6 +194,15 @@ def _one_of(members: dict[str, Json], name: str, allowed: tuple[str, ...]) -> st
     return value if value in allowed else _malformed(name)
 
 
+def _moment(members: dict[str, Json], name: str) -> str:
+    value = _text(members, name, _TIME)
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:  # the form of a time, but no such day or hour
+        _malformed(name)
+    return value
+
+
 def parse_event(leaf: bytes) -> Event:
     """Read a leaf strictly; an action that this version does not list is left to the caller.
 
@@ -209,7 +218,7 @@ def parse_event(leaf: bytes) -> Event:
     sequence, public = data["sequence"], data["public"]
     if not kind.startswith(TYPE_PREFIX):
         _malformed("type")
-    if isinstance(sequence, bool) or not isinstance(sequence, int) or sequence < 0:
+    if type(sequence) is not int or sequence < 0:  # beyond 2^53 - 1 the canonical form refuses
         _malformed("sequence")
     if not isinstance(public, dict):
         _malformed("public")
@@ -219,13 +228,13 @@ def parse_event(leaf: bytes) -> Event:
         action=kind.removeprefix(TYPE_PREFIX),
         outcome=cast("Outcome", _one_of(data, "outcome", OUTCOMES)),
         resource=_text(envelope, "subject"),
-        time=_text(envelope, "time", _TIME),
+        time=_moment(envelope, "time"),
         actor=_text(data, "actor"),
         organisation=_text(data, "organisation"),
         profile=cast("Profile", _one_of(data, "profile", PROFILES)),
         sequence=sequence,
         public=public,
-        private=_text(data, "private", _HEX_64),
+        private=_text(data, "private", HEX_64),
     )
     if event.leaf() != leaf:
         refuse_form()
@@ -248,7 +257,8 @@ def open_event(leaf: bytes, salt: bytes, private: bytes) -> dict[str, Json]:
         raise EventError(
             "RF-A054",
             N_(
-                "The private part shown is not the one the event {id} committed to; ask its owner for the original."
+                "The private part shown is not the one the event {id} committed to; ask its owner for the "
+                "original."
             ),
             id=event.id,
         )

@@ -1,7 +1,7 @@
 """Group commit: events of many threads share one durable transaction, and each waits until it is durable.
 
-A commit costs milliseconds whatever it holds. The first thread to come leads: it writes for all that wait, then
-hands the lead to the first of those that came meanwhile.
+A commit costs milliseconds whatever it holds. The first thread to come leads: it writes for all that wait,
+then hands the lead to the first of those that came meanwhile.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What an event may say in public: tokens, digests, decimals as text and integers, never a person.
 
-Invariant (DESIGN, 6.3): public parts of events hold no customer id, name, free text, exact count or unsalted hash.
-A program cannot see whether a hash is salted; the rest is refused here, before anything is written.
+Invariant (DESIGN, 6.3): public parts of events hold no customer id, name, free text, exact count or unsalted
+hash. A program cannot see whether a hash is salted; the rest is refused here, before anything is written.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from ringfence.audit.canonical import is_whole
 from ringfence.audit.errors import N_, EventError
 
 MAX_TOKEN = 256
@@ -21,8 +22,9 @@ def _words(text: str) -> frozenset[str]:
 
 
 _IDENTIFYING = _words(
-    """account accountnumber address birthdate cardnumber customer customerid customerids customerkey customername
-    dateofbirth displayname dob email familyname firstname fullname givenname iban idcard identitycard idnumber
+    """account accountnumber address birthdate cardnumber customer customerid customerids customerkey
+    customername dateofbirth displayname dob email familyname firstname fullname givenname iban idcard
+    identitycard idnumber
     lastname mobile name nationalid openid pan passport password patientid personname phone phonenumber plate
     pseudonym residentid secret ssn subjectid subjectkey surname taxid telephone userid username wechat"""
 )
@@ -31,6 +33,17 @@ _EMAIL = re.compile(r"[^@/]+@[^@/]+\.[A-Za-z]{2,}")
 _DIGITS = re.compile(r"\+?[0-9]{11,19}[Xx]?")
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_LEAST: Mapping[str, int] = {
+    "attempt": 0,
+    "entries": 0,
+    "entry": 0,
+    "round": -1,  # before the first: the count of the cohort
+    "rounds": 0,
+    "size": 0,
+    "version": 0,
+    "word_bits": 0,
+}
+"""Public members that are whole numbers, each with the smallest it can be."""
 
 
 def check_token(value: str, member: str) -> str:
@@ -55,7 +68,8 @@ def check_token(value: str, member: str) -> str:
         raise EventError(
             "RF-A011",
             N_(
-                "The public text {member} holds spaces or control characters; free text belongs in the private part."
+                "The public text {member} holds spaces or control characters; free text belongs in the "
+                "private part."
             ),
             member=member,
         )
@@ -76,7 +90,8 @@ def _check_keys(members: Mapping[str, object], forbidden: frozenset[str]) -> Non
             raise EventError(
                 "RF-A013",
                 N_(
-                    "An event may not hold a member named {key}; persons and exact counts stay out of the log."
+                    "An event may not hold a member named {key}; persons and exact counts stay out of the "
+                    "log."
                 ),
                 key=key,
             )
@@ -135,11 +150,24 @@ def _check_form(members: Mapping[str, object], names: tuple[str, ...], form: re.
             )
 
 
+def check_numbers(members: Mapping[str, object]) -> None:
+    """Raise `EventError` unless every number among the members is a whole one of its range."""
+    for name, least in _LEAST.items():
+        if name in members and not is_whole(members[name], least):
+            raise EventError(
+                "RF-A226",
+                N_("The public member {name} is not a whole number from {least} on."),
+                name=name,
+                least=least,
+            )
+
+
 def check_public(members: Mapping[str, object]) -> None:
     """Raise `EventError` unless the members may be read by everybody."""
     _walk(members, "public", _IDENTIFYING | _COUNTING, check_token)
     _check_form(members, ("epsilon", "delta"), _DECIMAL)
     _check_form(members, ("contract", "consent_root"), _DIGEST)
+    check_numbers(members)
 
 
 def check_private(members: Mapping[str, object]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 from ringfence.audit.catalogue import require_known
 from ringfence.audit.events import LoggedEvent
 from ringfence.audit.export import PAGE
 from ringfence.audit.log import AuditLog
+from ringfence.audit.time_spans import TimeSpan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,29 +22,29 @@ class Filter:
         action: a type, or a group such as `budget.`.
         outcome: allow, deny or error.
         resource: what it was done to; a part of it suffices.
-        since, until: times as events write them, or a beginning of one.
+        span: the time they lie in.
         actions: types to choose from.
     """
 
     action: str | None = None
     outcome: str | None = None
     resource: str | None = None
-    since: str | None = None
-    until: str | None = None
+    span: TimeSpan = field(default_factory=TimeSpan)
     actions: frozenset[str] = frozenset()
 
     def holds(self, logged: LoggedEvent) -> bool:
         """Whether an event is wanted."""
         event = logged.event
         of_kind = self.action is None or event.action == self.action
-        in_group = self.action is not None and self.action.endswith(".") and event.action.startswith(self.action)
+        in_group = (
+            self.action is not None and self.action.endswith(".") and event.action.startswith(self.action)
+        )
         return (
             (of_kind or in_group)
             and (not self.actions or event.action in self.actions)
             and (self.outcome is None or event.outcome == self.outcome)
             and (self.resource is None or self.resource in event.resource)
-            and (self.since is None or event.time >= self.since)
-            and (self.until is None or event.time[: len(self.until)] <= self.until)
+            and self.span.holds(event.time)
         )
 
 
@@ -64,11 +65,12 @@ def _backwards(log: AuditLog) -> Iterator[LoggedEvent]:
         yield from reversed(list(log.events(max(0, stop - PAGE), stop=stop)))
 
 
-def line(logged: LoggedEvent) -> str:
+def event_line(logged: LoggedEvent) -> str:
     """One event on one line: number, time, action, outcome, resource and its public members."""
     event = logged.event
     said = " ".join(f"{key}={short(value)}" for key, value in event.public.items())
-    return f"{logged.seq:>6} {event.time[:19]}Z {event.action:20} {event.outcome:6} {event.resource} {said}".rstrip()
+    head = f"{logged.seq:>6} {event.time[:19]}Z {event.action:20} {event.outcome:6}"
+    return f"{head} {event.resource} {said}".rstrip()
 
 
 def short(value: object) -> str:
@@ -76,7 +78,7 @@ def short(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def members(logged: LoggedEvent) -> dict[str, object]:
+def event_members(logged: LoggedEvent) -> dict[str, object]:
     """One event for programs."""
     event = logged.event
     return {

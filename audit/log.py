@@ -9,6 +9,7 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -20,7 +21,7 @@ from ringfence.audit.bundle import LogFiles
 from ringfence.audit.canonical import Json
 from ringfence.audit.checkpoint import Checkpoint, verify_checkpoint
 from ringfence.audit.errors import N_, LogError, NoteError
-from ringfence.audit.events import Draft, Event, LoggedEvent, Outcome, Profile, draft, parse_event
+from ringfence.audit.events import Draft, Event, LoggedEvent, Outcome, Profile, draft_event, parse_event
 from ringfence.audit.export import PAGE, export
 from ringfence.audit.group import GroupCommit
 from ringfence.audit.guard import check_token
@@ -79,7 +80,7 @@ class AuditLog:
         self._signer = signer
         self._clock = clock
         self._group: GroupCommit[tuple[str, Draft]] = GroupCommit(self._commit)
-        store.create(engine, origin)
+        store.create_log(engine, origin)
         self.check()
 
     def acting_as(self, actor: str) -> AuditLog:
@@ -107,8 +108,9 @@ class AuditLog:
     ) -> int:
         """Append one event and return its number in the log, from 0.
 
-        Without a connection, events of concurrent callers share a transaction, and this returns once theirs is
-        durable. With one, the event is written in the caller's transaction, and is durable when that commits.
+        Without a connection, events of concurrent callers share a transaction, and this returns once theirs
+        is durable. With one, the event is written in the caller's transaction, and is durable when that
+        commits.
 
         Args:
             action: a name from `ringfence.audit.catalogue.EVENT_TYPES`.
@@ -122,7 +124,7 @@ class AuditLog:
             EventError: when the event may not be logged as it is.
             CanonicalError: when a value has no canonical form (floats, null).
         """
-        made = draft(action, outcome, resource=resource, public=public, private=private)
+        made = draft_event(action, outcome, resource=resource, public=public, private=private)
         if connection is None:
             return self._group.submit((self.actor, made))
         return self.append([made], connection)[0]
@@ -153,7 +155,7 @@ class AuditLog:
                 {"seq": seq, "action": made.action, "resource": made.resource, "leaf": leaf, "closed": closed}
             )
             privates.append({"seq": seq, "salt": made.salt, "body": made.private})
-        store.append(connection, events, privates, tree)
+        store.append_events(connection, events, privates, tree)
         return list(range(first, tree.size))
 
     def _sequences(self, batch: Sequence[tuple[str, Draft]], connection: Connection) -> list[int]:
@@ -213,7 +215,7 @@ class AuditLog:
             return store.with_nodes(connection, lambda node: merkle.inclusion_path(seq, count, node))
 
     def consistency(self, old_size: int, size: int | None = None) -> list[bytes]:
-        """PROOF of RFC 6962 that the first `old_size` events are a prefix of the first `size` (default: all)."""
+        """PROOF of RFC 6962: the first `old_size` events are a prefix of the first `size` (all)."""
         with store.reading(self._engine) as connection:
             count = self._size(connection, size)
             return store.with_nodes(connection, lambda node: merkle.consistency_proof(old_size, count, node))
@@ -297,13 +299,16 @@ class AuditLog:
             last = store.last_checkpoint(connection, origin)
         return None if last is None else Checkpoint(origin=origin, size=last[0], root=last[1])
 
-    def anchor(self, note: bytes, verifier: Verifier, proof: Sequence[bytes] = ()) -> int | None:
+    def anchor(
+        self, note: bytes, verifier: Verifier, proof: Sequence[bytes] = (), within: Connection | None = None
+    ) -> int | None:
         """Verify another log's checkpoint, store it and record it as an event.
 
         Args:
             note: the other log's signed checkpoint.
             verifier: its key.
             proof: consistency proof from the checkpoint anchored last (empty for the first).
+            within: an open transaction on the same engine.
 
         Returns:
             The event's number, or None when this very checkpoint is anchored already.
@@ -317,8 +322,8 @@ class AuditLog:
         if other.origin == self.origin:
             raise LogError("RF-A068", N_("A log does not anchor itself; give the checkpoint of another log."))
         public: dict[str, Json] = {"log": other.origin, "size": other.size, "root": other.root.hex()}
-        made = draft("checkpoint.anchored", "allow", resource=f"log:{other.origin}", public=public)
-        with self._engine.begin() as connection:
+        made = draft_event("checkpoint.anchored", "allow", resource=f"log:{other.origin}", public=public)
+        with nullcontext(within) if within is not None else self._engine.begin() as connection:
             store.lock(connection)
             last = store.last_checkpoint(connection, other.origin)
             if last is not None:
@@ -356,7 +361,7 @@ class AuditLog:
             LogError: when there is no such event or its private part was erased.
         """
         with store.reading(self._engine) as connection:
-            leaf, salt, body = store.read_private(connection, seq)
+            leaf, salt, body = store.read_private_part(connection, seq)
         self.record("event.opened", "allow", resource=f"event:{parse_event(leaf).id}")
         note = self.checkpoint()
         size = verify_checkpoint(note, [self.verifier]).size

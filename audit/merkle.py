@@ -1,8 +1,8 @@
 """The Merkle tree of RFC 6962, section 2.1: hashes, roots, inclusion and consistency proofs.
 
-Names follow the RFC. A tree is given by a function `node(level, index)`: the hash of the complete subtree over
-the leaves `[index * 2^level, (index + 1) * 2^level)`; so the same recursion serves a list and a database.
-Every `verify_*` raises; none returns a bool that could be forgotten.
+Names follow the RFC. A tree is given by a function `node(level, index)`: the hash of the complete subtree
+over the leaves `[index * 2^level, (index + 1) * 2^level)`; so the same recursion serves a list and a
+database. Every `verify_*` raises; none returns a bool that could be forgotten.
 """
 
 from __future__ import annotations
@@ -112,7 +112,12 @@ def _refuse_shape(proof: Sequence[bytes]) -> None:
         raise ProofError("RF-A022", N_("A proof holds an item that is not a 32-byte hash."))
 
 
-def _same(found: bytes, expected: bytes, what: str) -> None:
+def must_agree(found: bytes, expected: bytes, what: str) -> None:
+    """Refuse a hash that a proof does not lead to.
+
+    Raises:
+        ProofError: they differ.
+    """
     if not hmac.compare_digest(found, expected):
         raise ProofError(
             "RF-A023",
@@ -153,7 +158,7 @@ def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes],
     for level, sibling in enumerate(proof):
         on_left = level >= inner or (index >> level) & 1
         found = node_hash(sibling, found) if on_left else node_hash(found, sibling)
-    _same(found, root, "root")
+    must_agree(found, root, "root")
 
 
 def verify_consistency(old: int, size: int, old_root: bytes, root: bytes, proof: Sequence[bytes]) -> None:
@@ -171,10 +176,10 @@ def verify_consistency(old: int, size: int, old_root: bytes, root: bytes, proof:
             raise ProofError(
                 "RF-A027", N_("The consistency proof must be empty between these sizes; it is not.")
             )
-        _same(old_root, root if old == size else EMPTY_ROOT, "old root")
+        must_agree(old_root, root if old == size else EMPTY_ROOT, "old root")
         if old == 0:
             _refuse_shape([root])
-            _same(old_root, EMPTY_ROOT, "old root")
+            must_agree(old_root, EMPTY_ROOT, "old root")
         return
     hashes = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
     _refuse_shape(hashes)
@@ -196,8 +201,8 @@ def verify_consistency(old: int, size: int, old_root: bytes, root: bytes, proof:
         first, last = first >> 1, last >> 1
     if last:
         raise ProofError("RF-A030", N_("The consistency proof is shorter than its sizes need."))
-    _same(found_old, old_root, "old root")
-    _same(found, root, "root")
+    must_agree(found_old, old_root, "old root")
+    must_agree(found, root, "root")
 
 
 class Frontier:
@@ -253,7 +258,7 @@ def prefix_roots(hashes: bytes | bytearray, sizes: Iterable[int]) -> dict[int, b
         sizes: the n asked for; those beyond the table are left out.
     """
     tree, roots = Frontier(), dict[int, bytes]()
-    for size in sorted(set(sizes)):
+    for size in sorted(sizes):
         if size * HASH_SIZE > len(hashes):
             break
         for start in range(tree.size * HASH_SIZE, size * HASH_SIZE, HASH_SIZE):

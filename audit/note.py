@@ -1,7 +1,7 @@
 """Signed notes (C2SP signed-note): a short text and Ed25519 signatures by named keys under it.
 
-A verifier names the keys it trusts. Signatures by unknown keys are passed over, a signature that claims a known
-key but does not verify is refused, and a note without any good signature is refused.
+A verifier names the keys it trusts. Signatures by unknown keys are passed over, a signature that claims a
+known key but does not verify is refused, and a note without any good signature is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_SIGNATURES = 100
 _DASH = "\u2014 "
 
 
-class PublicHalf(Protocol):
+class RawKey(Protocol):
     """A public key in its raw form."""
 
     @property
@@ -37,7 +37,7 @@ class Signer(Protocol):
     """What signs a log's checkpoints: an Ed25519 key kept wherever its owner keeps keys."""
 
     @property
-    def public(self) -> PublicHalf:
+    def public(self) -> RawKey:
         """The public half."""
         ...
 

@@ -9,12 +9,13 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ringfence.audit.canonical import Json, dumps, loads
-from ringfence.audit.checkpoint import Checkpoint, verify_checkpoint
+from ringfence.audit.canonical import HEX_64, Json, dumps, is_whole, loads
+from ringfence.audit.checkpoint import Checkpoint, read_unverified, verify_checkpoint
 from ringfence.audit.errors import N_, EventError
 from ringfence.audit.events import Event, open_event, parse_event
 from ringfence.audit.merkle import leaf_hash, verify_inclusion
 from ringfence.audit.note import Verifier, decode_base64
+from ringfence.audit.verification.trust import TrustedKey, verifiers
 
 FORMAT = "ringfence-opened-event/1"
 
@@ -74,12 +75,19 @@ class Opening:
             case {
                 "format": str(form),
                 "leaf": str(leaf),
-                "index": int(index),
+                "index": index,
                 "salt": str(salt),
                 "private": str(private),
                 "proof": list(proof),
                 "checkpoint": str(checkpoint),
-            } if form == FORMAT and len(salt) == 64 and set(salt) <= set("0123456789abcdef"):
+                **rest,
+            } if (
+                form == FORMAT
+                and not rest
+                and is_whole(index, 0)
+                and HEX_64.fullmatch(salt)
+                and all(isinstance(item, str) for item in proof)
+            ):
                 return cls(
                     leaf=leaf.encode(),
                     index=index,
@@ -92,15 +100,20 @@ class Opening:
             "RF-A055", N_("The file is not an opened event; one that a log's owner wrote is expected.")
         )
 
-    def verify(self, verifiers: Sequence[Verifier]) -> OpenedEvent:
+    def verify(self, trusted: Sequence[Verifier | TrustedKey]) -> OpenedEvent:
         """Check commitment, inclusion and signature.
+
+        Args:
+            trusted: keys of logs; one of them must have signed the checkpoint.
 
         Raises:
             EventError: when salt and private part are not the committed ones.
             ProofError: when the event does not stand under the checkpoint.
             NoteError: when the checkpoint is not signed by a trusted key.
         """
-        checkpoint = verify_checkpoint(self.checkpoint, verifiers)
+        keys = [key if isinstance(key, TrustedKey) else TrustedKey.of(key) for key in trusted]
+        origin = read_unverified(self.checkpoint).origin
+        checkpoint = verify_checkpoint(self.checkpoint, verifiers(keys, origin))
         verify_inclusion(self.index, checkpoint.size, leaf_hash(self.leaf), self.proof, checkpoint.root)
         private = open_event(self.leaf, self.salt, self.private)
         return OpenedEvent(

@@ -1,8 +1,8 @@
 """The log's tables (SQLAlchemy Core, SQLite and PostgreSQL) and the statements over them.
 
-Invariant: all state of the log stands in the database. `audit_head` holds size and right edge of the tree and is
-changed in the same transaction as the events, so a rollback takes the tree back with them. Each event's row
-also holds the hashes of the complete subtrees that end with it, so any node of the tree is one row away.
+Invariant: all state of the log stands in the database. `audit_head` holds size and right edge of the tree and
+is changed in the same transaction as the events, so a rollback takes the tree back with them. Each event's
+row also holds the hashes of the complete subtrees that end with it, so any node of the tree is one row away.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ _ADD_EVENT = event.insert()
 _ADD_PRIVATE = private.insert()
 
 
-def create(engine: Engine, origin: str) -> None:
+def create_log(engine: Engine, origin: str) -> None:
     """Make the tables and the empty log where they are missing.
 
     Raises:
@@ -112,7 +112,8 @@ def create(engine: Engine, origin: str) -> None:
         raise LogError(
             "RF-A060",
             N_(
-                "The store holds the log {found}, not {origin}; a store keeps one log. Check origin and store."
+                "The store holds the log {found}, not {origin}; a store keeps one log. Check origin and "
+                "store."
             ),
             found=found,
             origin=origin,
@@ -153,7 +154,7 @@ def next_numbers(connection: Connection, source: str, count: int) -> int:
     return int(after) - count
 
 
-def append(
+def append_events(
     connection: Connection,
     events: Sequence[Mapping[str, object]],
     privates: Sequence[Mapping[str, object]],
@@ -211,7 +212,7 @@ def read_leaves(
         start = rows[-1][0] + 1
 
 
-def read_private(connection: Connection, seq: int) -> tuple[bytes, bytes, bytes]:
+def read_private_part(connection: Connection, seq: int) -> tuple[bytes, bytes, bytes]:
     """Leaf, salt and private part of one event.
 
     Raises:

@@ -1,7 +1,8 @@
 """Cosignatures (C2SP tlog-cosignature, v1): a witness states that a checkpoint continues all it saw before.
 
-A quorum of witnesses binds a log to one history: two checkpoints that exclude each other cannot both be cosigned by
-an honest one. The witness's memory is its own log, see `AuditLog.cosign`; here are the format and its check.
+A quorum of witnesses binds a log to one history: two checkpoints that exclude each other cannot both be
+cosigned by an honest one. The witness's memory is its own log, see `AuditLog.cosign`; here are the format and
+its check.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ def verify_cosigned(note: bytes, log: Verifier, witnesses: Sequence[WitnessKey],
         raise NoteError(
             "RF-A122",
             N_(
-                "The checkpoint of {origin} has {count} cosignatures of known witnesses; {quorum} are needed."
+                "Cosignatures of known witnesses under the checkpoint of {origin}: {count}; {quorum} are "
+                "needed."
             ),
             origin=checkpoint.origin,
             count=count,

@@ -1,34 +1,38 @@
 """The holder's side of the protocol: one sealed message in, one sealed message out, and nothing else.
 
-Whatever goes wrong, the coordinator learns `Unavailable` and no reason; the reason is an event in the holder's
-own log and a sentence for its own people. An exception's text that reached the transport would be a release, so
-everything is caught here (DESIGN, section 1).
+Whatever goes wrong, the coordinator learns `Unavailable` and no reason; the reason is an event in the
+holder's own log and a sentence for its own people. An exception's text that reached the transport would be a
+release, so everything is caught here (DESIGN, section 1).
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
+
+from sqlalchemy import Connection
 
 from ringfence.audit.checkpoint import read_unverified, verify_checkpoint
 from ringfence.audit.errors import AuditError
-from ringfence.audit.merkle import verify_consistency
+from ringfence.audit.guard import check_token
 from ringfence.audit.note import Verifier
-from ringfence.clients import gate, pipeline
-from ringfence.clients.holder import COORDINATOR, Holder
-from ringfence.clients.own import leave_own
-from ringfence.clients.recovery import Fresh, check_mode, not_bound
+from ringfence.clients import joining, pipeline
+from ringfence.clients.holder import Holder
+from ringfence.clients.offers import MOST_REFUSALS
+from ringfence.clients.own_model import leave_own
+from ringfence.clients.participations import Participation
+from ringfence.clients.recover_steps import not_bound
+from ringfence.clients.runs import Run
+from ringfence.clients.standing import ledger_head, log_checkpoint, log_proof
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, RingfenceError, StudyError, WaistError
-from ringfence.privacy.secagg.attempts import AttemptKey
-from ringfence.privacy.secagg.graph import Terms
-from ringfence.privacy.secagg.keys import SessionKeys, key_message
-from ringfence.privacy.secagg.roster import AgreedRoster, Roster, roster_echo, verify_echoes, verify_roster
-from ringfence.privacy.wire.control import (
-    MAX_CONTROL,
+from ringfence.privacy.protocol.control import (
+    COORDINATOR,
+    MAX_MESSAGE,
     ControlMessage,
     Done,
     Finish,
@@ -44,15 +48,14 @@ from ringfence.privacy.wire.control import (
     decode,
     seal_message,
 )
+from ringfence.privacy.secagg.attempts import AttemptKey
+from ringfence.privacy.secagg.keys import SessionKeys, key_message
 from ringfence.privacy.wire.envelope import Expected, Header, MessageKind, open_envelope, read_header
-from ringfence.privacy.wire.heads import LedgerHead, LogPosition, sign_head
-from ringfence.privacy.wire.payload import MAX_ENTRIES
 
 Report = Callable[[str], None]
+Call = TypeVar("Call", RosterCall, KeyCall, ShareCall)
 
-MAX_MESSAGE = MAX_CONTROL + 8 * MAX_ENTRIES
 MOST_RUNS = 8
-MOST_REFUSALS = 64
 _ASKED = frozenset(
     kind.value
     for kind in (
@@ -69,6 +72,16 @@ _ASKED = frozenset(
 _OF_A_SUM = frozenset(
     kind.value for kind in (MessageKind.ROUND_CALL, MessageKind.SURVIVORS_CALL, MessageKind.UNMASK_CALL)
 )
+_REPEATED = frozenset(
+    kind.value
+    for kind in (
+        MessageKind.ROSTER_CALL,
+        MessageKind.KEY_CALL,
+        MessageKind.SHARE_CALL,
+        MessageKind.SURVIVORS_CALL,
+        MessageKind.UNMASK_CALL,
+    )
+)
 
 
 def _unforeseen(error: Exception) -> WaistError:
@@ -80,20 +93,15 @@ def _unforeseen(error: Exception) -> WaistError:
     )
 
 
-@dataclass(slots=True, kw_only=True)
-class _Run:
-    """A run this process takes part in: the study, this run's keys, the roster shown last.
+def bound(header: Header, call: Call) -> Call:
+    """A step of the round and attempt that its envelope names.
 
-    With `dropouts = "recover"` each attempt has keys and a roster of its own, in `fresh`.
+    Raises:
+        WaistError: RF-W065 it is of another.
     """
-
-    joined: pipeline.Joined
-    keys: SessionKeys
-    coordinator_log: PublicIdentity
-    position: LogPosition | None
-    roster: Roster | None = None
-    agreed: AgreedRoster | None = None
-    fresh: Fresh | None = None
+    if (call.round, call.attempt) != (header.round, header.attempt):
+        raise not_bound()
+    return call
 
 
 class _Stranger(Exception):
@@ -111,7 +119,7 @@ class Agent:
 
     holder: Holder
     report: Report = lambda _: None
-    _runs: dict[tuple[str, str], _Run] = field(default_factory=dict)
+    _runs: dict[tuple[str, str], Run] = field(default_factory=dict)
     _refusals: dict[tuple[str, str], int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -121,11 +129,14 @@ class Agent:
             try:
                 header, payload = self._authentic(data)
             except Exception as error:
-                # Nothing is logged, signed or said: strangers can neither fill the disk nor collect signatures.
-                self._tell(str(error) if isinstance(error, RingfenceError | _Stranger) else type(error).__name__)
+                # Nothing is logged, signed or said: strangers can neither fill the disk nor collect
+                # signatures.
+                self._tell(
+                    str(error) if isinstance(error, RingfenceError | _Stranger) else type(error).__name__
+                )
                 return b""
             try:
-                return self._answer(header, payload)
+                return self._once(data, header, payload)
             except (RingfenceError, AuditError) as error:
                 self._refused(header, error.code, "deny", str(error))
             except Exception as error:
@@ -154,60 +165,88 @@ class Agent:
         )
         return header, envelope.payload
 
+    def _once(self, data: bytes, header: Header, payload: bytes) -> bytes:
+        """The answer to a message; the last step of a run, asked again byte for byte, gets the same bytes.
+
+        What carries messages may lose an answer, so the coordinator may send again. Answers with a vector
+        are in the store for that (`secagg/attempts.py`).
+        """
+        run = self._runs.get((header.study, header.run))
+        if run is None or header.kind not in _REPEATED:
+            return self._answer(header, payload)
+        digest = hashlib.sha256(data).digest()
+        if run.last is None or run.last[0] != digest:
+            run.last = None
+            run.last = (digest, self._answer(header, payload))
+        return run.last[1]
+
     def _answer(self, header: Header, payload: bytes) -> bytes:
         match header.kind:
             case MessageKind.STUDY_OFFER.value:
                 return self._offered(header, decode(StudyOffer, payload))
             case MessageKind.ROSTER_CALL.value:
-                return self._roster(header, decode(RosterCall, payload))
+                roster = bound(header, decode(RosterCall, payload))
+                return self._seal(header, self._run(header).echo(self.holder, roster))
             case MessageKind.KEY_CALL.value:
-                return self._fresh_keys(header, decode(KeyCall, payload))
+                keys = bound(header, decode(KeyCall, payload))
+                return self._seal(header, self._run(header).renew(self.holder, keys).message)
             case MessageKind.SHARE_CALL.value:
-                return self._shares(header, decode(ShareCall, payload))
+                shares, run = bound(header, decode(ShareCall, payload)), self._run(header)
+                return self._seal(header, run.attempt().deal(self.holder, run.joined.admitted, shares))
             case MessageKind.ROUND_CALL.value:
                 return self._round(header, decode(RoundCall, payload))
             case MessageKind.SURVIVORS_CALL.value:
-                call = decode(SurvivorsCall, payload)
-                fresh = self._fresh(header)
+                call, fresh = decode(SurvivorsCall, payload), self._run(header).attempt()
                 return self._seal(header, fresh.settle(self.holder, call, (header.round, header.attempt)))
             case MessageKind.UNMASK_CALL.value:
-                asked = decode(UnmaskCall, payload)
-                fresh = self._fresh(header)
+                asked, fresh = decode(UnmaskCall, payload), self._run(header).attempt()
                 return self._seal(header, fresh.reveal(self.holder, asked, (header.round, header.attempt)))
             case _:
                 return self._finished(header, decode(Finish, payload))
 
     def _offered(self, header: Header, offer: StudyOffer) -> bytes:
         """A study: admit and join it, or stay away."""
-        self.holder.log.record(
-            "study.offered", "allow", resource=f"study:{header.study}", public={"run": header.run}
-        )
+        self.holder.offers.check(header.study)
+        # Refusals are counted; an offer of a run that was joined already is answered again and is no event.
+        if (header.study, header.run) not in self._runs:
+            self.holder.log.record(
+                "study.offered", "allow", resource=f"study:{header.study}", public={"run": header.run}
+            )
         admitted = pipeline.admit(self.holder, offer)
         if (admitted.digest, offer.run, 0, 0) != (header.study, header.run, header.round, header.attempt):
             raise not_bound()
         # The coordinator's view of this log is checked before anything is paid for.
-        self._proof(offer.log)
-        run = self._runs.get((header.study, header.run)) or self._join(admitted, offer)
+        log_proof(self.holder, offer.log)
+        run = self._runs.get((header.study, header.run)) or self._join(admitted)
         self._runs[header.study, header.run] = run
+        checkpoint, position = log_checkpoint(self.holder)
+        self.holder.participations.joined(
+            Participation(
+                study=header.study,
+                run=header.run,
+                coordinator_log=PublicIdentity.from_hex(offer.log_key),
+                position=position,
+            )
+        )
         message = Join(
             key=key_message(self.holder.identity, run.keys),
             nonce=offer.nonce,
             approvals=tuple(document.to_json() for document in self.holder.approvals(header.study)),
             log_key=self.holder.log_key.hex,
-            checkpoint=self._checkpoint(run),
-            proof=self._proof(offer.log),
-            ledger=self._head(),
+            checkpoint=checkpoint,
+            proof=log_proof(self.holder, offer.log),
+            ledger=ledger_head(self.holder),
         )
         return self._seal(header, message)
 
-    def _join(self, admitted: pipeline.Admitted, offer: StudyOffer) -> _Run:
+    def _join(self, admitted: pipeline.Admitted) -> Run:
         if len(self._runs) >= MOST_RUNS:
             raise StudyError(
                 "RF-S065",
                 N_("This holder takes part in {count} studies at once already; let one end first."),
                 count=len(self._runs),
             )
-        joined = pipeline.join(self.holder, admitted)
+        joined = joining.join(self.holder, admitted)
         self.holder.log.record(
             "study.joined",
             "allow",
@@ -220,57 +259,13 @@ class Agent:
             },
         )
         keys = SessionKeys(holder=self.holder.name, study=admitted.digest, run=admitted.run)
-        log_key = PublicIdentity.from_hex(offer.log_key)
-        return _Run(joined=joined, keys=keys, coordinator_log=log_key, position=None)
-
-    def _roster(self, header: Header, call: RosterCall) -> bytes:
-        """A roster: verify it and sign what was seen; a number is signed once."""
-        run = self._run(header)
-        check_mode(run.joined.admitted, recover=False)
-        last = -1 if run.roster is None else run.roster.number
-        if (call.round, call.attempt) != (header.round, header.attempt) or call.number <= last:
-            raise not_bound()
-        admitted = run.joined.admitted
-        participants = {p.name: PublicIdentity.from_hex(p.key) for p in admitted.study.holders}
-        run.roster = verify_roster(
-            call.members,
-            number=call.number,
-            own=key_message(self.holder.identity, run.keys),
-            participants=participants,
-            terms=Terms.of(admitted.study.privacy),
-            vouched=admitted.obligations.vouched,
-        )
-        return self._seal(header, roster_echo(self.holder.identity, run.roster))
-
-    def _fresh_keys(self, header: Header, call: KeyCall) -> bytes:
-        """Keys for a roster of one attempt."""
-        run = self._run(header)
-        check_mode(run.joined.admitted, recover=True)
-        if (call.round, call.attempt) != (header.round, header.attempt):
-            raise not_bound()
-        run.fresh = Fresh.make(self.holder, run.joined.admitted, call, run.fresh)
-        return self._seal(header, run.fresh.message)
-
-    def _shares(self, header: Header, call: ShareCall) -> bytes:
-        """A roster of one attempt: verify and sign it, and deal shares to partners."""
-        if (call.round, call.attempt) != (header.round, header.attempt):
-            raise not_bound()
-        fresh = self._fresh(header)
-        return self._seal(header, fresh.deal(self.holder, self._run(header).joined.admitted, call))
-
-    def _fresh(self, header: Header) -> Fresh:
-        """What this process holds of the attempt under way."""
-        run = self._run(header)
-        check_mode(run.joined.admitted, recover=True)
-        if run.fresh is None:
-            raise not_bound()
-        return run.fresh
+        return Run(joined=joined, keys=keys)
 
     def _round(self, header: Header, call: RoundCall) -> bytes:
         """A query: the stored answer, or a new one through the waist gate."""
         run = self._run(header)
-        admitted = run.joined.admitted
-        if call.query.round != header.round or header.attempt >= admitted.plan.max_attempts:
+        most = run.joined.admitted.plan.max_attempts
+        if call.query.round != header.round or header.attempt >= most:
             raise not_bound()
         key = AttemptKey(
             study=header.study,
@@ -279,104 +274,94 @@ class Agent:
             attempt=header.attempt,
             query=call.query.digest(),
         )
-        recover = admitted.study.privacy.dropouts == "recover"
-        fresh = self._fresh(header) if recover else None
-        agreed = fresh.agree(call, (header.round, header.attempt)) if fresh else self._agreed(run, call)
-        before = gate.begin(self.holder, key)
-        if before is not None:
-            return before
-        answer = pipeline.contribute(self.holder, run.joined, call.query)
-        keys = fresh.keys if fresh else run.keys
-        sealed = gate.send(self.holder, run.joined, key, keys=keys, agreed=agreed, answer=answer)
-        if fresh:
-            fresh.answered = key
-        return sealed
-
-    def _agreed(self, run: _Run, call: RoundCall) -> AgreedRoster:
-        """The roster that was shown last, once every member was found to have signed it."""
-        if run.roster is None or run.roster.number != call.number:
-            raise not_bound()
-        # One roster serves many rounds: its signatures are the same and are verified once.
-        if run.agreed is None or run.agreed.roster is not run.roster or run.agreed.echoes != call.echoes:
-            run.agreed = verify_echoes(run.roster, call.echoes)
-        return run.agreed
+        return run.answer(self.holder, key, call)
 
     def _finished(self, header: Header, finish: Finish) -> bytes:
-        """The end: close the reservation, drop the run's keys, show where the log stands."""
-        run = self._run(header)
-        origin = read_unverified(finish.checkpoint.encode()).origin
-        verify_checkpoint(finish.checkpoint.encode(), [Verifier(name=origin, raw=run.coordinator_log.raw)])
-        self.holder.ledger.commit(run.joined.reservation)
-        self.holder.attempts.forget(study=header.study, run=header.run)
-        if fault := leave_own(self.holder, run.joined):
-            self._tell(fault)
-        self.holder.log.record(
-            "study.finished",
-            "allow" if finish.model else "error",
-            resource=f"study:{header.study}",
-            public={"run": header.run} | ({"model": finish.model} if finish.model else {}),
-            private={"coordinator_checkpoint": finish.checkpoint},
-        )
-        since = run.position
-        checkpoint = self._checkpoint(run)
-        message = Done(checkpoint=checkpoint, proof=self._proof(since), ledger=self._head())
-        run.keys.close()
-        if run.fresh is not None:
-            run.fresh.keys.close()
-        del self._runs[header.study, header.run]
-        return self._seal(header, message)
+        """The end: close the reservation, drop the run's keys, show where the log stands.
 
-    def _run(self, header: Header) -> _Run:
+        The process that joined may be gone, and the farewell may be said again by a coordinator that did not
+        live to hear the answer: the run ends once, and everybody who says farewell is answered.
+        """
+        known = self.holder.participations.find(header.study, header.run)
+        if known is None:
+            # A process that died between reserving and keeping that it joined left a reservation.
+            self._close_reservations(header)
+            raise pipeline.not_joined(header.run)
+        origin = check_token(read_unverified(finish.checkpoint.encode()).origin, "coordinator_log")
+        verify_checkpoint(finish.checkpoint.encode(), [Verifier(name=origin, raw=known.coordinator_log.raw)])
+        if not known.ended:
+            self._end(header, finish, origin)
+        checkpoint, _ = log_checkpoint(self.holder)
+        proof = log_proof(self.holder, known.position)
+        return self._seal(header, Done(checkpoint=checkpoint, proof=proof, ledger=ledger_head(self.holder)))
+
+    def _end(self, header: Header, finish: Finish, origin: str) -> None:
+        run = self._runs.pop((header.study, header.run), None)
+        self._close_reservations(header)
+        self.holder.attempts.forget(study=header.study, run=header.run)
+        self.holder.snapshots.forget(header.study)
+        if run is not None:
+            if fault := leave_own(self.holder, run.joined.admitted, run.kept):
+                self._tell(fault)
+            run.close()
+        with self.holder.engine.begin() as connection:
+            self.holder.log.record(
+                "study.finished",
+                "allow" if finish.model else "error",
+                resource=f"study:{header.study}",
+                public={"run": header.run, "coordinator_log": origin}
+                | ({"model": finish.model} if finish.model else {}),
+                private={"coordinator_checkpoint": finish.checkpoint},
+                connection=connection,
+            )
+            self.holder.participations.ended(header.study, header.run, connection=connection)
+
+    def _close_reservations(self, header: Header) -> None:
+        """Free what a run that is over did not spend."""
+        for reservation in self.holder.ledger.reservations():
+            if reservation.study_digest == header.study and {run for run, _, _ in reservation.attempts} <= {
+                header.run
+            }:
+                self.holder.ledger.commit(reservation)
+
+    def _run(self, header: Header) -> Run:
         run = self._runs.get((header.study, header.run))
         if run is None:
             raise pipeline.not_joined(header.run)
         return run
 
-    def _checkpoint(self, run: _Run) -> str:
-        note = self.holder.log.checkpoint()
-        claimed = read_unverified(note)
-        run.position = LogPosition(size=claimed.size, root="sha256:" + claimed.root.hex())
-        return note.decode()
-
-    def _proof(self, since: LogPosition | None) -> tuple[str, ...]:
-        """Consistency proof from a position another party knows to this log's newest checkpoint.
-
-        Raises:
-            LogError: the position is beyond this log.
-            ProofError: this log had another root at that size.
-        """
-        if since is None or since.size == 0:
-            return ()
-        now = read_unverified(self.holder.log.checkpoint())
-        nodes = [] if since.size == now.size else self.holder.log.consistency(since.size, now.size)
-        verify_consistency(
-            since.size, now.size, bytes.fromhex(since.root.removeprefix("sha256:")), now.root, nodes
-        )
-        return tuple("sha256:" + node.hex() for node in nodes)
-
-    def _head(self) -> LedgerHead:
-        head = self.holder.ledger.head()
-        return sign_head(self.holder.identity, sequence=head.sequence, entry_hash=head.hash)
-
     def _refused(self, header: Header, reason: str, outcome: Literal["deny", "error"], sentence: str) -> None:
-        """A refusal is an event too, of a bounded number a run: the sender is known to be the coordinator."""
+        """A refusal is an event too, of a bounded number: the sender is known to be the coordinator."""
         self._tell(sentence)
-        key = (header.study, header.run)
-        if len(self._refusals) > MOST_RUNS * MOST_REFUSALS and key not in self._refusals:
-            return
-        self._refusals[key] = self._refusals.get(key, 0) + 1
-        if self._refusals[key] > MOST_REFUSALS:
-            return
         try:
-            self.holder.log.record(
-                "waist.refused" if header.kind in _OF_A_SUM else "study.refused",
-                outcome,
-                resource=f"study:{header.study}",
-                public={"run": header.run, "round": header.round, "attempt": header.attempt, "reasons": [reason]},
-            )
+            with self.holder.engine.begin() as connection:
+                if not self._counted(header, connection):
+                    return
+                self.holder.log.record(
+                    "waist.refused" if header.kind in _OF_A_SUM else "study.refused",
+                    outcome,
+                    resource=f"study:{header.study}",
+                    public={
+                        "run": header.run,
+                        "round": header.round,
+                        "attempt": header.attempt,
+                        "reasons": [reason],
+                    },
+                    connection=connection,
+                )
         except Exception as error:
             # The log itself failed: nothing leaves, and the holder's people hear of it.
             self._tell(f"{type(error).__name__} while a refusal was logged")
+
+    def _counted(self, header: Header, connection: Connection) -> bool:
+        """Count a refusal, of an offer durably, of another step by run; whether it is still recorded."""
+        if header.kind == MessageKind.STUDY_OFFER.value:
+            return self.holder.offers.refused(header.study, connection=connection)
+        key = (header.study, header.run)
+        if len(self._refusals) >= MOST_RUNS * MOST_REFUSALS and key not in self._refusals:
+            return False
+        self._refusals[key] = self._refusals.get(key, 0) + 1
+        return self._refusals[key] <= MOST_REFUSALS
 
     def _tell(self, sentence: str) -> None:
         with suppress(Exception):

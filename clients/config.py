@@ -1,4 +1,4 @@
-"""`client.toml`: where a holder's store, keys, contract and people are. What is absent refuses (DESIGN, 6.8)."""
+"""`client.toml`: where a holder's store, keys, contract and people are; what is absent refuses."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
+from ringfence.privacy.agreements.parties import HolderName
 from ringfence.privacy.crypto.identity import KeyKind, PublicIdentity
 from ringfence.privacy.crypto.public_files import read_public
-from ringfence.privacy.documents.canonical import Document, Slug, Text
-from ringfence.privacy.documents.faults import settle
-from ringfence.privacy.documents.settings import (
+from ringfence.privacy.errors import N_, RingfenceError, UsageError
+from ringfence.privacy.toml.canonical import Document, Text
+from ringfence.privacy.toml.faults import settle
+from ringfence.privacy.toml.settings import (
     HouseDocument,
     HouseSettings,
     read_settings,
     settings_file,
     store_problems,
 )
-from ringfence.privacy.errors import N_, RingfenceError, UsageError
 
 FILE_NAME = "client.toml"
 HEX_DIGITS = 64
@@ -43,7 +44,7 @@ class KeyFiles(Document):
     )
     attempts: Text = Field(
         default="keys/attempts.key",
-        description="Encrypts stored answers until a study ends.",
+        description="Encrypts stored answers and attested tables until a study ends.",
         examples=["keys/attempts.key"],
     )
 
@@ -53,7 +54,7 @@ class ClientConfig(HouseDocument):
 
     error: ClassVar[type[RingfenceError]] = UsageError
 
-    name: Slug = Field(description="Name of the holder, as in its contract.", examples=["north-bank"])
+    name: HolderName = Field(description="Name of the holder, as in its contract.", examples=["north-bank"])
     store: Text = Field(
         description="The one store of consent, ledger and audit log: a SQLite file, or a PostgreSQL URL "
         "without a password.",
@@ -88,7 +89,7 @@ class ClientConfig(HouseDocument):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(HouseSettings[ClientConfig]):
+class HolderSettings(HouseSettings[ClientConfig]):
     """A holder's configuration with the folder that its paths are relative to."""
 
     @property
@@ -105,10 +106,12 @@ class Settings(HouseSettings[ClientConfig]):
         if self.config.contract is None:
             raise UsageError(
                 "RF-U401",
-                N_("{file} names no contract, so nothing may be read. Write one (ringfence-client contract draft), "
-                   "sign it, and set contract there."),
+                N_(
+                    "{file} names no contract, so nothing may be read. Write one (ringfence-client contract "
+                    "draft), sign it, and set contract there."
+                ),
                 file=FILE_NAME,
-            )  # fmt: skip
+            )
         return self.folder / self.config.contract
 
     def coordinator(self) -> PublicIdentity:
@@ -121,10 +124,13 @@ class Settings(HouseSettings[ClientConfig]):
         if self.config.coordinator is None:
             raise UsageError(
                 "RF-U402",
-                N_("{file} names no coordinator, so no study is considered. Set coordinator to its public key."),
+                N_(
+                    "{file} names no coordinator, so no study is considered. Enter its key: "
+                    "ringfence-client coordinator set"
+                ),
                 file=FILE_NAME,
             )
-        return self._public(self.config.coordinator, "coordinator")
+        return self.public(self.config.coordinator, "coordinator")
 
     def approvers(self) -> tuple[PublicIdentity, ...]:
         """The people who may approve.
@@ -133,15 +139,17 @@ class Settings(HouseSettings[ClientConfig]):
             UsageError: RF-U403 fewer than two, RF-U404 one person twice.
             KeyFault: a key cannot be read.
         """
-        found = tuple(self._public(name, "approver") for name in self.config.approvers)
+        found = tuple(self.public(name, "approver") for name in self.config.approvers)
         if len(found) < 2:
             raise UsageError(
                 "RF-U403",
-                N_("{file} names {count} approver(s), so nothing can be approved. Set approvers to the public keys of "
-                   "at least two people."),
+                N_(
+                    "{file} names fewer than two approvers ({count}), so nothing can be approved. Enter the "
+                    "keys of at least two people: ringfence-client approver add"
+                ),
                 file=FILE_NAME,
                 count=len(found),
-            )  # fmt: skip
+            )
         if len(set(found)) != len(found):
             raise UsageError(
                 "RF-U404",
@@ -150,8 +158,12 @@ class Settings(HouseSettings[ClientConfig]):
             )
         return found
 
-    def _public(self, name: str, kind: KeyKind) -> PublicIdentity:
-        """A public key written out, or in a file that does not say it is of another kind or of a simulation."""
+    def public(self, name: str, kind: KeyKind) -> PublicIdentity:
+        """A public key written out, or in a file that does not call it of another kind or simulated.
+
+        Raises:
+            KeyFault: it cannot be read.
+        """
         if len(name) == HEX_DIGITS and set(name) <= set("0123456789abcdef"):
             return PublicIdentity.from_hex(name)
         return read_public(self.folder / name, kind)
@@ -162,7 +174,7 @@ def log_origin(name: str) -> str:
     return f"ringfence/holder/{name}"
 
 
-def load_settings(path: str | Path) -> Settings:
+def load_settings(path: str | Path) -> HolderSettings:
     """The configuration in a file, or in the `client.toml` of a folder.
 
     Raises:
@@ -172,8 +184,10 @@ def load_settings(path: str | Path) -> Settings:
     if not path.exists():
         raise UsageError(
             "RF-U405",
-            N_("There is no configuration {file}. Go to the holder's folder, name it with --config, or make one with "
-               "ringfence-client init."),
+            N_(
+                "There is no configuration {file}. Go to the holder's folder, name it with --config, or make "
+                "one with ringfence-client init."
+            ),
             file=str(path),
-        )  # fmt: skip
-    return Settings(config=read_settings(path, ClientConfig), folder=path.parent)
+        )
+    return HolderSettings(config=read_settings(path, ClientConfig), file=path)

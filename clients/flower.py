@@ -3,27 +3,37 @@
 Invariants:
     Whatever fails, the reply is an array of no bytes. An exception that reached Flower would travel to the
     coordinator with its text, which is a release (DESIGN, section 1).
-    The app has no setting of its own. Which agent answers is decided by whoever installed the app on this node.
+    The app has no setting of its own. Which agent answers is decided by whoever installed the app on this
+    node.
 
-The bytes travel as they are, in the form of privacy/wire/carried.py.
+The bytes travel as they are, in the form of privacy/protocol/carried.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from ringfence.clients.agent import Agent
-from ringfence.privacy.wire.carried import DTYPE, FORM, NAME, carried
+from ringfence.privacy.protocol.carried import DTYPE, FORM, NAME, carried
 
 
-def make_client_app(agent_of: Callable[[Context], Agent]) -> ClientApp:
+class Answering(Protocol):
+    """Whoever answers on a node: an agent, or the letter box before one."""
+
+    def handle(self, data: bytes) -> bytes:
+        """The answer to one message; no bytes for none."""
+        ...
+
+
+def make_client_app(agent_of: Callable[[Context], Answering]) -> ClientApp:
     """The app of one node, or of many simulated ones.
 
     Args:
-        agent_of: the agent that answers on the node of a context; it may raise, the coordinator learns nothing.
+        agent_of: the agent that answers on the node of a context; it may raise, the coordinator learns
+            nothing.
 
     Returns:
         An app that answers messages of the type `query` and no other.
@@ -37,7 +47,7 @@ def make_client_app(agent_of: Callable[[Context], Agent]) -> ClientApp:
     return app
 
 
-def _answer(message: Message, context: Context, agent_of: Callable[[Context], Agent]) -> bytes:
+def _answer(message: Message, context: Context, agent_of: Callable[[Context], Answering]) -> bytes:
     try:
         data = unpacked(message)
         return agent_of(context).handle(data) if data else b""

@@ -18,17 +18,18 @@ import hashlib
 import numpy as np
 from sqlalchemy import Connection
 
-from ringfence.clients.holder import COORDINATOR, Holder
-from ringfence.clients.pipeline import Answer, Joined
-from ringfence.clients.steps import block_fault, check_block
+from ringfence.clients.holder import Holder
+from ringfence.clients.noisy_steps import block_fault, check_block
+from ringfence.clients.pipeline import Joined, PendingContribution
 from ringfence.privacy.errors import N_, WaistError
-from ringfence.privacy.journal import Json, listed
+from ringfence.privacy.protocol.control import COORDINATOR
 from ringfence.privacy.secagg.attempts import AttemptKey
 from ringfence.privacy.secagg.keys import SessionKeys
 from ringfence.privacy.secagg.masks import mask
 from ringfence.privacy.secagg.roster import AgreedRoster
 from ringfence.privacy.secagg.visible import show
 from ringfence.privacy.secagg.wordsize import choose_word_bits
+from ringfence.privacy.stores.journal import Json, listed
 from ringfence.privacy.waist import Contribution, IntVector, RoundPlan, Update, VisibleUpdate
 from ringfence.privacy.wire.envelope import MessageKind, seal
 from ringfence.privacy.wire.heads import sign_head
@@ -47,7 +48,7 @@ def send(
     *,
     keys: SessionKeys,
     agreed: AgreedRoster,
-    answer: Answer,
+    answer: PendingContribution,
 ) -> bytes:
     """Noise, mask where the study does, charge, log, keep, and hand out the sealed message.
 
@@ -67,8 +68,8 @@ def send(
         BudgetError: the reservation does not cover the attempt.
     """
     plan, lengths, contribution = answer.plan, answer.lengths, answer.contribution
-    _check(contribution, key, plan, lengths, holder.contract.max_customers)
-    update = _update(joined, key, keys, agreed, plan, _noisy(holder, joined, answer))
+    check_answer(contribution, key, plan, lengths, holder.contract.max_customers)
+    update = in_words(joined, key, keys, agreed, plan, with_noise(holder, joined, answer))
     mu_squared = plan.mu_squared(joined.admitted.plan.honest)
     with holder.ledger.release(
         joined.reservation,
@@ -90,13 +91,16 @@ def send(
             connection=connection,
         )
         holder.attempts.store(key, sealed, connection=connection)
-    if answer.own is not None:
-        joined.kept.keep(key.round, answer.own)
     return sealed
 
 
-def _update(
-    joined: Joined, key: AttemptKey, keys: SessionKeys, agreed: AgreedRoster, plan: RoundPlan, noisy: IntVector
+def in_words(
+    joined: Joined,
+    key: AttemptKey,
+    keys: SessionKeys,
+    agreed: AgreedRoster,
+    plan: RoundPlan,
+    noisy: IntVector,
 ) -> Update:
     """The noisy vector as it leaves: under masks, or, under local noise in a study that says so, as it is."""
     study = joined.admitted.study
@@ -126,12 +130,19 @@ def _sealed(holder: Holder, key: AttemptKey, update: Update, connection: Connect
         attempt=key.attempt,
         sender=holder.name,
         recipient=COORDINATOR,
-        payload=encode_update(update, sign_head(holder.identity, sequence=head.sequence, entry_hash=head.hash)),
+        payload=encode_update(
+            update, sign_head(holder.identity, sequence=head.sequence, entry_hash=head.hash)
+        ),
     )
 
 
 def _told(
-    joined: Joined, key: AttemptKey, agreed: AgreedRoster, answer: Answer, update: Update, mu_squared: float
+    joined: Joined,
+    key: AttemptKey,
+    agreed: AgreedRoster,
+    answer: PendingContribution,
+    update: Update,
+    mu_squared: float,
 ) -> dict[str, Json]:
     """What the event says to everybody who reads the log."""
     return {
@@ -148,7 +159,7 @@ def _told(
     }
 
 
-def _noisy(holder: Holder, joined: Joined, answer: Answer) -> IntVector:
+def with_noise(holder: Holder, joined: Joined, answer: PendingContribution) -> IntVector:
     """The vector with this holder's share of noise; after local steps the noise is in it already."""
     if answer.plan.local_steps:
         return answer.contribution.vector(answer.plan)
@@ -158,7 +169,7 @@ def _noisy(holder: Holder, joined: Joined, answer: Answer) -> IntVector:
     )
 
 
-def _check(
+def check_answer(
     contribution: Contribution, key: AttemptKey, plan: RoundPlan, lengths: dict[str, int], customers: int
 ) -> None:
     """The contribution answers this query, in the plan's blocks, within what so many customers can add."""

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from ringfence.audit.log import AuditLog
+from ringfence.clients.attesting import Premises
+from ringfence.clients.offers import Offers
+from ringfence.clients.participations import Participations
+from ringfence.clients.snapshots import Snapshots
+from ringfence.privacy.agreements.contract import Contract
+from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.consent.registry import ConsentRegistry
-from ringfence.privacy.contract import Contract
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.signed import SignedDocument
 from ringfence.privacy.ledger import Ledger
 from ringfence.privacy.mechanisms.source import NoiseSource, OsNoise
-from ringfence.privacy.schema import Schema
 from ringfence.privacy.secagg.attempts import AttemptStore
-
-COORDINATOR = "coordinator"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+from ringfence.privacy.wire.fields import utc_now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +41,9 @@ class Holder:
         ledger: what has been spent, for good.
         log: what happened.
         attempts: answers given, so that a repeat gets the same bytes.
+        snapshots: the tables that its people attested for studies.
+        offers: how often studies were refused.
+        participations: the runs that it joined.
         coordinator: the coordinator whose studies are considered.
         approvers: the people who may approve a study here.
         approvals: approvals on file for a study's digest.
@@ -61,9 +63,26 @@ class Holder:
     ledger: Ledger
     log: AuditLog
     attempts: AttemptStore
+    snapshots: Snapshots
+    offers: Offers
+    participations: Participations
     coordinator: PublicIdentity
     approvers: tuple[PublicIdentity, ...]
     approvals: Callable[[str], Sequence[SignedDocument]]
     models: Path
     noise: NoiseSource = field(default_factory=OsNoise)
-    clock: Callable[[], datetime] = _now
+    clock: Callable[[], datetime] = utc_now
+
+    @property
+    def premises(self) -> Premises:
+        """What its people attest its table with."""
+        return Premises(
+            contract=self.contract,
+            schema=self.schema,
+            base=self.base,
+            key=self.identity.public,
+            log=self.log,
+            ledger=self.ledger,
+            snapshots=self.snapshots,
+            offers=self.offers,
+        )

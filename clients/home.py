@@ -19,22 +19,27 @@ from sqlalchemy import Engine
 from ringfence.audit.errors import AuditError
 from ringfence.audit.log import AuditLog
 from ringfence.audit.note import Signer
-from ringfence.clients.config import Settings, load_settings
+from ringfence.clients.attesting import Premises
+from ringfence.clients.config import HolderSettings, load_settings
 from ringfence.clients.holder import Holder
-from ringfence.clients.own import FOLDER
+from ringfence.clients.offers import Offers
+from ringfence.clients.own_model import FOLDER
+from ringfence.clients.participations import Participations
+from ringfence.clients.snapshots import FOLDER as SNAPSHOTS
+from ringfence.clients.snapshots import Snapshots
+from ringfence.privacy.agreements.contract import LoadedContract, load_contract
+from ringfence.privacy.command_line.homes import log_signer, own_key
 from ringfence.privacy.consent.registry import ConsentRegistry
-from ringfence.privacy.contract import LoadedContract, load_contract
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.public_files import public_path, read_public
 from ringfence.privacy.crypto.secret_files import Passphrases, read_secret
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed
-from ringfence.privacy.errors import N_, ContractError, RingfenceError, StoreError
-from ringfence.privacy.homes import log_signer, own_key
-from ringfence.privacy.journal import Json
-from ringfence.privacy.lease import lease
+from ringfence.privacy.errors import N_, ContractError, RingfenceError, StoreError, TableError
 from ringfence.privacy.ledger import Ledger
 from ringfence.privacy.secagg.attempts import AttemptStore
-from ringfence.privacy.store import open_store, require_durable
+from ringfence.privacy.stores.journal import Json
+from ringfence.privacy.stores.lease import lease
+from ringfence.privacy.stores.store import open_store, require_durable
 
 ACTOR = "client"
 
@@ -51,7 +56,7 @@ class Home:
         ledger: what was spent.
     """
 
-    settings: Settings
+    settings: HolderSettings
     identity: PublicIdentity
     engine: Engine
     log: AuditLog
@@ -84,6 +89,28 @@ class Home:
         verify_signed(loaded, self.identity)
         return loaded
 
+    def snapshots(self) -> Snapshots:
+        """The tables that were attested for studies."""
+        secret = read_secret(self.settings.path(self.settings.config.keys.attempts))
+        return Snapshots(self.engine, self.settings.folder / SNAPSHOTS, secret)
+
+    def premises(self, loaded: LoadedContract) -> Premises:
+        """What the table is attested with.
+
+        Args:
+            loaded: the contract in force, from `contract`.
+        """
+        return Premises(
+            contract=loaded.contract,
+            schema=loaded.schema,
+            base=loaded.path.parent,
+            key=self.identity,
+            log=self.log,
+            ledger=self.ledger,
+            snapshots=self.snapshots(),
+            offers=Offers(self.engine),
+        )
+
     def approvals(self, digest: str) -> list[SignedDocument]:
         """The approvals on file for a study, not yet verified.
 
@@ -113,9 +140,14 @@ class Home:
             raise
 
     def record_refusal(self, action: str, resource: str, refusal: RingfenceError | AuditError) -> None:
-        """Record one refusal; its sentence stays in the private part."""
-        public: Mapping[str, Json] = {"code": refusal.code}
+        """Record one refusal; its sentence, and a code that hangs on rows, stay in the private part."""
+        code: Mapping[str, Json] = {"code": refusal.code}
         private: Mapping[str, Json] = {"reason": refusal.sentence()[:1000]}
+        public: Mapping[str, Json] = {}
+        if isinstance(refusal, TableError):
+            private = {**code, **private}
+        else:
+            public = code
         self.log.record(action, "deny", resource=resource, public=public, private=private)
 
 
@@ -136,11 +168,14 @@ def require_own(home: Home, loaded: LoadedContract) -> None:
     if contract.population != population:
         raise ContractError(
             "RF-C202",
-            N_('The contract is over the population "{found}"; the privacy budget here counts "{population}". Another '
-               "population needs a home of its own, and two people who vouch that no customer is in both."),
+            N_(
+                'The contract is over the population "{found}"; the privacy budget here counts '
+                '"{population}". Another '
+                "population needs a home of its own, and two people who vouch that no customer is in both."
+            ),
             found=contract.population,
             population=population,
-        )  # fmt: skip
+        )
 
 
 def signed_path(contract: Path) -> Path:
@@ -165,7 +200,10 @@ def verify_signed(loaded: LoadedContract, identity: PublicIdentity) -> None:
     if read_signed(path).verify("contract", [identity]) != loaded.contract.canonical():
         raise ContractError(
             "RF-C204",
-            N_("The contract {file} was changed since it was signed. Undo the change, or raise its version and sign it."),
+            N_(
+                "The contract {file} was changed since it was signed. Undo the change, or raise its version "
+                "and sign it."
+            ),
             file=loaded.path.name,
         )
 
@@ -249,6 +287,9 @@ def load_holder(home: Home, passphrases: Passphrases | None = None) -> Holder:
         coordinator=settings.coordinator(),
         approvers=settings.approvers(),
         approvals=home.approvals,
+        snapshots=home.snapshots(),
+        offers=Offers(home.engine),
+        participations=Participations(home.engine),
         models=settings.folder / FOLDER,
     )
 

@@ -1,11 +1,11 @@
-"""Judging a model inside its study: two noisy histograms of scores over the test customers, then figures from them.
+"""Judging a model inside its study: two noisy histograms of test scores, then figures from them.
 
     score-range     one histogram on a fixed grid of log odds; it places the cells of the next
     score-figures   cells of about equal size, for each label apart
 
-The test customers are none of those the model learnt from, by a public function of their keys, so what they pay
-comes beside what the others paid (`StudyPlan`, parallel composition): the evaluation may spend as much as the
-training did and raises no price. A study with test_fraction = 0 has no evaluation.
+The test customers are none of those the model learnt from, by a public function of their keys, so what they
+pay comes beside what the others paid (`StudyPlan`, parallel composition): the evaluation may spend as much as
+the training did and raises no price. A study with test_fraction = 0 has no evaluation.
 
 `evaluated` makes of a task one that ends with it; the task lends its scoring and is not touched otherwise.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -25,6 +26,7 @@ from ringfence.models.task import Released, Result, Scoring, State, StudyContext
 from ringfence.privacy.accounting.scales import grid_unit, share_scale
 from ringfence.privacy.accounting.study import calibrate
 from ringfence.privacy.errors import N_, Clause, StudyError, WaistError
+from ringfence.privacy.release.artefact import ResultFile
 from ringfence.privacy.waist import Aggregate, BlockPlan, Contribution, Query, RoundPlan, StudyPlan
 
 SCORE_BITS = 16
@@ -55,6 +57,10 @@ class Evaluated(Generic[Model]):
         """The model's own digest."""
         return self.model.digest()
 
+    def files(self) -> tuple[ResultFile, ...]:
+        """The model's own files."""
+        return self.model.files()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationState(Generic[State, Result]):
@@ -66,9 +72,13 @@ class EvaluationState(Generic[State, Result]):
 
 
 def evaluated(task: Task[State, Result]) -> Task[EvaluationState[State, Result], Result | Evaluated[Result]]:
-    """The same task with an evaluation at its end, for studies that keep a test part."""
+    """The same task with an evaluation at its end, for studies that keep a test part.
+
+    A task whose result scores nobody has none; its plan refuses a study that asks for one.
+    """
     if task.scoring is None:
-        raise TypeError(f"Expected a task that can score customers, found {task.name}.")
+        bare: Task[Any, Any] = task
+        return replace(bare, plan=partial(_unevaluated, task))
     both = _WithEvaluation(task=task, scoring=task.scoring)
     return Task(
         name=task.name,
@@ -81,6 +91,24 @@ def evaluated(task: Task[State, Result]) -> Task[EvaluationState[State, Result],
         personal=task.personal,
         so_far=both.so_far,
     )
+
+
+def _unevaluated(task: Task[Any, Any], context: StudyContext) -> StudyPlan:
+    """The plan of a task without an evaluation.
+
+    Raises:
+        StudyError: RF-S323 the study asks for one.
+    """
+    if _wanted(context):
+        raise StudyError(
+            "RF-S323",
+            N_(
+                "The task {task} scores no customers, so nothing can be evaluated on a test part; set "
+                "test_fraction = 0 in [evaluation]."
+            ),
+            task=task.name,
+        )
+    return task.plan(context)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +147,11 @@ class _WithEvaluation(Generic[State, Result]):
             blocks = {"scores": counts.astype(np.int64) * unit}
         else:
             edges = _edges(query)
-            # Edge by edge, so that a customer's cell depends on its own score whatever the edges are; a search by
-            # halves remembers its last key.
-            cell = sum((scores >= edge).astype(np.int64) for edge in edges) + features.label.astype(np.int64) * (len(edges) + 1)
+            # Edge by edge, so that a customer's cell depends on its own score whatever the edges are; a
+            # search by halves remembers its last key.
+            cell = sum((scores >= edge).astype(np.int64) for edge in edges) + features.label.astype(
+                np.int64
+            ) * (len(edges) + 1)
             blocks = {"figures": np.bincount(cell, minlength=2 * (len(edges) + 1)).astype(np.int64) * unit}
         return Contribution(query_digest=query.digest(), blocks=blocks)
 
@@ -143,7 +173,11 @@ class _WithEvaluation(Generic[State, Result]):
         return self._judge(context, state, state.model, aggregate)
 
     def _judge(
-        self, context: StudyContext, state: EvaluationState[State, Result], model: Result, aggregate: Aggregate
+        self,
+        context: StudyContext,
+        state: EvaluationState[State, Result],
+        model: Result,
+        aggregate: Aggregate,
     ) -> tuple[EvaluationState[State, Result], Query | Evaluated[Result]]:
         """From the noisy range of scores to the cells to ask for, and from those to the figures."""
         bare = self.task.plan(context)
@@ -156,7 +190,8 @@ class _WithEvaluation(Generic[State, Result]):
             return replace(state, spread=counts), query
         negative, positive = np.split(counts, 2)
         edges = _cells(context, bare, state.spread, aggregate.holders)
-        found = figures(negative, positive, _predicted(state.spread, edges), float(noise))
+        predicted = _predicted(state.spread, edges)
+        found = figures(negative, positive, predicted, float(noise), edges / 2**SCORE_BITS)
         return state, Evaluated(model=model, figures=found)
 
     def so_far(self, context: StudyContext, state: EvaluationState[State, Result]) -> Result | None:
@@ -172,10 +207,10 @@ def _wanted(context: StudyContext) -> bool:
 def _refuse_mixture(context: StudyContext, bare: StudyPlan) -> None:
     """Refuse the one kind of study whose parts cost more together than apart.
 
-    A person with different keys at two holders may be in the training part of one and the test part of the other.
-    Gaussian prices bear that (`j^2 + (k-j)^2 <= k^2`, and `j + (k-j) = k` under local noise), and so do samples under
-    one summed noise. Under local noise, samples at one holder and a whole Gaussian at another cost more than either
-    k times: epsilon 4 became 4.29 for k = 2, rate 1/100 and 10 steps.
+    A person with different keys at two holders may be in the training part of one and the test part of the
+    other. Gaussian prices bear that (`j^2 + (k-j)^2 <= k^2`, and `j + (k-j) = k` under local noise), and so
+    do samples under one summed noise. Under local noise, samples at one holder and a whole Gaussian at
+    another cost more than either k times: epsilon 4 became 4.29 for k = 2, rate 1/100 and 10 steps.
 
     Raises:
         StudyError: the study is of that kind.
@@ -184,9 +219,12 @@ def _refuse_mixture(context: StudyContext, bare: StudyPlan) -> None:
     if bare.sampled and terms.noise == "local" and context.study.overlap() > 1:
         raise StudyError(
             "RF-S057",
-            N_("A study that samples customers under local noise, with customers at several holders, cannot keep a test "
-               "part: set test_fraction = 0, sampling_rate = 1, noise = \"distributed\", or an overlap of 1."),
-        )  # fmt: skip
+            N_(
+                "A study that samples customers under local noise, with customers at several holders, cannot "
+                "keep a test "
+                'part: set test_fraction = 0, sampling_rate = 1, noise = "distributed", or an overlap of 1.'
+            ),
+        )
 
 
 def _stage(context: StudyContext, task: Task[Any, Any], query: Query) -> int | None:
@@ -201,9 +239,13 @@ def _rounds(context: StudyContext, bare: StudyPlan) -> tuple[RoundPlan, RoundPla
     mu = calibrate(terms.epsilon, terms.delta, context.study.overlap(), terms.noise)
     left = (mu**2 - bare.cohort.mu_squared(1)) * (1 - _MARGIN)
     return (
-        RoundPlan(name="score-range", blocks=(_block("scores", RANGE_SHARE * left, bare, RANGE_CELLS),), part="test"),
         RoundPlan(
-            name="score-figures", blocks=(_block("figures", (1 - RANGE_SHARE) * left, bare, 2 * MOST_CELLS),), part="test"
+            name="score-range", blocks=(_block("scores", RANGE_SHARE * left, bare, RANGE_CELLS),), part="test"
+        ),
+        RoundPlan(
+            name="score-figures",
+            blocks=(_block("figures", (1 - RANGE_SHARE) * left, bare, 2 * MOST_CELLS),),
+            part="test",
         ),
     )
 
@@ -212,7 +254,9 @@ def _block(name: str, mu_squared: float, bare: StudyPlan, length: int) -> BlockP
     """Counts of customers: each is in one cell."""
     unit = grid_unit((1.0 / (mu_squared * bare.honest)) ** 0.5)
     scale = share_scale(unit**2, mu_squared, bare.honest)
-    return BlockPlan(name=name, sensitivity_squared=unit**2, max_abs=unit, share_scale=scale, max_length=length)
+    return BlockPlan(
+        name=name, sensitivity_squared=unit**2, max_abs=unit, share_scale=scale, max_length=length
+    )
 
 
 def _range_cells(scores: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -228,12 +272,18 @@ def _cells(
     noise = block.share_scale * np.sqrt(holders) / block.max_abs
     total = max(0.0, float(spread.sum()))
     wanted = int(np.clip(total / (CLEARANCE * noise), FEWEST_CELLS, MOST_CELLS))
+    return np.unique(
+        np.rint(_quantiles(spread, np.arange(1, wanted) / wanted) * 2**SCORE_BITS).astype(np.int64)
+    )
+
+
+def _quantiles(spread: npt.NDArray[np.float64], parts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Log odds below which such a part of the customers is."""
     # A cumulative curve must rise; a little everywhere keeps it invertible where noise hides the customers.
     rising = np.maximum.accumulate(np.concatenate([[0.0], np.cumsum(spread)]))
     rising = rising + np.linspace(0.0, 1e-6 * max(1.0, rising[-1]), len(rising))
     grid = np.linspace(-RANGE_LIMIT, RANGE_LIMIT, RANGE_CELLS + 1)
-    places = np.interp(rising[-1] * np.arange(1, wanted) / wanted, rising, grid)
-    return np.unique(np.rint(places * 2**SCORE_BITS).astype(np.int64))
+    return np.asarray(np.interp(rising[-1] * parts, rising, grid))
 
 
 def _predicted(spread: npt.NDArray[np.float64], edges: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

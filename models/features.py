@@ -1,9 +1,10 @@
 """Features: a minimised table becomes integer cell codes on a public grid.
 
-Every column of a schema has a fixed list of *cells*, known before a row is read: a number has 256 equal steps
-between its bounds (equal on a log axis where the schema says so), a category its values; then, where the schema
-asks for them, one cell for "other" and one for "missing". A code is the index of a row's cell. Codes of one row
-depend on that row alone, so whatever is summed over them is additive over customers, bit for bit.
+Every column of a schema has a fixed list of *cells*, known before a row is read: a number has 256 even steps
+between its bounds (even on a log axis where the schema says so, rounded a little, see `edges`), a category
+its values; then, where the schema asks for them, one cell for "other" and one for "missing". A code is the
+index of a row's cell. Codes of one row depend on that row alone, so whatever is summed over them is additive
+over customers, bit for bit.
 """
 
 from __future__ import annotations
@@ -17,17 +18,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ringfence.models.edges import NUMBER_CELLS, edges_of
+from ringfence.privacy.agreements.schema import Feature, Schema
 from ringfence.privacy.errors import N_, SchemaError
-from ringfence.privacy.schema import Feature, Schema
 from ringfence.privacy.waist import Part
-
-NUMBER_CELLS = 256
 
 Codes: TypeAlias = npt.NDArray[np.uint16]
 
 
 class MinimisedRows(Protocol):
-    """What features are made from: rows that have lost their customer key (`clients.table.MinimisedTable`)."""
+    """What features are made from: rows without their key (`clients.rows.table.MinimisedTable`)."""
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -93,7 +93,7 @@ class FeatureMatrix:
         return self.train(among) if name == "train" else self.test(among)
 
     def digest(self) -> str:
-        """`sha256:` over codes, labels and parts: which rows were used; keep it private, it can be guessed."""
+        """`sha256:` over codes, labels and parts: which rows were used; private, since it can be guessed."""
         state = hashlib.sha256(np.ascontiguousarray(self.codes, dtype="<u2").tobytes())
         state.update(self.label.tobytes())
         state.update(self.is_test.tobytes())
@@ -121,7 +121,10 @@ def grid_of(feature: Feature) -> CellGrid:
     if feature.kind == "text":
         raise SchemaError(
             "RF-C050",
-            N_("The feature {name} is free text; a task needs numbers, dates, categories or flags. Leave it out."),
+            N_(
+                "The feature {name} is free text; a task needs numbers, dates, categories or flags. Leave it "
+                "out."
+            ),
             name=feature.name,
         )
     values = NUMBER_CELLS if ordered else len(feature.categories or ())
@@ -134,25 +137,35 @@ def grid_of(feature: Feature) -> CellGrid:
 
 
 def number_codes(values: npt.NDArray[np.float64], feature: Feature) -> Codes:
-    """Cells of numbers and of dates (as ordinal days), shape `(n,)`: values are clipped to the bounds, NaN goes to the missing cell."""
+    """Cells of numbers and of dates (as ordinal days), shape `(n,)`: values are clipped to the bounds, NaN
+    goes to the missing cell. A value on an edge belongs to the cell above it.
+    """
     low, high = feature.limits
     missing = np.isnan(values)
     clipped = np.clip(np.where(missing, low, values), low, high)
-    if feature.scale == "log":
-        position = np.log(clipped / low) / np.log(high / low)
-    else:
-        position = (clipped - low) / (high - low)
-    codes = np.minimum((position * NUMBER_CELLS).astype(np.int64), NUMBER_CELLS - 1)
+    edges = cell_edges(feature)
+    last = NUMBER_CELLS - 1
+    if np.abs(_position(edges, feature) - np.arange(NUMBER_CELLS + 1)).max() >= 1.0:
+        codes = np.searchsorted(edges[1:-1], clipped, side="right").astype(np.int64)
+        return _with_missing(codes, missing, feature)
+    # Even steps are at most one cell off the edges that were rounded, and are found faster than by search.
+    codes = np.minimum(_position(clipped, feature).astype(np.int64), last)
+    codes += (clipped >= edges[1:][codes]) & (codes < last)
+    codes -= clipped < edges[codes]
     return _with_missing(codes, missing, feature)
 
 
-def cell_edges(feature: Feature) -> npt.NDArray[np.float64]:
-    """The `NUMBER_CELLS + 1` edges of a number's cells in the units of the schema."""
+def _position(values: npt.NDArray[np.float64], feature: Feature) -> npt.NDArray[np.float64]:
+    """Where values stand among even steps between the bounds, 0 to `NUMBER_CELLS`."""
     low, high = feature.limits
-    steps = np.linspace(0.0, 1.0, NUMBER_CELLS + 1)
     if feature.scale == "log":
-        return low * (high / low) ** steps
-    return low + steps * (high - low)
+        return np.asarray(np.log(values / low) / np.log(high / low) * NUMBER_CELLS)
+    return np.asarray((values - low) / (high - low) * NUMBER_CELLS)
+
+
+def cell_edges(feature: Feature) -> npt.NDArray[np.float64]:
+    """The `NUMBER_CELLS + 1` edges of a number's cells in the units of the schema, see `edges`."""
+    return np.array([float(edge) for edge in edges_of(feature)])
 
 
 def category_codes(values: pd.Series, feature: Feature) -> Codes:
@@ -171,7 +184,9 @@ def category_codes(values: pd.Series, feature: Feature) -> Codes:
     return _with_missing(codes, absent, feature)
 
 
-def encode(rows: MinimisedRows, schema: Schema, features: Sequence[str], label: str, positive: str) -> FeatureMatrix:
+def encode_rows(
+    rows: MinimisedRows, schema: Schema, features: Sequence[str], label: str, positive: str
+) -> FeatureMatrix:
     """Turn a minimised table into cell codes.
 
     Args:
@@ -195,12 +210,15 @@ def encode(rows: MinimisedRows, schema: Schema, features: Sequence[str], label: 
     number, distinct = _numbered(frame[label])
     hit = np.array([*(value == positive for value in distinct), False], dtype=np.bool_)[number]
     return FeatureMatrix(
-        names=tuple(features), codes=codes, label=hit.astype(np.uint8), is_test=np.asarray(rows.is_test, dtype=bool)
+        names=tuple(features),
+        codes=codes,
+        label=hit.astype(np.uint8),
+        is_test=np.asarray(rows.is_test, dtype=bool),
     )
 
 
 def _numbered(values: pd.Series) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """A number for each entry, -1 for absent ones, int64 `(n,)`; and the distinct entries by their numbers."""
+    """A number for each entry, -1 for absent ones, int64 `(n,)`; and the distinct entries."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         return np.asarray(values.cat.codes, dtype=np.int64), list(values.cat.categories)
     number, distinct = pd.factorize(values.astype("object"))
@@ -213,9 +231,12 @@ def _with_missing(codes: npt.NDArray[np.int64], absent: npt.NDArray[np.bool_], f
         if grid.missing is None:
             raise SchemaError(
                 "RF-C052",
-                N_("The feature {name} has missing values, which its schema does not provide for. Set missing = "
-                   '"category" or "value", or repair the table.'),
+                N_(
+                    "The feature {name} has missing values, which its schema does not provide for. Set "
+                    "missing = "
+                    '"category" or "value", or repair the table.'
+                ),
                 name=feature.name,
-            )  # fmt: skip
+            )
         codes = np.where(absent, grid.missing, codes)
     return codes.astype(np.uint16)

@@ -1,4 +1,4 @@
-"""A study's plan and price, made from the signed study alone by whoever asks: coordinator, holder or simulation.
+"""A study's plan and price, from the signed study alone, for coordinator, holder or simulation.
 
 What a study's people cannot know of, such as grid units of noise, is put into the words of a study here.
 """
@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 from ringfence.models.task import StudyContext, Task
+from ringfence.privacy.accounting.noise_laws import check_scale
 from ringfence.privacy.accounting.study import StudyPrice, price
+from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.errors import N_, BudgetError, RingfenceError, StudyError
-from ringfence.privacy.mechanisms.law import check_scale
-from ringfence.privacy.study import Study
 from ringfence.privacy.waist import StudyPlan
 
 _TOO_MUCH_NOISE: Final = "RF-B002"
@@ -30,7 +30,8 @@ def planned(task: Task[Any, Any], context: StudyContext) -> StudyPlan:
         context: the study and what follows from it.
 
     Raises:
-        StudyError: RF-S068 epsilon is so small that the noise cannot be drawn; whatever the task's plan refuses.
+        StudyError: RF-S068 epsilon is so small that the noise cannot be drawn; whatever the task's plan
+            refuses.
         BudgetError: terms are out of range.
     """
     try:
@@ -43,11 +44,13 @@ def planned(task: Task[Any, Any], context: StudyContext) -> StudyPlan:
             raise
         raise StudyError(
             "RF-S068",
-            N_("epsilon {epsilon} is too small for this study: the noise would be larger than can be drawn, and bury every "
-               "result. Use at least about {least}."),
+            N_(
+                "epsilon {epsilon} is too small for this study: the noise would be larger than can be drawn, "
+                "and bury every result. Use at least about {least}."
+            ),
             epsilon=f"{context.study.privacy.epsilon:g}",
             least=f"{least:f}",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def price_of(study: Study, plan: StudyPlan) -> StudyPrice:

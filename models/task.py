@@ -1,8 +1,9 @@
 """What a task is: pure functions over values, two for the work and three that make it checkable.
 
-At the holder `(query, features) -> Contribution`; at the coordinator `(state, aggregate) -> (state, next query or
-result)`. State goes in and comes out. The plan is a function of the signed study alone and every holder computes
-it with its own installed code; `lengths` judges a query's shape and range before any row is read.
+At the holder `(query, features) -> Contribution`; at the coordinator `(state, aggregate) -> (state, next
+query or result)`. State goes in and comes out. The plan is a function of the signed study alone and every
+holder computes it with its own installed code; `lengths` judges a query's shape and range before any row is
+read.
 """
 
 from __future__ import annotations
@@ -15,17 +16,22 @@ import numpy as np
 import numpy.typing as npt
 
 from ringfence.models.features import CellGrid, FeatureMatrix, grid_of
+from ringfence.privacy.agreements.schema import Schema
+from ringfence.privacy.agreements.study import Study, positive_category
 from ringfence.privacy.errors import N_, StudyError
-from ringfence.privacy.schema import Schema
-from ringfence.privacy.study import Study
+from ringfence.privacy.release.artefact import ResultFile
 from ringfence.privacy.waist import Aggregate, Contribution, IntVector, Query, StudyPlan
 
 
 class Released(Protocol):
-    """What a task ends with: something that knows its own digest."""
+    """What a task ends with: something that knows its own digest and what people get of it."""
 
     def digest(self) -> str:
         """`sha256:<hex>` over its canonical form."""
+        ...
+
+    def files(self) -> tuple[ResultFile, ...]:
+        """The files it is given out as; each has to pass the export gate (`models.releasing`)."""
         ...
 
 
@@ -58,7 +64,8 @@ class StudyContext:
         """Derive the cells of the study's features.
 
         Raises:
-            StudyError: the study names no features; the coordinator writes them in when it signs.
+            StudyError: the study names no features (the coordinator writes them in when it signs), or RF-S020
+                no label with a positive category; said here, so before it is signed, admitted or charged.
         """
         if not study.features:
             raise StudyError(
@@ -66,10 +73,13 @@ class StudyContext:
                 N_("The study {study} names no features, so its price cannot be computed; sign it again."),
                 study=study.id,
             )
+        positive_category(study, schema)
         grids = [grid_of(schema.feature(name)) for name in study.features]
         if holder_offsets(study):
             grids.append(holder_grid(study))
-        return cls(study=study, schema=schema, features=tuple(grid.name for grid in grids), grids=tuple(grids))
+        return cls(
+            study=study, schema=schema, features=tuple(grid.name for grid in grids), grids=tuple(grids)
+        )
 
 
 def holder_offsets(study: Study) -> bool:
@@ -91,7 +101,9 @@ def holder_offsets(study: Study) -> bool:
 
 def holder_grid(study: Study) -> CellGrid:
     """One cell for each holder of the study, in the study's order."""
-    return CellGrid(name=HOLDER_FEATURE, ordered=False, values=max(1, len(study.holders)), other=None, missing=None)
+    return CellGrid(
+        name=HOLDER_FEATURE, ordered=False, values=max(1, len(study.holders)), other=None, missing=None
+    )
 
 
 def with_offset(study: Study, holder: str, features: FeatureMatrix) -> FeatureMatrix:
@@ -101,12 +113,14 @@ def with_offset(study: Study, holder: str, features: FeatureMatrix) -> FeatureMa
     place = [each.name for each in study.holders].index(holder)
     column = np.full((len(features.label), 1), place, dtype=np.uint16)
     return replace(
-        features, names=(*features.names, HOLDER_FEATURE), codes=np.concatenate([features.codes, column], axis=1)
+        features,
+        names=(*features.names, HOLDER_FEATURE),
+        codes=np.concatenate([features.codes, column], axis=1),
     )
 
 
 class NoisySteps(Protocol):
-    """Steps inside a holder whose sums are noised before the task sees them; lent by the holder for one attempt."""
+    """Steps inside a holder, noised before the task sees their sums; lent for one attempt."""
 
     def step(self, add_up: Callable[[FeatureMatrix], Mapping[str, IntVector]]) -> Mapping[str, IntVector]:
         """Draw a sample, add it up, add this holder's noise.
@@ -146,8 +160,8 @@ class Personal(Generic[Own]):
 
     Attributes:
         wanted: whether the study asks for it.
-        train: in place of `train_locally`, from what was kept before the round (None: nothing yet, or lost); the
-            upload, and what is kept now.
+        train: in place of `train_locally`, from what was kept before the round (None: nothing yet, or lost);
+            the upload, and what is kept now.
         file: what is left at the holder of that name when the study is over, as a safetensors file.
     """
 
@@ -167,11 +181,13 @@ class Task(Generic[State, Result]):
         contribute: the holder's exact integer vector for a query that `lengths` has accepted.
         start: the coordinator's first state and query.
         step: the next state, and the next query or the result.
-        train_locally: the upload of a round with local steps, from noisy sums alone; None where a task has none.
-        personal: how each holder keeps a model of its own, in studies that ask for it; None where a task has none.
+        train_locally: the upload of a round with local steps, from noisy sums alone; None where a task has
+            none.
+        personal: how each holder keeps a model of its own, in studies that ask for it; None where a task has
+            none.
         scoring: how its model scores customers; None for a task without a model.
-        so_far: the model that the released sums make by now, or None while there is none; for a study that stops
-            before its end.
+        so_far: the model that the released sums make by now, or None while there is none; for a study that
+            stops before its end.
     """
 
     name: str

@@ -6,7 +6,9 @@ secret. English sentences are the gettext message ids; `locale/` holds the Chine
 
 from __future__ import annotations
 
+import errno
 import gettext
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -21,29 +23,57 @@ def N_(message: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _catalogue(languages: tuple[str, ...] | None) -> gettext.NullTranslations:
+def catalogue_of(languages: tuple[str, ...] | None) -> gettext.NullTranslations:
+    """The sentences in these languages, or, for None, in those of the environment."""
     return gettext.translation("ringfence", _LOCALE, list(languages) if languages else None, fallback=True)
 
 
-_language: tuple[str, ...] | None = None
+chosen_language: tuple[str, ...] | None = None
 
 
 def use_language(language: str | None) -> None:
     """Choose the language of messages, e.g. `"zh"`; `None` follows the environment (LANGUAGE, LANG)."""
-    global _language
+    global chosen_language
     aliases = {"zh": ("zh_CN",), "en": ("en",)}
-    _language = None if language is None else aliases.get(language, (language,))
+    chosen_language = None if language is None else aliases.get(language, (language,))
 
 
 def _(message: str) -> str:
     """Translate a sentence into the chosen language, or leave it in English."""
-    return _catalogue(_language).gettext(message)
+    return catalogue_of(chosen_language).gettext(message)
+
+
+def language() -> str:
+    """The language that messages are in now: `zh` or `en`."""
+    return "zh" if catalogue_of(chosen_language).info().get("language", "").startswith("zh") else "en"
 
 
 class Clause(str):
     """A part of a sentence, marked with `N_`, that fills a field of it and is translated with it."""
 
     __slots__ = ()
+
+
+SYSTEM_REASONS = (
+    N_("No such file or directory"),
+    N_("Not a directory"),
+    N_("Is a directory"),
+    N_("Permission denied"),
+    N_("Operation not permitted"),
+    N_("No space left on device"),
+    N_("Read-only file system"),
+    N_("File name too long"),
+    N_("Input/output error"),
+    N_("Invalid argument"),
+    N_("Too many open files"),
+    N_("Too many levels of symbolic links"),
+)
+"""What operating systems answer most often; they answer in English."""
+
+
+def reason_of(error: OSError) -> Clause:
+    """Why the operating system refused."""
+    return Clause(os.strerror(errno.EIO if error.errno is None else error.errno))
 
 
 def told(template: str, values: Mapping[str, object]) -> str:

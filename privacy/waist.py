@@ -52,7 +52,7 @@ class BlockPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadBlock:
-    """What leaves after steps that were noised inside the holder: a public function of them, so it costs nothing.
+    """What leaves after steps that were noised inside the holder: a public function of them, for nothing.
 
     Attributes:
         name: unique within the round.
@@ -67,10 +67,11 @@ class UploadBlock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Combination:
-    """How the holders' vectors of a round become one; it is worked out on what was released, and costs nothing.
+    """How the holders' vectors of a round become one, worked out on what was released, for nothing.
 
     Attributes:
-        rule: `mean` is their plain sum; the others need visible uploads that mean the same whatever a holder's size.
+        rule: `mean` is their plain sum; the others need visible uploads that mean the same whatever a
+            holder's size.
         wrong: holders that may be wrong without ruining it; 0 for the mean, which withstands none.
     """
 
@@ -86,10 +87,10 @@ class RoundPlan:
         name: of the stage, for people.
         blocks: what is noised, and how.
         part: whose rows are read. A customer is in one part only, by a public function of the customer's key.
-        sampling_rate: q; each customer of the part takes part in an attempt with this probability, drawn by the
-            holder from the operating system's randomness (Poisson sampling, empty samples included).
-        local_steps: 0, or how often the holder draws a sample, adds up and noises `blocks` for itself before it
-            uploads what follows from them; for studies with local noise only.
+        sampling_rate: q; each customer of the part takes part in an attempt with this probability, drawn by
+            the holder from the operating system's randomness (Poisson sampling, empty samples included).
+        local_steps: 0, or how often the holder draws a sample, adds up and noises `blocks` for itself before
+            it uploads what follows from them; for studies with local noise only.
         uploads: what leaves after local steps, empty without them.
         combination: how the holders' vectors become one.
     """
@@ -113,7 +114,7 @@ class RoundPlan:
         return self.uploads if self.local_steps else self.blocks
 
     def mu_squared(self, honest: int) -> float:
-        """Price of one attempt at the round, as if everybody were sampled: an upper bound for smaller rates."""
+        """Price of one attempt at the round as if everybody were sampled: an upper bound."""
         return self.releases * math.fsum(block.mu_squared(honest) for block in self.blocks)
 
     @property
@@ -132,8 +133,8 @@ class StudyPlan:
         rounds: the secure sums in order.
         max_attempts: attempts reserved for every round.
 
-    *Formal guarantees*: rounds of different parts read different customers, so the dearer part is the price of
-    both (parallel composition); the cohort count reads everybody and comes on top.
+    *Formal guarantees*: rounds of different parts read different customers, so the dearer part is the price
+    of both (parallel composition); the cohort count reads everybody and comes on top.
     """
 
     honest: int
@@ -162,7 +163,9 @@ class StudyPlan:
 
     @property
     def _dearer_part(self) -> float:
-        return max(math.fsum(each.mu_squared(self.honest) for each in self.of_part(part)) for part in get_args(Part))
+        return max(
+            math.fsum(each.mu_squared(self.honest) for each in self.of_part(part)) for part in get_args(Part)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +225,7 @@ class MaskedUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisibleUpdate:
-    """What a holder sends where the study says that uploads are visible: its noisy vector, private by its own noise."""
+    """What a holder sends where uploads are visible: its noisy vector, private by its own noise."""
 
     holder: str
     round: int
@@ -236,7 +239,7 @@ Update: TypeAlias = MaskedUpdate | VisibleUpdate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregate:
-    """The noisy sum over the roster of one attempt, in the plan's blocks; `holders` times their middle if so combined."""
+    """The noisy sum over one attempt's roster, in the plan's blocks, or `holders` times a middle."""
 
     round: int
     holders: int

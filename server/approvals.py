@@ -1,7 +1,7 @@
 """Approvals as the coordinator sees them: two different people of a holder signed this very study.
 
-Who may approve is the holder's own affair and checked there against its own list; the coordinator checks that the
-signatures hold, binds them to study and holder, and writes the fingerprints into its log.
+Who may approve is the holder's own affair and checked there against its own list; the coordinator checks that
+the signatures hold, binds them to study and holder, and writes the fingerprints into its log.
 """
 
 from __future__ import annotations

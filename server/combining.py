@@ -1,8 +1,9 @@
-"""Visible uploads made into one: their sum, or `holders` times a middle that a few wrong holders cannot move far.
+"""Visible uploads made into one: their sum, or `holders` times a middle that few wrong ones hardly move.
 
-Coordinate by coordinate, after Yin, Chen, Ramchandran, Bartlett (2018), "Byzantine-Robust Distributed Learning":
-with at most f of n >= 2 f + 1 holders wrong, the median, and the mean without the f least and the f largest, stay
-between the least and the largest entry of an honest holder. Noisy uploads are released values, so this costs nothing.
+Coordinate by coordinate, after Yin, Chen, Ramchandran, Bartlett (2018), "Byzantine-Robust Distributed
+Learning": with at most f of n >= 2 f + 1 holders wrong, the median, and the mean without the f least and the
+f largest, stay between the least and the largest entry of an honest holder. Noisy uploads are released
+values, so this costs nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def combined(vectors: Sequence[IntVector], combination: Combination) -> IntVecto
     if holders < 2 * wrong + 1:
         raise WaistError(
             "RF-W205",
-            N_("{found} uploads came in; to withstand {wrong} wrong ones, {needed} are needed."),
+            N_("Uploads that came in: {found}; to withstand {wrong} wrong ones, {needed} are needed."),
             found=holders,
             wrong=wrong,
             needed=2 * wrong + 1,
@@ -42,6 +43,7 @@ def combined(vectors: Sequence[IntVector], combination: Combination) -> IntVecto
         return np.asarray(stacked.sum(axis=0, dtype=np.int64))
     dropped = wrong if combination.rule == "trimmed-mean" else (holders - 1) // 2
     kept = np.sort(stacked, axis=0)[dropped : holders - dropped]
-    # Whole numbers throughout: the quotient is scaled before the rest, so nothing is larger than an honest sum.
+    # Whole numbers throughout: the quotient is scaled before the rest, so nothing is larger than an honest
+    # sum.
     whole, rest = np.divmod(kept.sum(axis=0, dtype=np.int64), len(kept))
     return np.asarray(holders * whole + (2 * holders * rest + len(kept)) // (2 * len(kept)))

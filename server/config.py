@@ -9,17 +9,19 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from ringfence.privacy.contract import Fingerprint
-from ringfence.privacy.documents.canonical import Document, Slug, Text
-from ringfence.privacy.documents.faults import Problem, settle
-from ringfence.privacy.documents.settings import (
+from ringfence.privacy.agreements.contract import Fingerprint
+from ringfence.privacy.agreements.parties import PartyName
+from ringfence.privacy.errors import N_, RingfenceError, UsageError
+from ringfence.privacy.protocol.enrolment import Address
+from ringfence.privacy.toml.canonical import Document, Text
+from ringfence.privacy.toml.faults import Problem, settle
+from ringfence.privacy.toml.settings import (
     HouseDocument,
     HouseSettings,
     read_settings,
     settings_file,
     store_problems,
 )
-from ringfence.privacy.errors import N_, RingfenceError, UsageError
 
 FILE_NAME = "server.toml"
 
@@ -37,12 +39,28 @@ class ServerKeys(Document):
     )
 
 
+class GatewaySettings(Document):
+    """Where holders reach this coordinator."""
+
+    address: Address = Field(
+        description="Host and port that holders connect to; their invitations and the gateway's certificate "
+        "name it.",
+        examples=["analytics.example:8443"],
+    )
+    bind: Address = Field(
+        description="Address and port that the gateway listens on, at this machine.",
+        examples=["0.0.0.0:8443"],
+    )
+
+
 class ServerConfig(HouseDocument):
     """One coordinator's settings; every path is relative to the file."""
 
     error: ClassVar[type[RingfenceError]] = UsageError
 
-    name: Slug = Field(description="Name of the coordinator's organisation.", examples=["city-analytics"])
+    name: PartyName = Field(
+        description="Name of the coordinator's organisation.", examples=["city-analytics"]
+    )
     store: Text = Field(
         description="Store of the audit log and of what was last seen of each holder: a SQLite file, or a "
         "PostgreSQL URL without a password.",
@@ -55,6 +73,9 @@ class ServerConfig(HouseDocument):
         examples=[["ed25519:0123456789abcdef0123456789abcdef"]],
     )
     keys: ServerKeys = Field(default_factory=ServerKeys, description="Files of the coordinator's secrets.")
+    gateway: GatewaySettings | None = Field(
+        default=None, description="Where holders reach this coordinator; without it nothing listens."
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> ServerConfig:
@@ -72,7 +93,7 @@ def _problems(config: ServerConfig) -> Iterator[Problem]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(HouseSettings[ServerConfig]):
+class CoordinatorSettings(HouseSettings[ServerConfig]):
     """A coordinator's configuration with the folder that its paths are relative to."""
 
     @property
@@ -80,13 +101,30 @@ class Settings(HouseSettings[ServerConfig]):
         """Name of the coordinator's log in the world."""
         return log_origin(self.name)
 
+    @property
+    def gateway(self) -> GatewaySettings:
+        """Where holders reach this coordinator.
+
+        Raises:
+            UsageError: RF-U520 when it is not configured.
+        """
+        if self.config.gateway is None:
+            raise UsageError(
+                "RF-U520",
+                N_(
+                    "{file} has no gateway, so no holder can connect. Make one: ringfence-server gateway make"
+                ),
+                file=FILE_NAME,
+            )
+        return self.config.gateway
+
 
 def log_origin(name: str) -> str:
     """Name of a coordinator's log in the world."""
     return f"ringfence/coordinator/{name}"
 
 
-def load_settings(path: str | Path) -> Settings:
+def load_settings(path: str | Path) -> CoordinatorSettings:
     """The configuration in a file, or in the `server.toml` of a folder.
 
     Raises:
@@ -96,8 +134,10 @@ def load_settings(path: str | Path) -> Settings:
     if not path.exists():
         raise UsageError(
             "RF-U501",
-            N_("There is no configuration {file}. Go to the coordinator's folder, name it with --config, or make one "
-               "with ringfence-server init."),
+            N_(
+                "There is no configuration {file}. Go to the coordinator's folder, name it with --config, or "
+                "make one with ringfence-server init."
+            ),
             file=str(path),
-        )  # fmt: skip
-    return Settings(config=read_settings(path, ServerConfig), folder=path.parent)
+        )
+    return CoordinatorSettings(config=read_settings(path, ServerConfig), file=path)

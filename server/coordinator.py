@@ -10,15 +10,13 @@ from ringfence.audit.log import AuditLog
 from ringfence.models.catalogue import task_named
 from ringfence.models.pricing import planned
 from ringfence.models.task import StudyContext, Task
+from ringfence.privacy.agreements.schema import Schema
+from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.signed import SignedDocument
-from ringfence.privacy.schema import Schema
-from ringfence.privacy.study import Study
 from ringfence.privacy.waist import StudyPlan
 from ringfence.privacy.wire.fields import new_run_id
 from ringfence.server.registry import HolderRegistry
-
-COORDINATOR = "coordinator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,17 +73,14 @@ class OpenStudy:
 def sign_study(coordinator: Identity, study: Study, schema: Schema) -> OpenStudy:
     """Sign a study and its schema, and derive the run.
 
-    A study that names no features asks for all of the schema's but the label and free text; the list is written
-    into what is signed, so that every holder computes the same plan.
+    The study names its features: who signs knows what the holders allow, and every holder has to compute the
+    same plan.
 
     Raises:
-        StudyError: the study is incomplete, its task unknown, its options are out of range, or its epsilon
-            is too small for its noise to be drawn.
+        StudyError: the study is incomplete, RF-S053 it names no features, its task is unknown, its options
+            are out of range, or its epsilon is too small for its noise to be drawn.
     """
     task = task_named(study.task)
-    if study.features is None:
-        usable = tuple(f.name for f in schema.features if f.kind != "text" and f.name != study.label)
-        study = study.revised(features=usable)
     context = StudyContext.of(study, schema)
     return OpenStudy(
         document=SignedDocument(kind="study", body=study.canonical()).signed_by(coordinator),

@@ -1,11 +1,12 @@
 """The coordinator's way to holders over a Flower grid: sealed bytes out, sealed bytes back, until a deadline.
 
-Flower's own ways to wait are not used. Its strategies may sample before all nodes are there, its polls sleep for
-seconds, and a pull can block for minutes on one reply that was announced and never sent. So each holder's message
-has a thread of its own that waits for the node, sends, and polls; the deadline is ours.
+Flower's own ways to wait are not used. Its strategies may sample before all nodes are there, its polls sleep
+for seconds, and a pull can block for minutes on one reply that was announced and never sent. So each holder's
+message has a thread of its own that waits for the node, sends, and polls; the deadline is ours.
 
 Nothing that arrives is believed here: a reply counts for the holder it was asked of, and its signature says
-whether that holder wrote it. An error, a reply of another form and a reply after the deadline are all silence.
+whether that holder wrote it. An error, a reply of another form and a reply after the deadline are all
+silence.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from flwr.app import Array, ArrayRecord, Context, Message, MessageType, RecordDict
 from flwr.serverapp import Grid, ServerApp
 
 from ringfence.privacy.errors import N_, WaistError
-from ringfence.privacy.wire.carried import DTYPE, FORM, NAME, carried
+from ringfence.privacy.protocol.carried import DTYPE, FORM, NAME, carried
 
 
 class Stopped(Exception):
@@ -29,7 +30,7 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polling:
-    """How often a reply is looked for: every `first` seconds, each wait longer by `growth`, up to `longest`."""
+    """How often a reply is looked for: after `first` seconds, then longer by `growth` to `longest`."""
 
     first: float = 0.02
     growth: float = 1.25
@@ -76,12 +77,18 @@ class FlowerTransport:
             replies.put((name, reply))
 
         for name in asked:
-            # A daemon: a pull that blocks inside the grid must hold up neither the study nor the process's end.
+            # A daemon: a pull that blocks inside the grid must hold up neither the study nor the process's
+            # end.
             threading.Thread(target=carry, args=(name,), name=f"ringfence-carry-{name}", daemon=True).start()
         try:
             return self._gather(replies, len(asked), deadline)
         finally:
             over.set()
+
+    def present(self, names: Iterable[str]) -> frozenset[str]:
+        """Those whose nodes the grid knows as connected."""
+        nodes = set(self.grid.get_node_ids())
+        return frozenset(name for name in names if self.nodes.get(name) in nodes)
 
     def _gather(
         self, replies: queue.SimpleQueue[tuple[str, bytes]], count: int, deadline: float
@@ -160,7 +167,10 @@ def wait_for_nodes(
         if clock() >= deadline:
             raise WaistError(
                 "RF-W220",
-                N_("{found} of {count} Flower nodes came within {seconds} s; start the others, then the study."),
+                N_(
+                    "{found} of {count} Flower nodes came within {seconds} s; start the others, then the "
+                    "study."
+                ),
                 found=len(nodes),
                 count=count,
                 seconds=f"{timeout:g}",

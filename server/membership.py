@@ -1,8 +1,8 @@
 """Who is in a study's run: offers and joins at its start, farewells at its end.
 
-A join counts when its key message is signed by the key pinned in the study, two people of the holder have signed
-the study, and the holder's log is the one it came with first and continues what was seen of it. The checkpoint is
-then anchored in the coordinator's own log.
+A join counts when its key message is signed by the key pinned in the study, two people of the holder have
+signed the study, and the holder's log is the one it came with first and continues what was seen of it. The
+checkpoint is then anchored in the coordinator's own log.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from ringfence.audit.errors import AuditError
 from ringfence.audit.note import Verifier
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, RingfenceError, WaistError
-from ringfence.privacy.journal import listed
-from ringfence.privacy.secagg.keys import KeyMessage, verify_key_message
-from ringfence.privacy.wire.control import (
+from ringfence.privacy.protocol.control import (
+    COORDINATOR,
     Done,
     Finish,
     Join,
@@ -25,11 +24,15 @@ from ringfence.privacy.wire.control import (
     open_message,
     seal_message,
 )
+from ringfence.privacy.secagg.keys import KeyMessage, verify_key_message
+from ringfence.privacy.stores.journal import listed
 from ringfence.privacy.wire.fields import new_nonce
 from ringfence.privacy.wire.heads import LedgerHead, LogPosition, verify_head
 from ringfence.server.approvals import approvers_of
-from ringfence.server.coordinator import COORDINATOR, Coordinator, OpenStudy
+from ringfence.server.coordinator import Coordinator, OpenStudy
 from ringfence.server.registry import HolderLog
+from ringfence.server.replies import refuse_reply
+from ringfence.server.runs import KeptRun
 from ringfence.server.transport import Transport
 
 
@@ -41,17 +44,38 @@ class Members:
         keys: key message of each holder that takes part, by name.
         absent: holders that did not join, or dropped out and did not come back.
         joined: all that ever joined; they are told when the study is over.
+        refused: code of the last reply of a holder that was refused, until it joins again.
+        unsure: holders whose answer to the last offer did not arrive.
+        due: of an absent holder, the round before which it is offered the study next, and how many rounds it
+            was left in peace last.
     """
 
     keys: dict[str, KeyMessage] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
     joined: set[str] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
+    unsure: set[str] = field(default_factory=set)
+    due: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def lose(self, names: Iterable[str]) -> None:
-        """Take holders out."""
+    def lose(self, names: Iterable[str], *, unsure: bool = False) -> None:
+        """Take holders out; one whose answer was lost may have joined, and is told the end."""
         for name in names:
             self.keys.pop(name, None)
             self.absent.add(name)
+            if unsure:
+                self.unsure.add(name)
+
+    def back(self, name: str) -> None:
+        """A holder takes part, for the first time or again."""
+        self.absent.discard(name)
+        self.unsure.discard(name)
+        self.refused.pop(name, None)
+
+    def told(self) -> str:
+        """The absent holders for people, with the code of what was refused of each."""
+        return ", ".join(
+            f"{name} ({self.refused[name]})" if name in self.refused else name for name in sorted(self.absent)
+        )
 
 
 def offer(
@@ -80,28 +104,46 @@ def offer(
         "study.offered",
         "allow",
         resource=f"study:{opened.digest}",
-        public={"run": opened.run, "purpose": opened.study.purpose, "legal_basis": opened.study.legal_basis,
-                "holders": listed(asked), "epsilon": str(opened.study.privacy.epsilon),
-                "delta": str(opened.study.privacy.delta)},
-    )  # fmt: skip
+        public={
+            "run": opened.run,
+            "purpose": opened.study.purpose,
+            "legal_basis": opened.study.legal_basis,
+            "holders": listed(asked),
+            "epsilon": str(opened.study.privacy.epsilon),
+            "delta": str(opened.study.privacy.delta),
+        },
+    )
     messages = {
         name: seal_message(
-            coordinator.identity, message, study=opened.digest, run=opened.run, sender=COORDINATOR, recipient=name
+            coordinator.identity,
+            message,
+            study=opened.digest,
+            run=opened.run,
+            sender=COORDINATOR,
+            recipient=name,
         )
         for name, message in offers.items()
     }
     replies = transport.exchange(messages)
     for name in asked:
+        reply = replies.get(name, b"")
         try:
-            _join(coordinator, opened, members, name, replies[name], offers[name].nonce)
-            members.absent.discard(name)
-        except (KeyError, RingfenceError, AuditError):
-            members.lose([name])
+            _join(coordinator, opened, members, name, reply, offers[name].nonce)
+            members.back(name)
+        except (RingfenceError, AuditError) as error:
+            if code := refuse_reply(coordinator, opened, name, reply, error):
+                members.refused[name] = code
+            members.lose([name], unsure=not reply)
     return members
 
 
 def finish(
-    coordinator: Coordinator, opened: OpenStudy, transport: Transport, members: Members, model: str | None
+    coordinator: Coordinator,
+    opened: OpenStudy,
+    transport: Transport,
+    members: Members,
+    model: str | None,
+    kept: KeptRun,
 ) -> None:
     """Tell the members that the study is over, and anchor their logs' last checkpoints.
 
@@ -111,6 +153,7 @@ def finish(
         transport: reaches the holders.
         members: who is told.
         model: digest of what was released; None when the study ended without.
+        kept: the run, which is over once all were told.
     """
     note = coordinator.log.checkpoint().decode()
     message = Finish(model=model, checkpoint=note)
@@ -124,33 +167,40 @@ def finish(
                 sender=COORDINATOR,
                 recipient=name,
             )
-            for name in sorted(members.joined)
+            for name in sorted(members.joined | transport.present(members.unsure))
         }
     )
     for name, data in replies.items():
         try:
-            _, done = open_message(
-                Done,
-                data,
-                senders={name: opened.participants[name]},
-                study=opened.digest,
-                run=opened.run,
-                recipient=COORDINATOR,
-            )
-            known = coordinator.registry.last(opened.participants[name])
-            if known is not None:
-                _anchor(
-                    coordinator, opened.participants[name], known[1].key, done.checkpoint, done.proof, done.ledger
-                )
-        except (RingfenceError, AuditError):
+            _done(coordinator, opened, name, data)
+        except (RingfenceError, AuditError) as error:
+            refuse_reply(coordinator, opened, name, data, error)
             # The model stands; the holder's newest checkpoint is anchored when it joins again.
             continue
-    coordinator.log.record(
-        "study.finished",
-        "allow" if model else "error",
-        resource=f"study:{opened.digest}",
-        public={"run": opened.run},
+    with kept.over() as connection:
+        coordinator.log.record(
+            "study.finished",
+            "allow" if model else "error",
+            resource=f"study:{opened.digest}",
+            public={"run": opened.run},
+            connection=connection,
+        )
+
+
+def _done(coordinator: Coordinator, opened: OpenStudy, name: str, data: bytes) -> None:
+    """Anchor what a holder's log says at the end, or raise."""
+    _, done = open_message(
+        Done,
+        data,
+        senders={name: opened.participants[name]},
+        study=opened.digest,
+        run=opened.run,
+        recipient=COORDINATOR,
     )
+    known = coordinator.registry.last(opened.participants[name])
+    if known is not None:
+        pinned = opened.participants[name]
+        _anchor(coordinator, pinned, known[1].key, done.checkpoint, done.proof, done.ledger)
 
 
 def _offer_to(coordinator: Coordinator, opened: OpenStudy, name: str) -> StudyOffer:
@@ -181,7 +231,9 @@ def _join(
     others = [key for other, key in members.keys.items() if other != name]
     if join.nonce != nonce or join.key.holder != name or join.key.x25519 in {key.x25519 for key in others}:
         raise WaistError(
-            "RF-W203", N_("The answer of {holder} to the offer is a replay, or copies another holder's key."), holder=name
+            "RF-W203",
+            N_("The answer of {holder} to the offer is a replay, or copies another holder's key."),
+            holder=name,
         )
     pinned = opened.participants[name]
     verify_key_message(join.key, study=opened.digest, run=opened.run, pinned=pinned)
@@ -192,7 +244,11 @@ def _join(
     members.joined.add(name)
     resource = f"study:{opened.digest}"
     coordinator.log.record(
-        "study.approved", "allow", resource=resource, public={"holder": name, "approvers": listed(approvers)}
+        "study.approved",
+        "allow",
+        resource=resource,
+        public={"holder": name, "approvals": len(approvers)},
+        private={"approvers": listed(approvers)},
     )
     coordinator.log.record(
         "study.joined", "allow", resource=resource, public={"holder": name, "run": opened.run}
@@ -212,6 +268,9 @@ def _anchor(
     coordinator.registry.check_log(holder, claimed.origin, log_key)
     verify_head(head, holder)
     nodes = [bytes.fromhex(node.removeprefix("sha256:")) for node in proof]
-    coordinator.log.anchor(note.encode(), Verifier(name=claimed.origin, raw=log_key.raw), nodes)
     position = LogPosition(size=claimed.size, root="sha256:" + claimed.root.hex())
-    coordinator.registry.seen(holder, head, HolderLog(origin=claimed.origin, key=log_key, position=position))
+    known = HolderLog(origin=claimed.origin, key=log_key, position=position)
+    verifier = Verifier(name=claimed.origin, raw=log_key.raw)
+    with coordinator.registry.engine.begin() as connection:
+        coordinator.log.anchor(note.encode(), verifier, nodes, connection)
+        coordinator.registry.seen(holder, head, known, connection)

@@ -1,14 +1,15 @@
-"""What the coordinator remembers of each holder: its ledger's head, its log's name, key and position, as last seen.
+"""What the coordinator remembers of each holder: its ledger's head, its log's name, key and position.
 
-Holders are known by the fingerprint of their identity, not by the name a study gives them. A ledger head is kept
-with the holder's own signature and shown back when the next study is offered: a holder whose disk was rolled back
-finds it is behind and freezes. Name and key of a holder's log are fixed at first contact; a log that changes either
-is refused, since a new log could hide what the old one holds.
+Holders are known by the fingerprint of their identity, not by the name a study gives them. A ledger head is
+kept with the holder's own signature and shown back when the next study is offered: a holder whose disk was
+rolled back finds it is behind and freezes. Name and key of a holder's log are fixed at first contact; a log
+that changes either is refused, since a new log could hide what the old one holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -68,6 +69,11 @@ class HolderRegistry:
         self._engine = engine
         METADATA.create_all(engine)
 
+    @property
+    def engine(self) -> Engine:
+        """The coordinator's store."""
+        return self._engine
+
     def last(self, holder: PublicIdentity) -> tuple[LedgerHead, HolderLog] | None:
         """The holder's state as last seen, or None for a newcomer."""
         with self._engine.begin() as connection:
@@ -76,7 +82,9 @@ class HolderRegistry:
             return None
         head = LedgerHead(sequence=row.ledger_sequence, hash=row.ledger_hash, signature=row.ledger_signature)
         position = LogPosition(size=row.log_size, root=row.log_root)
-        return head, HolderLog(origin=row.log_origin, key=PublicIdentity.from_hex(row.log_key), position=position)
+        return head, HolderLog(
+            origin=row.log_origin, key=PublicIdentity.from_hex(row.log_key), position=position
+        )
 
     def check_log(self, holder: PublicIdentity, origin: str, key: PublicIdentity) -> None:
         """Refuse a log whose name or key is not the one the holder came with first, or is another holder's.
@@ -93,12 +101,28 @@ class HolderRegistry:
         if any((row.identity, row.log_origin, row.log_key) != (holder.hex, origin, key.hex) for row in rows):
             raise WaistError(
                 "RF-W202",
-                N_("A holder came with another log, or another log key, than before; it does not take part. Ask its "
-                   "people why."),
-            )  # fmt: skip
+                N_(
+                    "A holder came with another log, or another log key, than before; it does not take part. "
+                    "Ask its people why."
+                ),
+            )
 
-    def seen(self, holder: PublicIdentity, head: LedgerHead, log: HolderLog) -> None:
-        """Remember a holder's state; its signature on the head is verified, and the head never goes back."""
+    def seen(
+        self,
+        holder: PublicIdentity,
+        head: LedgerHead,
+        log: HolderLog,
+        connection: Connection | None = None,
+    ) -> None:
+        """Remember a holder's state; its signature on the head is verified, and the head never goes back.
+
+        Args:
+            holder: whose state.
+            head: its ledger's.
+            log: where its log stands.
+            connection: the transaction in which the log's checkpoint is anchored: were only one of the two
+                kept, the holder's next proof would fit neither.
+        """
         verify_head(head, holder)
         values = {
             "log_origin": log.origin,
@@ -107,12 +131,12 @@ class HolderRegistry:
             "log_root": log.position.root,
         }
         known = HOLDERS.c.identity == holder.hex
-        with self._engine.begin() as connection:
-            if connection.scalar(select(HOLDERS.c.identity).where(known)) is None:
-                connection.execute(insert(HOLDERS).values(identity=holder.hex, **values, **_columns(head)))
+        with self._engine.begin() if connection is None else nullcontext(connection) as within:
+            if within.scalar(select(HOLDERS.c.identity).where(known)) is None:
+                within.execute(insert(HOLDERS).values(identity=holder.hex, **values, **_columns(head)))
             else:
-                connection.execute(update(HOLDERS).where(known).values(**values))
-                _advance(connection, holder, head)
+                within.execute(update(HOLDERS).where(known).values(**values))
+                _advance(within, holder, head)
 
     def spent(self, heads: Mapping[PublicIdentity, LedgerHead]) -> None:
         """Remember the heads that came with a round's words, all in one transaction."""

@@ -1,29 +1,34 @@
 """A study from offer to model: join, agree on a roster, sum round by round, release.
 
-The coordinator sees key messages, echoes and masked words, and of each round the noisy sum. What becomes of an
-attempt in which a holder fails to answer is fixed by the signed study: `retry.py` or `recovery.py`.
+The coordinator sees key messages, echoes and masked words, and of each round the noisy sum. What becomes of
+an attempt in which a holder fails to answer is fixed by the signed study: `retry_sums.py` or
+`recover_sums.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ringfence.models.evaluation import Evaluated
 from ringfence.models.metrics.noisy import NoisyFigures
-from ringfence.privacy.errors import WaistError
-from ringfence.privacy.journal import listed
+from ringfence.models.task import Released
+from ringfence.privacy.errors import N_, StudyError, WaistError
+from ringfence.privacy.stores.journal import Json, listed
 from ringfence.privacy.waist import Query
 from ringfence.server.coordinator import Coordinator, OpenStudy
 from ringfence.server.membership import Members, finish, offer
-from ringfence.server.progress import ReleasedSum, RunFile
-from ringfence.server.recovery import Recover
-from ringfence.server.retry import Retry
+from ringfence.server.recover_sums import Recover
+from ringfence.server.retry_sums import Retry
+from ringfence.server.runs import KeptRun, ReleasedSum, RunStore
 from ringfence.server.sums import Conduct
-from ringfence.server.transport import Transport
+from ringfence.server.transport import Nobody, Transport
 
 Progress = Callable[[int, int, str], None]
+RELEASED, STOPPED = "released", "stopped"
+TOO_FEW = "RF-W200"
+"""The code that says that too few holders could be reached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +42,11 @@ class Release:
         holders: names of the holders in the last sum.
         absent: names of the holders that did not join or dropped out.
         attempts: attempts spent on each round, those of a last one without a sum included.
-        unfinished: name of the stage that could not be summed, so that the study ended with the model it had by
-            then; empty for a study that went to its end.
+        unfinished: name of the stage that could not be summed, so that the study ended with the model it had
+            by then; empty for a study that went to its end.
     """
 
-    result: object
+    result: Released
     figures: NoisyFigures | None
     digest: str
     holders: tuple[str, ...]
@@ -55,7 +60,7 @@ def run_study(
     opened: OpenStudy,
     transport: Transport,
     progress: Progress = lambda *_: None,
-    state: Path | None = None,
+    runs: RunStore | None = None,
 ) -> Release:
     """Run a signed study over a transport.
 
@@ -64,44 +69,154 @@ def run_study(
         opened: the signed study.
         transport: reaches the holders.
         progress: told (rounds done, rounds in all, name of the round).
-        state: file that the run is kept in; where there is one already, the run in it goes on.
+        runs: keeps the run; where the study's run is in it already, that run goes on. In the log's store.
 
     Raises:
-        WaistError: too few holders joined or stayed, or a round failed in all its attempts.
-        StudyError: the file is of another study, of another version, or none at all.
+        WaistError: RF-W200 too few holders joined or stayed: a run that is kept goes on from here when it is
+            run again, one that is not is over; or a round failed in all its attempts.
+        StudyError: the study's run is over, or was kept by another version.
     """
-    kept = RunFile.open(state, opened)
-    opened = replace(opened, run=kept.run)
-    members = offer(coordinator, opened, transport)
+    conduct, kept = _taken_up(coordinator, opened, transport, runs)
+    opened = conduct.opened
+    if kept.outcome:
+        return _told_again(conduct, kept, progress)
     try:
-        return _run(coordinator, opened, transport, members, progress, kept)
-    except WaistError:
+        release = _run(conduct, kept, progress, waits=runs is not None)
+    except WaistError as error:
+        if runs is not None and error.code == TOO_FEW:
+            # Who cannot be reached today may be tomorrow, and what was released is paid for.
+            raise
         # The holders close their reservations; nothing is released.
-        finish(coordinator, opened, transport, members, None)
+        with kept.decided(error.code):
+            pass
+        finish(coordinator, opened, transport, conduct.members, None, kept)
         raise
+    finish(coordinator, opened, transport, conduct.members, release.digest, kept)
+    return release
 
 
-def _run(
-    coordinator: Coordinator,
-    opened: OpenStudy,
-    transport: Transport,
-    members: Members,
-    progress: Progress,
-    kept: RunFile,
-) -> Release:
-    conduct = Conduct(coordinator=coordinator, opened=opened, transport=transport, members=members)
-    conduct.require()
-    recover = opened.study.privacy.dropouts == "recover"
+def stop_study(
+    coordinator: Coordinator, opened: OpenStudy, transport: Transport | None, runs: RunStore
+) -> Release | None:
+    """End a run that is not over: with the model that its sums make, or without one.
+
+    Args:
+        coordinator: who runs it.
+        opened: the signed study.
+        transport: reaches the holders, who are told; None where nobody can be: the outcome is fixed, and they
+            are told when this is called again.
+        runs: keeps the run.
+
+    Returns:
+        What was released, or None.
+
+    Raises:
+        StudyError: RF-S380 the run is over, RF-S385 it never began.
+    """
+    if runs.find(opened) is None:
+        raise StudyError(
+            "RF-S385",
+            N_("The study {study} was never run here; there is nothing to stop."),
+            study=opened.study.id,
+        )
+    conduct, kept = _taken_up(coordinator, opened, transport or Nobody(), runs)
+    release = None
+    if kept.outcome == RELEASED:
+        release = _replayed(conduct.opened, kept, lambda *_: None)
+    elif not kept.outcome:
+        with suppress(WaistError):  # sums that make no model yet
+            release = _released(conduct.opened, kept, lambda *_: None, _only_kept(kept))
+        if release is None:
+            with kept.decided(STOPPED):
+                pass
+        else:
+            _decide(conduct, kept, release)
+    if transport is not None:
+        digest = None if release is None else release.digest
+        finish(coordinator, conduct.opened, transport, conduct.members, digest, kept)
+    return release
+
+
+def _taken_up(
+    coordinator: Coordinator, opened: OpenStudy, transport: Transport, runs: RunStore | None
+) -> tuple[Conduct, KeptRun]:
+    """The study's run, fresh or as it was left."""
+    kept = KeptRun(run=opened.run) if runs is None else runs.take_up(opened)
+    conduct = Conduct(
+        coordinator=coordinator,
+        opened=replace(opened, run=kept.run),
+        transport=transport,
+        members=Members(joined=set(kept.joined)),
+    )
+    return conduct, kept
+
+
+def _run(conduct: Conduct, kept: KeptRun, progress: Progress, *, waits: bool) -> Release:
+    """The run from offer to release, the farewell apart; sums that were kept ask nothing of anybody."""
+    recover = conduct.opened.study.privacy.dropouts == "recover"
     kind = Recover if recover else Retry
-    way = kind(conduct=conduct, number=kept.roster)
+    way = kind(conduct=conduct, numbered=kept.numbered, number=kept.roster)
+    offered = False
+
+    def sum_of(query: Query) -> ReleasedSum:
+        nonlocal offered
+        known = kept.replayed(query)
+        if known is not None:
+            return known
+        if not offered:
+            offer(conduct.coordinator, conduct.opened, conduct.transport, conduct.members)
+            kept.admit(conduct.members.joined)
+            conduct.require()
+            offered = True
+        return _summed(way, kept, query)
+
+    release = _released(conduct.opened, kept, progress, sum_of, waits=waits)
+    _decide(conduct, kept, release)
+    return release
+
+
+def _decide(conduct: Conduct, kept: KeptRun, release: Release) -> None:
+    """Fix what is released, in one transaction with its event."""
+    opened = conduct.opened
+    told: dict[str, Json] = {"model": release.digest, "run": opened.run, "holders": listed(release.holders)}
+    told |= {"unfinished": release.unfinished} if release.unfinished else {}
+    with kept.decided(RELEASED, release.digest) as connection:
+        conduct.coordinator.log.record(
+            "model.released",
+            "allow",
+            resource=f"study:{opened.digest}",
+            public=told,
+            connection=connection,
+        )
+
+
+def _released(
+    opened: OpenStudy,
+    kept: KeptRun,
+    progress: Progress,
+    sum_of: Callable[[Query], ReleasedSum],
+    *,
+    waits: bool = False,
+) -> Release:
+    """The model that the sums make, asked for one after another until there is one.
+
+    Args:
+        opened: the signed study.
+        kept: its run.
+        progress: told what is asked.
+        sum_of: the sum of a query.
+        waits: the run can go on another day, so that it does not end early for want of holders.
+    """
     attempts, holders = list[int](), tuple[str, ...]()
     state, step = opened.task.start(opened.context)
     rounds, unfinished = opened.plan.rounds, ""
     while isinstance(step, Query):
         progress(step.round, len(rounds), rounds[step.round].name)
         try:
-            summed = _summed(way, kept, step)
-        except WaistError:
+            summed = sum_of(step)
+        except WaistError as error:
+            if waits and error.code == TOO_FEW:
+                raise
             # What was released is paid for: the study ends with the model it makes, if it makes one.
             model = opened.task.so_far(opened.context, state) if opened.task.so_far else None
             if model is None:
@@ -115,34 +230,97 @@ def _run(
         state, step = opened.task.step(opened.context, state, summed.aggregate)
     progress(len(rounds), len(rounds), "release")
     model, figures = (step.model, step.figures) if isinstance(step, Evaluated) else (step, None)
-    digest = model.digest()
-    coordinator.log.record(
-        "model.released",
-        "allow",
-        resource=f"study:{opened.digest}",
-        public={"model": digest, "run": opened.run, "holders": listed(holders)}
-        | ({"unfinished": unfinished} if unfinished else {}),
-    )
-    finish(coordinator, opened, transport, members, digest)
     return Release(
         result=model,
         figures=figures,
-        digest=digest,
+        digest=model.digest(),
         holders=holders,
-        absent=tuple(sorted((members.absent | set(members.keys)) - set(holders))),
+        absent=tuple(sorted(set(opened.participants) - set(holders))),
         attempts=tuple(attempts),
         unfinished=unfinished,
     )
 
 
-def _summed(way: Recover | Retry, kept: RunFile, query: Query) -> ReleasedSum:
-    """The sum of a round: the kept one after a restart, or a new one, kept before anything follows from it."""
-    known = kept.replayed(query)
-    if known is not None:
-        return known
-    summed = way.round(
-        query, lambda attempt, roster: kept.asked(query, attempt, roster), kept.first_attempt(query)
+def released_again(opened: OpenStudy, runs: RunStore) -> Release:
+    """What a study released whose outcome is fixed, made anew from the sums that were kept.
+
+    Raises:
+        StudyError: RF-S383 it did not end with a model, RF-S382 its sums make another model than was
+            released.
+    """
+    kept = runs.find(opened)
+    if kept is None or kept.outcome != RELEASED:
+        raise StudyError(
+            "RF-S383",
+            N_("The study {study} has released nothing here; run it: ringfence-server study run"),
+            study=opened.study.id,
+        )
+    return _replayed(opened, kept, lambda *_: None)
+
+
+def _replayed(opened: OpenStudy, kept: KeptRun, progress: Progress) -> Release:
+    """The release that kept sums make.
+
+    Raises:
+        StudyError: RF-S382 it is another than was released.
+    """
+    release = _released(opened, kept, progress, _only_kept(kept))
+    if release.digest != kept.model:
+        raise StudyError(
+            "RF-S382",
+            N_(
+                "The kept sums of the study {study} make another model than the one that was released: "
+                "another version kept them. Go on with that version."
+            ),
+            study=opened.study.id,
+        )
+    return release
+
+
+def _only_kept(kept: KeptRun) -> Callable[[Query], ReleasedSum]:
+    """The sums of a run that asks nobody any more."""
+
+    def known(query: Query) -> ReleasedSum:
+        found = kept.replayed(query)
+        if found is None:
+            raise WaistError("RF-W206", N_("The study ended before this round was summed."))
+        return found
+
+    return known
+
+
+def _told_again(conduct: Conduct, kept: KeptRun, progress: Progress) -> Release:
+    """The end of a run whose outcome was fixed before a restart: its holders are told, and nothing is asked.
+
+    Raises:
+        StudyError: RF-S381 it ended without a model, RF-S382 its sums make another model than was released.
+    """
+    release = _replayed(conduct.opened, kept, progress) if kept.outcome == RELEASED else None
+    finish(
+        conduct.coordinator,
+        conduct.opened,
+        conduct.transport,
+        conduct.members,
+        release.digest if release else None,
+        kept,
     )
+    if release is None:
+        raise StudyError(
+            "RF-S381",
+            N_("The run of the study {study} had ended without a model ({why}); its holders are told now."),
+            study=conduct.opened.study.id,
+            why=kept.outcome,
+        )
+    return release
+
+
+def _summed(way: Recover | Retry, kept: KeptRun, query: Query) -> ReleasedSum:
+    """A new sum of a round, kept before it is used."""
+    way.conduct.welcome(query.round)
+    try:
+        summed = way.round(query, lambda attempt: kept.asked(query, attempt), kept.first_attempt(query))
+    finally:
+        kept.admit(way.conduct.members.joined)
     released = ReleasedSum(
         query=query.digest().hex(), aggregate=summed.aggregate, attempts=summed.attempts, names=summed.holders
     )

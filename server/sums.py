@@ -1,8 +1,9 @@
 """One sum as the coordinator conducts it: what it asks, what it believes of the replies, what it logs.
 
-Both ways to meet drop-outs (`retry.py`, `recovery.py`) are made of these steps. No reply is believed before its
-signature, its binding to study, run, round and attempt, and its shape have been checked; one that fails counts as
-no reply. So does a visible upload that no holder of its size could have sent.
+Both ways to meet drop-outs (`retry_sums.py`, `recover_sums.py`) are made of these steps. No reply is believed
+before its signature, its binding to study, run, round and attempt, and its shape have been checked; one that
+fails counts as no reply, and is an event. So does a visible upload that no holder of its size could have
+sent.
 """
 
 from __future__ import annotations
@@ -13,10 +14,19 @@ from typing import TypeAlias
 
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, RingfenceError, WaistError
-from ringfence.privacy.journal import Json, Outcome, listed
+from ringfence.privacy.protocol.control import (
+    COORDINATOR,
+    MAX_MESSAGE,
+    ControlMessage,
+    Message,
+    RoundCall,
+    open_message,
+    seal_message,
+)
 from ringfence.privacy.secagg.masks import sum_words
 from ringfence.privacy.secagg.visible import seen
 from ringfence.privacy.secagg.wordsize import check_range, choose_word_bits, sum_bound
+from ringfence.privacy.stores.journal import Json, Outcome, listed
 from ringfence.privacy.waist import (
     Aggregate,
     IntVector,
@@ -26,16 +36,16 @@ from ringfence.privacy.waist import (
     VisibleUpdate,
     split_blocks,
 )
-from ringfence.privacy.wire.control import ControlMessage, Message, RoundCall, open_message, seal_message
 from ringfence.privacy.wire.envelope import Expected, MessageKind, open_envelope
 from ringfence.privacy.wire.heads import LedgerHead, verify_head
-from ringfence.privacy.wire.payload import MAX_ENTRIES, decode_update
+from ringfence.privacy.wire.payload import decode_update
 from ringfence.server.combining import combined
-from ringfence.server.coordinator import COORDINATOR, Coordinator, OpenStudy
+from ringfence.server.coordinator import Coordinator, OpenStudy
 from ringfence.server.membership import Members, offer
+from ringfence.server.replies import refuse_reply
 from ringfence.server.transport import Transport
 
-Begin: TypeAlias = Callable[[int, int], None]
+Begin: TypeAlias = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +73,9 @@ class Conduct:
     transport: Transport
     members: Members
 
-    def ask(self, messages: Mapping[str, ControlMessage], round_index: int, attempt: int) -> Mapping[str, bytes]:
+    def ask(
+        self, messages: Mapping[str, ControlMessage], round_index: int, attempt: int
+    ) -> Mapping[str, bytes]:
         """Seal a message for each holder and bring the replies back, unopened."""
         return self.transport.exchange(
             {
@@ -98,6 +110,16 @@ class Conduct:
             attempt=attempt,
         )[1]
 
+    def refuse(
+        self, name: str, data: bytes | None, error: RingfenceError, round_index: int, attempt: int
+    ) -> None:
+        """Let a reply count as none, on record and told."""
+        code = refuse_reply(
+            self.coordinator, self.opened, name, data, error, round=round_index, attempt=attempt
+        )
+        if code:
+            self.members.refused[name] = code
+
     @property
     def visible(self) -> bool:
         """Whether holders' uploads come without masks."""
@@ -122,19 +144,19 @@ class Conduct:
         for name, data in replies.items():
             key = opened.participants[name]
             try:
-                envelope = open_envelope(data, senders={name: key}, expect=expect, max_bytes=MAX_ENTRIES * 8)
+                envelope = open_envelope(data, senders={name: key}, expect=expect, max_bytes=MAX_MESSAGE)
                 update, head = decode_update(envelope, length=length, word_bits=bits)
                 heads[key] = verify_head(head, key)
                 if isinstance(update, VisibleUpdate):
                     self._in_range(update, query)
                 updates[name] = update
-            except RingfenceError:
-                continue
+            except RingfenceError as error:
+                self.refuse(name, data, error, query.round, attempt)
         self.coordinator.registry.spent(heads)
         return updates
 
     def enough(self, answered: Collection[str], roster: Collection[str]) -> bool:
-        """Whether those who answered make a sum: all of the roster, or of visible uploads as many as the study needs."""
+        """Whether those who answered make a sum: the whole roster, or enough visible uploads."""
         return set(roster) == set(answered) or (self.visible and len(answered) >= self._needed)
 
     def total(self, updates: Mapping[str, Update], query: Query, roster: Collection[str]) -> IntVector:
@@ -151,7 +173,9 @@ class Conduct:
         if self.visible:
             vectors = [seen(update) for update in updates.values() if isinstance(update, VisibleUpdate)]
             return combined(vectors, self.opened.plan.rounds[query.round].combination)
-        return sum_words([update for update in updates.values() if isinstance(update, MaskedUpdate)], members=roster)
+        return sum_words(
+            [update for update in updates.values() if isinstance(update, MaskedUpdate)], members=roster
+        )
 
     def aggregate(self, total: IntVector, query: Query, attempt: int, holders: Iterable[str]) -> Aggregate:
         """The sum in the plan's blocks, once it is in range; visible uploads were checked one by one.
@@ -174,9 +198,14 @@ class Conduct:
             "round.opened",
             "allow",
             resource=f"study:{self.opened.digest}",
-            public={"run": self.opened.run, "round": query.round, "attempt": attempt, "query": query.digest().hex(),
-                    "roster": listed(self.members.keys)},
-        )  # fmt: skip
+            public={
+                "run": self.opened.run,
+                "round": query.round,
+                "attempt": attempt,
+                "query": query.digest().hex(),
+                "roster": listed(self.members.keys),
+            },
+        )
 
     def misfit(self, query: Query, attempt: int, dealer: str, giver: str) -> None:
         """A share did not fit what its dealer had published."""
@@ -189,13 +218,32 @@ class Conduct:
     def lose(self, names: Iterable[str]) -> None:
         """Take holders out and offer them the study again: one that was restarted comes back with a new key.
 
+        Where enough are left, only those that can be reached are waited for; the others are offered it when
+        they are back (`welcome`).
+
         Raises:
             WaistError: RF-W200 when too few are left.
         """
         gone = set(names)
         self.members.lose(gone)
-        offer(self.coordinator, self.opened, self.transport, self.members, names=gone)
+        enough = len(self.members.keys) >= self._needed
+        again = self.transport.present(gone) if enough else gone
+        offer(self.coordinator, self.opened, self.transport, self.members, names=again)
         self.require()
+
+    def welcome(self, round_index: int) -> None:
+        """Before a round, offer the study once more to the absent that can be reached by now.
+
+        Whoever stays away all the same is asked after twice as many rounds as before, so that a holder
+        that refuses is not asked for ever.
+        """
+        members = self.members
+        due = {name for name in members.absent if members.due.get(name, (0, 0))[0] <= round_index}
+        reached = self.transport.present(due)
+        offer(self.coordinator, self.opened, self.transport, members, names=reached)
+        for name in reached & members.absent:
+            wait = 2 * members.due.get(name, (0, 1))[1]
+            members.due[name] = (round_index + wait, wait)
 
     def require(self) -> None:
         """Refuse to go on with fewer holders than the study needs.
@@ -207,20 +255,28 @@ class Conduct:
         if len(self.members.keys) < needed:
             raise WaistError(
                 "RF-W200",
-                N_("{count} of the study's holders take part, {needed} are needed; absent: {absent}. Each holder's "
-                   "own log says why it stayed away, if it answered."),
+                N_(
+                    "{count} of the study's holders take part, {needed} are needed; absent: {absent}. A code "
+                    "beside a name says why its reply was refused here; otherwise the holder's own log says "
+                    "why it stayed away, if it answered."
+                ),
                 count=len(self.members.keys),
                 needed=needed,
-                absent=", ".join(sorted(self.members.absent)) or "-",
-            )  # fmt: skip
+                absent=self.members.told() or "-",
+            )
 
     def failed(self, query: Query) -> WaistError:
         """The end of a study whose round failed in all its attempts."""
         return WaistError(
             "RF-W201",
-            N_("Round {round} failed in all its {attempts} attempts; the study stops, and no model is released."),
+            N_(
+                "Round {round} failed in all its {attempts} attempts; the study stops, and no model is "
+                "released. Replies refused here: {refused}."
+            ),
             round=self.opened.plan.rounds[query.round].name,
             attempts=self.opened.plan.max_attempts,
+            refused=", ".join(f"{name} ({code})" for name, code in sorted(self.members.refused.items()))
+            or "-",
         )
 
     @property
@@ -233,14 +289,22 @@ class Conduct:
         Raises:
             WaistError: RF-W158.
         """
-        declared = [holder.max_customers for holder in self.opened.study.holders if holder.name == update.holder]
+        declared = [
+            holder.max_customers for holder in self.opened.study.holders if holder.name == update.holder
+        ]
         check_range(seen(update), sum_bound(self.opened.plan.rounds[query.round], declared))
 
     def _declared(self) -> list[int]:
         return [holder.max_customers for holder in self.opened.study.holders]
 
     def _record(
-        self, action: str, outcome: Outcome, query: Query, attempt: int, combine: str = "", **names: Iterable[str]
+        self,
+        action: str,
+        outcome: Outcome,
+        query: Query,
+        attempt: int,
+        combine: str = "",
+        **names: Iterable[str],
     ) -> None:
         public: dict[str, Json] = {"run": self.opened.run, "round": query.round, "attempt": attempt}
         public |= {"combine": combine} if combine else {}

@@ -1,12 +1,12 @@
 """How bytes travel between coordinator and holders: the one thing that differs between runners.
 
-Sealed envelopes go out and come back; whoever carries them learns and changes nothing, because every message is
-signed by its sender and bound to its study, run, round, attempt and recipient.
+Sealed envelopes go out and come back; whoever carries them learns and changes nothing, because every message
+is signed by its sender and bound to its study, run, round, attempt and recipient.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 
@@ -23,3 +23,21 @@ class Transport(Protocol):
             Replies by holder's name; a holder that did not reply in time is absent.
         """
         ...
+
+    def present(self, names: Iterable[str]) -> frozenset[str]:
+        """Those of the holders that could be asked at this moment; nobody is waited for."""
+        ...
+
+
+class Nobody:
+    """A transport that reaches nobody."""
+
+    def exchange(self, messages: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """No replies."""
+        del messages
+        return {}
+
+    def present(self, names: Iterable[str]) -> frozenset[str]:
+        """Nobody."""
+        del names
+        return frozenset()

@@ -1,9 +1,10 @@
 """Attacks on a released scorecard, for people who want to see what epsilon does; they are not the proof.
 
-Membership: the likelihood-ratio attack (Carlini et al. 2022) with as many cards as asked for, learnt with and without
-each target; half of them fit the attacker's two normals, the other half are attacked. Reconstruction: a coordinator
-that knows every customer but one subtracts them from what it unmasked, and guesses the missing one's cells. Generated
-people only. An attack that fails proves nothing: `make prove` holds the evidence, whose attacker knows more.
+Membership: the likelihood-ratio attack (Carlini et al. 2022) with as many cards as asked for, learnt with and
+without each target; half of them fit the attacker's two normals, the other half are attacked. Reconstruction:
+a coordinator that knows every customer but one subtracts them from what it unmasked, and guesses the missing
+one's cells. Generated people only. An attack that fails proves nothing: `make prove` holds the evidence,
+whose attacker knows more.
 """
 
 from __future__ import annotations
@@ -20,23 +21,24 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from ringfence.models.features import FeatureMatrix, encode
+from ringfence.models.features import FeatureMatrix, encode_rows
 from ringfence.models.scorecard import SCORECARD, Scorecard
 from ringfence.models.scorecard.holder import coarse_codes
 from ringfence.models.scorecard.plan import coarse_size, design
 from ringfence.models.task import StudyContext
 from ringfence.privacy.accounting.gaussian import mu_of
-from ringfence.privacy.contract import load_contract
+from ringfence.privacy.agreements.contract import load_contract
+from ringfence.privacy.agreements.study import load_study, positive_category
+from ringfence.privacy.command_line.terminal import Terminal
 from ringfence.privacy.errors import N_, UsageError, _
 from ringfence.privacy.mechanisms.source import OsNoise
-from ringfence.privacy.study import load_study, positive_category
-from ringfence.privacy.terminal import Terminal
 from ringfence.privacy.waist import Aggregate
-from ringfence.simulations.assembly import HolderKeys, Site, with_holders
-from ringfence.simulations.populations.city import MIN_CUSTOMERS, Population, generate, write
+from ringfence.simulations.parties import HolderKeys, Site, with_holders
+from ringfence.simulations.populations.city import MIN_CUSTOMERS, Population, generate, write_population
+from ringfence.simulations.populations.structure import HOLDER_PROFILES
 from ringfence.simulations.reference import NoiseOfPart, run_reference
+from ringfence.simulations.unsplit_rows import UnsplitRows
 
-HOLDERS = ("bank", "retailer", "partner")
 VICTIMS_OF = "bank"
 FALSE_POSITIVES = 0.01
 FEWEST_RUNS = 16
@@ -76,10 +78,15 @@ def run_attack(*, epsilon: Decimal, runs: int, targets: int, seed: int, terminal
     if runs < FEWEST_RUNS or not 2 <= targets <= MIN_CUSTOMERS // 2:
         raise UsageError(
             "RF-U375",
-            N_("An attack with {runs} runs on {targets} customers says nothing; give at least {least} runs, and "
-               "2 to {most} customers."),
-            runs=runs, targets=targets, least=FEWEST_RUNS, most=MIN_CUSTOMERS // 2,
-        )  # fmt: skip
+            N_(
+                "An attack with {runs} runs on {targets} customers says nothing; give at least {least} runs, "
+                "and 2 to {most} customers."
+            ),
+            runs=runs,
+            targets=targets,
+            least=FEWEST_RUNS,
+            most=MIN_CUSTOMERS // 2,
+        )
     terminal.say(_("Generating a small city of {count} customers a holder ...").format(count=MIN_CUSTOMERS))
     arena = _arena(epsilon, targets, seed)
     with terminal.progress(_("Learning cards with and without each target ..."), runs) as advance:
@@ -125,8 +132,8 @@ def membership_inference(
         advance: told of each run.
 
     Returns:
-        `auc`, and `tpr` at one per cent of false positives with its 95 % interval `tpr_low` to `tpr_high` (as if
-        targets and runs were independent), over targets and attacked runs.
+        `auc`, and `tpr` at one per cent of false positives with its 95 % interval `tpr_low` to `tpr_high` (as
+        if targets and runs were independent), over targets and attacked runs.
     """
     inside = np.random.default_rng(seed).random((runs, len(targets))) < 0.5
     victims = parts[0].take(targets)
@@ -140,7 +147,7 @@ def membership_inference(
         sure[run] = sign * card.scores(context, victims) / 2**16
         advance(1)
     half = runs // 2
-    ratio = _likelihood_ratio(sure[:half], inside[:half], sure[half:])
+    ratio = likelihood_ratio(sure[:half], inside[:half], sure[half:])
     members, others = ratio[inside[half:]], ratio[~inside[half:]]
     threshold = float(np.quantile(others, 1 - FALSE_POSITIVES))
     ranks = stats.rankdata(np.concatenate([members, others]))[: len(members)]
@@ -155,7 +162,7 @@ def membership_inference(
     }
 
 
-def _likelihood_ratio(known: Floats, inside: Flags, seen: Floats) -> Floats:
+def likelihood_ratio(known: Floats, inside: Flags, seen: Floats) -> Floats:
     """Log likelihood of in over out for each target, two normals with one spread, which few runs can tell."""
     count_in = np.maximum(inside.sum(axis=0), 1)
     count_out = np.maximum((~inside).sum(axis=0), 1)
@@ -212,11 +219,11 @@ def reconstruction(
 
 def _arena(epsilon: Decimal, targets: int, seed: int) -> _Arena:
     """Three small holders and their study; the targets are customers of the first alone."""
-    population = generate(seed, dict.fromkeys(HOLDERS, MIN_CUSTOMERS))
+    population = generate(seed, dict.fromkeys(HOLDER_PROFILES, MIN_CUSTOMERS))
     with tempfile.TemporaryDirectory(prefix="ringfence-") as name:
         folder = Path(name)
-        write(population, folder)
-        loaded = {holder: load_contract(folder / f"contract-{holder}.toml") for holder in HOLDERS}
+        write_population(population, folder)
+        loaded = {holder: load_contract(folder / f"contract-{holder}.toml") for holder in HOLDER_PROFILES}
         schema = loaded[VICTIMS_OF].schema
         study = load_study(folder / "study.toml", [schema])
         sites = {
@@ -228,32 +235,28 @@ def _arena(epsilon: Decimal, targets: int, seed: int) -> _Arena:
     )
     privacy = study.privacy.model_copy(update={"epsilon": epsilon})
     asked = with_holders(
-        study.revised(features=features, privacy=privacy), schema, sites, {holder: HolderKeys.make() for holder in HOLDERS}
+        study.revised(features=features, privacy=privacy),
+        schema,
+        sites,
+        {holder: HolderKeys.make() for holder in HOLDER_PROFILES},
     )
     context = StudyContext.of(asked, schema)
-    parts = tuple(_encoded(population, holder, context) for holder in HOLDERS)
+    parts = tuple(_encoded(population, holder, context) for holder in HOLDER_PROFILES)
     own = population.shared[VICTIMS_OF]["key"]
-    elsewhere = pd.concat([population.shared[holder]["key"] for holder in HOLDERS if holder != VICTIMS_OF])
+    elsewhere = pd.concat(
+        [population.shared[holder]["key"] for holder in HOLDER_PROFILES if holder != VICTIMS_OF]
+    )
     alone = np.flatnonzero(~own.isin(elsewhere).to_numpy(dtype=bool))
     chosen = np.random.default_rng(seed).permutation(alone)[:targets]
     return _Arena(context=context, parts=parts, targets=np.sort(chosen))
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """A generated holder's customers as a minimised table would be; all of them are learnt from."""
-
-    frame: pd.DataFrame
-
-    @property
-    def is_test(self) -> Flags:
-        return np.zeros(len(self.frame), dtype=np.bool_)
-
-
 def _encoded(population: Population, holder: str, context: StudyContext) -> FeatureMatrix:
     label = context.study.label or ""
     positive = positive_category(context.study, context.schema)
-    return encode(_Rows(population.shared[holder]), context.schema, context.features, label, positive)
+    return encode_rows(
+        UnsplitRows(population.shared[holder]), context.schema, context.features, label, positive
+    )
 
 
 def _story(result: dict[str, Any]) -> list[str]:
@@ -265,12 +268,23 @@ def _story(result: dict[str, Any]) -> list[str]:
         "usual": f"{result['reconstruction']['by_frequency']:.1%}",
     }
     return [
-        _("Attacked: a scorecard of {holders} holders and {customers} generated customers, epsilon {epsilon} at delta "
-          "{delta}").format(**result),
-        _("Membership by likelihood ratio, {targets} customers, {runs} cards: AUC {auc:.3f} (guessing: 0.5), "
-          "{tpr} found at 1 % false alarms (95 % interval {tpr_low} to {tpr_high}; guessing: 1 %)").format(**result, auc=result["membership"]["auc"], **percent),
-        _("What no attack on this study can exceed, if its epsilon is true: {most} at 1 % false alarms").format(**percent),
-        _("Reconstruction by a coordinator that knows all other customers: {right} of the cells right; by frequency "
-          "alone {usual}").format(**percent),
-        _("This is not the proof: another attacker may be cleverer. The proof is make prove (docs/methods/proof.md)."),
-    ]  # fmt: skip
+        _(
+            "Attacked: a scorecard of {holders} holders and {customers} generated customers, epsilon "
+            "{epsilon} at delta {delta}"
+        ).format(**result),
+        _(
+            "Membership by likelihood ratio, {targets} customers, {runs} cards: AUC {auc:.3f} (guessing: "
+            "0.5), {tpr} found at 1 % false alarms (95 % interval {tpr_low} to {tpr_high}; guessing: 1 %)"
+        ).format(**result, auc=result["membership"]["auc"], **percent),
+        _(
+            "What no attack on this study can exceed, if its epsilon is true: {most} at 1 % false alarms"
+        ).format(**percent),
+        _(
+            "Reconstruction by a coordinator that knows all other customers: {right} of the cells right; by "
+            "frequency alone {usual}"
+        ).format(**percent),
+        _(
+            "This is not the proof: another attacker may be cleverer. The proof is make prove "
+            "(docs/methods/proof.md)."
+        ),
+    ]

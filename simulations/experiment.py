@@ -1,158 +1,107 @@
-"""Any table as a federation: cut it into holders, give each a contract, records of consent and a ledger, and run.
+"""Any tables as a federation: one cut into holders, or one a holder, with contracts and consents; a run.
 
-Consent is simulated: unless a file is given, every customer is entered as having granted the study's purpose. The
-result says so.
+Consent is simulated: unless a file is given, every customer is entered as having granted the study's purpose.
+The result says so.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ringfence.models.metrics.noisy import NoisyFigures
-from ringfence.models.scorecard import Scorecard
-from ringfence.models.scorecard.prior import with_prior
-from ringfence.privacy.consent.events import SEPARATE_CONSENTS
-from ringfence.privacy.contract import Contract, LoadedContract, load_contract
-from ringfence.privacy.errors import N_, UsageError, _
-from ringfence.privacy.release import ExportGate, ExportPolicy
-from ringfence.privacy.study import Study, load_study
-from ringfence.privacy.tabular import key_text
-from ringfence.privacy.terminal import Terminal, require_writable
-from ringfence.simulations.assembly import Profile, Site
-from ringfence.simulations.conduct import export_logs, refuse_existing, run_with_progress
-from ringfence.simulations.federation import Federation, result_of
-from ringfence.simulations.models import write_model
+from ringfence.audit.events import Profile
+from ringfence.clients.holder import Holder
+from ringfence.models.releasing import release_result
+from ringfence.privacy.agreements.contract import Contract
+from ringfence.privacy.agreements.law import SEPARATE_CONSENTS
+from ringfence.privacy.agreements.study import Study
+from ringfence.privacy.command_line.terminal import Terminal, require_writable
+from ringfence.privacy.errors import _
+from ringfence.privacy.tables.celltext import NullMarks, key_text
+from ringfence.server.releasing import export_gate
+from ringfence.simulations.federation import Federation, Outcome, result_of
+from ringfence.simulations.parties import Site
 from ringfence.simulations.partitions import partition, partition_customers
 from ringfence.simulations.populations.files import CONSENT_COLUMNS
-from ringfence.simulations.tables import read_whole, write_part
+from ringfence.simulations.question import Question
+from ringfence.simulations.readings import notes_of
+from ringfence.simulations.reporting import PAGES, pages, run_facts
+from ringfence.simulations.running import export_logs, refuse_existing, run_with_progress
+from ringfence.simulations.summary import summary
+from ringfence.simulations.tables import WholeTable, read_whole, with_row_keys, write_part
 
 SIMULATED_NOTICE = "Simulated consent: no person was asked, this run only shows what would be learned."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """A study and the table it is asked of.
-
-    Attributes:
-        study: as people wrote it.
-        contract: of the whole table, with its schema.
-        data: the table's file.
-        spec: how it is cut: `iid`, `dirichlet:ALPHA` or `by:COLUMN`.
-        holders: into how many; None for `by:COLUMN`.
-        seed: of the cut (it is no privacy noise).
-    """
-
-    study: Study
-    contract: LoadedContract
-    data: Path
-    spec: str
-    holders: int | None
-    seed: int
-
-    @classmethod
-    def load(
-        cls, study: Path, contract: Path, data: Path | None, spec: str, holders: int | None, seed: int
-    ) -> Question:
-        """Read study and contract, and check that they speak of one schema.
-
-        Raises:
-            StudyError: every fault of the study.
-            ContractError: every fault of the contract.
-            UsageError: two schemas, or no file to read.
-        """
-        loaded = load_contract(contract)
-        asked = load_study(study, [loaded.schema])
-        if asked.schema_ref != loaded.schema.digest():
-            raise UsageError(
-                "RF-U340",
-                N_("The study {study} and the contract {contract} name two different schemas; make them name one."),
-                study=study.name,
-                contract=contract.name,
-            )
-        if data is None:
-            if loaded.contract.source.file is None:
-                raise UsageError(
-                    "RF-U341", N_("The contract {contract} names no file; give the table with --data."), contract=contract.name
-                )  # fmt: skip
-            data = _at_hand(loaded.contract.source.file, loaded.path.parent)
-        if not spec.startswith("by:") and holders is None:
-            holders = max(3, asked.privacy.min_holders)
-        return cls(study=asked, contract=loaded, data=data, spec=spec, holders=holders, seed=seed)
-
-
-    def beginning_from(self, card: Path) -> Question:
-        """The same question, whose model begins from an earlier scorecard.
-
-        Raises:
-            StudyError: the file is no scorecard, or one over other features or another schema.
-        """
-        earlier = Scorecard.from_json(card.read_text(encoding="utf-8", errors="replace"))
-        return replace(self, study=with_prior(self.study, self.contract.schema, earlier))
-
-
-def _at_hand(file: str, beside: Path) -> Path:
-    """The contract's file in the folder that RINGFENCE_DATA names, if it is there; else beside the contract."""
-    folder = os.environ.get("RINGFENCE_DATA", "")
-    in_folder = Path(folder) / file
-    return in_folder if folder and in_folder.exists() else beside / file
-
-
 def lay_out(question: Question, folder: Path) -> tuple[dict[str, Site], dict[str, int]]:
-    """Cut the table, or its events by customer, into one file, one contract and one consent file a holder.
+    """Write one file, contract and consent file a holder, of a table cut into holders or of its own.
 
     Args:
-        question: the study and its table.
+        question: the study and its tables.
         folder: where the holders' files are written.
 
     Returns:
         The sites by holder's name, and the rows of each.
 
     Raises:
-        TableError: the table cannot be read.
+        TableError: a table cannot be read.
         UsageError: it cannot be cut as asked.
     """
-    contract = question.contract.contract
-    whole = read_whole(question.data, contract)
-    parts = _cut(whole.frame, question, contract)
-    sites = {}
-    for name, part in parts.items():
-        file = folder / f"{name}{whole.suffix}"
-        write_part(whole, part, file)
-        consent = folder / f"{name}-consent.csv"
-        _everybody_consents(part[contract.subject], question.study, contract).to_csv(consent, index=False)
-        source = contract.source.revised(file=file.name, url=None, table=None)
-        own = contract.revised(holder=name, source=source)
-        sites[name] = Site(contract=own, base=folder, consent=consent)
-    return sites, {name: len(part) for name, part in parts.items()}
+    sites: dict[str, Site] = {}
+    rows: dict[str, int] = {}
+    for table in question.tables:
+        contract = table.contract.contract
+        whole = _read(table.data, contract, row_is_customer=question.row_is_customer)
+        header = whole.names if contract.source.header else None
+        parts = _cut(whole.frame, question, contract) if question.cut else {contract.holder: whole.frame}
+        for name, part in parts.items():
+            file = folder / f"{name}{whole.suffix}"
+            write_part(whole, part, file)
+            consent = folder / f"{name}-consent.csv"
+            records = everybody_consents(part[contract.subject], question.study, contract)
+            records.to_csv(consent, index=False)
+            source = contract.source.revised(file=file.name, url=None, table=None, header=header)
+            own = contract.revised(holder=name, source=source)
+            sites[name] = Site(contract=own, base=folder, consent=consent)
+            rows[name] = len(part)
+    return sites, rows
+
+
+def _read(data: Path, contract: Contract, *, row_is_customer: bool) -> WholeTable:
+    """The whole table; with a key for every row, where rows are customers."""
+    if not row_is_customer:
+        return read_whole(data, contract)
+    return with_row_keys(data, contract)
 
 
 def _cut(frame: pd.DataFrame, question: Question, contract: Contract) -> dict[str, pd.DataFrame]:
     """The holders' rows; of events, all lines of a customer at one holder."""
     if contract.events is not None:
-        keys = _keys(frame[contract.subject])
+        keys = _keys(frame[contract.subject], contract)
         return partition_customers(frame, question.spec, question.holders, question.seed, keys=keys)
     label = contract.column(question.study.label or "")
-    return partition(frame, question.spec, question.holders, question.seed, label=label.header if label else None)
+    return partition(
+        frame, question.spec, question.holders, question.seed, label=label.header if label else None
+    )
 
 
-def _keys(column: pd.Series) -> pd.Series:
+def _keys(column: pd.Series, contract: Contract) -> pd.Series:
     """Customer keys as a holder's table will spell them, empty for none."""
     import pyarrow as pa
 
-    return pd.Series(key_text(pa.array(column, from_pandas=True)).to_pylist(), dtype=object)
+    missing = NullMarks(contract.source.null_values, contract.source.decimal)
+    return pd.Series(key_text(pa.array(column, from_pandas=True), missing).to_pylist(), dtype=object)
 
 
-def _everybody_consents(keys: pd.Series, study: Study, contract: Contract) -> pd.DataFrame:
+def everybody_consents(keys: pd.Series, study: Study, contract: Contract) -> pd.DataFrame:
     """A simulated grant of the study's purpose for every customer, separate consents included."""
-    names = [key for key in _keys(keys).unique() if key]
+    names = [key for key in _keys(keys, contract).unique() if key]
     values: Mapping[str, str] = {
         "event": "granted",
         "purpose": study.purpose,
@@ -170,104 +119,89 @@ def _everybody_consents(keys: pd.Series, study: Study, contract: Contract) -> pd
     return frame[list(CONSENT_COLUMNS)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """New folders that a run shall write, None where one is not wanted.
+
+    Attributes:
+        model: the released model.
+        report: the page in English and Chinese.
+        bundle: the logs of all parties.
+    """
+
+    model: Path | None = None
+    report: Path | None = None
+    bundle: Path | None = None
+
+    def check(self) -> None:
+        """Refuse folders that are there, or that cannot be written, before the work."""
+        for folder in (self.bundle, self.model, self.report):
+            if folder is not None:
+                refuse_existing(folder)
+                require_writable(folder)
+
+
 def run_question(
-    question: Question,
-    *,
-    runner: str,
-    durable: bool,
-    bundle: Path | None,
-    model: Path | None = None,
-    terminal: Terminal,
+    question: Question, *, runner: str, durable: bool, wanted: Wanted, terminal: Terminal
 ) -> int:
-    """Lay the table out, run the study, say and write what came of it.
+    """Lay the tables out, run the study, say and write what came of it.
 
     Args:
-        question: the study and its table.
+        question: the study and its tables.
         runner: `in-process` or `flower`.
         durable: keep stores in files of a temporary folder, as holders do.
-        bundle: folder for all logs, or None.
-        model: folder for the released model, or None.
+        wanted: folders to write.
         terminal: where to speak and to write JSON.
 
     Returns:
         The exit status, 0.
     """
-    for folder_asked in (bundle, model):
-        if folder_asked is not None:
-            refuse_existing(folder_asked)
-            require_writable(folder_asked)
+    wanted.check()
     with tempfile.TemporaryDirectory(prefix="ringfence-") as name:
         folder = Path(name)
         sites, rows = lay_out(question, folder)
         profile: Profile = "durable" if durable or runner == "flower" else "simulation"
-        federation = Federation.make(
-            question.study, question.contract.schema, sites, profile=profile, folder=folder
-        )
-        outcome, holders = run_with_progress(federation, runner, terminal, bundle=bundle)
+        federation = Federation.make(question.study, question.schema, sites, profile=profile, folder=folder)
+        outcome, holders = run_with_progress(federation, runner, terminal, bundle=wanted.bundle)
+        notes = notes_of(outcome.readings, apart=not question.cut)
         result = result_of(federation, outcome, rows=rows, runner=runner) | {
-            "partition": question.spec,
+            "partition": question.spec if question.cut else "none: each holder has a table of its own",
             "consent": "simulated: every customer is entered as consenting",
+            "notes": [note.as_json() for note in notes],
         }
-        if model is not None:
-            epsilon = question.study.privacy.epsilon
-            gate = ExportGate(federation.coordinator.log, ExportPolicy(epsilon=epsilon))
-            study = f"study:{federation.opened.digest}"
-            own = {each.holder: each.content for each in outcome.own}
-            write_model(outcome.release.result, model, gate=gate, epsilon=epsilon, resource=study, own=own)
-        if bundle is not None:
-            export_logs(federation, holders, bundle)
+        _write(wanted, federation, outcome, holders, result)
     terminal.write_json(result)
     for line in summary(result, outcome.release.figures):
         terminal.say(line)
+    for note in notes:
+        terminal.say(_("note: {sentence}").format(sentence=note.sentence))
+    if wanted.report is not None:
+        terminal.say(_("report: {path}").format(path=wanted.report / PAGES[0][0]))
     return 0
 
 
-def released(figures: NoisyFigures | None) -> str:
-    """What a real study would know of its model's quality."""
-    if figures is None or not figures.measurable:
-        return _("the study released no figure of quality")
-    auc = figures.auc
-    return _("released by the study: AUC {value:.3f} (95 % interval {low:.3f} to {high:.3f})").format(
-        value=auc.value, low=auc.low, high=auc.high
-    )
-
-
-def _own(each: Mapping[str, Any]) -> str:
-    """How one holder's own network does beside the common one."""
-    if each["auc"] is None:
-        return _("{holder}: a network of its own; its {test_customers} test customers all have one label").format(**each)
-    return _("{holder}: AUC {auc:.4f} of its own network, {auc_common:.4f} of the common one, on its {test_customers} test "
-             "customers").format(**each)  # fmt: skip
-
-
-def summary(result: Mapping[str, Any], figures: NoisyFigures | None) -> list[str]:
-    """A run in a few lines for people.
-
-    Args:
-        result: of the run, as JSON holds it.
-        figures: what the study released of its model's quality, not rounded yet.
-    """
-    privacy, exactness = result["privacy"], str(result["metrics"])
-    lines = [
-        _("Study {study}: {holders} holders, {rows} rows, {rounds} secure sums in {seconds} s").format(**result),
-        _("AUC {auc:.4f}, PR-AUC {pr_auc:.4f} on {test_customers} test customers; {metrics}").format(
-            **{**result, "metrics": _(exactness)}
-        ),
-        _("epsilon {epsilon} at delta {delta} for a customer over all holders (overlap {overlap})").format(
-            epsilon=privacy["customer_epsilon"], delta=privacy["delta"], overlap=privacy["overlap"]
-        ),
-        _("noise {noise_form}, honest shares counted on: {honest_shares}").format(**privacy),
-    ]
-    lines.append(released(figures))
-    lines += [_own(each) for each in result["own"]]
-    if result["unresolved"]:
-        lines.append(
-            _("hidden by the noise, so all customers have the same points: {names}").format(
-                names=_(", ").join(result["unresolved"])
-            )
+def _write(
+    wanted: Wanted,
+    federation: Federation,
+    outcome: Outcome,
+    holders: Mapping[str, Holder],
+    result: Mapping[str, Any],
+) -> None:
+    """Write the folders that are wanted; what is released goes through the coordinator's export gate."""
+    epsilon = federation.opened.study.privacy.epsilon
+    gate = export_gate(federation.coordinator, epsilon)
+    resource = f"study:{federation.opened.digest}"
+    if wanted.model is not None:
+        release_result(
+            outcome.release.result,
+            wanted.model,
+            gate=gate,
+            epsilon=epsilon,
+            resource=resource,
+            beside=[each.file() for each in outcome.own],
         )
-    if result["unfinished"]:
-        lines.append(_("ended early, at the stage {stage}").format(stage=result["unfinished"]))
-    if result["absent"]:
-        lines.append(_("absent: {names}").format(names=_(", ").join(result["absent"])))
-    return lines
+    if wanted.report is not None:
+        facts = run_facts(federation, outcome, holders, result)
+        gate.release_all(pages(facts, epsilon=epsilon, resource=resource), wanted.report)
+    if wanted.bundle is not None:
+        export_logs(federation, holders, wanted.bundle)

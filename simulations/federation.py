@@ -1,4 +1,4 @@
-"""A federation in one place: parties, a signed study, a run, and exact figures that only a simulation may have."""
+"""A federation in one place: parties, a signed study, a run, and figures for simulations alone."""
 
 from __future__ import annotations
 
@@ -14,35 +14,37 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from ringfence.audit.events import Profile
 from ringfence.clients.agent import Agent
 from ringfence.clients.holder import Holder
-from ringfence.clients.pipeline import encoded
-from ringfence.clients.table import consented, read_table
+from ringfence.clients.joining import encoded
+from ringfence.clients.rows.table import consented, read_table
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.metrics.exact import Metrics, evaluate
 from ringfence.models.pricing import price_of
 from ringfence.models.scorecard import Scorecard
 from ringfence.models.task import StudyContext
 from ringfence.privacy.accounting.study import StudyPrice
+from ringfence.privacy.agreements.policy import allowed_columns
+from ringfence.privacy.agreements.schema import Schema
+from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.consent.cohort import Cohort
 from ringfence.privacy.errors import N_, UsageError
-from ringfence.privacy.policy import allowed_columns
-from ringfence.privacy.schema import Schema
-from ringfence.privacy.study import Study
 from ringfence.server.coordinator import Coordinator, OpenStudy, sign_study
 from ringfence.server.rounds import Progress, Release, run_study
 from ringfence.server.transport import Transport
-from ringfence.simulations.assembly import (
+from ringfence.simulations.parties import (
     HolderKeys,
     InProcess,
     NoiseOf,
-    Profile,
     Site,
     make_coordinator,
     make_holder,
+    with_attested_table,
     with_holders,
 )
 from ringfence.simulations.personal import OwnNetwork, own_networks
+from ringfence.simulations.readings import Reading
 
 Say = Callable[[str], None]
 
@@ -113,7 +115,11 @@ class Federation:
         )
 
     def holder(self, name: str, noise: NoiseOf | None = None) -> Holder:
-        """Assemble one holder, or open it where its durable store left off."""
+        """Assemble one holder with its table attested, or open it where its durable store left off."""
+        return with_attested_table(self.assembled(name, noise), self.opened.study)
+
+    def assembled(self, name: str, noise: NoiseOf | None = None) -> Holder:
+        """The same before its people have attested anything."""
         return make_holder(
             self.sites[name],
             self.schema,
@@ -151,6 +157,7 @@ class Outcome:
         metrics: exact figures on the test part of the holders that took part.
         predictions: label, probability and holder of every test customer, and what else the model gives.
         own: what holders keep for themselves, in studies that give them a model of their own.
+        readings: what was read, by the holders that stayed to the end.
         refusals: sentences for the holders' own people, by holder.
     """
 
@@ -160,6 +167,7 @@ class Outcome:
     metrics: Metrics
     predictions: pd.DataFrame
     own: tuple[OwnNetwork, ...]
+    readings: Mapping[str, Reading]
     refusals: Mapping[str, tuple[str, ...]]
 
     @property
@@ -170,7 +178,10 @@ class Outcome:
             UsageError: the study's task gives another kind of model.
         """
         if not isinstance(self.model, Scorecard):
-            raise UsageError("RF-U352", N_("The study releases no scorecard, and this page shows one; use its JSON instead."))
+            raise UsageError(
+                "RF-U352",
+                N_("The study releases no scorecard, and this page shows one; use its JSON instead."),
+            )
         return self.model
 
 
@@ -239,39 +250,54 @@ def outcome_of(
         refusals: sentences for the holders' own people, by holder.
     """
     model: Predicting = release.result  # type: ignore[assignment]  # tasks of a simulation give models
-    tests = {name: test_part(federation.opened, holders[name]) for name in release.holders}
+    readings = {name: reading_of(federation.opened, holders[name]) for name in release.holders}
+    tests = {name: reading.test for name, reading in readings.items()}
     predictions = predict_test_part(federation.opened, model, tests)
     return Outcome(
         release=release,
         model=model,
         seconds=seconds,
         metrics=evaluate(
-            predictions["probability"].to_numpy(dtype=np.float64), predictions["label"].to_numpy(dtype=np.uint8)
+            predictions["probability"].to_numpy(dtype=np.float64),
+            predictions["label"].to_numpy(dtype=np.uint8),
         ),
         predictions=predictions,
         own=own_networks(federation.opened.context, holders, tests, predictions),
+        readings=readings,
         refusals={name: tuple(sentences) for name, sentences in refusals.items()},
     )
 
 
-def predict_test_part(opened: OpenStudy, model: Predicting, tests: Mapping[str, FeatureMatrix]) -> pd.DataFrame:
+def predict_test_part(
+    opened: OpenStudy, model: Predicting, tests: Mapping[str, FeatureMatrix]
+) -> pd.DataFrame:
     """Probability and label of every test customer, by holder: exact, so for simulations only."""
     frames = [
-        model.predict(opened.context, test).assign(label=test.label, holder=name) for name, test in tests.items()
+        model.predict(opened.context, test).assign(label=test.label, holder=name)
+        for name, test in tests.items()
     ]
     return pd.concat(frames, ignore_index=True)
 
 
-def test_part(opened: OpenStudy, holder: Holder) -> FeatureMatrix:
-    """Codes of the test customers among a holder's cohort."""
+def reading_of(opened: OpenStudy, holder: Holder) -> Reading:
+    """What a holder's cohort was made from, and codes of the test customers among it."""
     columns = allowed_columns(holder.contract, opened.study, holder.schema)
     table = read_table(holder.contract, holder.schema, columns, holder.base)
     cohort = Cohort.load(holder.registry, study=opened.digest, run=opened.run)
     rows = consented(table, holder.registry, cohort.current(holder.registry, holder.clock()))
-    return encoded(opened.study, holder.schema, rows, holder.name)[0].test()
+    features = encoded(opened.study, holder.schema, rows, holder.name)[0]
+    return Reading(
+        test=features.test(),
+        quality=table.quality,
+        customers=len(table),
+        consenting=len(rows),
+        used=len(features.label),
+    )
 
 
-def result_of(federation: Federation, outcome: Outcome, *, rows: Mapping[str, int], runner: str) -> dict[str, Any]:
+def result_of(
+    federation: Federation, outcome: Outcome, *, rows: Mapping[str, int], runner: str
+) -> dict[str, Any]:
     """The figures of a run, for `--json`.
 
     Args:
@@ -304,6 +330,7 @@ def result_of(federation: Federation, outcome: Outcome, *, rows: Mapping[str, in
         "present": list(outcome.release.holders),
         "absent": list(outcome.release.absent),
         "rows": sum(rows[name] for name in outcome.release.holders),
+        "rows_used": sum(reading.used for reading in outcome.readings.values()),
         "rounds": len(federation.opened.plan.rounds),
         "unresolved": list(getattr(outcome.release.result, "unresolved", ())),
         "attempts": list(outcome.release.attempts),

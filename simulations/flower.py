@@ -1,8 +1,8 @@
 """A federation over Flower's simulation engine on Ray: the same agents and coordinator as in one process.
 
-Driver (this process) is the coordinator; one Ray actor is the process of all virtual holders, because a holder's
-keys for a run live in one process and never leave it. The actor opens each holder from its durable store and its
-key files; when it is gone, the driver opens the stores again to evaluate and to export logs.
+Driver (this process) is the coordinator; one Ray actor is the process of all virtual holders, because a
+holder's keys for a run live in one process and never leave it. The actor opens each holder from its durable
+store and its key files; when it is gone, the driver opens the stores again to evaluate and to export logs.
 
 Invariants:
     What a holder says to its own people is written to a file of its folder; Flower carries sealed bytes only.
@@ -20,7 +20,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -31,13 +31,16 @@ from typing import TYPE_CHECKING, Any
 
 from ringfence.clients.agent import Agent
 from ringfence.clients.holder import Holder
+from ringfence.clients.letters import LetterBox
+from ringfence.privacy.agreements.schema import Schema
+from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, UsageError
-from ringfence.privacy.schema import Schema
+from ringfence.server.letters import Letters
 from ringfence.server.rounds import Progress, Release, run_study
 from ringfence.server.transport import Transport
-from ringfence.simulations.assembly import HolderKeys, NoiseOf, Site, make_holder
 from ringfence.simulations.federation import Federation, Outcome, Say, outcome_of
+from ringfence.simulations.parties import HolderKeys, NoiseOf, Site, make_holder, with_attested_table
 
 if TYPE_CHECKING:
     from flwr.app import Context
@@ -97,9 +100,11 @@ def _require(federation: Federation) -> None:
     if find_spec("ray") is None:
         raise UsageError(
             "RF-U345",
-            N_("The runner flower needs Ray; install it with: pip install 'ringfence[simulate]', or use the runner "
-               "in-process."),
-        )  # fmt: skip
+            N_(
+                "The runner flower needs Ray; install it with: pip install 'ringfence[simulate]', or use the "
+                "runner in-process."
+            ),
+        )
     if federation.profile != "durable":
         raise UsageError(
             "RF-U346",
@@ -111,7 +116,8 @@ def _require(federation: Federation) -> None:
 class _Hall:
     """Where all virtual holders live: what the actor needs to open them, and nothing secret but by file name.
 
-    An instance travels to the actor with every message, so it is small; agents are kept by the actor's process.
+    An instance travels to the actor with every message, so it is small; agents are kept by the actor's
+    process.
     """
 
     folder: Path
@@ -122,6 +128,7 @@ class _Hall:
     coordinator: PublicIdentity
     budget: tuple[Decimal, Decimal]
     noise: NoiseOf | None
+    study: Study
 
     @classmethod
     def lay_out(cls, federation: Federation, folder: Path, noise: NoiseOf | None) -> _Hall:
@@ -137,9 +144,10 @@ class _Hall:
             coordinator=federation.coordinator.identity.public,
             budget=federation.budget,
             noise=noise,
+            study=federation.opened.study,
         )
 
-    def __call__(self, context: Context) -> Agent:
+    def __call__(self, context: Context) -> LetterBox:
         """The agent of the holder that the node of a context plays; opened once in a process."""
         nodes = json.loads((self.folder / _NODES).read_text(encoding="utf-8"))
         name: str = nodes[str(context.node_id)]
@@ -152,7 +160,7 @@ class _Hall:
                 raise
         return _AGENTS[key]
 
-    def _open(self, name: str) -> Agent:
+    def _open(self, name: str) -> LetterBox:
         holder = make_holder(
             self.sites[name],
             self.schema,
@@ -164,7 +172,9 @@ class _Hall:
             folder=self.stores,
             noise=self.noise(name) if self.noise else None,
         )
-        return Agent(holder=holder, report=lambda sentence: self._report(name, sentence))
+        with_attested_table(holder, self.study)
+        agent = Agent(holder=holder, report=lambda sentence: self._report(name, sentence))
+        return LetterBox(agent=agent)
 
     def _report(self, name: str, sentence: str) -> None:
         with (self.folder / name / _SAID).open("a", encoding="utf-8") as file:
@@ -178,12 +188,12 @@ class _Hall:
         return assigned
 
 
-_AGENTS: dict[tuple[str, str], Agent] = {}
+_AGENTS: dict[tuple[str, str], LetterBox] = {}
 
 
 @dataclass(slots=True, kw_only=True)
 class _Said:
-    """Sentences of the holders for their own people, read from their folders; wraps the transport to read in time."""
+    """Sentences of the holders for their own people, from their folders; wrap the transport in time."""
 
     folder: Path
     names: tuple[str, ...]
@@ -198,6 +208,11 @@ class _Said:
             return self.inner.exchange(messages)
         finally:
             self.read()
+
+    def present(self, names: Iterable[str]) -> frozenset[str]:
+        """What the transport says."""
+        assert self.inner is not None
+        return self.inner.present(names)
 
     def read(self) -> None:
         """Pass on what is new."""
@@ -227,12 +242,19 @@ def _simulate(federation: Federation, hall: _Hall, said: _Said, progress: Progre
                 said.inner = FlowerTransport(
                     grid=grid, nodes=nodes, timeout=PHASE_SECONDS, stop=stop, failed=lambda *_: dead.set()
                 )
-                # No bytes are answered by no bytes, as soon as the actor is up: the clock starts after Ray has.
+                # No bytes are answered by no bytes, as soon as the actor is up: the clock starts after Ray
+                # has.
                 said.exchange(dict.fromkeys(nodes, b""))
                 if dead.is_set():
                     raise _ended("ClientApp")
                 started = time.perf_counter()
-                release = run_study(federation.coordinator, federation.opened, said, progress)
+                letters = Letters(
+                    carrier=said,
+                    identity=federation.coordinator.identity,
+                    holders=federation.opened.participants,
+                    report=said.say,
+                )
+                release = run_study(federation.coordinator, federation.opened, letters, progress)
                 result.set_result((release, time.perf_counter() - started))
             except BaseException as error:  # told to our caller, not to Flower
                 result.set_exception(error)
@@ -240,7 +262,8 @@ def _simulate(federation: Federation, hall: _Hall, said: _Said, progress: Progre
         try:
             failure = _run(make_server_app(conduct), make_client_app(hall), len(hall.sites), hall.folder)
         finally:
-            stop.set()  # a server app that still waits, because Ray never came up or was told to end, ends now
+            # a server app that still waits, because Ray never came up or was told to end, ends now
+            stop.set()
         error = result.exception(timeout=60)
         if interrupted.is_set():
             raise KeyboardInterrupt
@@ -255,10 +278,12 @@ def _ended(kind: str) -> UsageError:
     """The virtual holders' process is gone, or never came."""
     return UsageError(
         "RF-U347",
-        N_("Flower's simulation on Ray ended before the study did ({kind}); see whether this machine has memory and "
-           "shared memory left, or use the runner in-process."),
+        N_(
+            "Flower's simulation on Ray ended before the study did ({kind}); see whether this machine has "
+            "memory and shared memory left, or use the runner in-process."
+        ),
         kind=kind,
-    )  # fmt: skip
+    )
 
 
 def _run(server_app: Any, client_app: Any, nodes: int, folder: Path) -> Exception | None:
@@ -320,7 +345,7 @@ def _reread_ray_settings() -> None:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Neither Flower nor Ray writes to the terminal; what they would say names no cause that ours leave out."""
+    """Neither Flower nor Ray writes to the terminal: they name no cause that ours leave out."""
     loggers = [logging.getLogger(name) for name in ("flwr", "ray")]
     levels = [logger.level for logger in loggers]
     import flwr.supercore.logger  # noqa: F401  # sets its level when it is first imported

@@ -1,13 +1,15 @@
 """Cuts one table into simulated holders: evenly, with label skew, or by the values of a column.
 
-For simulations only: a cut that looks at labels or permutes rows has no place where the rows have real holders.
-Every row goes to exactly one holder. `partition` cuts rows, so a table with several rows a customer has to be cut by a
-column that is constant within a customer, or the holders overlap; `partition_customers` cuts customers with all their lines.
+For simulations only: a cut that looks at labels or permutes rows has no place where the rows have real
+holders. Every row goes to exactly one holder. `partition` cuts rows, so a table with several rows a customer
+has to be cut by a column that is constant within a customer, or the holders overlap; `partition_customers`
+cuts customers with all their lines.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -15,10 +17,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
+from ringfence.privacy.agreements.parties import alike, may_be_called
 from ringfence.privacy.errors import N_, UsageError
 
 MOST_HOLDERS = 200
-"""A simulated holder has files, keys, stores and a log of its own; many more than this are not worth the wait."""
+"""A simulated holder has files, keys, stores and a log of its own; more than this are not worth the wait."""
 
 Integers: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -47,7 +50,10 @@ def parse_spec(text: str) -> PartitionSpec:
         return PartitionSpec(kind="dirichlet", alpha=_alpha(argument))
     raise UsageError(
         "RF-U321",
-        N_("The partition {spec} is unknown; expected iid, dirichlet:ALPHA (such as dirichlet:0.5) or by:COLUMN."),
+        N_(
+            "The partition {spec} is unknown; expected iid, dirichlet:ALPHA (such as dirichlet:0.5) or "
+            "by:COLUMN."
+        ),
         spec=repr(text),
     )
 
@@ -73,10 +79,10 @@ def partition(
     """Cut a table into holders.
 
     `iid` permutes the rows and deals them out, sizes differ by one at most. `dirichlet:ALPHA` gives each
-    label's rows to the holders in proportions drawn from a symmetric Dirichlet distribution (Hsu, Qi, Brown 2019,
-    arXiv:1909.06335, the form with proportions over holders for each label); a holder left without a row gets one
-    from the largest. `by:COLUMN` makes one holder per value, in the order of the values' texts, missing values
-    together as `missing`.
+    label's rows to the holders in proportions drawn from a symmetric Dirichlet distribution (Hsu, Qi, Brown
+    2019, arXiv:1909.06335, the form with proportions over holders for each label); a holder left without a
+    row gets one from the largest. `by:COLUMN` makes one holder per value, in the order of the values' texts,
+    missing values together as `missing`.
 
     Args:
         frame: `(n, p)` rows; every row is in exactly one part, and keeps its index label.
@@ -89,8 +95,8 @@ def partition(
         Name to rows, in the order of the names: `holder-1`, ... or a safe form of the value.
 
     Raises:
-        UsageError: unknown spec, ALPHA not above 0, an absent column, fewer than one holder, more holders than
-            rows or than `MOST_HOLDERS`, another number of holders than the column has values.
+        UsageError: unknown spec, ALPHA not above 0, an absent column, fewer than one holder, more holders
+            than rows or than `MOST_HOLDERS`, another number of holders than the column has values.
     """
     parsed = parse_spec(spec)
     if parsed.kind == "by":
@@ -112,8 +118,8 @@ def partition_customers(
 ) -> dict[str, pd.DataFrame]:
     """Cut a table of events into holders: all lines of a customer go to one of them.
 
-    A customer with several values in the column of `by:COLUMN` goes where its first line says. Lines without a
-    customer go to the first holder, who will leave them out.
+    A customer with several values in the column of `by:COLUMN` goes where its first line says. Lines without
+    a customer go to the first holder, who will leave them out.
 
     Args:
         frame: `(n, p)` lines; every line is in exactly one part, in its order, and keeps its index label.
@@ -128,7 +134,10 @@ def partition_customers(
     if parse_spec(spec).kind == "dirichlet":
         raise UsageError(
             "RF-U329",
-            N_("The partition dirichlet skews a label's column, and the label of events stands in none; use iid or by:COLUMN."),
+            N_(
+                "The partition dirichlet skews a label's column, and the label of events stands in none; use "
+                "iid or by:COLUMN."
+            ),
         )
     names = keys.to_numpy(dtype=object)
     first = ~pd.Series(names).duplicated().to_numpy() & (names != "")
@@ -154,7 +163,10 @@ def _checked_count(holders: int | None, rows: int) -> int:
     if holders > rows:
         raise UsageError(
             "RF-U324",
-            N_("{rows} rows cannot be cut into {holders} holders with at least one row each; name fewer holders."),
+            N_(
+                "{rows} rows cannot be cut into {holders} holders with at least one row each; name fewer "
+                "holders."
+            ),
             rows=rows,
             holders=holders,
         )
@@ -210,16 +222,21 @@ def _by_column(frame: pd.DataFrame, name: str, holders: int | None) -> dict[str,
     if len(known) > MOST_HOLDERS:
         raise UsageError(
             "RF-U330",
-            N_("The column {column} has {values} values, one a holder, and a simulation has at most {most} holders. Choose "
-               "a column with fewer values, or the partition iid."),
+            N_(
+                "The column {column} has {values} values, one a holder, and a simulation has at most {most} "
+                "holders. Choose a column with fewer values, or the partition iid."
+            ),
             column=name,
             values=len(known),
             most=MOST_HOLDERS,
-        )  # fmt: skip
+        )
     if holders is not None and holders != len(known):
         raise UsageError(
             "RF-U328",
-            N_("The column {column} has {values} values, one a holder; found --holders {holders}. Leave it out."),
+            N_(
+                "The column {column} has {values} values, one a holder; found --holders {holders}. Leave it "
+                "out."
+            ),
             column=name,
             values=len(known),
             holders=holders,
@@ -239,15 +256,19 @@ def _text_of(value: object) -> str:
 def _safe_names(texts: Sequence[str]) -> dict[str, str]:
     """Distinct names of lower-case letters of any script, digits and hyphens, at most 40 characters.
 
-    Two values with one safe form are told apart by `-2`, `-3`, ... in the order of their texts.
+    Two values whose safe forms are one, or read alike, are told apart by `-2`, `-3`, ... in the order of
+    their texts. A value that no holder may be called by is a `holder`.
     """
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for text in texts:
-        spelled = re.sub(r"^-(?=\d)", "minus-", text.lower())
+        spelled = re.sub(r"^-(?=\d)", "minus-", unicodedata.normalize("NFKC", text).lower())
         base = re.sub(r"[\W_]+", "-", spelled).strip("-")[:40].strip("-") or "missing"
+        base = base if may_be_called(base) else "holder"
         name, turn = base, 1
-        while name in names.values():
+        while alike(name) in taken:
             turn += 1
             name = f"{base}-{turn}"
         names[text] = name
+        taken.add(alike(name))
     return names

@@ -1,4 +1,4 @@
-"""Holders' own networks beside the common one, each judged on its holder's test customers: exact, so simulated only."""
+"""Holders' own networks beside the common one, each judged exactly on its own test customers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from ringfence.clients.holder import Holder
-from ringfence.clients.own import own_path
+from ringfence.clients.own_model import own_path
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.metrics.exact import auc
 from ringfence.models.neural import NeuralModel
 from ringfence.models.task import StudyContext
+from ringfence.privacy.release import ResultFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +35,25 @@ class OwnNetwork:
     own: float | None
     common: float | None
 
+    def file(self) -> ResultFile:
+        """Its file as a researcher gets it from a simulation; a real holder's stays where it is."""
+        return ResultFile(name=f"own-{self.holder}.safetensors", kind="safetensors", content=self.content)
+
     def as_json(self) -> dict[str, str | int | float | None]:
         """The figures."""
-        return {"holder": self.holder, "test_customers": self.customers, "auc": self.own, "auc_common": self.common}
+        return {
+            "holder": self.holder,
+            "test_customers": self.customers,
+            "auc": self.own,
+            "auc_common": self.common,
+        }
 
 
 def own_networks(
-    context: StudyContext, holders: Mapping[str, Holder], tests: Mapping[str, FeatureMatrix], predictions: pd.DataFrame
+    context: StudyContext,
+    holders: Mapping[str, Holder],
+    tests: Mapping[str, FeatureMatrix],
+    predictions: pd.DataFrame,
 ) -> tuple[OwnNetwork, ...]:
     """Read what the holders kept for themselves; empty for a study that gives them nothing.
 
@@ -58,14 +71,13 @@ def own_networks(
         content = path.read_bytes()
         own = NeuralModel.from_safetensors(content).predict(context, test)["probability"]
         common = predictions.loc[predictions["holder"] == name, "probability"]
-        both = len(np.unique(test.label)) == 2
         found.append(
             OwnNetwork(
                 holder=name,
                 content=content,
                 customers=len(test.label),
-                own=auc(own.to_numpy(dtype=np.float64), test.label) if both else None,
-                common=auc(common.to_numpy(dtype=np.float64), test.label) if both else None,
+                own=auc(own.to_numpy(dtype=np.float64), test.label),
+                common=auc(common.to_numpy(dtype=np.float64), test.label),
             )
         )
     return tuple(found)

@@ -2,9 +2,10 @@
 
     parts (cell codes) --> contributions + shares, added in plain --> coordinator's step --> result
 
-Tasks, plans, shares of noise and the coordinator's step are the product's own; what is left out are files, consent,
-signatures, masks, ledgers and logs. With the same noise the result is that of `run_in_process`, bit for bit
-(tests/simulations/test_reference.py). For benchmarks and for choosing defaults on generated populations.
+Tasks, plans, shares of noise and the coordinator's step are the product's own; what is left out are files,
+consent, signatures, masks, ledgers and logs. With the same noise the result is that of `run_in_process`, bit
+for bit (tests/simulations/test_reference.py). For benchmarks and for choosing defaults on generated
+populations.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ def run_reference(
     if len(parts) < (context.study.privacy.min_holders if context.study.distributed else 1):
         raise UsageError(
             "RF-U360",
-            N_("A reference run has {count} parts; the study counts on {needed} holders. Cut the table into more."),
+            N_(
+                "A reference run has {count} parts; the study counts on {needed} holders. Cut the table into "
+                "more."
+            ),
             count=len(parts),
             needed=context.study.privacy.min_holders,
         )
@@ -62,18 +66,24 @@ def run_reference(
         if planned.local_steps or planned.sampling_rate != 1:
             raise UsageError(
                 "RF-U361",
-                N_("The task {task} draws samples inside its holders; a reference run only adds up whole tables."),
+                N_(
+                    "The task {task} draws samples inside its holders; a reference run only adds up whole "
+                    "tables."
+                ),
                 task=task.name,
             )
         blocks = _sum(context, task, step, planned, plan.honest, sides[planned.part], sources)
-        state, step = task.step(context, state, Aggregate(round=step.round, holders=len(parts), blocks=blocks))
+        state, step = task.step(
+            context, state, Aggregate(round=step.round, holders=len(parts), blocks=blocks)
+        )
     return step
 
 
 def central(context: StudyContext) -> StudyContext:
     """The same study for one part with all customers, whose own share is all the noise there is (h = 1).
 
-    A yardstick for simulations: it is what one trusted party would get, and claims nothing against a coordinator.
+    A yardstick for simulations: it is what one trusted party would get, and claims nothing against a
+    coordinator.
     """
     privacy = context.study.privacy.model_copy(update={"noise": "local", "min_holders": 1, "colluders": 0})
     return StudyContext.of(context.study.model_copy(update={"privacy": privacy}), context.schema)

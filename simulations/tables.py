@@ -1,24 +1,25 @@
-"""Reads a whole table as its holders would, and writes each holder's part so that line numbers stay those of the whole.
+"""Reads a whole table as its holders would, and writes each one's part under the whole's line numbers.
 
-For simulations only: nobody else ever reads all columns of a table. In a delimited part the lines of other holders are
-left blank, which readers pass over; a Parquet part says in its metadata which rows it holds. So a fault that a simulated
-holder finds in its part names the line of the file that the user gave.
+For simulations only: nobody else ever reads all columns of a table. In a delimited part the lines of other
+holders are left blank, which readers pass over; a Parquet part says in its metadata which rows it holds. So a
+fault that a simulated holder finds in its part names the line of the file that the user gave.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from ringfence.privacy import tabular
-from ringfence.privacy.contract import Contract
-from ringfence.privacy.documents.columns import WHITESPACE
-from ringfence.privacy.errors import N_, TableError
-from ringfence.privacy.tabular import Layout
+from ringfence.privacy.agreements.contract import Contract
+from ringfence.privacy.errors import N_, TableError, UsageError
+from ringfence.privacy.tables import tabular
+from ringfence.privacy.tables.cutting import WHITESPACE
+from ringfence.privacy.tables.tabular import Layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,6 +41,11 @@ class WholeTable:
     begin: int
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns."""
+        return tuple(str(name) for name in self.frame.columns)
+
+    @property
     def suffix(self) -> str:
         """Ending of a part's file."""
         return ".csv" if self.layout is not None else self.path.suffix.lower()
@@ -53,34 +59,76 @@ def read_whole(path: Path, contract: Contract) -> WholeTable:
         contract: says how it is written.
 
     Raises:
-        TableError: RF-T090 no such file, RF-T093 no column of the contract's subject, RF-T002 to RF-T016 it cannot be
-            read.
+        TableError: RF-T090 no such file, RF-T093 no column of the contract's subject, RF-T002 to RF-T016 it
+            cannot be read.
     """
-    if not path.exists():
-        raise TableError(
-            "RF-T090",
-            N_("The table {file} was not found; give its path with --data, or its folder with RINGFENCE_DATA."),
-            file=path.name,
-        )
-    source = contract.source
-    layout = Layout(delimiter=source.delimiter, encoding=source.encoding, names=source.header)
-    names = tabular.column_names(path, layout)
+    layout, names = _header(path, contract)
     if contract.subject not in names:
         raise TableError(
             "RF-T093",
-            N_("The table {file} has no column {column}, the contract's subject; its {count} columns begin with "
-               "{first}. If that looks wrong, check the delimiter."),
+            N_(
+                "The table {file} has no column {column}, the contract's subject; its {count} columns begin "
+                "with {first}. If that looks wrong, check the delimiter. {advice}"
+            ),
             file=path.name,
             column=repr(contract.subject),
             count=len(names),
             first=repr(str((names or [""])[0])[:60]),
-        )  # fmt: skip
+            advice=tabular.keyless_advice(),
+        )
+    return _read(path, contract, layout, names)
+
+
+def with_row_keys(path: Path, contract: Contract) -> WholeTable:
+    """Read a table in which every row is another customer, with a key for each under the subject's name.
+
+    Raises:
+        TableError: RF-T090 no such file, RF-T002 to RF-T016 it cannot be read.
+        UsageError: it has a column of that name, or is of events, whose lines belong to customers.
+    """
+    layout, names = _header(path, contract)
+    if contract.events is not None or contract.subject in names:
+        raise UsageError(
+            "RF-U624",
+            N_(
+                "--row-is-customer is for a table without a customer key; {file} has the contract's column "
+                "{column}, or a line for each event. Leave the option out."
+            ),
+            file=path.name,
+            column=repr(contract.subject),
+        )
+    whole = _read(path, contract, layout, names)
+    keys = [f"row-{line}" for line in whole.lines]
+    return replace(whole, frame=whole.frame.assign(**{contract.subject: keys}))
+
+
+def _header(path: Path, contract: Contract) -> tuple[Layout, list[str]]:
+    """How the table is written, and the names of its columns."""
+    if not path.exists():
+        raise TableError(
+            "RF-T090",
+            N_(
+                "The table {file} was not found; give its path with --data, or its folder with "
+                "RINGFENCE_DATA."
+            ),
+            file=path.name,
+        )
+    source = contract.source
+    layout = Layout(delimiter=source.delimiter, encoding=source.encoding, names=source.header)
+    return layout, [str(name) for name in tabular.column_names(path, layout)]
+
+
+def _read(path: Path, contract: Contract, layout: Layout, names: list[str]) -> WholeTable:
+    """All columns that stand once, or are needed."""
     needed = {contract.subject, *(column.header for column in contract.columns)}
     needed |= set() if contract.events is None else set(contract.events.headers)
     # A name that stands twice is refused only where it is needed.
     wanted = [name for name in dict.fromkeys(names) if name in needed or names.count(name) == 1]
     table = tabular.read_columns(path, wanted, layout)
     frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+    if tabular.is_parquet(path) and contract.subject in wanted:
+        # As the holders will spell them: pandas makes floating-point numbers of whole ones with a gap.
+        frame[contract.subject] = tabular.key_text(table[contract.subject]).to_pylist()
     if tabular.is_parquet(path):
         return WholeTable(path=path, layout=None, frame=frame, lines=tuple(range(1, len(frame) + 1)), begin=0)
     begin, lines = tabular.all_lines(path, layout)
@@ -101,15 +149,19 @@ def write_part(whole: WholeTable, part: pd.DataFrame, file: Path) -> None:
     if layout is None:
         from pyarrow import parquet
 
-        table = parquet.read_table(whole.path).take(rows)
-        metadata = {**(table.schema.metadata or {}), tabular.ROWS: tabular.packed(rows)}
+        table = tabular.without_views(parquet.read_table(whole.path)).take(rows)
+        for name in set(whole.names) - set(table.column_names):  # the rows' own keys
+            table = table.append_column(name, [part[name].astype(str).tolist()])
+        metadata = {**(table.schema.metadata or {}), tabular.ROWS: tabular.packed_row_numbers(rows)}
         parquet.write_table(table.replace_schema_metadata(metadata), file)
         return
     with file.open("w", encoding=layout.encoding, newline="") as stream:
         if layout.delimiter == WHITESPACE:
             stream.writelines(" ".join(row) + "\n" for row in _with_blanks(whole, part))
         else:
-            csv.writer(stream, delimiter=layout.delimiter, lineterminator="\n").writerows(_with_blanks(whole, part))
+            csv.writer(stream, delimiter=layout.delimiter, lineterminator="\n").writerows(
+                _with_blanks(whole, part)
+            )
 
 
 def _with_blanks(whole: WholeTable, part: pd.DataFrame) -> Iterator[list[str]]:
@@ -131,4 +183,4 @@ def _with_blanks(whole: WholeTable, part: pd.DataFrame) -> Iterator[list[str]]:
 
 def _height(cells: Sequence[str]) -> int:
     """Lines that a row takes."""
-    return 1 + sum(cell.count("\n") for cell in cells)
+    return 1 + sum(len(re.findall("\r\n|\r|\n", cell)) for cell in cells)

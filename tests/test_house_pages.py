@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import errors as error_tool
@@ -35,7 +36,9 @@ def test_a_broken_link_is_found(text: str) -> None:
     assert list(links.faults_of(Path("page.md"), text))
 
 
-@pytest.mark.parametrize("text", ["`[a](absent.md)`", "```\n[a](absent.md)\n```", "[a](https://example.org/x)"])
+@pytest.mark.parametrize(
+    "text", ["`[a](absent.md)`", "```\n[a](absent.md)\n```", "[a](https://example.org/x)"]
+)
 def test_code_and_the_web_are_left_alone(text: str) -> None:
     assert list(links.faults_of(Path("page.md"), text)) == []
 
@@ -59,8 +62,33 @@ def test_every_file_that_a_page_names_is_there(name: Path) -> None:
     assert sorted(path for path in named if not stands(path)) == []
 
 
+def files_named_in(code: str) -> set[str]:
+    """Files that comments and docstrings name with their folders, such as `accounting/noise_laws.py`."""
+    return set(re.findall(r"(?<![\w/.<{}-])(?:[a-z_]+/)+[a-z_.]+\.(?:py|md|toml)\b", code))
+
+
+@cache
+def _endings() -> frozenset[str]:
+    """Every file of the checkout by all the ways to name it, from its full path to its last folder."""
+    parts = (path.parts for path in files())
+    return frozenset("/".join(each[place:]) for each in parts for place in range(len(each)))
+
+
+@pytest.mark.parametrize("name", python_files(*CODE), ids=str)
+def test_every_file_that_a_comment_names_is_there(name: Path) -> None:
+    named = files_named_in((ROOT / name).read_text(encoding="utf-8"))
+    assert named - _endings() == set()
+
+
+def test_a_file_that_a_comment_names_is_found() -> None:
+    code = "# See mechanisms/law.py and docs/design.md.\nopen(f'{folder}/law.py'); open('law.py')"
+    assert files_named_in(code) == {"mechanisms/law.py", "docs/design.md"}
+
+
 def test_a_file_that_is_not_there_is_found() -> None:
-    named = paths_named_in("see `privacy/errors.py`, `privacy/absent.py`, `tests/test_house_*.py` and `other/x`")
+    named = paths_named_in(
+        "see `privacy/errors.py`, `privacy/absent.py`, `tests/test_house_*.py` and `other/x`"
+    )
     assert {path: stands(path) for path in named} == {
         "privacy/errors.py": True,
         "privacy/absent.py": False,

@@ -1,4 +1,6 @@
-"""Guard: what is in the wheel. It is built once, from a copy, so that no stale build folder can lend it files."""
+"""Guard: what is in the wheel. It is built once, from a copy, so that no stale build folder can lend it
+files.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,16 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> set[PurePosixPath]:
         if name.parts[0] in CODE or len(name.parts) == 1:
             (copy / name.parent).mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, copy / name)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(copy / "dist"), str(copy)]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(copy / "dist"),
+        str(copy),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=copy)
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = (copy / "dist").glob("*.whl")
@@ -61,7 +72,12 @@ def test_the_four_commands_are_declared(names: set[PurePosixPath]) -> None:
     table = project()["project"]
     assert isinstance(table, dict)
     scripts: dict[str, str] = table["scripts"]
-    assert sorted(scripts) == ["ringfence-audit", "ringfence-client", "ringfence-server", "ringfence-simulate"]
+    assert sorted(scripts) == [
+        "ringfence-audit",
+        "ringfence-client",
+        "ringfence-server",
+        "ringfence-simulate",
+    ]
     for target in scripts.values():
         module, _, function = target.partition(":")
         assert function == "main"

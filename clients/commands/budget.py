@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringfence.clients.commands.options import decimal, leaf
-from ringfence.privacy.commands import add_passphrase, passphrases
+from ringfence.clients.commands.options import leaf
+from ringfence.privacy.command_line.alignment import padded
+from ringfence.privacy.command_line.commands import add_passphrase, decimal, passphrases
+from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
-from ringfence.privacy.terminal import Parser, Terminal, padded
 
 if TYPE_CHECKING:
     from ringfence.privacy.ledger import Balance
@@ -47,9 +48,11 @@ def _add_reading(kinds: argparse._SubParsersAction[Parser]) -> None:
     )
     show.set_defaults(do=_show)
     explain = leaf(
-        kinds, "explain", _("list every spend, and what a signed study would cost and whether it fits; nothing is spent"),
+        kinds,
+        "explain",
+        _("list every spend, and what a signed study would cost and whether it fits; nothing is spent"),
         examples=["ringfence-client budget explain", "ringfence-client budget explain churn.signed.json"],
-    )  # fmt: skip
+    )
     explain.add_argument(
         "study", nargs="?", type=Path, metavar="STUDY", help=_("the study as the coordinator signed it")
     )
@@ -70,11 +73,16 @@ def _add_freezing(kinds: argparse._SubParsersAction[Parser]) -> None:
         "thaw",
         _("open a frozen ledger again, by two approvers, entering what was spent beyond it"),
         examples=[
-            "ringfence-client budget thaw --key ana.key --key ben.key --missing 0.04 --reason 'restored from backup'"
+            "ringfence-client budget thaw --key ana.key --key ben.key --missing 0.04 --reason 'restored from "
+            "backup'"
         ],
     )
     thaw.add_argument(
-        "--missing", required=True, type=decimal, metavar="MU2", help=_("mu squared to be entered as spent; 0 if none")
+        "--missing",
+        required=True,
+        type=decimal,
+        metavar="MU2",
+        help=_("mu squared to be entered as spent; 0 if none"),
     )
     _add_two_people(thaw)
     thaw.set_defaults(do=_thaw)
@@ -86,10 +94,17 @@ def _add_raising(kinds: argparse._SubParsersAction[Parser]) -> None:
         "top-up",
         _("raise the budget, by two approvers; the promise made at init is weaker from then on"),
         examples=[
-            "ringfence-client budget top-up --key ana.key --key ben.key --mu-squared 0.1 --reason 'board decision 12'"
+            "ringfence-client budget top-up --key ana.key --key ben.key --epsilon 6 --reason 'board "
+            "decision 12'",
+            "ringfence-client budget top-up --key ana.key --key ben.key --mu-squared 0.1 --reason 'board "
+            "decision 12'",
         ],
     )
-    raising.add_argument("--mu-squared", required=True, type=decimal, metavar="MU2", help=_("mu squared to be added"))
+    amount = raising.add_mutually_exclusive_group(required=True)
+    amount.add_argument(
+        "--epsilon", type=decimal, metavar="E", help=_("what the budget is to be in all, at its delta")
+    )
+    amount.add_argument("--mu-squared", type=decimal, metavar="MU2", help=_("mu squared to be added"))
     _add_two_people(raising)
     raising.set_defaults(do=_top_up)
 
@@ -107,7 +122,12 @@ def _add_closing(kinds: argparse._SubParsersAction[Parser]) -> None:
 
 def _add_two_people(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--key", action="append", type=Path, default=[], metavar="FILE", help=_("an approver's key file; give two")
+        "--key",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help=_("an approver's key file; give two"),
     )
     parser.add_argument("--reason", required=True, metavar="TEXT", help=_("why, for those who read the log"))
     add_passphrase(parser)
@@ -117,11 +137,11 @@ def _show(arguments: argparse.Namespace) -> int:
     if arguments.explain is not False:
         arguments.study = arguments.explain
         return _explain(arguments)
-    from ringfence.clients.commands.spending import Standing
+    from ringfence.clients.desk.spending import BudgetStanding
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:
-        standing = Standing.of(home.ledger)
+        standing = BudgetStanding.of(home.ledger)
         entries = home.ledger.entries() if arguments.entries else ()
     terminal = Terminal.of(arguments)
     terminal.say(standing.heading())
@@ -136,7 +156,13 @@ def _show(arguments: argparse.Namespace) -> int:
         said = " ".join(f"{key}={value}" for key, value in entry.fields.items())
         terminal.say(f"{entry.sequence:>5} {entry.time} {entry.kind:10} {said}")
     listed = [
-        {"sequence": e.sequence, "time": e.time, "kind": e.kind, "fields": dict(e.fields), "hash": e.hash.hex()}
+        {
+            "sequence": e.sequence,
+            "time": e.time,
+            "kind": e.kind,
+            "fields": dict(e.fields),
+            "hash": e.hash.hex(),
+        }
         for e in entries
     ]
     terminal.write_json(standing.as_json() | ({"entries": listed} if arguments.entries else {}))
@@ -144,8 +170,8 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.commands.account import Account
-    from ringfence.clients.commands.whatif import answer, price_lines, read_study
+    from ringfence.clients.desk.account import Account
+    from ringfence.clients.desk.whatif import answer, price_lines, read_study
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:
@@ -170,7 +196,7 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def _freeze(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.commands.spending import freeze
+    from ringfence.clients.desk.spending import freeze
 
     freeze(arguments.config, arguments.reason)
     terminal = Terminal.of(arguments)
@@ -180,7 +206,7 @@ def _freeze(arguments: argparse.Namespace) -> int:
 
 
 def _thaw(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.commands.spending import thaw
+    from ringfence.clients.desk.spending import thaw
 
     balance = thaw(
         arguments.config, arguments.key, arguments.missing, arguments.reason, passphrases(arguments)
@@ -189,16 +215,15 @@ def _thaw(arguments: argparse.Namespace) -> int:
 
 
 def _top_up(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.commands.spending import top_up
+    from ringfence.clients.desk.spending import Raise, top_up
 
-    balance = top_up(
-        arguments.config, arguments.key, arguments.mu_squared, arguments.reason, passphrases(arguments)
-    )
+    asked = Raise(mu_squared=arguments.mu_squared, epsilon=arguments.epsilon)
+    balance = top_up(arguments.config, arguments.key, asked, arguments.reason, passphrases(arguments))
     return _done(arguments, _("The budget was raised."), balance)
 
 
 def _close(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.commands.spending import close
+    from ringfence.clients.desk.spending import close
 
     digest, balance = close(arguments.config, arguments.study)
     return _done(arguments, _("Closed the reservation of {study}.").format(study=digest), balance)
@@ -212,5 +237,7 @@ def _done(arguments: argparse.Namespace, sentence: str, left: Balance) -> int:
             mu=f"{float(left.mu_squared):.6g}", epsilon=left.epsilon, delta=left.delta
         )
     )
-    terminal.write_json({"left": {"mu_squared": str(left.mu_squared), "epsilon": left.epsilon, "delta": str(left.delta)}})
+    terminal.write_json(
+        {"left": {"mu_squared": str(left.mu_squared), "epsilon": left.epsilon, "delta": str(left.delta)}}
+    )
     return 0

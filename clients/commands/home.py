@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ringfence.clients.commands.options import decimal, leaf
-from ringfence.privacy.commands import add_wrapping, new_passphrase
+from ringfence.clients.commands.options import leaf
+from ringfence.privacy.command_line.commands import add_wrapping, decimal, new_passphrase
+from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
-from ringfence.privacy.terminal import Parser, Terminal
 
 FILTERS = ("gdp", "rdp")
 KINDS = ("holder", "log", "approver", "coordinator")
@@ -20,25 +20,34 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         commands,
         "init",
         _("make a holder's home: keys, store, privacy budget, log, client.toml"),
-        more=_("All of it or nothing; an existing folder with anything in it is refused. The budget is fixed for good: "
-               "it covers everything that will ever be released about the population."),
+        more=_(
+            "All of it or nothing; an existing folder with anything in it is refused. The budget is fixed "
+            "for good: it covers everything that will ever be released about the population."
+        ),
         examples=[
-            "ringfence-client init bank --name north-bank --population retail --budget-epsilon 4 --budget-delta 1e-7",
+            "ringfence-client init bank --name north-bank --population retail --budget-epsilon 4 "
+            "--budget-delta 1e-7",
         ],
         home=False,
-    )  # fmt: skip
+    )
     init.add_argument("folder", type=Path, metavar="FOLDER", help=_("folder to make"))
     init.add_argument("--name", required=True, help=_("the holder's name in contracts and studies"))
     init.add_argument("--population", required=True, help=_("name of the customers that the budget counts"))
-    init.add_argument("--budget-epsilon", required=True, type=decimal, metavar="E", help=_("budget: epsilon, for good"))
-    init.add_argument("--budget-delta", required=True, type=decimal, metavar="D", help=_("budget: delta, for good"))
+    init.add_argument(
+        "--budget-epsilon", required=True, type=decimal, metavar="E", help=_("budget: epsilon, for good")
+    )
+    init.add_argument(
+        "--budget-delta", required=True, type=decimal, metavar="D", help=_("budget: delta, for good")
+    )
     init.add_argument(
         "--filter",
         choices=FILTERS,
         default="gdp",
         help=_("how spending adds up: gdp takes Gaussian noise and is exact (default); rdp takes any noise"),
     )
-    init.add_argument("--store", metavar="URL", help=_("a PostgreSQL URL instead of a SQLite file in the folder"))
+    init.add_argument(
+        "--store", metavar="URL", help=_("a PostgreSQL URL instead of a SQLite file in the folder")
+    )
     add_wrapping(init)
     init.set_defaults(do=_init)
     _add_key(commands)
@@ -58,17 +67,19 @@ def _add_key(commands: argparse._SubParsersAction[Parser]) -> None:
     new.add_argument("--kind", required=True, choices=KINDS, help=_("what the key is for"))
     add_wrapping(new)
     new.set_defaults(do=_new)
-    show = leaf(kinds, "show", _("show what a key file or its .pub holds; no passphrase is needed"), home=False)
+    show = leaf(
+        kinds, "show", _("show what a key file or its .pub holds; no passphrase is needed"), home=False
+    )
     show.add_argument("path", type=Path, metavar="PATH", help=_("a key file or a .pub file"))
     show.set_defaults(do=_show)
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.commands.founding import Plan, found
-    from ringfence.privacy.homes import require_free
+    from ringfence.clients.desk.founding import Plan, make_home
+    from ringfence.privacy.command_line.homes import require_free
 
     require_free(arguments.folder)
-    made = found(
+    made = make_home(
         arguments.folder,
         Plan(
             name=arguments.name,
@@ -84,7 +95,12 @@ def _init(arguments: argparse.Namespace) -> int:
     terminal.say(_("Made the home of {name} in {folder}.").format(name=arguments.name, folder=made.folder))
     terminal.say(_("holder key  {fingerprint}").format(fingerprint=made.holder.fingerprint))
     terminal.say(_("log key     {fingerprint}").format(fingerprint=made.log.fingerprint))
-    terminal.say(_("Next: write a contract (ringfence-client contract draft) and fill in client.toml."))
+    terminal.say(
+        _(
+            "Next: draft a contract (ringfence-client contract draft), and enter the keys of others "
+            "(ringfence-client peer add, approver add, coordinator set)."
+        )
+    )
     terminal.write_json(
         {
             "folder": str(made.folder),
@@ -113,7 +129,7 @@ def _new(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.commands.keyring import inspect
+    from ringfence.clients.desk.keyring import inspect
 
     seen = inspect(arguments.path)
     terminal = Terminal.of(arguments)

@@ -6,23 +6,27 @@ import argparse
 from pathlib import Path
 
 from ringfence.clients.commands.options import leaf
-from ringfence.privacy.commands import add_passphrase, passphrases
+from ringfence.clients.commands.showing import add_showing
+from ringfence.privacy.command_line.commands import add_passphrase, passphrases
+from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
-from ringfence.privacy.terminal import Parser, Terminal
 
 
 def add(commands: argparse._SubParsersAction[Parser]) -> None:
     """Declare the sub-commands."""
     study = commands.add_parser("study", help=_("check and approve studies"))
     kinds = study.add_subparsers(metavar=_("COMMAND"), required=True)
+    add_showing(kinds)
     check = leaf(
         kinds,
         "check",
         _("would this study be allowed here, at what price, and does it fit"),
-        more=_("Nothing is read of the table and nothing is spent. All reasons against it are listed; exit status 1 when "
-               "there is one, or when the budget does not cover it."),
+        more=_(
+            "Nothing is read of the table and nothing is spent. All reasons against it are listed; exit "
+            "status 1 when there is one, or when the budget does not cover it."
+        ),
         examples=["ringfence-client study check churn.signed.json"],
-    )  # fmt: skip
+    )
     check.add_argument("study", type=Path, metavar="STUDY", help=_("the study as the coordinator signed it"))
     check.set_defaults(do=_check)
     approve = leaf(
@@ -31,28 +35,39 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         _("approve a study as one person; two different people are needed"),
         examples=["ringfence-client study approve churn.signed.json --key ana.key"],
     )
-    approve.add_argument("study", type=Path, metavar="STUDY", help=_("the study as the coordinator signed it"))
+    approve.add_argument(
+        "study", type=Path, metavar="STUDY", help=_("the study as the coordinator signed it")
+    )
     approve.add_argument("--key", type=Path, required=True, metavar="FILE", help=_("the approver's key file"))
     add_passphrase(approve)
     approve.set_defaults(do=_approve)
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.commands.whatif import answer, dropout_line, price_lines, read_study
+    from ringfence.clients.desk.standing_copy import StandingCopy
+    from ringfence.clients.desk.whatif import answer, consents_line, dropout_line, price_lines, read_study
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:
-        found = answer(home, read_study(home, arguments.study), home.contract())
+        study, loaded = read_study(home, arguments.study), home.contract()
+        found = answer(home, study, loaded)
+        copy = StandingCopy.of(home, found.digest, loaded, found.decoded)
     terminal = Terminal.of(arguments)
     terminal.say(_("Study {study} {digest}").format(study=found.study.id, digest=found.digest))
-    terminal.say(_("purpose {purpose}, legal basis {basis}, expires {day}").format(
-        purpose=found.study.purpose, basis=found.study.legal_basis, day=found.study.expires
-    ))  # fmt: skip
+    terminal.say(
+        _("purpose {purpose}, legal basis {basis}, expires {day}").format(
+            purpose=found.study.purpose, basis=found.study.legal_basis, day=found.study.expires
+        )
+    )
+    if found.decision.allow:
+        terminal.say(consents_line(found))
     terminal.say(dropout_line(found.study))
     for line in price_lines(found):
         terminal.say(line)
+    for line in copy.lines():
+        terminal.say(line)
     terminal.say(_("approvals on file: {count} of 2").format(count=found.approvals))
-    terminal.write_json(found.as_json())
+    terminal.write_json({**found.as_json(), "table": copy.as_json()})
     found.decision.require()
     if found.no_price is not None:
         raise found.no_price
@@ -62,22 +77,29 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _approve(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.commands.approving import approve_study
+    from ringfence.clients.desk.approving import approve_study
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:
         made = approve_study(home, arguments.study, arguments.key, passphrases(arguments))
     terminal = Terminal.of(arguments)
-    terminal.say(_("{approver} approved {study} ({digest}).").format(
-        approver=made.approver, study=made.study, digest=made.digest
-    ))  # fmt: skip
+    terminal.say(
+        _("{approver} approved {study} ({digest}).").format(
+            approver=made.approver, study=made.study, digest=made.digest
+        )
+    )
     terminal.say(_("approvals on file: {count} of 2").format(count=made.count))
+    terminal.say(
+        _("it reads the table as attested on {moment}").format(moment=f"{made.attested:%Y-%m-%d %H:%M} UTC")
+    )
     for line in made.seen:
         terminal.say(line)
     if made.warning is not None:
-        terminal.say(_("Take note: {sentence} Until then this holder will not join the study.").format(
-            sentence=made.warning.sentence()
-        ))  # fmt: skip
+        terminal.say(
+            _("Take note: {sentence} Until then this holder will not join the study.").format(
+                sentence=made.warning.sentence()
+            )
+        )
     terminal.write_json(
         {
             "fits": made.warning is None,

@@ -1,4 +1,6 @@
-"""What stands in a checkout: its files, its packages, its parsed Python; shared by the tools and the guard tests."""
+"""What stands in a checkout: its files, its packages, its parsed Python; shared by the tools and the guard
+tests.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _MADE = {".venv", ".git", "build", "dist", "out", "__pycache__", "ringfence.egg-
 
 @lru_cache(maxsize=1)
 def files() -> tuple[Path, ...]:
-    """All files of the checkout, relative to its root: git's list (tracked, or new and not ignored), else a walk."""
+    """All files of the checkout, relative to its root: git's list (tracked, or new and not ignored), else a
+    walk.
+    """
     command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split("\0")

@@ -1,7 +1,9 @@
-"""Collect every error sentence from the sources into docs/reference/errors.md, or check that the page is current.
+"""Collect every error sentence from the sources into docs/reference/errors.md, or check that the page is
+current.
 
 `python docs/tools/errors.py` writes the page, `--check` compares it. An error is known by the literal pair
-`"RF-X123", N_("...")`, by position or as `code=` and `template=`; the page lists code, exit status and sentence.
+`"RF-X123", N_("...")`, by position or as `code=` and `template=`; the page lists code, exit status and
+sentence.
 """
 
 from __future__ import annotations
@@ -89,7 +91,9 @@ class _Reader:
                 return self.sentence(self.constants[name])
             case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=wanted)):
                 table = self.constants.get(name)
-                for key, value in zip(table.keys, table.values, strict=True) if isinstance(table, ast.Dict) else ():
+                for key, value in (
+                    zip(table.keys, table.values, strict=True) if isinstance(table, ast.Dict) else ()
+                ):
                     if _text(key) == wanted:
                         return self.sentence(value)
         return None
@@ -108,7 +112,9 @@ class _Reader:
         if _is_code(words.get("code")) and "template" in words:
             values = words.get("values")
             plain = isinstance(values, ast.Dict) and all(_text(key) for key in values.keys)
-            filled = frozenset(_text(key) or "" for key in values.keys) if isinstance(values, ast.Dict) else None
+            filled = (
+                frozenset(_text(key) or "" for key in values.keys) if isinstance(values, ast.Dict) else None
+            )
             for code, template in self.pairs([words["code"], words["template"]]):
                 yield code, template, filled if plain else None if values else frozenset()
         exact = all(keyword.arg for keyword in node.keywords) and bool(node.args) and _is_code(node.args[0])
@@ -161,15 +167,24 @@ def page(found: list[Sentence]) -> str:
     lines = [
         "# Error codes",
         "",
-        "Every refusal and every failure is one sentence on standard error with a code that keeps its meaning. The",
-        "letter names the area. Exit status: 1 refused or failed, 2 the command was called wrongly, 130 stopped from",
+        "Every refusal and every failure is one sentence on standard error with a code that keeps its "
+        "meaning. The",
+        "letter names the area. Exit status: 1 refused or failed, 2 the command was called wrongly, 130 "
+        "stopped from",
         "the keyboard. Words in braces are filled in; they never hold a customer's value or a secret.",
         "",
-        "This page is written by `python docs/tools/errors.py` from the sources; a test fails when it is not current.",
+        "This page is written by `python docs/tools/errors.py` from the sources; a test fails when it is not "
+        "current.",
     ]
     by_code = {sentence.code: sentence for sentence in reversed(found)}
     for letter in sorted({code[3] for code in by_code}):
-        lines += ["", f"## {letter}: {AREAS.get(letter, letter)}", "", "| code | exit | sentence |", "|---|---|---|"]
+        lines += [
+            "",
+            f"## {letter}: {AREAS.get(letter, letter)}",
+            "",
+            "| code | exit | sentence |",
+            "|---|---|---|",
+        ]
         for code in sorted(code for code in by_code if code[3] == letter):
             sentence = by_code[code]
             template = sentence.template.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
@@ -183,7 +198,9 @@ def main(argv: list[str]) -> int:
     target = ROOT / PAGE
     if argv == ["--check"]:
         current = target.exists() and target.read_text(encoding="utf-8") == text
-        print(f"{PAGE} is current." if current else f"{PAGE} is not current; run python docs/tools/errors.py.")
+        print(
+            f"{PAGE} is current." if current else f"{PAGE} is not current; run python docs/tools/errors.py."
+        )
         return 0 if current else 1
     target.write_text(text, encoding="utf-8")
     print(f"Wrote {PAGE}.")

@@ -1,7 +1,7 @@
 """Run the import contracts of pyproject.toml over one tree alone: `python docs/tools/layers.py [FOLDER]`.
 
-FOLDER holds a folder `ringfence`; by default it is `.types`. The name is pinned to that folder first, since a wheel of
-the same namespace that is installed beside it would otherwise be read as a second half of it.
+FOLDER holds a folder `ringfence`; by default it is `.types`. The name is pinned to that folder first, since a
+wheel of the same namespace that is installed beside it would otherwise be read as a second half of it.
 """
 
 from __future__ import annotations

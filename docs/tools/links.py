@@ -1,4 +1,6 @@
-"""Check that every relative link and every heading that a page points at exists: `python docs/tools/links.py`."""
+"""Check that every relative link and every heading that a page points at exists: `python
+docs/tools/links.py`.
+"""
 
 from __future__ import annotations
 

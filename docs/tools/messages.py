@@ -1,8 +1,8 @@
 """Carry sentences between the sources and their Chinese translation: `messages.py update | compile | check`.
 
-`update` collects the marked sentences (`N_("...")`, `_("...")`) into the .po files and keeps what is translated;
-`compile` writes the .mo files that are read at run time; `check` tells what is missing, doubtful or stale.
-Needs Babel.
+`update` collects the marked sentences (`N_("...")`, `_("...")`) into the .po files and keeps what is
+translated; `compile` writes the .mo files that are read at run time; `check` tells what is missing, doubtful
+or stale. Needs Babel.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract
 from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
@@ -22,6 +22,34 @@ from checkout import ROOT, python_files
 
 LOCALE = "zh_CN"
 _MARKERS = {"N_": None, "_": None}
+# The header of every catalogue: no dates, no tools and no people, so that a rewrite changes sentences only.
+_FIELDS = (
+    "Project-Id-Version: ringfence",
+    f"Language: {LOCALE}",
+    "Plural-Forms: nplurals=1; plural=0;",
+    "MIME-Version: 1.0",
+    "Content-Type: text/plain; charset=utf-8",
+    "Content-Transfer-Encoding: 8bit",
+)
+_HEADER = "\n".join(
+    [
+        "# Ringfence: Chinese (Simplified) sentences",
+        'msgid ""',
+        'msgstr ""',
+        *(f'"{field}\\n"' for field in _FIELDS),
+        "",
+        "",
+    ]
+)
+
+
+class Compiled(Catalog):
+    """A catalogue as it is compiled: its own header, then the sentences."""
+
+    def __iter__(self) -> Iterator[Message]:
+        """Our header in place of Babel's, which holds dates."""
+        yield Message("", "".join(f"{field}\n" for field in _FIELDS))
+        yield from (message for message in super().__iter__() if message.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +78,18 @@ class Domain:
 
 
 DOMAINS = (
-    Domain(name="ringfence", folders=("clients", "models", "privacy", "server", "simulations"), home="privacy"),
+    Domain(
+        name="ringfence", folders=("clients", "models", "privacy", "server", "simulations"), home="privacy"
+    ),
     Domain(name="ringfence_audit", folders=("audit",), home="audit"),
 )
 
 
 def extracted(domain: Domain) -> Catalog:
     """The sentences that the sources hold now."""
-    catalogue = Catalog(project="ringfence", domain=domain.name, charset="utf-8", header_comment="# Ringfence")
+    catalogue = Catalog(
+        project="ringfence", domain=domain.name, charset="utf-8", header_comment="# Ringfence"
+    )
     for name in python_files(*domain.folders):
         source = io.BytesIO((ROOT / name).read_bytes())
         for _line, message, comments, context in extract("python", source, keywords=_MARKERS):
@@ -115,36 +147,29 @@ def _stale(domain: Domain, have: Catalog) -> Iterator[str]:
 def update(domain: Domain) -> None:
     """Bring the translators' file up to the sources; sentences that are gone are dropped."""
     fresh = extracted(domain)
-    have = translated(domain) or Catalog(locale=LOCALE, domain=domain.name, project="ringfence", charset="utf-8")
+    have = translated(domain) or Catalog(
+        locale=LOCALE, domain=domain.name, project="ringfence", charset="utf-8"
+    )
     have.update(fresh, no_fuzzy_matching=True)
-    have.header_comment, have.fuzzy = "# Ringfence: Chinese (Simplified) sentences", False
     path = ROOT / domain.po
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        write_po(file, have, width=110, no_location=True, omit_header=False, sort_output=True, ignore_obsolete=True)
+        file.write(_HEADER.encode())
+        write_po(
+            file, have, width=110, no_location=True, omit_header=True, sort_output=True, ignore_obsolete=True
+        )
 
 
 def compile_(domain: Domain) -> None:
     """Write the compiled catalogue."""
     have = translated(domain)
     if have is not None:
+        compiled = Compiled(locale=LOCALE, charset="utf-8")
+        for message in have:
+            if message.id:
+                compiled.add(message.id, message.string, flags=message.flags)
         with (ROOT / domain.mo).open("wb") as file:
-            write_mo(file, have)
-
-
-def _settled(_catalogue: Catalog) -> list[tuple[str, str]]:
-    """The header of every catalogue: no dates, no tools and no people, so that a rewrite changes sentences only."""
-    return [
-        ("Project-Id-Version", "ringfence"),
-        ("Language", LOCALE),
-        ("Plural-Forms", "nplurals=1; plural=0;"),
-        ("MIME-Version", "1.0"),
-        ("Content-Type", "text/plain; charset=utf-8"),
-        ("Content-Transfer-Encoding", "8bit\n"),
-    ]
-
-
-Catalog.mime_headers = property(_settled, Catalog.mime_headers.fset)
+            write_mo(file, compiled)
 
 
 def main(argv: list[str]) -> int:

@@ -1,6 +1,7 @@
-"""Neural tasks over the waist: a multilayer perceptron and an LSTM, one clipped integer sum a step.
+"""Neural tasks over the waist: a perceptron, an LSTM and attention, one clipped integer sum a step.
 
-DP-SGD (Abadi et al. 2016) with one secure sum a step; docs/methods/neural.md. Importing this needs no PyTorch.
+DP-SGD (Abadi et al. 2016) with one secure sum a step; docs/methods/neural.md. Importing this needs no
+PyTorch.
 """
 
 from __future__ import annotations
@@ -36,5 +37,6 @@ def _task(kind: Kind) -> Task[NeuralState, NeuralModel]:
 
 MLP: Task[NeuralState, NeuralModel] = _task("mlp")
 LSTM: Task[NeuralState, NeuralModel] = _task("lstm")
+ATTENTION: Task[NeuralState, NeuralModel] = _task("attention")
 
-__all__ = ["LSTM", "MLP", "NeuralModel", "NeuralState"]
+__all__ = ["ATTENTION", "LSTM", "MLP", "NeuralModel", "NeuralState"]

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ringfence.models.neural.engines import Loss, finite_factors, per_customer
+from ringfence.models.neural.losses import Loss, finite_factors, per_customer
 from ringfence.privacy.errors import N_, WaistError
 
 
 class Unrolled(nn.Module):
-    """An LSTM as one Linear over (values, 1, last output), gates in the order i, f, g, o; gives the last output.
+    """An LSTM as one Linear over (values, 1, last output), gates in order i, f, g, o; gives the last output.
 
     Args:
         channels: m, values a period.
@@ -83,13 +83,21 @@ def closed_sum(
     for layer, (entered, derivative) in taken.items():
         shaped = factors.to(derivative.dtype).view(-1, 1, 1)
         clipped = torch.where(shaped > 0, derivative * shaped, torch.zeros_like(derivative))
-        finite = torch.where(shaped > 0, entered, torch.zeros_like(entered)) if entered.is_floating_point() else entered
-        sums.update(zip((id(p) for p in layer.parameters(recurse=False)), _sums(layer, finite, clipped), strict=True))
-    return torch.cat([
-        sums[id(p)].flatten().double() if id(p) in sums else torch.zeros(p.numel(), dtype=torch.float64)
-        for p in model.parameters()
-        if p.requires_grad
-    ])
+        finite = (
+            torch.where(shaped > 0, entered, torch.zeros_like(entered))
+            if entered.is_floating_point()
+            else entered
+        )
+        sums.update(
+            zip((id(p) for p in layer.parameters(recurse=False)), _sums(layer, finite, clipped), strict=True)
+        )
+    return torch.cat(
+        [
+            sums[id(p)].flatten().double() if id(p) in sums else torch.zeros(p.numel(), dtype=torch.float64)
+            for p in model.parameters()
+            if p.requires_grad
+        ]
+    )
 
 
 def _layers(model: nn.Module) -> list[nn.Module]:
@@ -102,11 +110,13 @@ def _layers(model: nn.Module) -> list[nn.Module]:
         if not isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm):
             raise WaistError(
                 "RF-W254",
-                N_("The closed engine has no rule for the layer {name}, a {kind}; it knows Linear, Embedding, LayerNorm "
-                   "and its own Unrolled LSTM. Use the engine opacus."),
+                N_(
+                    "The closed engine has no rule for the layer {name}, a {kind}; it knows Linear, "
+                    "Embedding, LayerNorm and its own Unrolled LSTM. Use the engine opacus."
+                ),
                 name=name,
                 kind=type(module).__name__,
-            )  # fmt: skip
+            )
         found.append(module)
     return found
 
@@ -116,7 +126,11 @@ def _joined(use: _Use, derivatives: object, customers: int) -> tuple[Tensor, Ten
     entered, left = [], []
     for one in use.entered:
         derivative = next(derivatives)  # type: ignore[call-overload]
-        entered.append(one.reshape(customers, -1, one.shape[-1]) if one.is_floating_point() else one.reshape(customers, -1))
+        entered.append(
+            one.reshape(customers, -1, one.shape[-1])
+            if one.is_floating_point()
+            else one.reshape(customers, -1)
+        )
         left.append(derivative.reshape(customers, -1, derivative.shape[-1]))
     return torch.cat(entered, dim=1), torch.cat(left, dim=1)
 
@@ -125,7 +139,9 @@ def _norms_squared(layer: nn.Module, entered: Tensor, derivative: Tensor) -> Ten
     """Squared norms of the customers' gradients in one layer, shape `(n,)`, float64."""
     g = derivative.double()
     if isinstance(layer, nn.LayerNorm):
-        return sum((part.square().sum(dim=1) for part in _scales(layer, entered.double(), g)), g.new_zeros(len(g)))
+        return sum(
+            (part.square().sum(dim=1) for part in _scales(layer, entered.double(), g)), g.new_zeros(len(g))
+        )
     between = torch.bmm(g, g.mT)
     if isinstance(layer, nn.Embedding):
         same = (entered.unsqueeze(1) == entered.unsqueeze(2)).double()

@@ -1,7 +1,7 @@
 """The coordinator's side of a neural study: weights in, noisy mean gradient back, next weights.
 
-Everything here is post-processing of released aggregates. The first weights follow from the study's digest, so
-that anybody can compute them again.
+Everything here is post-processing of released aggregates. The first weights follow from the study's digest,
+so that anybody can compute them again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ringfence.models.neural.architecture import RECURRENT
 from ringfence.models.neural.holder import COUNT_ROUND, LARGEST_COUNT, whole_weights
 from ringfence.models.neural.model import NeuralModel
 from ringfence.models.neural.optimisers import Memory, ServerOptimiser, Vector, adam, sgd
-from ringfence.models.neural.plan import Design, Kind, customers_block, design
+from ringfence.models.neural.plan import Kind, NetworkDesign, customers_block, design
 from ringfence.models.neural.rounding import WEIGHT_BITS
 from ringfence.models.task import StudyContext
 from ringfence.privacy.waist import Aggregate, Query
@@ -43,7 +43,7 @@ class NeuralState:
     customers: float = 0.0
 
 
-def optimiser_of(shape: Design) -> ServerOptimiser:
+def optimiser_of(shape: NetworkDesign) -> ServerOptimiser:
     """The optimiser a study names; plain FedAvg after local steps is `sgd` without momentum."""
     rate = float(shape.options.learning_rate)
     if shape.options.optimiser == "adam":
@@ -96,33 +96,37 @@ def asked(kind: Kind, context: StudyContext, state: NeuralState, holders: int) -
     numbers = {}
     if design(kind, context).options.local_steps:
         numbers["customers"] = int(min(max(1.0, state.customers / holders), LARGEST_COUNT))
-    return Query(task=kind, round=state.round, numbers=numbers, arrays={"weights": whole_weights(state.parameters)})
+    return Query(
+        task=kind, round=state.round, numbers=numbers, arrays={"weights": whole_weights(state.parameters)}
+    )
 
 
-def first_weights(shape: Design, digest: str) -> Vector:
+def first_weights(shape: NetworkDesign, digest: str) -> Vector:
     """Uniform weights of variance 2 / inputs before a rectifier and 1 / inputs elsewhere (He et al. 2015)."""
     seed = int.from_bytes(hashlib.sha256(b"ringfence/first-weights/v1\n" + digest.encode()).digest(), "big")
     generator = np.random.default_rng(seed)
     last = f"dense.{len(shape.architecture.widths) - 2}.weight"
     pieces = []
     for name, dims in shape.architecture.shapes.items():
-        gain = 1.0 if name in (RECURRENT, last) else 2.0
+        gain = 2.0 if name.startswith("dense.") and name != last else 1.0
         bound = 0.0 if name.endswith(".bias") else math.sqrt(3.0 * gain / dims[-1])
         limit = round(bound * 2**WEIGHT_BITS)
         pieces.append(generator.integers(-limit, limit + 1, math.prod(dims)) / 2.0**WEIGHT_BITS)
+        if "norm." in name and name.endswith(".weight"):
+            pieces[-1] = np.ones(math.prod(dims))
         if name == RECURRENT:
             pieces[-1] = _forgetting_little(pieces[-1].reshape(dims), shape)
     return np.concatenate(pieces)
 
 
-def _forgetting_little(weight: Vector, shape: Design) -> Vector:
+def _forgetting_little(weight: Vector, shape: NetworkDesign) -> Vector:
     """Forget gates that start open: 1 where they read the constant (Jozefowicz et al. 2015)."""
     hidden = shape.architecture.recurrent
     weight[hidden : 2 * hidden, shape.architecture.channels] = 1.0
     return weight.ravel()
 
 
-def _descended(shape: Design, state: NeuralState, aggregate: Aggregate) -> NeuralState:
+def _descended(shape: NetworkDesign, state: NeuralState, aggregate: Aggregate) -> NeuralState:
     """One step of the optimiser from the weights the holders really used."""
     if shape.options.local_steps:
         gradient = -aggregate.blocks["update"] / (2.0**WEIGHT_BITS * aggregate.holders)
@@ -139,7 +143,7 @@ def _descended(shape: Design, state: NeuralState, aggregate: Aggregate) -> Neura
     return replace(state, memory=memory, parameters=parameters, total=total)
 
 
-def _released(shape: Design, state: NeuralState) -> npt.NDArray[np.float64]:
+def _released(shape: NetworkDesign, state: NeuralState) -> npt.NDArray[np.float64]:
     """The mean of the last half of the iterates, or the last one."""
     if shape.options.average == "none":
         return state.parameters

@@ -1,8 +1,8 @@
-"""The clipped sum of a multilayer perceptron in fixed point: per-customer norms without per-customer gradients.
+"""The clipped sum of a perceptron in fixed point: per-customer norms without per-customer gradients.
 
-A layer's gradient for one customer is the outer product of its derivative g and its input a (and g for the bias),
-so its squared norm is |g|^2 (|a|^2 + 1) (Goodfellow 2015). The factor that clips a customer is folded into its
-derivatives, and one matrix product a layer gives the sum over all customers: nothing of the size
+A layer's gradient for one customer is the outer product of its derivative g and its input a (and g for the
+bias), so its squared norm is |g|^2 (|a|^2 + 1) (Goodfellow 2015). The factor that clips a customer is folded
+into its derivatives, and one matrix product a layer gives the sum over all customers: nothing of the size
 (customers x parameters) is ever made.
 """
 
@@ -28,8 +28,8 @@ class DenseLayer:
     """A linear layer as public data; its bias is the weight of one more input, which is always 1.
 
     Attributes:
-        passing: whole numbers times 2^-16, so that a product is in units of its input; its last output passes the 1 on
-            to the next layer; shape `(out + 1, in + 1)`.
+        passing: whole numbers times 2^-16, so that a product is in units of its input; its last output passes
+            the 1 on to the next layer; shape `(out + 1, in + 1)`.
         weight: without the bias and that output, shape `(out, in)`.
     """
 
@@ -65,12 +65,16 @@ def forward(layers: Sequence[DenseLayer], inputs: Tensor, scratch: Scratch) -> D
     return DenseTape(tuple(kept), torch.mv(kept[-1], layers[-1].passing[0]).numpy())
 
 
-def backward(layers: Sequence[DenseLayer], tape: DenseTape, residual: Floats, scratch: Scratch) -> list[Tensor]:
+def backward(
+    layers: Sequence[DenseLayer], tape: DenseTape, residual: Floats, scratch: Scratch
+) -> list[Tensor]:
     """Derivatives of the loss by each layer's output, shapes `(n, out)`, from `p - y`."""
     derivatives = [torch.from_numpy(residual).unsqueeze(1)]
     for number in range(len(layers) - 1, 0, -1):
         activation = tape.inputs[number][:, :-1]
-        entering = step_back(derivatives[-1], layers[number], scratch.rows(f"derivative {number}", *activation.shape))
+        entering = step_back(
+            derivatives[-1], layers[number], scratch.rows(f"derivative {number}", *activation.shape)
+        )
         derivatives.append(_closed(entering, activation, 0.0, grad_input=entering))
     return derivatives[::-1]
 
@@ -90,12 +94,14 @@ def norms_squared(tape: DenseTape, derivatives: Sequence[Tensor]) -> Floats:
     return total
 
 
-def add_clipped(sums: Sequence[Tensor], tape: DenseTape, derivatives: Sequence[Tensor], factor: Floats) -> None:
+def add_clipped(
+    sums: Sequence[Tensor], tape: DenseTape, derivatives: Sequence[Tensor], factor: Floats
+) -> None:
     """Add the clipped gradients of these customers to sums of shape `(out, in + 1)`, one a layer.
 
-    Sums are in units of 2^-41, or finer if the factor was raised by `finer_bits`. Derivatives are cut towards zero
-    after clipping, which never lengthens a customer's vector; entries of at most max(1, C) 2^41 over 1,024 customers,
-    C <= 4, reach 2^53 at most: exact. The derivatives are used up.
+    Sums are in units of 2^-41, or finer if the factor was raised by `finer_bits`. Derivatives are cut towards
+    zero after clipping, which never lengthens a customer's vector; entries of at most max(1, C) 2^41 over
+    1,024 customers, C <= 4, reach 2^53 at most: exact. The derivatives are used up.
     """
     scale = torch.from_numpy(factor * 2.0 ** (CLIPPED_BITS - DERIVATIVE_BITS)).unsqueeze(1)
     for total, derivative, entered in zip(sums, derivatives, tape.inputs, strict=True):

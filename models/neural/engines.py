@@ -1,32 +1,26 @@
 """Sums of clipped per-customer gradients of any PyTorch module, by either of two engines behind one function.
 
     opacus   the reference: hooks that make every customer's gradient (Yousefpour et al. 2021)
-    closed   per-layer norms from what enters a layer and the derivative by what leaves it; no gradient a customer
+    closed   norms from what enters a layer and the derivative by what leaves it; no gradient a customer
 
-The two agree within rounding before noise, which tests hold them to. They work in floating point on whatever module
-a researcher gives them, and are what the fixed-point sums of the tasks (models/neural/network.py), which leave a
-holder, are compared with. Neither draws noise.
+The two agree within rounding before noise, which tests hold them to. They work in floating point on whatever
+module a researcher gives them, and are what the fixed-point sums of the tasks (models/neural/network.py),
+which leave a holder, are compared with. Neither draws noise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from ringfence.models.neural.closed import closed_sum
+from ringfence.models.neural.hooks import hooked_sum
+from ringfence.models.neural.losses import Loss, logistic, per_customer
 from ringfence.privacy.errors import N_, WaistError
 
 Engine: TypeAlias = Literal["closed", "opacus"]
-Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-
-
-def logistic(outputs: Tensor, label: Tensor) -> Tensor:
-    """Logistic loss of every customer, shape `(n,)`; outputs of shape `(n, 1)` are squeezed first."""
-    scores = outputs.squeeze(1) if outputs.ndim == 2 and outputs.shape[1] == 1 else outputs
-    return functional.binary_cross_entropy_with_logits(scores, label.to(scores.dtype), reduction="none")
 
 
 def clipped_sum(
@@ -41,8 +35,8 @@ def clipped_sum(
     """Sum over customers of their gradients, each clipped to length C.
 
     *Formal guarantees*: one customer adds a vector of length at most C, up to rounding in the module's own
-    precision. A customer whose gradient is not finite adds nothing, by a rule that looks at that customer alone,
-    so the sensitivity stays C.
+    precision. A customer whose gradient is not finite adds nothing, by a rule that looks at that customer
+    alone, so the sensitivity stays C.
 
     | case | what happens |
     |---|---|
@@ -50,7 +44,7 @@ def clipped_sum(
     | outputs of shape `(n, 1)` | squeezed before the loss |
     | a loss that is not of shape `(n,)` | refused: clipping would be void |
     | batch normalisation | refused: a customer's output would depend on the others |
-    | losses that differ when others are left out | refused: one look at half of the customers and at every second |
+    | losses that differ when others are left out | refused: a look at half, and at every second |
 
     Args:
         model: its parameters that require gradients are those of the sum.
@@ -66,9 +60,6 @@ def clipped_sum(
     Raises:
         WaistError: one of the refusals above, a layer the closed engine has no rule for, or C not positive.
     """
-    from ringfence.models.neural.closed import closed_sum
-    from ringfence.models.neural.hooks import hooked_sum
-
     if not 0 < clipping_norm < float("inf"):
         raise WaistError(
             "RF-W251", N_("The clipping norm is {norm}; expected a positive number."), norm=clipping_norm
@@ -86,7 +77,8 @@ def clipped_sum(
 def _refuse_entangled(model: nn.Module, given: tuple[Tensor, ...], label: Tensor, loss: Loss) -> None:
     """Refuse a model or loss in which a customer's loss changes when others are left out.
 
-    A look, not a proof: it compares the losses of all with those of the first half and of every second customer.
+    A look, not a proof: it compares the losses of all with those of the first half and of every second
+    customer.
 
     Raises:
         WaistError: they differ, or there is not one a customer.
@@ -98,26 +90,11 @@ def _refuse_entangled(model: nn.Module, given: tuple[Tensor, ...], label: Tensor
             if not torch.allclose(part, whole[some], rtol=1e-3, atol=1e-5, equal_nan=True):
                 raise WaistError(
                     "RF-W256",
-                    N_("A customer's loss changes when others are left out, so clipping would bound nothing. Use a model "
-                       "and a loss that look at each customer alone."),
-                )  # fmt: skip
-
-
-def per_customer(losses: Tensor, label: Tensor) -> Tensor:
-    """The losses, if there is one a customer.
-
-    Raises:
-        WaistError: another shape, e.g. from logits of shape `(n, 1)` against labels of shape `(n,)`, or a mean.
-    """
-    if losses.shape != label.shape or losses.ndim != 1:
-        raise WaistError(
-            "RF-W252",
-            N_("The loss has shape {found}; expected one loss a customer, {expected}. Anything else mixes customers "
-               "and voids clipping: use reduction=\"none\" and squeeze the outputs."),
-            found=str(tuple(losses.shape)),
-            expected=str(tuple(label.shape)),
-        )  # fmt: skip
-    return losses
+                    N_(
+                        "A customer's loss changes when others are left out, so clipping would bound "
+                        "nothing. Use a model and a loss that look at each customer alone."
+                    ),
+                )
 
 
 def refuse_mixing(model: nn.Module) -> None:
@@ -131,13 +108,10 @@ def refuse_mixing(model: nn.Module) -> None:
         if isinstance(module, mixing):
             raise WaistError(
                 "RF-W253",
-                N_("The layer {name} is a {kind}: it mixes customers, so clipping would bound nothing. Use LayerNorm."),
+                N_(
+                    "The layer {name} is a {kind}: it mixes customers, so clipping would bound nothing. Use "
+                    "LayerNorm."
+                ),
                 name=name or type(model).__name__,
                 kind=type(module).__name__,
             )
-
-
-def finite_factors(norms: Tensor, clipping_norm: float) -> Tensor:
-    """`min(1, C / norm)` of customers; 0 where the norm is not a finite number."""
-    factors = (clipping_norm / norms.clamp(min=1e-12)).clamp(max=1.0)
-    return torch.where(torch.isfinite(norms), factors, torch.zeros_like(factors))

@@ -1,18 +1,19 @@
-"""Fixed-point numbers in float64: arithmetic whose every sum is exact, so that no row can change another row's bits.
+"""Fixed-point numbers in float64 whose every sum is exact: no row can change another row's bits.
 
-An array of this package holds whole numbers in float64, in units of a power of two. Matrix
-products and sums of squares stay below 2^53 by the ranges below, so they are exact in any order, with any number of
-threads, and in any batch; everything else is element by element, one operation of IEEE 754 at a time, which leaves no
-choice. (Functions that do two at once, such as torch.add with a factor, are not used on anything that is no whole
-number: a compiler may fuse them in the middle of an array and not at its end.) So what a customer adds to a sum depends
-on that customer alone, bit for bit: the sum over a table is the sum over its customers.
+An array of this package holds whole numbers in float64, in units of a power of two. Matrix products and sums
+of squares stay below 2^53 by the ranges below, so they are exact in any order, with any number of threads,
+and in any batch; everything else is element by element, one operation of IEEE 754 at a time, which leaves no
+choice. (Functions that do two at once, such as torch.add with a factor, are not used on anything that is no
+whole number: a compiler may fuse them in the middle of an array and not at its end.) So what a customer adds
+to a sum depends on that customer alone, bit for bit: the sum over a table is the sum over its customers.
 
     weights       2^-16, at most 16         activations   2^-18, at most 8
     derivatives   2^-20, at most 2          clipped       2^-23
     ... of gates  2^-21, at most 1          ... of gates  2^-22
 
-A layer has at most 1,024 inputs and outputs, and the constant 1: an activation (21 bits) times a weight (20 bits),
-summed over 2^10 + 1 inputs, is below 2^52; so is a derivative times a weight, and a sum of squares of either below 2^53.
+A layer has at most 1,024 inputs and outputs, and the constant 1: an activation (21 bits) times a weight (20
+bits), summed over 2^10 + 1 inputs, is below 2^52; so is a derivative times a weight, and a sum of squares of
+either below 2^53.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ ONE = float(1 << ACTIVATION_BITS)
 ACTIVATION_LIMIT = float(8 << ACTIVATION_BITS)
 DERIVATIVE_LIMIT = float(2 << DERIVATIVE_BITS)
 
-# The factor that clips is lowered by this much: far more than the roundings on its way, far less than the grid.
-_SAFETY = 1.0 - 2.0**-40
+# The factor that clips is lowered by this much: far more than the roundings on its way, far less than the
+# grid.
+SAFETY = 1.0 - 2.0**-40
 
 
 @contextmanager
@@ -58,7 +60,7 @@ def one_thread() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def check_curves() -> None:
-    """Make sure once that numpy's tanh of a number is the same wherever the number stands; exactness rests on it.
+    """Make sure once that numpy's tanh of a number is the same wherever it stands; exactness rests on it.
 
     It is for every numpy so far: the ends of an array run through the same instructions as its middle.
 
@@ -72,9 +74,11 @@ def check_curves() -> None:
         if not np.array_equal(np.concatenate(pieces), whole):
             raise WaistError(
                 "RF-W255",
-                N_("On this machine a hyperbolic tangent depends on its place in an array, so a customer could change "
-                   "another's contribution. Update numpy; no neural study can run until then."),
-            )  # fmt: skip
+                N_(
+                    "On this machine a hyperbolic tangent depends on its place in an array, so a customer "
+                    "could change another's contribution. Update numpy; no neural study can run until then."
+                ),
+            )
 
 
 def tanh_(values: Floats) -> Floats:
@@ -98,7 +102,7 @@ def residuals(scores: Floats, label: npt.NDArray[np.uint8]) -> Floats:
 
 
 class Scratch:
-    """Memory that is used again for every piece of a table: fresh pages for each would cost more than the arithmetic."""
+    """Memory that is used again for every piece of a table, since fresh pages cost more than sums."""
 
     def __init__(self) -> None:
         self._kept: dict[str, Tensor] = {}
@@ -119,7 +123,7 @@ _OF_THREAD = threading.local()
 
 
 def scratch_of_thread() -> Scratch:
-    """The memory of this thread, which stays for the next step: some megabytes, in which the last piece is left."""
+    """The memory of this thread, some megabytes, kept for the next step with the last piece in it."""
     found = getattr(_OF_THREAD, "scratch", None)
     if not isinstance(found, Scratch):
         found = _OF_THREAD.scratch = Scratch()
@@ -136,4 +140,4 @@ def squares(values: Tensor) -> Floats:
 def factors(norms_squared: Floats, clipping_norm: float) -> Floats:
     """`min(1, C / norm)` of customers, shape `(n,)`, a shade below: no product of it is longer than C."""
     longest = np.maximum(np.sqrt(norms_squared), 1e-30)
-    return np.asarray(np.minimum(clipping_norm * _SAFETY / longest, 1.0))
+    return np.asarray(np.minimum(clipping_norm * SAFETY / longest, 1.0))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ringfence.models.features import FeatureMatrix
-from ringfence.models.neural.plan import UPDATE_LIMIT, Design, Kind, customers_block, design
+from ringfence.models.neural.plan import UPDATE_LIMIT, Kind, NetworkDesign, customers_block, design
 from ringfence.models.neural.rounding import ACTIVATION_BITS, WEIGHT_BITS, WEIGHT_LIMIT, vector_to_grid
 from ringfence.models.task import NoisySteps, StudyContext
 from ringfence.privacy.errors import N_, Clause, WaistError
@@ -20,6 +20,7 @@ from ringfence.privacy.waist import Contribution, IntVector, Query
 
 if TYPE_CHECKING:
     from ringfence.models.neural.network import Rows
+    from ringfence.models.neural.sampled import ModuleRows
 
 Weights: TypeAlias = npt.NDArray[np.float64]
 COUNT_ROUND = 0
@@ -39,13 +40,16 @@ def lengths(kind: Kind, context: StudyContext, query: Query) -> Mapping[str, int
         return {"customers": 1}
     check_weights(shape, query)
     local = bool(shape.options.local_steps)
-    _expect(set(query.numbers) == ({"customers"} if local else set()), N_("only local steps are told a count of customers"))
+    _expect(
+        set(query.numbers) == ({"customers"} if local else set()),
+        N_("only local steps are told a count of customers"),
+    )
     if local:
         _expect(1 <= query.numbers["customers"] <= LARGEST_COUNT, N_("there is at least one customer"))
     return {"update" if local else "gradient": shape.architecture.length}
 
 
-def check_weights(shape: Design, query: Query) -> None:
+def check_weights(shape: NetworkDesign, query: Query) -> None:
     """Refuse what are no weights of the study's network.
 
     Raises:
@@ -53,7 +57,10 @@ def check_weights(shape: Design, query: Query) -> None:
     """
     _expect(set(query.arrays) == {"weights"}, N_("a gradient has weights alone"))
     weights = query.arrays["weights"]
-    _expect(weights.shape == (shape.architecture.length,), N_("there is one weight for every parameter of the network"))
+    _expect(
+        weights.shape == (shape.architecture.length,),
+        N_("there is one weight for every parameter of the network"),
+    )
     _require_range(weights)
 
 
@@ -67,7 +74,7 @@ def contribute(kind: Kind, context: StudyContext, query: Query, features: Featur
     """What this holder's customers add to the sum a query asks for.
 
     Args:
-        kind: mlp or lstm.
+        kind: mlp, lstm or attention.
         context: the study and its public cells.
         query: accepted by `lengths`.
         features: codes of the customers that count in this step, maybe none.
@@ -80,27 +87,41 @@ def contribute(kind: Kind, context: StudyContext, query: Query, features: Featur
     return Contribution(query_digest=query.digest(), blocks={"gradient": vector})
 
 
-def gradient_sum(shape: Design, weights: npt.NDArray[np.int64], features: FeatureMatrix) -> IntVector:
+def gradient_sum(shape: NetworkDesign, weights: npt.NDArray[np.int64], features: FeatureMatrix) -> IntVector:
     """The sum of clipped gradients on the released grid, shape `(d,)`, int64.
 
-    *Formal guarantees*: its squared L2 sensitivity to a customer is `shape.gradient.sensitivity_squared`: the sum
-    before rounding is exact, so a customer changes it by that customer's own clipped vector and nothing else.
+    *Formal guarantees*: its squared L2 sensitivity to a customer is `shape.gradient.sensitivity_squared`: the
+    sum before rounding is exact, so a customer changes it by that customer's own clipped vector and nothing
+    else. The engine opacus rounds each customer's vector before the sum, to the same effect.
 
     Raises:
         WaistError: a weight is out of range, whoever made it.
     """
     _require_range(weights)
+    if shape.options.engine == "opacus":
+        from ringfence.models.neural import sampled
+
+        return sampled.gradient_sum(
+            shape.architecture,
+            weights,
+            module_rows(shape, features),
+            features.label,
+            clipping_norm=float(shape.options.clipping_norm),
+            grid_bits=shape.grid_bits,
+        )
     exact = _exact_vector(shape, weights, features)
     return vector_to_grid(shape.architecture, exact, float(shape.options.clipping_norm), shape.grid_bits)
 
 
-def exact_sum(shape: Design, weights: npt.NDArray[np.int64], features: FeatureMatrix) -> dict[str, IntVector]:
-    """The sum before rounding, by parameter; that of a table is the sum of those of its customers, bit for bit."""
+def exact_sum(
+    shape: NetworkDesign, weights: npt.NDArray[np.int64], features: FeatureMatrix
+) -> dict[str, IntVector]:
+    """The sum before rounding, by parameter; a table's is the sum of its customers', bit for bit."""
     named = shape.architecture.split(_exact_vector(shape, weights, features))
     return {name: values.ravel() for name, values in named}
 
 
-def _exact_vector(shape: Design, weights: npt.NDArray[np.int64], features: FeatureMatrix) -> IntVector:
+def _exact_vector(shape: NetworkDesign, weights: npt.NDArray[np.int64], features: FeatureMatrix) -> IntVector:
     from ringfence.models.neural.network import Network
 
     if not len(features.label):
@@ -109,7 +130,7 @@ def _exact_vector(shape: Design, weights: npt.NDArray[np.int64], features: Featu
     return network.clipped_sum(rows_of(shape, features), features.label, float(shape.options.clipping_norm))
 
 
-def rows_of(shape: Design, features: FeatureMatrix) -> Rows:
+def rows_of(shape: NetworkDesign, features: FeatureMatrix) -> Rows:
     """Inputs of customers from their codes."""
     from ringfence.models.neural.network import Rows
 
@@ -120,7 +141,19 @@ def rows_of(shape: Design, features: FeatureMatrix) -> Rows:
     )
 
 
-def _prior(shape: Design, features: FeatureMatrix) -> npt.NDArray[np.float64] | None:
+def module_rows(shape: NetworkDesign, features: FeatureMatrix) -> ModuleRows:
+    """Inputs of customers for the engine opacus."""
+    from ringfence.models.neural.sampled import real_rows
+
+    return real_rows(
+        shape.inputs.static_rows(features),
+        shape.inputs.sequence_rows(features) if shape.architecture.recurrent else None,
+        shape.inputs.embedded_rows(features),
+        _prior(shape, features),
+    )
+
+
+def _prior(shape: NetworkDesign, features: FeatureMatrix) -> npt.NDArray[np.float64] | None:
     """Log odds that the study itself gives to each customer's cells, in units of activations."""
     if shape.options.prior is None:
         return None
@@ -134,8 +167,8 @@ def _prior(shape: Design, features: FeatureMatrix) -> npt.NDArray[np.float64] | 
 def train_locally(kind: Kind, context: StudyContext, query: Query, steps: NoisySteps) -> Contribution:
     """Descend by noisy gradients inside the holder and give the change of the weights (FedAvg, FedProx).
 
-    McMahan et al. (2017); with `proximal` each step is also pulled back to where the round began (Li et al. 2020).
-    Only noisy sums are seen, so the change costs nothing beyond them.
+    McMahan et al. (2017); with `proximal` each step is also pulled back to where the round began (Li et al.
+    2020). Only noisy sums are seen, so the change costs nothing beyond them.
     """
     shape = design(kind, context)
     options = shape.options
@@ -146,7 +179,11 @@ def train_locally(kind: Kind, context: StudyContext, query: Query, steps: NoisyS
 
 
 def descended(
-    shape: Design, query: Query, steps: NoisySteps, begun: Weights, step: Callable[[Weights, Weights], Weights]
+    shape: NetworkDesign,
+    query: Query,
+    steps: NoisySteps,
+    begun: Weights,
+    step: Callable[[Weights, Weights], Weights],
 ) -> Weights:
     """Weights after the local steps of a round, shape `(d,)`.
 
@@ -183,10 +220,18 @@ def whole_weights(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 
 def scores(kind: Kind, context: StudyContext, query: Query, features: FeatureMatrix) -> IntVector:
     """Log odds of customers in units of 2^-16, shape `(n,)`, int64."""
+    return log_odds(design(kind, context), query.arrays["weights"], features)
+
+
+def log_odds(shape: NetworkDesign, weights: npt.NDArray[np.int64], features: FeatureMatrix) -> IntVector:
+    """Log odds of customers by the engine of the study, in units of 2^-16, shape `(n,)`, int64."""
+    if shape.options.engine == "opacus":
+        from ringfence.models.neural import sampled
+
+        return sampled.scores(shape.architecture, weights, module_rows(shape, features))
     from ringfence.models.neural.network import Network
 
-    shape = design(kind, context)
-    return Network.of(shape.architecture, query.arrays["weights"]).scores(rows_of(shape, features))
+    return Network.of(shape.architecture, weights).scores(rows_of(shape, features))
 
 
 def _expect(condition: bool, rule: str) -> None:
@@ -196,5 +241,3 @@ def _expect(condition: bool, rule: str) -> None:
             N_("A query of a neural study was refused before any row was read: the rule is that {rule}."),
             rule=Clause(rule),
         )
-
-

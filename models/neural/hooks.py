@@ -1,4 +1,4 @@
-"""The reference engine: Opacus makes every customer's gradient by hooks, we clip and add them up."""
+"""Every customer's gradient by Opacus' hooks: the reference engine, and what the engine `opacus` clips."""
 
 from __future__ import annotations
 
@@ -7,13 +7,24 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from ringfence.models.neural.engines import Loss, finite_factors, per_customer
+from ringfence.models.neural.losses import Loss, finite_factors, per_customer
 
 
 def hooked_sum(
     model: nn.Module, inputs: tuple[Tensor, ...], label: Tensor, clipping_norm: float, loss: Loss
 ) -> Tensor:
     """See `engines.clipped_sum`; memory is (customers x parameters)."""
+    samples = customer_gradients(model, inputs, label, loss)
+    factors = finite_factors(samples.square().sum(dim=1).sqrt(), clipping_norm)
+    return factors @ torch.where(factors.unsqueeze(1) > 0, samples, torch.zeros_like(samples))
+
+
+def customer_gradients(model: nn.Module, inputs: tuple[Tensor, ...], label: Tensor, loss: Loss) -> Tensor:
+    """The gradient of every customer's own loss, shape `(n, d)`, float64, in the order of the parameters.
+
+    Raises:
+        WaistError: the loss is not one a customer.
+    """
     from opacus.grad_sample import GradSampleModule
 
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -31,10 +42,7 @@ def hooked_sum(
             # What a refused loss left behind would be counted with the next batch.
             parameter.grad_sample = None  # type: ignore[attr-defined]
         hooked.to_standard_module()
-    squares = sum((sample.square().sum(dim=1) for sample in samples), torch.zeros(len(label), dtype=torch.float64))
-    factors = finite_factors(squares.sqrt(), clipping_norm)
-    clean = (torch.where(factors.unsqueeze(1) > 0, sample, torch.zeros_like(sample)) for sample in samples)
-    return torch.cat([factors @ sample for sample in clean])
+    return torch.cat(samples, dim=1)
 
 
 def _one_tensor(parameter: nn.Parameter) -> Tensor:

@@ -1,8 +1,8 @@
-"""Inputs of a network from cell codes: public tables turn the cell of a feature into whole numbers, row by row.
+"""Inputs of a network from cell codes: public tables turn a feature's cell into whole numbers.
 
-A number becomes the centre of its cell on the public scale, from -1 to 1, and a flag for "missing" where its schema
-has one; a category becomes one input a cell. Features whose names end in `_p01`, `_p02`, ... are the periods of a
-sequence, oldest first; only an LSTM reads them as one.
+A number becomes the centre of its cell on the public scale, from -1 to 1, and a flag for "missing" where its
+schema has one; a category becomes one input a cell. Features whose names end in `_p01`, `_p02`, ... are the
+periods of a sequence, oldest first; only an LSTM reads them as one.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ringfence.models.features import CellGrid, FeatureMatrix
+from ringfence.models.neural.rounding import ACTIVATION_BITS
 from ringfence.models.task import StudyContext
 
-# Units of activations, 2^-18 (models/neural/fixed.py), which this module does not import: it needs no PyTorch.
-ONE = 1 << 18
+ONE = 1 << ACTIVATION_BITS
 _PERIOD = re.compile(r"(?P<stem>.+)_p(?P<number>[0-9]{2})")
 
 Floats = npt.NDArray[np.float64]
@@ -28,7 +28,8 @@ class InputPlan:
     """Which feature feeds which input.
 
     Attributes:
-        static: columns of features outside the sequence.
+        static: columns of features outside the sequence that are inputs as they are.
+        embedded: columns of categories that are embedded.
         sequence: columns by period and channel, shape `(T, channels' features)`; empty without a sequence.
         tables: by column, whole numbers of shape `(cells, width)` in units of 2^-18.
     """
@@ -36,6 +37,7 @@ class InputPlan:
     static: tuple[int, ...]
     sequence: tuple[tuple[int, ...], ...]
     tables: tuple[Floats, ...]
+    embedded: tuple[int, ...] = ()
 
     @property
     def inputs(self) -> int:
@@ -51,6 +53,10 @@ class InputPlan:
         """Static inputs of customers, shape `(n, inputs)`."""
         return self._rows(features, self.static)
 
+    def embedded_rows(self, features: FeatureMatrix) -> npt.NDArray[np.int64]:
+        """Cells of the embedded categories, shape `(n, E)`."""
+        return features.codes[:, list(self.embedded)].astype(np.int64)
+
     def sequence_rows(self, features: FeatureMatrix) -> Floats:
         """Sequences of customers, shape `(T, n, channels)`."""
         return np.stack([self._rows(features, columns) for columns in self.sequence])
@@ -61,18 +67,21 @@ class InputPlan:
         return np.concatenate([self.tables[column][features.codes[:, column]] for column in columns], axis=1)
 
 
-def input_plan(context: StudyContext, *, sequence: bool) -> InputPlan:
+def input_plan(context: StudyContext, *, sequence: bool, embedding: bool = False) -> InputPlan:
     """Decide from the study's features alone.
 
     Args:
         context: the study.
         sequence: read `_pNN` features as periods; else every feature is static.
+        embedding: embed the categories outside the sequence; else each of their cells is an input.
     """
     tables = tuple(cell_table(grid) for grid in context.grids)
     periods = _periods(context.features) if sequence else ()
     used = {column for columns in periods for column in columns}
-    static = tuple(column for column in range(len(context.features)) if column not in used)
-    return InputPlan(static=static, sequence=periods, tables=tables)
+    outside = [column for column in range(len(context.features)) if column not in used]
+    embedded = tuple(column for column in outside if embedding and not context.grids[column].ordered)
+    static = tuple(column for column in outside if column not in embedded)
+    return InputPlan(static=static, sequence=periods, tables=tables, embedded=embedded)
 
 
 def cell_table(grid: CellGrid) -> Floats:
@@ -96,4 +105,6 @@ def _periods(names: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
             found.setdefault(match["stem"], {})[int(match["number"])] = column
     last = max((max(numbers) for numbers in found.values()), default=0)
     whole = [numbers for numbers in found.values() if sorted(numbers) == list(range(1, last + 1))]
-    return tuple(tuple(numbers[period] for numbers in whole) for period in range(1, last + 1)) if whole else ()
+    return (
+        tuple(tuple(numbers[period] for numbers in whole) for period in range(1, last + 1)) if whole else ()
+    )

@@ -1,8 +1,8 @@
-"""Where the parameters of a flat vector stand in the matrices that are multiplied, as indices made once a network.
+"""Where the parameters of a flat vector stand in the multiplied matrices, as indices.
 
-A dense layer's matrix has its bias as the last column, and one row more, `(0, ..., 0, 1)`, which passes the constant 1 on
-to the next layer. Sums of gradients have the shape of the matrix without that row. The cell of an LSTM has its gates
-in the order i, f, o, g there (models/neural/recurrent.py).
+A dense layer's matrix has its bias as the last column, and one row more, `(0, ..., 0, 1)`, which passes the
+constant 1 on to the next layer. Sums of gradients have the shape of the matrix without that row. The cell of
+an LSTM has its gates in the order i, f, o, g there (models/neural/recurrent.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class ParameterLayout:
     """Indices for one architecture.
 
     Attributes:
@@ -39,7 +39,7 @@ class Layout:
 
 
 @lru_cache(maxsize=32)
-def layout_of(architecture: Architecture) -> Layout:
+def parameter_layout(architecture: Architecture) -> ParameterLayout:
     """The indices of an architecture."""
     length = architecture.length
     named = dict(architecture.split(np.arange(length)))
@@ -52,7 +52,7 @@ def layout_of(architecture: Architecture) -> Layout:
         constant = np.full((1, weight.shape[1] + 1), length)
         constant[0, -1] = length + 1
         passing.append(np.concatenate((sums[-1], constant)))
-    return Layout(
+    return ParameterLayout(
         cell=math.prod(named[RECURRENT].shape) if RECURRENT in named else 0,
         passing=np.concatenate([each.ravel() for each in passing]),
         passing_shapes=tuple(each.shape for each in passing),

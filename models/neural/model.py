@@ -1,4 +1,4 @@
-"""The released network: an architecture, whole weights, and where they come from; a file of it is safetensors."""
+"""The released network: an architecture, whole weights and their origin; on file as safetensors."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ import pandas as pd
 
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.neural.architecture import Architecture
-from ringfence.models.neural.holder import rows_of
-from ringfence.models.neural.plan import Design, Kind, design
+from ringfence.models.neural.holder import log_odds
+from ringfence.models.neural.plan import KINDS, Kind, NetworkDesign, design
 from ringfence.models.neural.rounding import WEIGHT_BITS
 from ringfence.models.task import StudyContext
-from ringfence.privacy.documents.tensors import read_tensors, write_tensors
 from ringfence.privacy.errors import N_, StudyError
+from ringfence.privacy.release.artefact import ResultFile
+from ringfence.privacy.stores.tensors import read_tensors, write_tensors
 
 FORMAT = "ringfence-network-1"
+NETWORK_FILE = "network.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeuralModel:
-    """A multilayer perceptron or an LSTM with nothing in it but released values.
+    """A perceptron, an LSTM or attention with nothing in it but released values.
 
     Attributes:
-        kind: mlp or lstm.
+        kind: mlp, lstm or attention.
         study: digest of the signed study.
         schema: digest of the schema its features are written in.
         label: what is predicted; `positive` is the value whose probability is given.
@@ -51,10 +53,10 @@ class NeuralModel:
 
     @classmethod
     def of(
-        cls, context: StudyContext, shape: Design, weights: npt.NDArray[np.int64], *, holder: str = ""
+        cls, context: StudyContext, shape: NetworkDesign, weights: npt.NDArray[np.int64], *, holder: str = ""
     ) -> NeuralModel:
         """Put a study's network and its weights together."""
-        from ringfence.privacy.study import positive_category
+        from ringfence.privacy.agreements.study import positive_category
 
         return cls(
             kind=shape.kind,
@@ -70,10 +72,7 @@ class NeuralModel:
 
     def scores(self, context: StudyContext, features: FeatureMatrix) -> npt.NDArray[np.int64]:
         """Log odds of customers in units of 2^-16, shape `(n,)`."""
-        from ringfence.models.neural.network import Network
-
-        shape = design(self.kind, context)
-        return Network.of(self.architecture, self.weights).scores(rows_of(shape, features))
+        return log_odds(design(self.kind, context), self.weights, features)
 
     def predict(self, context: StudyContext, features: FeatureMatrix) -> pd.DataFrame:
         """Probability of each customer, column `probability`, in the rows' order."""
@@ -85,6 +84,10 @@ class NeuralModel:
         named = {name: array.astype(np.int32) for name, array in self.architecture.split(self.weights)}
         return write_tensors(self._described(), named)
 
+    def files(self) -> tuple[ResultFile, ...]:
+        """The network as people get it."""
+        return (ResultFile(name=NETWORK_FILE, kind="safetensors", content=self.to_safetensors()),)
+
     @classmethod
     def from_safetensors(cls, data: bytes) -> NeuralModel:
         """Read what `to_safetensors` wrote; there is no code in such a file.
@@ -94,12 +97,17 @@ class NeuralModel:
         """
         described, tensors = read_safetensors(data, FORMAT)
         try:
-            shape = Architecture(**{**described["architecture"], "hidden": tuple(described["architecture"]["hidden"])})
+            lists = {
+                name: tuple(value)
+                for name, value in described["architecture"].items()
+                if isinstance(value, list)
+            }
+            shape = Architecture(**{**described["architecture"], **lists})
             if {name: array.shape for name, array in tensors.items()} != dict(shape.shapes):
                 raise ValueError
             weights = np.concatenate([tensors[name].ravel() for name in shape.shapes]).astype(np.int64)
             texts = {name: str(described[name]) for name in ("study", "schema", "label", "positive")}
-            kind: Kind = "lstm" if described["kind"] == "lstm" else "mlp"
+            kind = KINDS[described["kind"]]
             features, holder = tuple(described["features"]), str(described.get("holder", ""))
             return cls(
                 kind=kind, features=features, architecture=shape, weights=weights, holder=holder, **texts
@@ -147,14 +155,18 @@ def read_safetensors(data: bytes, form: str) -> tuple[dict[str, Any], Mapping[st
     if found != form:
         raise StudyError(
             "RF-S255",
-            N_("The file is of the form {found}; this version reads {expected}. Use the version that wrote it, or "
-               "begin anew."),
+            N_(
+                "The file is of the form {found}; this version reads {expected}. Use the version that wrote "
+                "it, or begin anew."
+            ),
             found=found[:60],
             expected=form,
-        )  # fmt: skip
+        )
     return described, tensors
 
 
 def unreadable() -> StudyError:
     """The refusal of a file that is none of ours."""
-    return StudyError("RF-S256", N_("The file is no network of a study; it may be cut short or of another kind."))
+    return StudyError(
+        "RF-S256", N_("The file is no network of a study; it may be cut short or of another kind.")
+    )

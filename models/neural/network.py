@@ -1,4 +1,4 @@
-"""A network over the fixed point: exact sums of clipped gradients, and exact scores, of any number of customers."""
+"""A network over the fixed point: exact sums of clipped gradients, and exact scores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ringfence.models.neural.fixed import (
     residuals,
     scratch_of_thread,
 )
-from ringfence.models.neural.layout import Layout, layout_of
+from ringfence.models.neural.layout import ParameterLayout, parameter_layout
 from ringfence.models.neural.rounding import ACTIVATION_BITS, WEIGHT_BITS, finer_bits
 
 Integers = npt.NDArray[np.int64]
@@ -30,7 +30,8 @@ Labels = npt.NDArray[np.uint8]
 
 # Customers whose sums of a perceptron stay below 2^53 (dense.add_clipped).
 LONGEST = 1024
-# Customers worked at a time: as many as sums allow where calls are the cost, and a piece in the cache with periods.
+# Customers worked at a time: as many as sums allow where calls are the cost, and a piece in the cache with
+# periods.
 PIECE = 1024
 RECURRENT_PIECE = 256
 
@@ -74,19 +75,21 @@ class Network:
     @classmethod
     def of(cls, architecture: Architecture, weights: Integers) -> Network:
         """From the flat vector of integers in units of 2^-16, shape `(d,)`."""
-        layout = layout_of(architecture)
+        layout = parameter_layout(architecture)
         cell = None
         if layout.cell:
             cell = recurrent.Cell.of(weights[: layout.cell].reshape(architecture.shapes[RECURRENT]))
         real = np.append(weights / 2.0**WEIGHT_BITS, (0.0, 1.0))
-        layers = tuple(dense.DenseLayer.of(each) for each in _cut(_taken(real, layout.passing), layout.passing_shapes))
+        layers = tuple(
+            dense.DenseLayer.of(each) for each in _cut(_taken(real, layout.passing), layout.passing_shapes)
+        )
         return cls(architecture=architecture, cell=cell, layers=layers)
 
     def clipped_sum(self, rows: Rows, label: Labels, clipping_norm: float) -> Integers:
         """Sum over customers of their gradients of the logistic loss, each clipped to length C.
 
-        *Formal guarantees*: what a customer adds depends on that customer and the weights alone, bit for bit; its
-        length is at most C, plus `rounding.rounding_slack` for an LSTM.
+        *Formal guarantees*: what a customer adds depends on that customer and the weights alone, bit for bit;
+        its length is at most C, plus `rounding.rounding_slack` for an LSTM.
 
         Args:
             rows: the customers, maybe none.
@@ -97,7 +100,7 @@ class Network:
             The exact sum, shape `(d,)`, by parameter in units of `2^-rounding.sum_bits(name, clipping_norm)`.
         """
         most = self._most_rows(clipping_norm)
-        sums, scratch = Sums(layout_of(self.architecture), most), scratch_of_thread()
+        sums, scratch = Sums(parameter_layout(self.architecture), most), scratch_of_thread()
         with one_thread():
             for part, piece in rows.pieces(min(most, PIECE if self.cell is None else RECURRENT_PIECE)):
                 sums.make_room(len(piece))
@@ -119,7 +122,7 @@ class Network:
             return LONGEST
         return min(LONGEST, recurrent.most_rows(self.architecture.periods << finer_bits(clipping_norm)))
 
-    def _forward(self, rows: Rows, scratch: Scratch) -> tuple[recurrent.Moments | None, dense.DenseTape]:
+    def _forward(self, rows: Rows, scratch: Scratch) -> tuple[recurrent.Periods | None, dense.DenseTape]:
         h = 0 if self.cell is None else self.cell.hidden
         inputs = scratch.rows("inputs", len(rows), h + rows.static.shape[1] + 1)
         array, moments = inputs.numpy(), None
@@ -129,10 +132,14 @@ class Network:
             array[:, :h] = output.T
         return moments, dense.forward(self.layers, inputs, scratch)
 
-    def _add(self, sums: Sequence[Tensor], rows: Rows, label: Labels, clipping_norm: float, scratch: Scratch) -> None:
+    def _add(
+        self, sums: Sequence[Tensor], rows: Rows, label: Labels, clipping_norm: float, scratch: Scratch
+    ) -> None:
         """Add the clipped gradients of a piece to the sums, the cell's first."""
         moments, tape = self._forward(rows, scratch)
-        derivatives = dense.backward(self.layers, tape, residuals(_shifted(tape.scores, rows), label), scratch)
+        derivatives = dense.backward(
+            self.layers, tape, residuals(_shifted(tape.scores, rows), label), scratch
+        )
         norms = dense.norms_squared(tape, derivatives)
         finer = 2.0 ** finer_bits(clipping_norm)
         if self.cell is None or moments is None:
@@ -154,7 +161,7 @@ class Sums:
         exact: what is being added up, by layer.
     """
 
-    def __init__(self, layout: Layout, most: int) -> None:
+    def __init__(self, layout: ParameterLayout, most: int) -> None:
         """Nothing yet; `most` customers fit the exact sums."""
         self._flat = np.zeros(len(layout.summed))
         self._total = np.zeros(len(layout.summed), dtype=np.int64)
@@ -170,7 +177,7 @@ class Sums:
         self._room -= customers
 
     def by_parameter(self) -> Integers:
-        """All that was added, in the order of the network's parameters, shape `(d,)`; to be asked for once."""
+        """All that was added, in the order of the parameters, shape `(d,)`; to be asked for once."""
         self._carry()
         return _taken(self._total, self._layout.summed)
 
@@ -181,11 +188,14 @@ class Sums:
 def _cut(flat: Floats, shapes: Sequence[tuple[int, int]]) -> list[Floats]:
     """A flat array as matrices, one after the other."""
     ends = list(accumulate(rows * columns for rows, columns in shapes))
-    return [flat[end - rows * columns : end].reshape(rows, columns) for end, (rows, columns) in zip(ends, shapes, strict=True)]
+    return [
+        flat[end - rows * columns : end].reshape(rows, columns)
+        for end, (rows, columns) in zip(ends, shapes, strict=True)
+    ]
 
 
 def _taken(values: npt.NDArray[Number], index: Integers) -> npt.NDArray[Number]:
-    """Values at the places of a layout, none of which is beyond them: what is saved is a look at every index."""
+    """Values at the places of a layout, none of which is beyond them, so no index is looked at."""
     return values.take(index, mode="clip")
 
 

@@ -1,7 +1,7 @@
 """What the coordinator does with a mean gradient: frozen pairs `(init, apply)` of pure functions.
 
-With one noisy gradient a round these are DP-FedSGD; with local steps the "gradient" is minus the holders' mean
-update, and `sgd` at rate 1 is FedAvg (McMahan et al. 2017), `adam` is FedAdam (Reddi et al. 2021).
+With one noisy gradient a round these are DP-FedSGD; with local steps the "gradient" is minus the holders'
+mean update, and `sgd` at rate 1 is FedAvg (McMahan et al. 2017), `adam` is FedAdam (Reddi et al. 2021).
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class ServerOptimiser:
 
     Attributes:
         init: the first memory, from d.
-        apply: next memory and parameters from memory, parameters, gradient and the gradient's noise deviation.
+        apply: next memory and parameters from memory, parameters, gradient and the gradient's noise
+            deviation.
     """
 
     init: Callable[[int], Memory]
@@ -37,10 +38,10 @@ class ServerOptimiser:
 
 
 def sgd(rate: float, momentum: float = 0.0) -> ServerOptimiser:
-    """Gradient descent with heavy-ball momentum (Polyak 1964), slower where noise would carry the weights away.
+    """Gradient descent with momentum (Polyak 1964), slower where noise would carry the weights away.
 
-    The noise of a step has a length of about `noise sqrt(d)`; the rate is lowered until that, too, is a small step.
-    It is known before the step: from the plan and the noisy count of customers.
+    The noise of a step has a length of about `noise sqrt(d)`; the rate is lowered until that, too, is a small
+    step. It is known before the step: from the plan and the noisy count of customers.
     """
 
     def init(length: int) -> Memory:
@@ -49,7 +50,9 @@ def sgd(rate: float, momentum: float = 0.0) -> ServerOptimiser:
     def apply(memory: Memory, parameters: Vector, gradient: Vector, noise: float) -> tuple[Memory, Vector]:
         velocity = momentum * memory["velocity"] + gradient
         carried = rate * noise * math.sqrt(len(parameters))
-        return {"velocity": velocity}, parameters - rate * min(1.0, NOISE_STEP / max(carried, 1e-12)) * velocity
+        return {"velocity": velocity}, parameters - rate * min(
+            1.0, NOISE_STEP / max(carried, 1e-12)
+        ) * velocity
 
     return ServerOptimiser(init=init, apply=apply)
 
@@ -57,8 +60,9 @@ def sgd(rate: float, momentum: float = 0.0) -> ServerOptimiser:
 def adam(rate: float) -> ServerOptimiser:
     """Adam with the variance of the noise taken out of the second moment (Tang, Panda, Shejwalkar 2024).
 
-    Without that the second moment measures the noise, which is the same for all parameters, and every parameter
-    takes the same small step. What is left is kept above a tenth of the noise that is really in the mean.
+    Without that the second moment measures the noise, which is the same for all parameters, and every
+    parameter takes the same small step. What is left is kept above a tenth of the noise that is really in the
+    mean.
     """
 
     def init(length: int) -> Memory:

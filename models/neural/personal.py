@@ -1,10 +1,12 @@
 """Mean-regularised personalisation: a holder's own network, pulled towards what all holders share.
 
-Liu, Hu, Wu, Smith (2022), On privacy and personalization in cross-silo federated learning: minimise a holder's own
-loss plus `pull / 2 |own - common|^2`. With customers as the unit of privacy the gradient has to be a noisy one. The
-common weights are the mean of the holders' own, so what a holder uploads is the distance of its own from the common.
+Liu, Hu, Wu, Smith (2022), On privacy and personalization in cross-silo federated learning: minimise a
+holder's own loss plus `pull / 2 |own - common|^2`. With customers as the unit of privacy the gradient has to
+be a noisy one. The common weights are the mean of the holders' own, so what a holder uploads is the distance
+of its own from the common.
 
-Only noisy sums and public queries are seen, so own weights are as private as an upload and cost nothing beside it.
+Only noisy sums and public queries are seen, so own weights are as private as an upload and cost nothing
+beside it.
 """
 
 from __future__ import annotations
@@ -55,8 +57,8 @@ def train_own(
         context: the study and its public cells.
         query: accepted by `lengths`.
         steps: of the attempt.
-        before: what the holder kept before this round; None where it keeps nothing yet, or lost it: it then begins
-            from the common weights.
+        before: what the holder kept before this round; None where it keeps nothing yet, or lost it: it then
+            begins from the common weights.
 
     Returns:
         The distance of its own weights from the common ones, and what it keeps.
@@ -71,7 +73,9 @@ def train_own(
     )
     known = before or OwnWeights(weights=own, total=np.zeros_like(own))
     late = options.average == "last-half" and query.round > options.rounds // 2
-    kept = OwnWeights(weights=own, total=known.total + own if late else known.total, averaged=known.averaged + late)
+    kept = OwnWeights(
+        weights=own, total=known.total + own if late else known.total, averaged=known.averaged + late
+    )
     return change_of(query, own - common), kept
 
 
@@ -94,4 +98,6 @@ def mean_regularised(own: Vector, common: Vector, gradient: Vector, *, rate: flo
 def own_file(kind: Kind, context: StudyContext, kept: OwnWeights, holder: str) -> bytes:
     """The holder's own network as a safetensors file, averaged as the common one is."""
     weights = kept.total / kept.averaged if kept.averaged else kept.weights
-    return NeuralModel.of(context, design(kind, context), whole_weights(weights), holder=holder).to_safetensors()
+    return NeuralModel.of(
+        context, design(kind, context), whole_weights(weights), holder=holder
+    ).to_safetensors()

@@ -4,14 +4,15 @@
     customers   1 %   how many customers take part, all holders together
     gradients   the rest, the same for every step; with Poisson sampling by privacy loss distributions
 
-One customer adds a vector of length at most C; sums are rounded to a grid of `grid_bits` binary places, so that the
-squared sensitivity is `(C 2^g + sqrt(d))^2` grid units, plus what rounding inside an LSTM adds
+One customer adds a vector of length at most C; sums are rounded to a grid of `grid_bits` binary places, so
+that the squared sensitivity is `(C 2^g + sqrt(d))^2` grid units, plus what rounding inside an LSTM adds
 (models/neural/fixed.py). The grid is as fine as keeps sqrt(d) below 2^-8 of C, and a share's scale drawable.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -23,17 +24,17 @@ from ringfence.models.neural.options import NeuralOptions, combination_of, optio
 from ringfence.models.neural.rounding import rounded_sensitivity_squared, rounding_slack
 from ringfence.models.task import StudyContext
 from ringfence.privacy.accounting.multiplier import noise_multiplier
-from ringfence.privacy.accounting.scales import grid_unit, share_scale
+from ringfence.privacy.accounting.scales import LARGEST_SHARE, grid_unit, share_scale
 from ringfence.privacy.accounting.study import calibrate
 from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.waist import BlockPlan, RoundPlan, StudyPlan, UploadBlock
 
-Kind = Literal["mlp", "lstm"]
+Kind = Literal["mlp", "lstm", "attention"]
+KINDS: Mapping[str, Kind] = {"mlp": "mlp", "lstm": "lstm", "attention": "attention"}
 
 COHORT_SHARE = 0.01
 CUSTOMERS_SHARE = 0.01
 FEWEST_GRID_BITS, MOST_GRID_BITS = 6, 20
-LARGEST_SCALE = 2.0**20
 ROUNDING_SHARE = 2.0**-8
 # Sums in units of 2^-41 have to fit 62 bits.
 MOST_CUSTOMERS = 1 << 21
@@ -41,11 +42,11 @@ UPDATE_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Design:
+class NetworkDesign:
     """Numbers that holders and coordinator share, all derived from the signed study.
 
     Attributes:
-        kind: mlp or lstm.
+        kind: mlp, lstm or attention.
         options: the study's `[model]` table.
         inputs: which feature feeds which input.
         architecture: of the network.
@@ -80,7 +81,7 @@ class _Same:
         return id(self.context)
 
 
-def design(kind: Kind, context: StudyContext) -> Design:
+def design(kind: Kind, context: StudyContext) -> NetworkDesign:
     """Derive the network, its grid and its noise from the study.
 
     Raises:
@@ -91,10 +92,10 @@ def design(kind: Kind, context: StudyContext) -> Design:
 
 
 @lru_cache(maxsize=32)
-def _design(kind: Kind, same: _Same) -> Design:
+def _design(kind: Kind, same: _Same) -> NetworkDesign:
     context = same.context
     options = options_of(context)
-    inputs = input_plan(context, sequence=kind == "lstm")
+    inputs = input_plan(context, sequence=kind != "mlp", embedding=options.embedding > 0)
     architecture = _architecture(kind, options, inputs)
     _check_customers(context, options)
     terms = context.study.privacy
@@ -111,8 +112,10 @@ def _design(kind: Kind, same: _Same) -> Design:
         besides=Decimal(besides * (1 + 1e-9)),
     )
     step = multiplier**-2
-    grid_bits = largest_grid_bits(float(options.clipping_norm), architecture.length, multiplier / math.sqrt(honest))
-    return Design(
+    grid_bits = largest_grid_bits(
+        float(options.clipping_norm), architecture.length, multiplier / math.sqrt(honest)
+    )
+    return NetworkDesign(
         kind=kind,
         options=options,
         inputs=inputs,
@@ -146,13 +149,17 @@ def plan(kind: Kind, context: StudyContext) -> StudyPlan:
     return StudyPlan(
         honest=shape.honest,
         cohort=_count("cohort", shape.customers, 1),
-        # Local steps want a holder's usual number of customers, so the middle of the counts is what they are told.
-        rounds=(RoundPlan(name="customers", blocks=(customers_block(shape),), combination=combination), *steps),
+        # Local steps want a holder's usual number of customers, so the middle of the counts is what they are
+        # told.
+        rounds=(
+            RoundPlan(name="customers", blocks=(customers_block(shape),), combination=combination),
+            *steps,
+        ),
         max_attempts=context.study.privacy.max_attempts,
     )
 
 
-def customers_block(shape: Design) -> BlockPlan:
+def customers_block(shape: NetworkDesign) -> BlockPlan:
     """The block of the count of customers."""
     return _count("customers", shape.customers, shape.honest)
 
@@ -167,12 +174,19 @@ def _gradient(
     options: NeuralOptions, architecture: Architecture, grid_bits: int, step: float, honest: int
 ) -> BlockPlan:
     norm = float(options.clipping_norm)
-    slack = rounding_slack(architecture, norm)
-    sensitivity = rounded_sensitivity_squared(norm, slack, architecture.length, grid_bits)
+    if (
+        options.engine == "opacus"
+    ):  # whose vectors are whole numbers before they are summed (neural/sampled.py)
+        most = math.ceil(norm * 2.0**grid_bits)
+        sensitivity = math.ceil((norm * 2.0**grid_bits) ** 2)
+    else:
+        slack = rounding_slack(architecture, norm)
+        most = math.ceil((norm + slack) * 2.0**grid_bits) + 1
+        sensitivity = rounded_sensitivity_squared(norm, slack, architecture.length, grid_bits)
     return BlockPlan(
         name="gradient",
         sensitivity_squared=sensitivity,
-        max_abs=math.ceil((norm + slack) * 2.0**grid_bits) + 1,
+        max_abs=most,
         share_scale=share_scale(sensitivity, step, honest),
         max_length=architecture.length,
     )
@@ -187,25 +201,30 @@ def largest_grid_bits(norm: float, length: int, scale_of_norm: float) -> int:
         scale_of_norm: scale of a share over C.
     """
     wanted = math.ceil(math.log2(math.sqrt(length) / (norm * ROUNDING_SHARE)))
-    drawable = math.floor(math.log2(LARGEST_SCALE / (scale_of_norm * norm)))
+    drawable = math.floor(math.log2(LARGEST_SHARE / (scale_of_norm * norm)))
     return max(FEWEST_GRID_BITS, min(wanted, drawable, MOST_GRID_BITS))
 
 
 def _architecture(kind: Kind, options: NeuralOptions, inputs: InputPlan) -> Architecture:
-    if kind == "mlp":
-        return Architecture(inputs=inputs.inputs, hidden=options.hidden)
-    if not inputs.sequence:
+    if kind != "mlp" and not inputs.sequence:
         raise StudyError(
             "RF-S253",
-            N_("The task lstm reads features by period, named like spend_p01, spend_p02; the study has none. Add an "
-               "[events] table to the schema, or use the task mlp."),
-        )  # fmt: skip
+            N_(
+                "The task {task} reads features by period, named like spend_p01, spend_p02; the study has "
+                "none. Add an [events] table to the schema, or use the task mlp."
+            ),
+            task=kind,
+        )
     return Architecture(
         inputs=inputs.inputs,
         hidden=options.hidden,
         periods=len(inputs.sequence),
         channels=inputs.channels,
-        recurrent=options.recurrent,
+        recurrent=0 if kind == "mlp" else options.recurrent,
+        heads=options.heads if kind == "attention" else 0,
+        embedded=tuple(len(inputs.tables[column]) for column in inputs.embedded),
+        embedding=options.embedding if inputs.embedded else 0,
+        layer_norm=options.normalisation == "layer",
     )
 
 
@@ -215,7 +234,10 @@ def _check_customers(context: StudyContext, options: NeuralOptions) -> None:
         if holder.max_customers > most:
             raise StudyError(
                 "RF-S254",
-                N_("{holder} may have {found} customers; exact sums of gradients hold {most} at this clipping norm."),
+                N_(
+                    "{holder} may have {found} customers; exact sums of gradients hold {most} at this "
+                    "clipping norm."
+                ),
                 holder=holder.name,
                 found=holder.max_customers,
                 most=most,

@@ -1,9 +1,9 @@
 """The clipped sum of an LSTM in fixed point: ghost norms over time, one matrix product a period for the sum.
 
-The cell is that of Hochreiter, Schmidhuber (1997) with forget gates, gates in the order i, f, g, o; its one weight
-`W` of shape `(4h, m + 1 + h)` reads the period's values, the constant 1 (so there is no bias beside it) and the last
-output. A customer's gradient is `sum_t g_t u_t^T`, whose squared norm is `sum_{t,s} (g_t . g_s)(u_t . u_s)` (Li et
-al. 2022): two small Gram matrices a customer instead of 4h (m + 1 + h) numbers.
+The cell is that of Hochreiter, Schmidhuber (1997) with forget gates, gates in the order i, f, g, o; its one
+weight `W` of shape `(4h, m + 1 + h)` reads the period's values, the constant 1 (so there is no bias beside
+it) and the last output. A customer's gradient is `sum_t g_t u_t^T`, whose squared norm is `sum_{t,s} (g_t .
+g_s)(u_t . u_s)` (Li et al. 2022): two small Gram matrices a customer instead of 4h (m + 1 + h) numbers.
 
 Customers are columns here, unlike in the dense layers: so the numbers of a gate lie side by side.
 """
@@ -30,7 +30,8 @@ from ringfence.models.neural.rounding import (
 _TO_REAL = 2.0 ** -(2 * ACTIVATION_BITS + 2 * GATE_BITS)
 _TO_GATES = 2.0 ** (GATE_BITS - DERIVATIVE_BITS)
 _GATE_LIMIT = float(1 << GATE_BITS)
-# Whole numbers of a product of a clipped derivative (2^22) and an entry of u (2^18), summed over rows and periods.
+# Whole numbers of a product of a clipped derivative (2^22) and an entry of u (2^18), summed over rows and
+# periods.
 LARGEST_SUM = 1 << 13
 
 
@@ -40,7 +41,8 @@ class Cell:
 
     Attributes:
         forward: shape `(4h, m + 1 + h)`, from activations to real arguments of a hyperbolic tangent.
-        backward: shape `(h, 4h)`, whole numbers times 2^-16, from derivatives by gates to those by the last output.
+        backward: shape `(h, 4h)`, whole numbers times 2^-16, from derivatives by gates to those by the last
+            output.
     """
 
     forward: Tensor
@@ -62,7 +64,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
+class Periods:
     """The periods of a forward pass.
 
     Attributes:
@@ -78,7 +80,7 @@ class Moments:
     squashed: Floats
 
 
-def unroll(cell: Cell, sequence: Floats, scratch: Scratch) -> tuple[Moments, Floats]:
+def unroll(cell: Cell, sequence: Floats, scratch: Scratch) -> tuple[Periods, Floats]:
     """Run over the periods.
 
     Args:
@@ -91,7 +93,7 @@ def unroll(cell: Cell, sequence: Floats, scratch: Scratch) -> tuple[Moments, Flo
     """
     periods, customers, channels = sequence.shape
     h = cell.hidden
-    moments = Moments(
+    moments = Periods(
         entered=scratch.of("entered", periods, channels + 1 + h, customers),
         gates=scratch.of("gates", periods, 4 * h, customers),
         states=scratch.of("states", periods + 1, h, customers).numpy(),
@@ -104,7 +106,8 @@ def unroll(cell: Cell, sequence: Floats, scratch: Scratch) -> tuple[Moments, Flo
     entered[0, channels + 1 :] = 0.0
     leaving = [*entered[1:, channels + 1 :], scratch.of("output", h, customers).numpy()]
     for t in range(periods):
-        # Only what enters a matrix product has to be on a grid: gates and states are worked on element by element.
+        # Only what enters a matrix product has to be on a grid: gates and states are worked on element by
+        # element.
         gates = tanh_(torch.mm(cell.forward, moments.entered[t], out=moments.gates[t]).numpy())
         sigmoids, g = gates[: 3 * h], gates[3 * h :]
         sigmoids += 1.0
@@ -120,7 +123,7 @@ def unroll(cell: Cell, sequence: Floats, scratch: Scratch) -> tuple[Moments, Flo
     return moments, leaving[-1]
 
 
-def back_in_time(cell: Cell, moments: Moments, derivative: Tensor, scratch: Scratch) -> Tensor:
+def back_in_time(cell: Cell, moments: Periods, derivative: Tensor, scratch: Scratch) -> Tensor:
     """Derivatives by the gates' arguments, shape `(T, 4h, n)`, units 2^-21; they take the gates' place.
 
     Args:
@@ -147,7 +150,8 @@ def back_in_time(cell: Cell, moments: Moments, derivative: Tensor, scratch: Scra
         np.multiply(p, g, out=for_q)
         by_state *= f
         np.multiply(by_state, moments.states[t], out=for_v)
-        # The slope of a sigmoid s is s (1 - s), that of tanh 1 - tanh^2; one of the s is in the products already.
+        # The slope of a sigmoid s is s (1 - s), that of tanh 1 - tanh^2; one of the s is in the products
+        # already.
         np.subtract(by_sigmoids, np.multiply(by_sigmoids, sigmoids, out=sigmoids), out=sigmoids)
         np.subtract(p, np.multiply(for_q, g, out=g), out=g)
         by_gates = moments.gates[t].round_().clamp_(-_GATE_LIMIT, _GATE_LIMIT)
@@ -166,7 +170,8 @@ def ghost_norms_squared(derivatives: Tensor, entered: Tensor, scratch: Scratch) 
     """
     products = _gram(derivatives, "derivatives", scratch).mul_(_gram(entered, "entered", scratch)).flatten(1)
     terms = scratch.of("terms", products.shape[1], products.shape[0]).copy_(products.T).numpy()
-    # The Gram entries are exact; their products are added by halves, entry by entry, in one order for all customers.
+    # The Gram entries are exact; their products are added by halves, entry by entry, in one order for all
+    # customers.
     count = len(terms)
     while count > 1:
         half = count // 2
@@ -182,14 +187,16 @@ def _gram(values: Tensor, name: str, scratch: Scratch) -> Tensor:
     periods, width, customers = values.shape
     by_customer = scratch.of(f"{name} by customer", customers, width, periods)
     by_customer.copy_(values.permute(2, 1, 0))
-    return torch.bmm(by_customer.mT, by_customer, out=scratch.of(f"{name} products", customers, periods, periods))
+    return torch.bmm(
+        by_customer.mT, by_customer, out=scratch.of(f"{name} products", customers, periods, periods)
+    )
 
 
 def add_clipped(total: Tensor, derivatives: Tensor, entered: Tensor, factor: Floats) -> None:
-    """Add these customers' clipped gradients of the weight to a sum of shape `(4h, m + 1 + h)`, gates i, f, o, g.
+    """Add these customers' clipped gradients of the weight to a sum `(4h, m + 1 + h)`, gates i, f, o, g.
 
-    It is in units of 2^-40 or finer. Derivatives are rounded after clipping and used up; `rounding.rounding_slack`
-    bounds what that adds to a length.
+    It is in units of 2^-40 or finer. Derivatives are rounded after clipping and used up;
+    `rounding.rounding_slack` bounds what that adds to a length.
     """
     scale = torch.from_numpy(factor * 2.0 ** (RECURRENT_BITS - GATE_BITS))
     for t, by_gates in enumerate(derivatives):

@@ -23,12 +23,12 @@ LARGEST_WIDTH = 1 << 10
 
 
 def finer_bits(clipping_norm: float) -> int:
-    """Binary places that a clipping norm below one adds to clipped derivatives, at most 4: vectors keep their digits."""
+    """Binary places, at most 4, that a clipping norm below one adds to clipped derivatives."""
     return min(4, max(0, math.floor(-math.log2(clipping_norm))))
 
 
 def sum_bits(name: str, clipping_norm: float) -> int:
-    """Binary places of an exact sum of clipped gradients by a parameter: those of the derivative and the input.
+    """Binary places of an exact sum of clipped gradients by a parameter: the derivative's and the input's.
 
     The input of a bias is 1, in units of activations like any other.
     """
@@ -48,14 +48,19 @@ def vector_to_grid(
     """Round an exact sum of clipped gradients over all parameters, shape `(d,)`, to units of 2^-grid_bits."""
     cell = math.prod(architecture.shapes[RECURRENT]) if architecture.recurrent else 0
     dense = to_grid(total[cell:], sum_bits("dense", clipping_norm), grid_bits)
-    return np.concatenate((to_grid(total[:cell], sum_bits(RECURRENT, clipping_norm), grid_bits), dense)) if cell else dense
+    return (
+        np.concatenate((to_grid(total[:cell], sum_bits(RECURRENT, clipping_norm), grid_bits), dense))
+        if cell
+        else dense
+    )
 
 
 def rounding_slack(architecture: Architecture, clipping_norm: float) -> float:
     """Most that rounding inside an LSTM adds to the length of one customer's clipped gradient; 0 without one.
 
-    Each of T derivatives moves by at most half a unit of 2^-22 in each of 4h entries, times an input whose entries
-    are at most 1. Dense layers cut towards zero instead, which never lengthens a single outer product.
+    Each of T derivatives moves by at most half a unit of 2^-22 in each of 4h entries, times an input whose
+    entries are at most 1. Dense layers cut towards zero instead, which never lengthens a single outer
+    product.
     """
     if not architecture.recurrent:
         return 0.0
@@ -66,8 +71,9 @@ def rounding_slack(architecture: Architecture, clipping_norm: float) -> float:
 def rounded_sensitivity_squared(clipping_norm: float, slack: float, length: int, grid_bits: int) -> int:
     """Squared L2 sensitivity, in grid units, of a sum of vectors of length <= C + slack rounded to the grid.
 
-    *Formal guarantees*: two neighbouring exact sums differ by one customer's vector; rounding moves each entry of
-    either by at most half a unit, so the rounded sums differ by at most `(C + slack) 2^g + sqrt(d)` in length.
+    *Formal guarantees*: two neighbouring exact sums differ by one customer's vector; rounding moves each
+    entry of either by at most half a unit, so the rounded sums differ by at most `(C + slack) 2^g + sqrt(d)`
+    in length.
     """
     reach = (clipping_norm + slack) * 2.0**grid_bits + math.sqrt(length)
     return math.ceil(reach * reach * (1.0 + 2.0**-40))

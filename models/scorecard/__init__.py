@@ -1,4 +1,4 @@
-"""The differentially private scorecard: a logistic additive model on binned features (docs/methods/scorecard.md).
+"""The private scorecard: a logistic additive model on binned features (docs/methods/scorecard.md).
 
 One histogram, one set of two-way tables, a few gradients: each an integer secure sum with discrete noise.
 """

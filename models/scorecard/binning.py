@@ -1,9 +1,10 @@
 """Binning: public cells are merged into bins by a noisy histogram alone (post-processing, it costs nothing).
 
-Numbers are cut into bins of about equal mass, as many as stand clear of the noise; where there are many customers
-to the noise the cuts go through the histogram's cells, as if a cell's customers were spread evenly over the 256 cells
-of the schema (they are counted anew, bin by bin). Categories that cannot be told from noise join "other". A feature
-that not even two bins of can be told apart is left with one, which says nothing.
+Numbers are cut into bins of about equal mass, as many as stand clear of the noise; where there are many
+customers to the noise the cuts go through the histogram's cells, as if a cell's customers were spread evenly
+over the 256 cells of the schema (they are counted anew, bin by bin). Categories that cannot be told from
+noise join "other". A feature that not even two bins of can be told apart is left with one, which says
+nothing.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class Binning:
             variance: of the noise in one of them.
         """
         share = self.variance / (self.variance + variance) if variance > 0 else np.ones(len(mass))
-        return replace(self, mass=self.mass + share * (mass - self.mass), variance=(1.0 - share) * self.variance)
+        return replace(
+            self, mass=self.mass + share * (mass - self.mass), variance=(1.0 - share) * self.variance
+        )
 
     def joined(self, goes: npt.NDArray[np.int64]) -> Binning:
         """Fewer bins, those that others go to, in their order.
@@ -77,9 +80,10 @@ class Binning:
 
 
 def empty_bins_joined(binning: Binning, groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Where each bin goes on a card: itself, or for one that nobody seems to be in the nearest that somebody is in.
+    """Where each bin goes on a card: itself, or from one that seems empty the nearest that is not.
 
-    Cuts through cells leave such bins between the values of a number that takes few; a card is read better without.
+    Cuts through cells leave such bins between the values of a number that takes few; a card is read better
+    without.
 
     Args:
         binning: bins, their customers counted.
@@ -142,7 +146,8 @@ def _counts(
 
     Args:
         local: bin of each cell of the schema.
-        part: noisy customers in each cell of the histogram, which joins runs of equal length of the first `cells`.
+        part: noisy customers in each cell of the histogram, which joins runs of equal length of the first
+            `cells`.
         noise: see `merge`.
         cells: 0 for a category.
     """
@@ -159,7 +164,7 @@ def _counts(
 def _number_bins(
     part: npt.NDArray[np.float64], noise: float, options: ScorecardOptions, customers: float, finer: int
 ) -> tuple[npt.NDArray[np.int64], int]:
-    """Bins of one number's cells, and how many of them follow the order (the missing cell comes after them)."""
+    """Bins of one number's cells, and how many of them follow the order (the missing cell is last)."""
     cells = options.cells
     mass = _denoised(part[:cells])
     most = _most(noise, options, customers)
@@ -178,7 +183,7 @@ def _number_bins(
 
 
 def _most(noise: float, options: ScorecardOptions, customers: float) -> int:
-    """As many bins of equal mass as stand clear of the noise; two as long as there are customers to be seen at all."""
+    """As many bins of equal mass as stand clear of the noise; two while any customers are seen."""
     if noise <= 0:
         return options.bins
     plain = min(PLAIN_BINS, customers / (NUMBER_CLEARANCE * noise))

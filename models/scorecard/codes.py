@@ -1,11 +1,12 @@
-"""Codes: how a gradient over bins becomes the integers that are released, and what one customer can add to them.
+"""Codes: how a gradient over bins becomes released integers, and what one customer can add.
 
-A feature's B bins are the corners of a regular simplex in B - 1 dimensions, integer coordinates of length at most
-`ONE`; before them stands one entry for everybody. One-hot sums would repeat the sum over all customers in every
-feature; the simplex spends nothing on that, so a difference of two bins of a flag comes with half the variance.
+A feature's B bins are the corners of a regular simplex in B - 1 dimensions, integer coordinates of length at
+most `ONE`; before them stands one entry for everybody. One-hot sums would repeat the sum over all customers
+in every feature; the simplex spends nothing on that, so a difference of two bins of a flag comes with half
+the variance.
 
-Invariant: a row of the code has a squared length of at most `ONE**2` in each feature and exactly that in the first
-entry, so one customer with residual r adds a vector of squared length at most `(D + 1) ONE**2 r**2`.
+Invariant: a row of the code has a squared length of at most `ONE**2` in each feature and exactly that in the
+first entry, so one customer with residual r adds a vector of squared length at most `(D + 1) ONE**2 r**2`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def code_length(offsets: IntArray) -> int:
     return 1 + int(offsets[-1]) - (len(offsets) - 1)
 
 
-def encode(offsets: IntArray, everybody: int, sums: IntArray) -> IntArray:
+def encode_sums(offsets: IntArray, everybody: int, sums: IntArray) -> IntArray:
     """Code the residual sums of bins.
 
     Args:
@@ -40,15 +41,12 @@ def encode(offsets: IntArray, everybody: int, sums: IntArray) -> IntArray:
         int64, shape `(code_length(offsets),)`.
     """
     parts = [np.array([ONE * everybody], dtype=np.int64)]
-    parts += [
-        simplex(int(last - first)).T @ sums[first:last]
-        for first, last in pairwise(offsets)
-    ]
+    parts += [simplex(int(last - first)).T @ sums[first:last] for first, last in pairwise(offsets)]
     return np.concatenate(parts)
 
 
 def code_matrix(offsets: IntArray) -> npt.NDArray[np.float64]:
-    """The code as a matrix in units of `ONE`: rows are everybody and the bins, columns the released entries."""
+    """The code in units of `ONE`: rows are everybody and the bins, columns the released entries."""
     matrix = np.zeros((1 + int(offsets[-1]), code_length(offsets)))
     matrix[0, 0] = 1.0
     column = 1
@@ -61,7 +59,7 @@ def code_matrix(offsets: IntArray) -> npt.NDArray[np.float64]:
 
 @lru_cache(maxsize=256)
 def simplex(bins: int, one: int = ONE) -> IntArray:
-    """Corners of a regular simplex, shape `(bins, bins - 1)`, each of length at most `one` (Helmert's contrasts)."""
+    """Corners of a regular simplex, `(bins, bins - 1)`, at most `one` long (Helmert's contrasts)."""
     whole = np.zeros((bins, max(0, bins - 1)))
     for column in range(bins - 1):
         length = math.sqrt(bins / (bins - 1) / ((column + 1) * (column + 2)))

@@ -1,15 +1,16 @@
-"""The holder's side of the scorecard: exact integer vectors for a histogram, coded gradients and coded two-way tables.
+"""The holder's side of the scorecard: exact integers for histogram, gradients and two-way tables.
 
-All arithmetic is integer. A row's score is an int64 sum of the query's fixed-point parameters; its residual comes
-from one public table indexed by the clamped score; codes are small integers that follow from the bins alone. So
-the contribution of a table is the sum of the contributions of its single customers, bit for bit, in any order; and
-one customer adds to a gradient one residual, at most 2^R in size, times one code of length ONE a feature and one
-for everybody. The last gradient may be one over groups of pairs of features instead, within the same bound.
+All arithmetic is integer. A row's score is an int64 sum of the query's fixed-point parameters; its residual
+comes from one public table indexed by the clamped score; codes are small integers that follow from the bins
+alone. So the contribution of a table is the sum of the contributions of its single customers, bit for bit, in
+any order; and one customer adds to a gradient one residual, at most 2^R in size, times one code of length ONE
+a feature and one for everybody. The last gradient may be one over groups of pairs of features instead, within
+the same bound.
 
-The residual is `-min(1, exp(-s))` for a customer with the label and `min(1, exp(s))` for one without: the gradient
-of the proper loss with the logit link that is steepest among those whose residuals stay within one. Its expected
-curvature is min(p, 1-p), where the logistic loss has p (1-p) for the same largest residual, so the same noise hides
-less of it.
+The residual is `-min(1, exp(-s))` for a customer with the label and `min(1, exp(s))` for one without: the
+gradient of the proper loss with the logit link that is steepest among those whose residuals stay within one.
+Its expected curvature is min(p, 1-p), where the logistic loss has p (1-p) for the same largest residual, so
+the same noise hides less of it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,18 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from ringfence.models.features import NUMBER_CELLS, Codes, FeatureMatrix
-from ringfence.models.scorecard.codes import code_length, encode
+from ringfence.models.edges import NUMBER_CELLS
+from ringfence.models.features import Codes, FeatureMatrix
+from ringfence.models.scorecard.codes import code_length, encode_sums
 from ringfence.models.scorecard.pairs import pair_sums, pairs_length, products
-from ringfence.models.scorecard.plan import MOST_GROUPS, TWO_WAY_ROUND, Design, coarse_size, design, most_bins
+from ringfence.models.scorecard.plan import (
+    MOST_GROUPS,
+    TWO_WAY_ROUND,
+    ScorecardDesign,
+    coarse_size,
+    design,
+    most_bins,
+)
 from ringfence.models.task import StudyContext
 from ringfence.privacy.errors import N_, Clause, WaistError
 from ringfence.privacy.waist import Contribution, IntVector, Query
@@ -33,7 +42,7 @@ PARAMETER_LIMIT = 2**31 - 1
 SCORE_LIMIT = 16
 TABLE_BITS = 8
 # Rows worked on at once, so that memory does not grow with the table.
-_CHUNK = 1 << 16
+CHUNK = 1 << 16
 
 
 def lengths(context: StudyContext, query: Query) -> Mapping[str, int]:
@@ -50,7 +59,10 @@ def lengths(context: StudyContext, query: Query) -> Mapping[str, int]:
     bins = int(query.arrays["offsets"][-1])
     tables, interplay = _asked(shape, query)
     expected = {"bins", "offsets", "theta"} | ({"groups", "group_offsets"} if tables or interplay else set())
-    expect(set(query.arrays) == expected, N_("a gradient has bins, offsets and theta, one of pairs has groups as well"))
+    expect(
+        set(query.arrays) == expected,
+        N_("a gradient has bins, offsets and theta, one of pairs has groups as well"),
+    )
     theta = query.arrays["theta"]
     expect(theta.shape == (bins,), N_("theta has one entry a bin"))
     inside = (theta >= -PARAMETER_LIMIT) & (theta <= PARAMETER_LIMIT)
@@ -66,7 +78,7 @@ def lengths(context: StudyContext, query: Query) -> Mapping[str, int]:
     return sizes
 
 
-def _asked(shape: Design, query: Query) -> tuple[bool, bool]:
+def _asked(shape: ScorecardDesign, query: Query) -> tuple[bool, bool]:
     """Whether two-way tables are asked for, and whether the gradient is one over pairs."""
     tables = shape.pairs > 0 and query.round == TWO_WAY_ROUND
     last = query.round == shape.options.iterations and shape.pair_code is not None
@@ -90,14 +102,19 @@ def contribute(context: StudyContext, query: Query, features: FeatureMatrix) -> 
         return Contribution(query_digest=query.digest(), blocks={"cells": cells})
     offsets = query.arrays["offsets"]
     tables, interplay = _asked(shape, query)
-    groups, group_offsets = query.arrays.get("groups"), query.arrays.get("group_offsets", np.zeros(1, dtype=np.int64))
+    groups, group_offsets = (
+        query.arrays.get("groups"),
+        query.arrays.get("group_offsets", np.zeros(1, dtype=np.int64)),
+    )
     size = int(group_offsets[-1])
-    bits, one = shape.pair_code if interplay and shape.pair_code else (shape.residual_bits, 2**shape.pair_bits)
+    bits, one = (
+        shape.pair_code if interplay and shape.pair_code else (shape.residual_bits, 2**shape.pair_bits)
+    )
     total: IntVector = np.zeros(1 + int(offsets[-1]), dtype=np.int64)
     masses: IntVector = np.zeros(int(offsets[-1]), dtype=np.int64)
     paired: IntVector = np.zeros((size, size), dtype=np.int64)
-    for start in range(0, len(features.label), _CHUNK):
-        rows = slice(start, start + _CHUNK)
+    for start in range(0, len(features.label), CHUNK):
+        rows = slice(start, start + CHUNK)
         bins = bins_of(context, features.codes[rows], query.arrays["bins"])
         residual = _residuals(bins, query.arrays["theta"], features.label[rows], bits)
         if interplay:
@@ -111,8 +128,10 @@ def contribute(context: StudyContext, query: Query, features: FeatureMatrix) -> 
             assert groups is not None
             paired += pair_sums(groups[bins], size)
     if interplay:
-        return Contribution(query_digest=query.digest(), blocks={"gradient": products(paired, group_offsets, one)})
-    blocks: dict[str, IntVector] = {"gradient": encode(offsets, int(total[0]), total[1:])}
+        return Contribution(
+            query_digest=query.digest(), blocks={"gradient": products(paired, group_offsets, one)}
+        )
+    blocks: dict[str, IntVector] = {"gradient": encode_sums(offsets, int(total[0]), total[1:])}
     if query.round == TWO_WAY_ROUND:
         blocks["masses"] = masses * shape.mass_unit
     if tables:
@@ -155,7 +174,9 @@ def residual_table(residual_bits: int) -> npt.NDArray[np.int64]:
 def residuals(
     scores: npt.NDArray[np.int64], label: npt.NDArray[np.uint8], residual_bits: int
 ) -> npt.NDArray[np.int64]:
-    """Fixed-point residuals of rows, |r| <= 2^R, from int64 scores in units of 2^-16; negative where the label is 1."""
+    """Fixed-point residuals of rows, |r| <= 2^R, from int64 scores in units of 2^-16; negative where the
+    label is 1.
+    """
     limit = SCORE_LIMIT * 2**TABLE_BITS
     side = 1 - 2 * label.astype(np.int64)
     index = side * np.clip(scores >> (PARAMETER_BITS - TABLE_BITS), -limit, limit) + limit
@@ -200,7 +221,10 @@ def _check_bins(context: StudyContext, query: Query) -> None:
     expect(offsets is not None and table is not None and not query.numbers, N_("bins and offsets are given"))
     assert offsets is not None  # for the type checker; _expect has refused otherwise
     assert table is not None
-    expect(offsets.shape == (len(cells) + 1,) and offsets[0] == 0, N_("offsets has one entry a feature and one more"))
+    expect(
+        offsets.shape == (len(cells) + 1,) and offsets[0] == 0,
+        N_("offsets has one entry a feature and one more"),
+    )
     widths = np.diff(offsets)
     allowed = np.array([most_bins(grid, options) for grid in context.grids])
     expect(bool(np.all((widths >= 1) & (widths <= allowed))), N_("every feature has its number of bins"))
@@ -215,7 +239,10 @@ def _check_bins(context: StudyContext, query: Query) -> None:
 def check_groups(query: Query) -> None:
     """Refuse what are no groups of the query's bins; raises WaistError."""
     offsets, groups, starts = query.arrays["offsets"], query.arrays["groups"], query.arrays["group_offsets"]
-    expect(starts.shape == offsets.shape and starts[0] == 0, N_("group_offsets has one entry a feature and one more"))
+    expect(
+        starts.shape == offsets.shape and starts[0] == 0,
+        N_("group_offsets has one entry a feature and one more"),
+    )
     widths = np.diff(starts)
     lawful = (widths >= 1) & (widths <= np.minimum(MOST_GROUPS, np.diff(offsets)))
     expect(bool(np.all(lawful)), N_("every feature has its number of groups"))

@@ -1,10 +1,11 @@
-"""Pairs of features whose effects do not simply add up: found in noisy tables of residuals, as effects of few groups.
+"""Pairs of features whose effects do not simply add up, found in noisy tables of residuals.
 
-The last gradient may be taken over groups of every pair of features, at parameters where single features have said
-what they can. What is left in a pair's table speaks of an interaction. For each pair the evidence is weighed against
-there being none: effects are normal with one of a few variances, no more than a few pairs are expected to have any,
-and an effect counts by the chance that it is there. So noise alone adds next to nothing, however many pairs there
-are. Pairs that say the same thing share it: their curvature follows from the two-way tables (Isserlis 1918).
+The last gradient may be taken over groups of every pair of features, at parameters where single features have
+said what they can. What is left in a pair's table speaks of an interaction. For each pair the evidence is
+weighed against there being none: effects are normal with one of a few variances, no more than a few pairs are
+expected to have any, and an effect counts by the chance that it is there. So noise alone adds next to
+nothing, however many pairs there are. Pairs that say the same thing share it: their curvature follows from
+the two-way tables (Isserlis 1918).
 
 Everything here is post-processing of released sums.
 """
@@ -21,19 +22,19 @@ import numpy.typing as npt
 from ringfence.models.scorecard.codes import simplex
 from ringfence.models.scorecard.evidence import Belief, expected, residual_variance
 from ringfence.models.scorecard.evidence import curvature as curvature_of
-from ringfence.models.scorecard.ground import Ground
+from ringfence.models.scorecard.moments import Moments
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-# Expected curvature of all customers together, in standard deviations of the noise in an entry, from which on tables
-# of pairs say more than one more gradient of single bins.
+# Expected curvature of all customers together, in standard deviations of the noise in an entry, from which on
+# tables of pairs say more than one more gradient of single bins.
 WORTHWHILE = 45.0
 # Variances that an interaction may have on the scale of log odds, and how likely each is beforehand.
 VARIANCES = np.array([0.005, 0.01, 0.02, 0.04, 0.08, 0.16])
 CHANCES = np.array([0.30, 0.25, 0.20, 0.12, 0.08, 0.05])
-# Pairs expected to interact, and the most that one is expected to; those that turn out less likely than the least
-# chance stay out, and no more stay than there are features.
+# Pairs expected to interact, and the most that one is expected to; those that turn out less likely than the
+# least chance stay out, and no more stay than there are features.
 EXPECTED_PAIRS, MOST_EXPECTED = 2.0, 0.1
 LEAST_CHANCE = 0.2
 # Eigenvalues of the joint curvature below this part of the largest are noise of the two-way tables.
@@ -102,41 +103,43 @@ class Tables:
     outside: frozenset[int] = frozenset()
 
 
-def worthwhile(ground: Ground, belief: Belief, variance: float) -> bool:
+def worthwhile(moments: Moments, belief: Belief, variance: float) -> bool:
     """Whether residual tables of pairs would stand clear of noise of this variance (customers squared)."""
-    seen = float(expected(ground, belief.beta, curvature_of)[0, 0])
+    seen = float(expected(moments, belief.beta, curvature_of)[0, 0])
     return seen >= WORTHWHILE * math.sqrt(variance)
 
 
-def interplays(ground: Ground, belief: Belief, tables: Tables) -> tuple[Interplay, ...]:
-    """The interactions that the tables speak of, the likeliest first, at most as many as there are features."""
+def interplays(moments: Moments, belief: Belief, tables: Tables) -> tuple[Interplay, ...]:
+    """The interactions that the tables speak of, likeliest first, at most as many as features."""
     features = len(tables.offsets) - 1
     pairs = features * (features - 1) // 2
     prior = min(MOST_EXPECTED, EXPECTED_PAIRS / pairs)
-    candidates = [_weighed(each, tables.variance, prior) for each in _candidates(ground, belief, tables)]
+    candidates = [_weighed(each, tables.variance, prior) for each in _candidates(moments, belief, tables)]
     kept = sorted((c for c in candidates if c.chance >= LEAST_CHANCE), key=lambda c: -c.chance)[:features]
     if not kept:
         return ()
-    effects = _together(ground, belief, tables, kept)
-    weights = _grouped(expected(ground, belief.beta, curvature_of)[1:, 1:], tables)
+    effects = _together(moments, belief, tables, kept)
+    weights = _grouped(expected(moments, belief.beta, curvature_of)[1:, 1:], tables)
     return tuple(
         Interplay(
             first=each.first,
             second=each.second,
-            effect=each.chance * _centred(effect, _cells(weights, tables.offsets, each.first, each.second)),
+            effect=each.chance * centred(effect, _cells(weights, tables.offsets, each.first, each.second)),
         )
         for each, effect in zip(kept, effects, strict=True)
     )
 
 
-def _candidates(ground: Ground, belief: Belief, tables: Tables) -> list[_Candidate]:
+def _candidates(moments: Moments, belief: Belief, tables: Tables) -> list[_Candidate]:
     """All pairs that have more than one group on either side."""
-    curve = _grouped(expected(ground, belief.beta, curvature_of)[1:, 1:], tables)
-    blur = _grouped(expected(ground, belief.beta, residual_variance)[1:, 1:], tables)
+    curve = _grouped(expected(moments, belief.beta, curvature_of)[1:, 1:], tables)
+    blur = _grouped(expected(moments, belief.beta, residual_variance)[1:, 1:], tables)
     found, start = [], 0
     widths = np.diff(tables.offsets).tolist()
     for first, second in combinations(range(len(widths)), 2):
-        code = np.asarray(np.kron(_code(widths[first], tables.one), _code(widths[second], tables.one)), dtype=np.float64)
+        code = np.asarray(
+            np.kron(_code(widths[first], tables.one), _code(widths[second], tables.one)), dtype=np.float64
+        )
         told, start = tables.told[start : start + code.shape[1]], start + code.shape[1]
         if not len(told) or {first, second} & tables.outside:
             continue
@@ -159,7 +162,8 @@ def _weighed(each: _Candidate, variance: float, prior: float) -> _Candidate:
     seen = root @ each.curve
     strength, axes = np.linalg.eigh(seen @ seen.T)
     along = (axes.T @ (root @ each.told)) ** 2
-    # Evidence of each variance against none: normal densities along the axes, in which both covariances are diagonal.
+    # Evidence of each variance against none: normal densities along the axes, in which both covariances are
+    # diagonal.
     wider = 1.0 + VARIANCES[:, None] * np.maximum(strength, 0.0)
     evidence = 0.5 * (along * (1.0 - 1.0 / wider) - np.log(wider)).sum(axis=1) + np.log(CHANCES)
     most = float(evidence.max())
@@ -177,15 +181,17 @@ def _weighed(each: _Candidate, variance: float, prior: float) -> _Candidate:
     )
 
 
-def _together(ground: Ground, belief: Belief, tables: Tables, kept: list[_Candidate]) -> list[FloatArray]:
+def _together(moments: Moments, belief: Belief, tables: Tables, kept: list[_Candidate]) -> list[FloatArray]:
     """Effects of the cells of each pair kept, estimated at once, shapes `(groups, groups)`."""
     starts = np.cumsum([0, *(len(each.told) for each in kept)])
-    parts = [slice(first, last) for first, last in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)]
+    parts = [
+        slice(first, last) for first, last in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
+    ]
     curve, blur = np.zeros((starts[-1], starts[-1])), np.zeros((starts[-1], starts[-1]))
-    moments = _moments(ground, tables)
-    seen = float(expected(ground, belief.beta, curvature_of)[0, 0])
+    products = _products(moments, tables)
+    seen = float(expected(moments, belief.beta, curvature_of)[0, 0])
     for (a, one), (b, other) in combinations(enumerate(kept), 2):
-        curve[parts[a], parts[b]] = seen * _isserlis(one, other, moments)
+        curve[parts[a], parts[b]] = seen * _isserlis(one, other, products)
         curve[parts[b], parts[a]] = curve[parts[a], parts[b]].T
     for part, each in zip(parts, kept, strict=True):
         curve[part, part], blur[part, part] = each.curve, each.blur
@@ -202,17 +208,17 @@ def _together(ground: Ground, belief: Belief, tables: Tables, kept: list[_Candid
     ]
 
 
-def _isserlis(one: _Candidate, other: _Candidate, moments: list[list[FloatArray]]) -> FloatArray:
+def _isserlis(one: _Candidate, other: _Candidate, products: list[list[FloatArray]]) -> FloatArray:
     """Mean of the product of two pairs' codes, as if codes were normal."""
     i, j, k, l = one.first, one.second, other.first, other.second  # noqa: E741  # as in the formula
-    straight = np.kron(moments[i][k], moments[j][l])
-    crossed = np.einsum("al,bk->abkl", moments[i][l], moments[j][k])
+    straight = np.kron(products[i][k], products[j][l])
+    crossed = np.einsum("al,bk->abkl", products[i][l], products[j][k])
     return np.asarray(straight + crossed.reshape(straight.shape))
 
 
-def _moments(ground: Ground, tables: Tables) -> list[list[FloatArray]]:
+def _products(moments: Moments, tables: Tables) -> list[list[FloatArray]]:
     """Mean products of the codes of every two features."""
-    shares = _grouped(ground.joint[1:, 1:], tables) / ground.customers
+    shares = _grouped(moments.joint[1:, 1:], tables) / moments.customers
     widths = np.diff(tables.offsets).tolist()
     codes = [_code(width, tables.one) for width in widths]
     return [
@@ -221,7 +227,7 @@ def _moments(ground: Ground, tables: Tables) -> list[list[FloatArray]]:
     ]
 
 
-def _centred(effect: FloatArray, weights: FloatArray) -> FloatArray:
+def centred(effect: FloatArray, weights: FloatArray) -> FloatArray:
     """An effect without what its rows and columns say alone: that is the single features' to say."""
     weights = np.maximum(weights, 1e-9)
     for _ in range(CENTRING):

@@ -1,10 +1,11 @@
 """Two-way tables of grouped bins: how they are counted and coded at a holder, and read by the coordinator.
 
-Each pair of features has one table, coded on both sides like a gradient (codes.py): what a table's margins say is
-not said again for every pair, and a pair of flags needs one number instead of four.
+Each pair of features has one table, coded on both sides like a gradient (codes.py): what a table's margins
+say is not said again for every pair, and a pair of flags needs one number instead of four.
 
-Invariant: one customer adds, for each of the D (D-1)/2 pairs, the outer product of two codes of length at most
-`one`, so a vector of squared length at most D (D-1)/2 one^4; in a table of residuals the residual times that.
+Invariant: one customer adds, for each of the D (D-1)/2 pairs, the outer product of two codes of length at
+most `one`, so a vector of squared length at most D (D-1)/2 one^4; in a table of residuals the residual times
+that.
 """
 
 from __future__ import annotations
@@ -52,7 +53,11 @@ def products(counts: IntArray, offsets: IntArray, one: int) -> IntArray:
         one: largest length of a code.
     """
     parts = [
-        (simplex(rows.stop - rows.start, one).T @ counts[rows, columns] @ simplex(columns.stop - columns.start, one)).ravel()
+        (
+            simplex(rows.stop - rows.start, one).T
+            @ counts[rows, columns]
+            @ simplex(columns.stop - columns.start, one)
+        ).ravel()
         for rows, columns in _pairs(offsets)
     ]
     return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
@@ -71,8 +76,8 @@ def deviations(
         noise: standard deviation of an entry's noise, in grid units.
 
     Returns:
-        Differences in customers with rows and columns that sum to about zero in each table, and their variances,
-        both of shape `(groups, groups)`, zero inside a feature.
+        Differences in customers with rows and columns that sum to about zero in each table, and their
+        variances, both of shape `(groups, groups)`, zero inside a feature.
     """
     found, variance = np.zeros_like(expected), np.zeros_like(expected)
     start = 0

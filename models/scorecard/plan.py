@@ -7,13 +7,13 @@
     gradients  58 %   coded residual sums, all but the last                  Delta^2 = (D + 1) ONE^2 4^R
     last       20 %   one more of them, or residual tables of all pairs      the same bound
 
-The shares are of mu^2; with one feature there are no pairs, and the gradients have their share as well. A customer
-adds D ones to a histogram; to a gradient, its residual times one code of length at most ONE for each feature and
-one for everybody (codes.py); to the two-way tables, for each pair of features, the product of two codes of length
-at most 2^d. What the last secure sum is asked for is decided by what was released before; both uses keep to one
-bound, so the noise and the price do not depend on it. Units are powers of two chosen so that a
-share's scale is at least 16 grid units, where the discrete law is smooth and rounding costs nothing. Nothing here
-looks at data: every holder derives the same plan from the signed study.
+The shares are of mu^2; with one feature there are no pairs, and the gradients have their share as well. A
+customer adds D ones to a histogram; to a gradient, its residual times one code of length at most ONE for each
+feature and one for everybody (codes.py); to the two-way tables, for each pair of features, the product of two
+codes of length at most 2^d. What the last secure sum is asked for is decided by what was released before;
+both uses keep to one bound, so the noise and the price do not depend on it. Units are powers of two chosen so
+that a share's scale is at least 16 grid units, where the discrete law is smooth and rounding costs nothing.
+Nothing here looks at data: every holder derives the same plan from the signed study.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ringfence.models.features import NUMBER_CELLS, CellGrid
+from ringfence.models.edges import NUMBER_CELLS
+from ringfence.models.features import CellGrid
 from ringfence.models.scorecard.codes import ONE
 from ringfence.models.task import StudyContext
-from ringfence.privacy.accounting.scales import grid_unit
+from ringfence.privacy.accounting.scales import LARGEST_SHARE, grid_unit, share_scale
 from ringfence.privacy.accounting.study import calibrate
 from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.waist import BlockPlan, RoundPlan, StudyPlan
@@ -37,12 +38,10 @@ HISTOGRAM_SHARE = 0.12
 MASS_SHARE = 0.04
 TWO_WAY_SHARE = 0.05
 GRADIENT_SHARE = 0.78
-# Of the gradients' share, the last one's: pairs need it, and for bins it does not matter which gradient is clearest.
+# Of the gradients' share, the last one's: pairs need it, and for bins it does not matter which gradient is
+# clearest.
 LAST_PART = 0.26
 
-SMALLEST_SCALE = 16.0
-# Well below what can be drawn (mechanisms/law.py), so that shares of other rounds have room as well.
-LARGEST_SCALE = 2.0**20
 MOST_RESIDUAL_BITS = 10
 FEWEST_RESIDUAL_BITS = 1
 MOST_PAIR_BITS = 5
@@ -83,7 +82,7 @@ class ScorecardOptions(BaseModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Design:
+class ScorecardDesign:
     """Numbers that holders and coordinator share, all derived from the signed study.
 
     Attributes:
@@ -132,10 +131,10 @@ class Design:
 
     @property
     def pair_code(self) -> tuple[int, int] | None:
-        """Bits of residuals and length of codes for tables of all pairs within `gradient_bound`; None: no room.
+        """Bits of residuals and length of codes for tables of all pairs in `gradient_bound`, or None.
 
-        A customer adds a residual of at most 2^b times a product of two codes of length o to each pair's table:
-        pairs 4^b o^4 in all.
+        A customer adds a residual of at most 2^b times a product of two codes of length o to each pair's
+        table: pairs 4^b o^4 in all.
         """
         best: tuple[float, int, int] = (0.0, 0, 0)
         if not self.pairs or self.options.iterations == 1:
@@ -169,8 +168,10 @@ def options_of(context: StudyContext) -> ScorecardOptions:
         fault = error.errors()[0]
         raise StudyError(
             "RF-S051",
-            N_("[model] {key}: {found}. A scorecard knows bins (2-64), cells (4-256), iterations (1-32), rising and "
-               "falling (names of numbers), offsets (holder), prior."),
+            N_(
+                "[model] {key}: {found}. A scorecard knows bins (2-64), cells (4-256), iterations (1-32), "
+                "rising and falling (names of numbers), offsets (holder), prior."
+            ),
             key=".".join(str(part) for part in fault["loc"]),
             found=fault["msg"],
         ) from None
@@ -194,14 +195,16 @@ def options_of(context: StudyContext) -> ScorecardOptions:
         if name not in ordered or (name in options.rising and name in options.falling):
             raise StudyError(
                 "RF-S054",
-                N_("[model] demands a direction of {name}; expected a number or date of the study, in one of rising and "
-                   "falling."),
+                N_(
+                    "[model] demands a direction of {name}; expected a number or date of the study, in one "
+                    "of rising and falling."
+                ),
                 name=name,
-            )  # fmt: skip
+            )
     return options
 
 
-def design(context: StudyContext) -> Design:
+def design(context: StudyContext) -> ScorecardDesign:
     """Derive units and budgets from the study.
 
     Raises:
@@ -216,7 +219,7 @@ def design(context: StudyContext) -> Design:
     faintest = GRADIENT_SHARE * gradient_parts(options.iterations)[0]
     gradient = math.sqrt((dimensions + 1) / (faintest * mu**2 * honest))
     tables = math.sqrt(max(1, dimensions * (dimensions - 1) // 2) / (TWO_WAY_SHARE * mu**2 * honest))
-    return Design(
+    return ScorecardDesign(
         options=options,
         dimensions=dimensions,
         honest=honest,
@@ -236,7 +239,9 @@ def plan(context: StudyContext) -> StudyPlan:
         blocks = [_gradient_block(context, shape, number)]
         if number == TWO_WAY_ROUND:
             # Rounds fewer than if they were asked for alone.
-            blocks += [_mass_block(context, shape)] + ([_two_way_block(context, shape)] if shape.pairs else [])
+            blocks += [_mass_block(context, shape)] + (
+                [_two_way_block(context, shape)] if shape.pairs else []
+            )
         rounds.append(RoundPlan(name=f"gradient-{number}", blocks=tuple(blocks)))
     return StudyPlan(
         honest=shape.honest,
@@ -257,29 +262,26 @@ def most_bins(grid: CellGrid, options: ScorecardOptions) -> int:
     return min(options.bins, grid.values) + extra if grid.ordered else grid.size
 
 
-def share_scale(sensitivity_squared: int, mu_squared: float, honest: int) -> float:
-    """Scale of a share at which a block costs `mu_squared`: h s^2 = Delta^2 / mu^2 + 4."""
-    return math.sqrt((sensitivity_squared / mu_squared + 4.0) / honest)
-
-
-def _cohort_block(shape: Design) -> BlockPlan:
+def _cohort_block(shape: ScorecardDesign) -> BlockPlan:
     price = shape.mu_squared(COHORT_SHARE)
     unit = grid_unit(math.sqrt(1.0 / price))
     scale = share_scale(unit**2, price, 1)
-    return BlockPlan(name="cohort", sensitivity_squared=unit**2, max_abs=unit, share_scale=scale, max_length=1)
+    return BlockPlan(
+        name="cohort", sensitivity_squared=unit**2, max_abs=unit, share_scale=scale, max_length=1
+    )
 
 
-def _histogram_block(context: StudyContext, shape: Design) -> BlockPlan:
+def _histogram_block(context: StudyContext, shape: ScorecardDesign) -> BlockPlan:
     length = sum(coarse_size(grid, shape.options) for grid in context.grids)
     return _count_block("cells", shape, shape.count_unit, HISTOGRAM_SHARE, length)
 
 
-def _mass_block(context: StudyContext, shape: Design) -> BlockPlan:
+def _mass_block(context: StudyContext, shape: ScorecardDesign) -> BlockPlan:
     length = sum(most_bins(grid, shape.options) for grid in context.grids)
     return _count_block("masses", shape, shape.mass_unit, MASS_SHARE, length)
 
 
-def _count_block(name: str, shape: Design, unit: int, share: float, length: int) -> BlockPlan:
+def _count_block(name: str, shape: ScorecardDesign, unit: int, share: float, length: int) -> BlockPlan:
     """Counts to which a customer adds one unit a feature."""
     sensitivity = shape.dimensions * unit**2
     scale = share_scale(sensitivity, shape.mu_squared(share), shape.honest)
@@ -288,7 +290,7 @@ def _count_block(name: str, shape: Design, unit: int, share: float, length: int)
     )
 
 
-def _gradient_block(context: StudyContext, shape: Design, number: int) -> BlockPlan:
+def _gradient_block(context: StudyContext, shape: ScorecardDesign, number: int) -> BlockPlan:
     length = 1 + sum(most_bins(grid, shape.options) - 1 for grid in context.grids)
     if number == shape.options.iterations and shape.pair_code is not None:
         length = max(length, _tables_length(context, shape))
@@ -301,13 +303,13 @@ def _gradient_block(context: StudyContext, shape: Design, number: int) -> BlockP
     )
 
 
-def _tables_length(context: StudyContext, shape: Design) -> int:
+def _tables_length(context: StudyContext, shape: ScorecardDesign) -> int:
     """Most entries of coded tables of all pairs."""
     widths = [min(MOST_GROUPS, most_bins(grid, shape.options)) - 1 for grid in context.grids]
     return (sum(widths) ** 2 - sum(width**2 for width in widths)) // 2
 
 
-def _two_way_block(context: StudyContext, shape: Design) -> BlockPlan:
+def _two_way_block(context: StudyContext, shape: ScorecardDesign) -> BlockPlan:
     sensitivity = shape.pairs * 16**shape.pair_bits
     return BlockPlan(
         name="two-way",
@@ -319,5 +321,5 @@ def _two_way_block(context: StudyContext, shape: Design) -> BlockPlan:
 
 
 def _bits(scale_of_one: float, fewest: int, most: int) -> int:
-    """Most bits by which a share's scale can grow and stay within `LARGEST_SCALE`."""
-    return max(fewest, min(most, math.floor(math.log2(LARGEST_SCALE / scale_of_one))))
+    """Most bits by which a share's scale can grow and stay within `LARGEST_SHARE`."""
+    return max(fewest, min(most, math.floor(math.log2(LARGEST_SHARE / scale_of_one))))

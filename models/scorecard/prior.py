@@ -1,9 +1,9 @@
-"""Beginning from an earlier card: its log odds stand in the signed study, and the new model departs from them.
+"""Beginning from an earlier card, whose log odds stand in the signed study.
 
-A card is released, so what it says is public and costs nothing. It is written cell by cell, whatever its bins were;
-the first histogram of the new study makes bins of its own, and each takes the mean of its cells. What the evidence does
-not contradict stays as it was. Scorecards and networks take the same list (`[model] prior`). What a card says of pairs
-of features is left out; the new study looks for pairs of its own.
+A card is released, so what it says is public and costs nothing. It is written cell by cell, whatever its bins
+were; the first histogram of the new study makes bins of its own, and each takes the mean of its cells. What
+the evidence does not contradict stays as it was. Scorecards and networks take the same list (`[model]
+prior`). What a card says of pairs of features is left out; the new study looks for pairs of its own.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from ringfence.models.scorecard.card import Scorecard
 from ringfence.models.scorecard.holder import PARAMETER_BITS
 from ringfence.models.scorecard.plan import ScorecardOptions, coarse_size
 from ringfence.models.task import StudyContext
+from ringfence.privacy.agreements.schema import Schema
+from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.errors import N_, StudyError
-from ringfence.privacy.schema import Schema
-from ringfence.privacy.study import Study
 
 
 def with_prior(study: Study, schema: Schema, card: Scorecard) -> Study:
@@ -45,9 +45,15 @@ def prior_of(card: Scorecard, context: StudyContext) -> tuple[int, ...]:
     """
     parts = {part.name: part for part in card.parts}
     sizes = {name: grid.size for name, grid in zip(context.features, context.grids, strict=True)}
-    if card.schema != context.schema.digest() or sizes != {name: len(part.cells) for name, part in parts.items()}:
+    if card.schema != context.schema.digest() or sizes != {
+        name: len(part.cells) for name, part in parts.items()
+    }:
         raise StudyError(
-            "RF-S258", N_("The scorecard is over other features or another schema than the study; it cannot be its prior.")
+            "RF-S258",
+            N_(
+                "The scorecard is over other features or another schema than the study; it cannot be its "
+                "prior."
+            ),
         )
     return tuple(parts[name].bins[bin_].weight for name in context.features for bin_ in parts[name].cells)
 

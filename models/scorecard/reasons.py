@@ -1,9 +1,10 @@
 """Reason codes: which features moved a customer's score most, against a customer of average points.
 
 For every feature the points of the customer's bin are compared with the mean over all customers, as the noisy
-histogram knows it, those of a pair of features with zero; the features that raise the score most come first (Siddiqi 2006, "points below the neutral
-score"). Lenders must name principal reasons for an adverse decision (US ECOA, Regulation B, 12 CFR 1002.9; GDPR
-Article 22(3) and PIPL Article 24 ask for explanations of automated decisions).
+histogram knows it, those of a pair of features with zero; the features that raise the score most come first
+(Siddiqi 2006, "points below the neutral score"). Lenders must name principal reasons for an adverse decision
+(US ECOA, Regulation B, 12 CFR 1002.9; GDPR Article 22(3) and PIPL Article 24 ask for explanations of
+automated decisions).
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from ringfence.models.features import FeatureMatrix
-from ringfence.models.scorecard.card import FACTOR, Scorecard
+from ringfence.models.scorecard.card import Scorecard
 from ringfence.models.scorecard.holder import PARAMETER_BITS
+from ringfence.models.scorecard.parts import FACTOR
 from ringfence.models.task import StudyContext
 
 MOST_REASONS = 4
@@ -37,8 +39,9 @@ def reasons(
         raising: reasons for a high score (True) or for a low one.
 
     Returns:
-        Columns `feature_1`, `points_1`, ... `feature_m`, `points_m`, one row a customer: the feature's (or pair's) name and by
-        how many points it moves the score from the average; an empty name where no further feature moves it that way.
+        Columns `feature_1`, `points_1`, ... `feature_m`, `points_m`, one row a customer: the feature's (or
+        pair's) name and by how many points it moves the score from the average; an empty name where no
+        further feature moves it that way.
     """
     moved = np.column_stack(
         [

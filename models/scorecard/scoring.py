@@ -34,15 +34,19 @@ def arrays(card: Scorecard) -> dict[str, npt.NDArray[np.int64]]:
         groups = [part.groups or (0,) * len(part.bins) for part in card.parts]
         starts = np.cumsum([0, *(1 + max(each) for each in groups)]).astype(np.int64)
         found |= {
-            "groups": np.concatenate([np.array(each) + first for each, first in zip(groups, starts[:-1], strict=True)]),
+            "groups": np.concatenate(
+                [np.array(each) + first for each, first in zip(groups, starts[:-1], strict=True)]
+            ),
             "group_offsets": starts,
             "pairs": np.array([(pair.first, pair.second) for pair in card.pairs], dtype=np.int64),
-            "pair_theta": np.array([w for pair in card.pairs for row in pair.weights for w in row], dtype=np.int64),
+            "pair_theta": np.array(
+                [w for pair in card.pairs for row in pair.weights for w in row], dtype=np.int64
+            ),
         }
     return found
 
 
-def check(context: StudyContext, query: Query) -> None:
+def check_scorecard(context: StudyContext, query: Query) -> None:
     """Refuse arrays that are no scorecard of this study; raises WaistError."""
     single = {name: array for name, array in query.arrays.items() if name not in _OF_PAIRS}
     lengths(context, replace(query, round=_LIKE_A_GRADIENT, arrays=single))
@@ -52,7 +56,10 @@ def check(context: StudyContext, query: Query) -> None:
     check_groups(query)
     pairs, theta = query.arrays["pairs"], query.arrays["pair_theta"]
     features = len(query.arrays["offsets"]) - 1
-    expect(pairs.ndim == 2 and pairs.shape[1] == 2 and len(pairs) <= features, N_("there are no more pairs than features"))
+    expect(
+        pairs.ndim == 2 and pairs.shape[1] == 2 and len(pairs) <= features,
+        N_("there are no more pairs than features"),
+    )
     lawful = (pairs[:, 0] >= 0) & (pairs[:, 0] < pairs[:, 1]) & (pairs[:, 1] < features)
     expect(bool(np.all(lawful)), N_("a pair is of two features in their order"))
     expect(theta.shape == (int(_tables(query)[-1]),), N_("pairs have one weight for every two groups"))
@@ -80,4 +87,4 @@ def _tables(query: Query) -> npt.NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(widths[pairs[:, 0]] * widths[pairs[:, 1]])])
 
 
-SCORING: Scoring[Scorecard] = Scoring(arrays=arrays, check=check, scores=scores)
+SCORING: Scoring[Scorecard] = Scoring(arrays=arrays, check=check_scorecard, scores=scores)

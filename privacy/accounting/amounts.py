@@ -1,11 +1,12 @@
 """Exact amounts of mu squared: fixed-point decimals that never round in the spender's favour.
 
-An amount of mu squared has 20 decimal places, so that ordinary decimal arithmetic (28 digits) adds it exactly too.
-What is spent rounds up, what may be spent rounds down.
+An amount of mu squared has 20 decimal places, so that ordinary decimal arithmetic (28 digits) adds it exactly
+too. What is spent rounds up, what may be spent rounds down.
 """
 
 from __future__ import annotations
 
+import re
 from decimal import Context, Decimal, Inexact
 from fractions import Fraction
 from typing import TypeAlias, get_args
@@ -19,6 +20,11 @@ PLACES = 20
 # Slacks are far smaller than prices.
 SLACK_PLACES = 80
 _EXACT = Context(prec=400, traps=[Inexact])
+# What is beyond it is a slip of the keyboard, and would not be added exactly.
+_LARGEST_POWER = 200
+# What is smaller is not made a fraction: its denominator alone would fill the memory.
+_SMALLEST_POWER = 2000
+_PLAIN = re.compile(r"[0-9]{1,400}(\.[0-9]{1,400})?")
 # A float price was rounded a few times on its way; this covers thousands of half units in the last place.
 FLOAT_MARGIN = Fraction(1, 10**14)
 
@@ -70,18 +76,14 @@ def as_text(amount: Decimal) -> str:
 
 
 def from_text(text: str) -> Decimal:
-    """Read what `as_text` wrote.
+    """Read what `as_text` wrote of an amount.
 
     Raises:
-        BudgetError: not in that form.
+        BudgetError: not in that form, or negative.
     """
-    try:
-        amount = Decimal(text)
-    except ArithmeticError:
-        raise _not_an_amount(text) from None
-    if not amount.is_finite() or as_text(amount) != text:
+    if not _PLAIN.fullmatch(text) or as_text(Decimal(text)) != text:
         raise _not_an_amount(text)
-    return amount
+    return Decimal(text)
 
 
 def block_amount(block: BlockPlan, honest: int) -> Decimal:
@@ -96,16 +98,24 @@ def round_amount(plan: RoundPlan, honest: int) -> Decimal:
 
 def study_amount(plan: StudyPlan) -> Decimal:
     """What a holder reserves: the cohort count, and the rounds of the dearer part with all their attempts."""
-    dearer = max(add(*(round_amount(each, plan.honest) for each in plan.of_part(part))) for part in get_args(Part))
+    dearer = max(
+        add(*(round_amount(each, plan.honest) for each in plan.of_part(part))) for part in get_args(Part)
+    )
     return add(block_amount(plan.cohort, 1), multiply(dearer, plan.max_attempts))
 
 
 def _fraction(value: Number) -> Fraction:
+    if (
+        isinstance(value, Decimal)
+        and value.is_finite()
+        and not -_SMALLEST_POWER <= value.adjusted() <= _LARGEST_POWER
+    ):
+        raise _not_an_amount(value)
     try:
         exact = Fraction(value)
     except (ValueError, OverflowError):
         raise _not_an_amount(value) from None
-    if exact < 0:
+    if not 0 <= exact <= 10**_LARGEST_POWER:
         raise _not_an_amount(value)
     return exact
 
@@ -116,5 +126,7 @@ def _decimal(units: int, places: int) -> Decimal:
 
 def _not_an_amount(value: object) -> BudgetError:
     return BudgetError(
-        "RF-B205", N_("{value} is not an amount of privacy budget; expected zero or more."), value=value
+        "RF-B205",
+        N_("{value} is not an amount of privacy budget; expected zero or more, and no more than 1e200."),
+        value=value,
     )

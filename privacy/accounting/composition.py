@@ -3,11 +3,11 @@
 This is the form in which plans are priced (privacy/accounting/pld.py) and charged at Renyi orders
 (privacy/accounting/renyi.py).
 
-A customer at k holders. Under one summed noise the k contributions align, and each holder draws its own sample: the
-customer shifts the sum by `j Delta` where j is binomial (k, q). The pair (nothing, `k Delta` at rate `1 - (1-q)^k`) is
-at least as distinguishable: scale by `j/k`, fill up the variance, and draw j given that it is not zero; this maps
-"nothing" onto itself and the larger shift onto the mixture. Under local noises the k releases are independent and
-compose.
+A customer at k holders. Under one summed noise the k contributions align, and each holder draws its own
+sample: the customer shifts the sum by `j Delta` where j is binomial (k, q). The pair (nothing, `k Delta` at
+rate `1 - (1-q)^k`) is at least as distinguishable: scale by `j/k`, fill up the variance, and draw j given
+that it is not zero; this maps "nothing" onto itself and the larger shift onto the mixture. Under local noises
+the k releases are independent and compose.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def composition(plan: StudyPlan, part: Part, attempts: Sequence[int]) -> Composi
     Args:
         plan: of the study.
         part: the customer's.
-        attempts: made at each of the plan's rounds, in order, each on a sample of its own; rounds that were not
-            reached may be left out.
+        attempts: made at each of the plan's rounds, in order, each on a sample of its own; rounds that were
+            not reached may be left out.
     """
     everybody, kinds = block_amount(plan.cohort, 1), Counter[tuple[Fraction, Decimal]]()
     for each, count in zip(plan.rounds, attempts, strict=False):
@@ -98,8 +98,8 @@ def step_of(plan: RoundPlan, honest: int) -> tuple[Fraction, Decimal]:
         raise BudgetError(
             "RF-B234",
             N_(
-                "Round {round} takes steps inside a holder, where only that holder's own noise protects; the plan "
-                "counts on {honest} shares. It needs noise = local."
+                "Round {round} takes steps inside a holder, where only that holder's own noise protects; the "
+                "plan counts on {honest} shares. It needs noise = local."
             ),
             round=plan.name,
             honest=honest,

@@ -1,8 +1,9 @@
 """Privacy filters: pure rules that say whether adaptively chosen spending still fits a fixed budget.
 
-`gdp` adds up mu squared; it takes Gaussian events only and composes exactly, also when later studies depend on
-earlier results. `rdp` adds up Renyi divergences at orders that were fixed before the first event, and gives
-each order `delta / |orders|` (Feldman, Zrnic 2021; Lecuyer 2021); it takes any event with a Renyi bound.
+`gdp` adds up mu squared; it takes Gaussian events only and composes exactly, also when later studies depend
+on earlier results. `rdp` adds up Renyi divergences at orders that were fixed before the first event, and
+gives each order `delta / |orders|` (Feldman, Zrnic 2021; Lecuyer 2021); it takes any event with a Renyi
+bound.
 
 A budget and a spend are mappings from an axis to an exact amount: the axis `mu2`, or `rdp:<order>` for each
 order. Neither filter ever refunds.

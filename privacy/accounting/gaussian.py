@@ -21,7 +21,6 @@ from ringfence.privacy.errors import N_, BudgetError
 
 SMOOTHING_VARIANCE = 4.0
 SMOOTHING_SLACK = 1e-33
-_HALVINGS = 200
 _ROOT_HALF = math.sqrt(0.5)
 _ROOT_HALF_PI = math.sqrt(math.pi / 2)
 _LOG_ROOT_TAU = 0.5 * math.log(2 * math.pi)
@@ -61,7 +60,8 @@ def log_delta_of(epsilon: float, mu: float) -> float:
     Numerically the two normal tails nearly cancel, so their common factor is taken out: with
     `t = epsilon/mu -+ mu/2` and the Mills ratio m, delta = phi(t1) (m(t1) - m(t2)).
     """
-    _check(epsilon=epsilon, mu=mu)
+    _check_epsilon(epsilon)
+    _check_mu(mu)
     if mu == 0:
         return -math.inf
     low, high = epsilon / mu - mu / 2, epsilon / mu + mu / 2
@@ -106,7 +106,8 @@ def epsilon_of(delta: float, mu: float) -> float:
     Raises:
         BudgetError: delta is not between 0 and 1, or mu is negative.
     """
-    _check(delta=delta, mu=mu)
+    _check_delta(delta)
+    _check_mu(mu)
     goal = math.log(delta)
     if mu == 0 or log_delta_of(0.0, mu) <= goal:
         return 0.0
@@ -121,7 +122,8 @@ def mu_of(epsilon: float, delta: float) -> float:
     Raises:
         BudgetError: epsilon is negative or delta not between 0 and 1.
     """
-    _check(epsilon=epsilon, delta=delta)
+    _check_epsilon(epsilon)
+    _check_delta(delta)
     goal = math.log(delta)
     above = 1.0
     while log_delta_of(epsilon, above) <= goal:
@@ -131,10 +133,7 @@ def mu_of(epsilon: float, delta: float) -> float:
 
 def _boundary(holds: Callable[[float], bool], fails: float, succeeds: float) -> float:
     """Bisect to the edge of a monotone condition and stay on the side where it holds."""
-    for _ in range(_HALVINGS):
-        middle = (fails + succeeds) / 2
-        if middle in (fails, succeeds):
-            break
+    while (middle := (fails + succeeds) / 2) not in (fails, succeeds):
         if holds(middle):
             succeeds = middle
         else:
@@ -142,10 +141,16 @@ def _boundary(holds: Callable[[float], bool], fails: float, succeeds: float) -> 
     return succeeds
 
 
-def _check(*, epsilon: float = 0.0, mu: float = 0.0, delta: float = 0.5) -> None:
+def _check_epsilon(epsilon: float) -> None:
     if not (epsilon >= 0 and math.isfinite(epsilon)):
         raise BudgetError("RF-B202", N_("epsilon is {value}; expected zero or more."), value=epsilon)
+
+
+def _check_mu(mu: float) -> None:
     if not (mu >= 0 and math.isfinite(mu)):
         raise BudgetError("RF-B203", N_("mu is {value}; expected zero or more."), value=mu)
+
+
+def _check_delta(delta: float) -> None:
     if not 0 < delta < 1:
         raise BudgetError("RF-B204", N_("delta is {value}; expected between 0 and 1."), value=delta)

@@ -1,8 +1,8 @@
 """How much noise a step on a Poisson sample needs, so that all steps together keep to (epsilon, delta).
 
-The Renyi price, which is quick and never too low, brackets the answer; privacy loss distributions find it, first on a
-coarse grid of losses, then once more on the fine one. Both grids round against us, so what is returned keeps the
-promise whatever the search did.
+The Renyi price, which is quick and never too low, brackets the answer; privacy loss distributions find it,
+first on a coarse grid of losses, then once more on the fine one. Both grids round against us, so what is
+returned keeps the promise whatever the search did.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _INTERVAL_SHARE = 3e-4
 _NEAR = 1e-3
 # A report prices on a grid of its own; this part of epsilon is kept for the difference.
 _GRID_RESERVE = 1e-5
-_SMALLEST, _LARGEST = 0.05, 1e9
+_SMALLEST, _LARGEST = 0.05, 4.0**14
 
 
 @lru_cache(maxsize=256)
@@ -40,7 +40,7 @@ def noise_multiplier(
     noise_form: NoiseForm = "distributed",
     besides: Decimal = Decimal(0),
 ) -> float:
-    """The noise of one step over its sensitivity, `1 / mu` of the step, so that a customer's price is within bounds.
+    """The noise of one step over its sensitivity, `1 / mu`, at which a customer's price is within bounds.
 
     Args:
         epsilon, delta: the customer's, over all holders; the reserves for slacks of sampling are kept, see
@@ -57,13 +57,7 @@ def noise_multiplier(
     Raises:
         BudgetError: an argument is out of range, or `besides` alone costs more.
     """
-    if not 0 < rate <= 1 or steps < 1 or besides < 0:
-        raise BudgetError(
-            "RF-B231",
-            N_("A rate of {rate} and {steps} steps are not a plan that noise can be found for."),
-            rate=str(rate),
-            steps=steps,
-        )
+    _check_plan(rate, steps, besides)
     wanted = min(float(epsilon), LARGEST_EPSILON) * (1 - EPSILON_RESERVE)
     certain = float(delta) * (1 - DELTA_RESERVE)
     bound = mu_of(wanted, certain)
@@ -82,18 +76,30 @@ def noise_multiplier(
         one = SampledSteps(rate=rate, mu_squared=spent_amount(1 / noise**2), steps=steps)
         return at_holders(Composition(mu_squared=besides, sampled=(one,)), overlap, noise_form)
 
-    if certain <= TRANSFORM_ERROR * met(1.0).releases:
+    if certain <= TRANSFORM_ERROR * met(_SMALLEST).releases:
         raise BudgetError(
             "RF-B235",
-            N_("delta {delta} is too small to be sure of after {steps} steps; plan fewer, or a larger delta."),
+            N_(
+                "delta {delta} is too small to be sure of after {steps} steps; plan fewer, or a larger delta."
+            ),
             delta=delta,
             steps=steps,
         )
     return _least(met, alone, wanted * (1 - _GRID_RESERVE), certain)
 
 
+def _check_plan(rate: Fraction, steps: int, besides: Decimal) -> None:
+    if not 0 < rate <= 1 or steps < 1 or besides < 0:
+        raise BudgetError(
+            "RF-B231",
+            N_("A rate of {rate} and {steps} steps are not a plan that noise can be found for."),
+            rate=str(rate),
+            steps=steps,
+        )
+
+
 def _least(met: Callable[[float], Composition], alone: Decimal, wanted: float, certain: float) -> float:
-    """The noise at which what a customer meets costs `wanted` at delta `certain`; `alone` is what no noise lessens."""
+    """The noise at which a customer pays `wanted` at delta `certain`; no noise lessens `alone`."""
 
     def excess(interval: float) -> Callable[[float], float]:
         return lambda noise: epsilon_of_composition(met(noise), certain, interval) - wanted
@@ -118,14 +124,17 @@ def _enough(holds: Callable[[float], bool]) -> float:
         low, high = high, high * 4
         if high > _LARGEST:
             raise BudgetError("RF-B233", N_("No noise keeps so many steps within this epsilon; plan fewer."))
-    while high / low > 1.01:
+    for _ in range(9):
         middle = math.sqrt(low * high)
         low, high = (low, middle) if holds(middle) else (middle, high)
     return high
 
 
 def _root(excess: Callable[[float], float], most: float) -> tuple[float, float]:
-    """A noise with no excess, within 1e-4 of one with some; and the slope of the excess there."""
+    """A noise with no excess, within `_NEAR` of one with some; and the slope of the excess there.
+
+    Where so few are sampled that hardly any noise is needed, the smallest one is the answer, without a slope.
+    """
     high, above = most, excess(most)
     while above > 0:
         high *= 1.05
@@ -133,15 +142,17 @@ def _root(excess: Callable[[float], float], most: float) -> tuple[float, float]:
     low, below = high, above
     while below <= 0 and low > _SMALLEST:
         high, above = low, below
-        low /= 1.15
+        low = max(low / 1.15, _SMALLEST)
         below = excess(low)
-    while below > 0 and high / low > 1 + _NEAR:
+    if below <= 0:
+        return low, math.inf
+    while high / low > 1 + _NEAR:
         # The line through both ends, kept off the ends so that each step cuts a part away.
         share = min(max(below / (below - above), 0.02), 0.98)
         middle = low + share * (high - low)
         found = excess(middle)
         low, below, high, above = (low, below, middle, found) if found <= 0 else (middle, found, high, above)
-    return high, (above - below) / (high - low) if high > low else -math.inf
+    return high, (above - below) / (high - low)
 
 
 def _polished(excess: Callable[[float], float], start: float, slope: float) -> float:

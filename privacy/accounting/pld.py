@@ -1,13 +1,14 @@
 """Prices of plans that are not plain Gaussian composition, through Google's dp-accounting.
 
-A privacy loss distribution prices a plan that is fixed before it begins, e.g. DP-SGD with Poisson sampling, and
-stands in its report. It never decides what is left of a budget: for that a ledger with the filter `rdp` is
-charged Renyi divergences at its fixed orders (privacy/accounting/filters.py). Neighbours differ by adding or
-removing one customer.
+A privacy loss distribution prices a plan that is fixed before it begins, e.g. DP-SGD with Poisson sampling,
+and stands in its report. It never decides what is left of a budget: for that a ledger with the filter `rdp`
+is charged Renyi divergences at its fixed orders (privacy/accounting/filters.py). Neighbours differ by adding
+or removing one customer.
 
-The accountant rounds losses up, but it convolves by fast Fourier transforms in doubles, whose rounding it does not
-count: a thousand Gaussian steps at delta 1e-14 came out 0.9 % below the exact epsilon. So `TRANSFORM_ERROR` for every
-composed release is taken off delta first, hundreds of times what was measured; where nothing is left there is no claim.
+The accountant rounds losses up, but it convolves by fast Fourier transforms in doubles, whose rounding it
+does not count: a thousand Gaussian steps at delta 1e-14 came out 0.9 % below the exact epsilon. So
+`TRANSFORM_ERROR` for every composed release is taken off delta first, hundreds of times what was measured;
+where nothing is left there is no claim.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def sampled_gaussian(sampling_rate: float, noise_multiplier: float, steps: int) 
         raise BudgetError(
             "RF-B210",
             N_(
-                "Sampling rate {rate}, noise multiplier {noise} and {steps} steps are not a plan that has a price."
+                "Sampling rate {rate}, noise multiplier {noise} and {steps} steps are not a plan that has a "
+                "price."
             ),
             rate=sampling_rate,
             noise=noise_multiplier,
@@ -87,8 +89,8 @@ def epsilon_of_composition(one: Composition, delta: float, interval: float | Non
     Args:
         one: all releases.
         delta: in (0, 1).
-        interval: losses are rounded up to multiples of it; a wider one is faster and claims less. Without it, about
-            a ten-thousandth of the epsilon.
+        interval: losses are rounded up to multiples of it; a wider one is faster and claims less. Without it,
+            about a ten-thousandth of the epsilon.
 
     Raises:
         BudgetError: delta is out of range.
@@ -163,7 +165,8 @@ def _laplace(parameter: float, sensitivity: int, orders: Sequence[Decimal]) -> d
         return dict.fromkeys(orders, math.inf)
     # The sum of several floats is rounded a few times on its way into the ledger.
     return {
-        order: float(laplace_renyi(Decimal(parameter), math.ceil(sensitivity), order)) * (1 + 1e-12) for order in orders
+        order: float(laplace_renyi(Decimal(parameter), math.ceil(sensitivity), order)) * (1 + 1e-12)
+        for order in orders
     }
 
 

@@ -1,13 +1,13 @@
-"""Renyi divergences, rounded up: of Gaussian releases, of those of Poisson samples, and of discrete Laplace releases.
+"""Renyi divergences, rounded up: of Gaussian, Poisson-sampled Gaussian and discrete Laplace releases.
 
-This is what a ledger with the filter `rdp` is charged. At an integer order a, a step with price m (mu squared) on a
-sample of rate q costs `log(1 + S) / (a - 1)` with
+This is what a ledger with the filter `rdp` is charged. At an integer order a, a step with price m (mu
+squared) on a sample of rate q costs `log(1 + S) / (a - 1)` with
 
     S = sum_{j=2..a} C(a, j) q^j (1-q)^(a-j) (exp(m j (j-1) / 2) - 1)
 
-(Mironov, Talwar, Zhang 2019, whose larger direction this is; the terms of j = 0 and 1 cancel against 1, so all are
-positive and nothing is lost to rounding). Between integers `(a - 1) D_a` is convex in a and zero at a = 1, so the
-chord is an upper bound.
+(Mironov, Talwar, Zhang 2019, whose larger direction this is; the terms of j = 0 and 1 cancel against 1, so
+all are positive and nothing is lost to rounding). Between integers `(a - 1) D_a` is convex in a and zero at a
+= 1, so the chord is an upper bound.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _MARGIN = 1 + 1e-10
 # Divergences of a Laplace may be 1e-13 below a term they come from; so many digits leave 40.
 _WIDE = Context(prec=60)
 _WIDE_MARGIN = Decimal("1e-30")
-# Below it a Laplace costs no more than its pure epsilon, which is next to nothing; so many digits would not do.
+# Below it a Laplace costs no more than its pure epsilon, which is next to nothing; so many digits would not
+# do.
 _LEAST_PARAMETER = Decimal("1e-15")
 
 
@@ -56,6 +57,8 @@ def sampled_renyi(mu_squared: Decimal, rate: Fraction, order: Decimal) -> Decima
     below, share = divmod(order, 1)
     low, high = int(below), int(below) + 1
     m, q = float(mu_squared), float(rate)
+    if q == 1:  # as near to everybody as a float can tell
+        return whole
     chord = (1 - float(share)) * _log_moment(m, q, low)
     if share:
         chord += float(share) * _log_moment(m, q, high)
@@ -85,15 +88,16 @@ def _log_expm1(value: float) -> float:
 
 @lru_cache(maxsize=4096)
 def laplace_renyi(parameter: Decimal, sensitivity: int, order: Decimal) -> Decimal:
-    """Divergence of one discrete Laplace release, `P(X = x)` proportional to `exp(-parameter |x|)`, from above.
+    """Divergence, from above, of a discrete Laplace release, `P(X = x) ~ exp(-parameter |x|)`.
 
     With u = exp((a-1) parameter), v = exp(-a parameter) the sum over the integers is that of two powers:
 
         exp((a-1) D_a) = A u^d + (1-A) v^d,   A = (1 - v^2) / ((1 - v/u) (1 + uv))
 
-    The continuous law (Mironov 2017, proposition 6) is the limit of a fine grid, and cheaper than the discrete one.
-    Since A lies in (0, 1), `(a-1) D_a` is the cumulant function of two points: convex in d and zero at d = 0. So a
-    change of L1 norm d that is spread over several entries costs no more than one entry that changes by d.
+    The continuous law (Mironov 2017, proposition 6) is the limit of a fine grid, and cheaper than the
+    discrete one. Since A lies in (0, 1), `(a-1) D_a` is the cumulant function of two points: convex in d and
+    zero at d = 0. So a change of L1 norm d that is spread over several entries costs no more than one entry
+    that changes by d.
 
     Args:
         parameter: one over the scale, above zero.

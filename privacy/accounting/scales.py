@@ -1,4 +1,4 @@
-"""How large a share of noise must be for a block to cost what it may: the price formula, solved for the scale."""
+"""How large a share of noise makes a block cost what it may: the price, solved for the scale."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import math
 from ringfence.privacy.accounting.gaussian import SMOOTHING_VARIANCE
 
 SMOOTH_SCALE = 16.0
+# Well below what can be drawn (accounting/noise_laws.py), so that shares of other rounds have room as well.
+LARGEST_SHARE = 2.0**20
 
 
 def share_scale(sensitivity_squared: int, mu_squared: float, honest: int) -> float:

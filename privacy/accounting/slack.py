@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ringfence.privacy.accounting.gaussian import SMOOTHING_SLACK, tau
-from ringfence.privacy.mechanisms.law import gaussian_law
+from ringfence.privacy.accounting.noise_laws import gaussian_law
 from ringfence.privacy.waist import BlockPlan, RoundPlan, StudyPlan
 
 
@@ -14,7 +14,7 @@ def block_slacks(block: BlockPlan, entries: int, honest: int) -> tuple[float, fl
 
     Every entry is within `tau + 1e-33` (and the convolution's slack a share) of a post-processed continuous
     Gaussian, in either of the two neighbouring worlds, hence twice; every entry of the h shares is drawn from
-    a table (see mechanisms/law.py).
+    a table (see accounting/noise_laws.py).
     """
     law = gaussian_law(block.share_scale)
     per_entry = tau(honest, block.share_scale) + SMOOTHING_SLACK + honest * law.slack

@@ -1,12 +1,12 @@
-"""The price of a whole study, before anything is released: for a customer over all holders, and for one holder.
+"""The price of a whole study before any release: for a customer over all holders, and at one holder.
 
 The customer's price is what the study's epsilon means. A customer at k holders adds k aligned contributions
-under one summed noise (`k mu`), or k independent releases under local noises (`sqrt(k) mu`). The holder's price
-(k = 1) is what leaves that holder alone and what its ledger is charged.
+under one summed noise (`k mu`), or k independent releases under local noises (`sqrt(k) mu`). The holder's
+price (k = 1) is what leaves that holder alone and what its ledger is charged.
 
-Customers of the two parts meet different rounds, so the dearer part is the price. Were a customer in one part at j
-holders and in the other at k - j (the same person under two keys), the shifts `j` and `k - j` in separate sums would
-still cost no more than `k` in the dearer one.
+Customers of the two parts meet different rounds, so the dearer part is the price. Were a customer in one part
+at j holders and in the other at k - j (the same person under two keys), the shifts `j` and `k - j` in
+separate sums would still cost no more than `k` in the dearer one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ EPSILON_RESERVE = 1e-9
 DELTA_RESERVE = 1e-4
 _MARGIN = 1e-8
 
-# Fixed words of a report; simulations/report/words.py knows them.
+# Fixed words of a report; models/pages/words.py knows them.
 GDP = "Gaussian differential privacy, exact composition of discrete Gaussians"
 PLD = "privacy loss distribution of the fixed plan, rounded up"
 ONE_PART = "all customers"
@@ -102,8 +102,8 @@ class StudyPrice:
         customer_epsilon_worst: the same with all attempts; `inf` where nothing can be claimed.
         holder_epsilon: what leaves one holder, when no attempt is void.
         holder_epsilon_worst: the same with all attempts.
-        reserve: exact mu squared of all attempts, which a ledger with the filter `gdp` reserves; an upper bound
-            where customers are sampled, see `Ledger.quote`.
+        reserve: exact mu squared of all attempts, which a ledger with the filter `gdp` reserves; an upper
+            bound where customers are sampled, see `Ledger.quote`.
         epsilon_slack: of all attempts, contained in every epsilon.
         total_variation: of all attempts; times `1 + exp(epsilon)` contained in delta.
         honest: h.
@@ -132,10 +132,10 @@ class StudyPrice:
     colluders: int
     noise_form: NoiseForm
     max_attempts: int
-    visible: bool = False
-    parts: tuple[Part, ...] = ("train",)
-    sampling_rate: Fraction = Fraction(1)
-    sampled_steps: int = 0
+    visible: bool
+    parts: tuple[Part, ...]
+    sampling_rate: Fraction
+    sampled_steps: int
 
     @property
     def sampled(self) -> bool:
@@ -158,7 +158,7 @@ class StudyPrice:
             "overlap": self.overlap,
             "colluders": self.colluders,
             "max_attempts": self.max_attempts,
-            "delta": _up(self.delta),
+            "delta": _up(Fraction(repr(self.delta))),  # as it was declared, not the double above it
             "customer_epsilon": _up(self.customer_epsilon),
             "customer_epsilon_worst_case": _up(self.customer_epsilon_worst),
             "holder_epsilon": _up(self.holder_epsilon),
@@ -180,7 +180,7 @@ def price(
     colluders: int = 0,
     visible: bool = False,
 ) -> StudyPrice:
-    """Price a study from its plan. Visible uploads cost what masked ones do: local noise is charged one by one.
+    """Price a study from its plan; visible uploads cost what masked ones do, as local noise does anyway.
 
     Formal guarantees:
         Everything a holder releases in the study is `(holder_epsilon_worst, delta)` private for adding or

@@ -1,8 +1,8 @@
 """Reads whole columns of the registry's tables at once: the database joins a piece of each into one text.
 
-A row handed over by a driver is a tuple of objects, which costs more than everything that is done with it later. Here
-a piece of 65,536 rows comes as one row with a list of numbers a column. Memory for a piece is bounded; columns of a
-piece are lists over the same rows in the same order, which is checked by their lengths.
+A row handed over by a driver is a tuple of objects, which costs more than everything that is done with it
+later. Here a piece of 65,536 rows comes as one row with a list of numbers a column. Memory for a piece is
+bounded; columns of a piece are lists over the same rows in the same order, which is checked by their lengths.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ PIECE = 1 << 16
 Numbers = npt.NDArray[np.int64]
 
 
-def spans(key: ColumnElement[int], last: int, first: int = 0) -> Iterable[ColumnElement[bool]]:
+def key_ranges(key: ColumnElement[int], last: int, first: int = 0) -> Iterable[ColumnElement[bool]]:
     """Conditions that cut the keys `first..last` into pieces; none where there are no keys."""
     return ((key >= start) & (key < start + PIECE) for start in range(first, last + 1, PIECE))
 
 
-def numbers(
+def integer_columns(
     reader: Connection, columns: Sequence[ColumnElement[int]], pieces: Iterable[ColumnElement[bool]]
 ) -> Numbers:
-    """Integer columns of the rows that meet one of the conditions, int64 `(columns, n)`; no column may be null.
+    """Integer columns of the rows that meet a condition, int64 `(columns, n)`; no column may be null.
 
     Args:
         reader: an open transaction.
@@ -66,7 +66,10 @@ def joined(
 
 def _parsed(texts: Sequence[str | None]) -> Numbers:
     """Lists of numbers, int64 `(lists, n)`; a list that is null has none."""
-    lists = [np.fromstring(text, dtype=np.int64, sep=",") if text else np.empty(0, dtype=np.int64) for text in texts]
+    lists = [
+        np.fromstring(text, dtype=np.int64, sep=",") if text else np.empty(0, dtype=np.int64)
+        for text in texts
+    ]
     if len({len(each) for each in lists}) > 1:
         raise ValueError("columns of one piece have other lengths")
     return np.stack(lists)

@@ -20,12 +20,12 @@ import rfc8785
 from pyroaring import BitMap, FrozenBitMap
 from sqlalchemy import ColumnElement, Connection, bindparam, select, update
 
-from ringfence.privacy import store
 from ringfence.privacy.consent.registry import ConsentRegistry
 from ringfence.privacy.consent.snapshot import as_bitmap, members
 from ringfence.privacy.consent.tables import cohort as cohorts
 from ringfence.privacy.consent.tables import to_micros
 from ringfence.privacy.errors import N_, ConsentError
+from ringfence.privacy.stores import store
 
 _MADE_HERE: Final = object()
 # Built once: making the expression anew costs more than running it.
@@ -35,7 +35,7 @@ _FIND: Final = select(cohorts.c.members, cohorts.c.seal).where(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Members:
+class CohortMembers:
     """Who takes part in one round; made by `Cohort.current` and by nothing else.
 
     Attributes:
@@ -50,7 +50,8 @@ class Members:
     def __post_init__(self, token: object) -> None:
         if token is not _MADE_HERE:
             raise ConsentError(
-                "RF-N024", N_("Members of a cohort were made up; only the cohort itself may say who is in it.")
+                "RF-N024",
+                N_("Members of a cohort were made up; only the cohort itself may say who is in it."),
             )
 
     def __len__(self) -> int:
@@ -70,7 +71,10 @@ class Members:
         if lacking:
             raise ConsentError(
                 "RF-N023",
-                N_("The cohort was frozen without the separate consent {name}, which this table's columns need."),
+                N_(
+                    "The cohort was frozen without the separate consent {name}, which this table's columns "
+                    "need."
+                ),
                 name=min(lacking),
             )
 
@@ -122,22 +126,35 @@ class Cohort:
         if connection is None:
             with registry.engine.begin() as own:
                 return cls.freeze(
-                    registry, study=study, run=run, purpose=purpose, at=at, indices=indices,
-                    separate=separate, connection=own,
-                )  # fmt: skip
+                    registry,
+                    study=study,
+                    run=run,
+                    purpose=purpose,
+                    at=at,
+                    indices=indices,
+                    separate=separate,
+                    connection=own,
+                )
         made = cls(study=study, run=run, purpose=purpose, separate=tuple(sorted(set(separate))))
         if connection.scalar(select(cohorts.c.run).where(made._row())) is not None:
             raise ConsentError(
-                "RF-N020", N_("The cohort of run {run} is frozen already; customers may only leave it."), run=run
+                "RF-N020",
+                N_("The cohort of run {run} is frozen already; customers may only leave it."),
+                run=run,
             )
         inside = as_bitmap(indices[indices >= 0]) & made._eligible(registry, at, connection)
         data = inside.serialize()
         connection.execute(
             cohorts.insert().values(
-                study=study, run=run, purpose=purpose, separate=",".join(made.separate), frozen_at=to_micros(at),
-                members=data, seal=made._seal(registry, data),
+                study=study,
+                run=run,
+                purpose=purpose,
+                separate=",".join(made.separate),
+                frozen_at=to_micros(at),
+                members=data,
+                seal=made._seal(registry, data),
             )
-        )  # fmt: skip
+        )
         return made
 
     @classmethod
@@ -145,7 +162,9 @@ class Cohort:
         """The cohort frozen earlier for this run; raises RF-N021 when there is none."""
         with store.reading(registry.engine) as reader:
             row = reader.execute(
-                select(cohorts.c.purpose, cohorts.c.separate).where((cohorts.c.study == study) & (cohorts.c.run == run))
+                select(cohorts.c.purpose, cohorts.c.separate).where(
+                    (cohorts.c.study == study) & (cohorts.c.run == run)
+                )
             ).first()
         if row is None:
             raise _not_frozen(run)
@@ -170,12 +189,17 @@ class Cohort:
         if not compare_digest(self._seal(registry, bytes(row.members)), bytes(row.seal)):
             raise ConsentError(
                 "RF-N022",
-                N_("The cohort of run {run} was changed outside Ringfence; the run cannot go on. Restore the store."),
+                N_(
+                    "The cohort of run {run} was changed outside Ringfence; the run cannot go on. Restore "
+                    "the store."
+                ),
                 run=self.run,
             )
         return BitMap.deserialize(bytes(row.members))
 
-    def current(self, registry: ConsentRegistry, at: datetime, *, connection: Connection | None = None) -> Members:
+    def current(
+        self, registry: ConsentRegistry, at: datetime, *, connection: Connection | None = None
+    ) -> CohortMembers:
         """Who takes part in this round: frozen and eligible now; who left stays out from here on.
 
         Args:
@@ -193,7 +217,7 @@ class Cohort:
             connection.execute(
                 update(cohorts).where(self._row()).values(members=data, seal=self._seal(registry, data))
             )
-        return Members(subjects=FrozenBitMap(now), separate=self.separate, token=_MADE_HERE)
+        return CohortMembers(subjects=FrozenBitMap(now), separate=self.separate, token=_MADE_HERE)
 
     def _eligible(self, registry: ConsentRegistry, at: datetime, connection: Connection) -> BitMap:
         return registry.eligible(self.purpose, at, separate=self.separate, connection=connection)
@@ -202,12 +226,15 @@ class Cohort:
         return (cohorts.c.study == self.study) & (cohorts.c.run == self.run)
 
     def _seal(self, registry: ConsentRegistry, data: bytes) -> bytes:
-        """Integrity tag over the bitmap and what it belongs to, so one run's bitmap cannot stand for another's."""
+        """Integrity tag over a bitmap and what it belongs to, so none can stand for another's."""
         header = rfc8785.dumps(
             {"study": self.study, "run": self.run, "purpose": self.purpose, "separate": list(self.separate)}
         )
         return blake2b(
-            len(header).to_bytes(8, "big") + header + data, key=registry.keys.seal, digest_size=32, person=b"rf-cohort"
+            len(header).to_bytes(8, "big") + header + data,
+            key=registry.keys.seal,
+            digest_size=32,
+            person=b"rf-cohort",
         ).digest()
 
 

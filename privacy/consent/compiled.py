@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pyroaring import BitMap
 from sqlalchemy import Connection, func, select
 
+from ringfence.privacy.agreements.law import SEPARATE_CONSENTS
 from ringfence.privacy.consent import tables
-from ringfence.privacy.consent.events import SEPARATE_CONSENTS
 from ringfence.privacy.consent.snapshot import as_bitmap, standings
 from ringfence.privacy.consent.tables import FOREVER
 from ringfence.privacy.errors import N_, ConsentError
@@ -20,7 +20,7 @@ _LAST = select(func.max(tables.event.c.sequence))
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class EligibilityQuestion:
     """What is asked of the log, but for the instant."""
 
     purpose: str
@@ -41,10 +41,12 @@ class CompiledBitmaps:
     """One bitmap a question; may be used by several threads."""
 
     def __init__(self) -> None:
-        self._found: dict[Question, Compiled] = {}
+        self._found: dict[EligibilityQuestion, Compiled] = {}
         self._lock = threading.Lock()
 
-    def answer(self, reader: Connection, question: Question, instant: int, *, keep: bool) -> Compiled:
+    def answer(
+        self, reader: Connection, question: EligibilityQuestion, instant: int, *, keep: bool
+    ) -> Compiled:
         """The bitmap at an instant, microseconds, as of the log's end; the caller must not change it.
 
         Args:
@@ -59,17 +61,19 @@ class CompiledBitmaps:
             if found is not None and not (found.at <= instant < found.next_change and found.sequence <= last):
                 found = None
             if found is None or found.sequence < last:
-                found = fold(reader, question, instant, last, found)
+                found = fold_events(reader, question, instant, last, found)
             if keep:
                 self._found[question] = found
             return found
 
 
-def fold(
-    reader: Connection, question: Question, instant: int, last: int, old: Compiled | None = None
+def fold_events(
+    reader: Connection, question: EligibilityQuestion, instant: int, last: int, old: Compiled | None = None
 ) -> Compiled:
     """Fold the whole log, or bring an older bitmap up to date with the subjects that have newer events."""
-    bitmap, change, since = (BitMap(), FOREVER, 0) if old is None else (old.bitmap.copy(), old.next_change, old.sequence)
+    bitmap, change, since = (
+        (BitMap(), FOREVER, 0) if old is None else (old.bitmap.copy(), old.next_change, old.sequence)
+    )
     terms = _terms_with(reader, question.separate) if question.separate else None
     for standing in standings(reader, question.purpose, instant, sequence=last, since=since):
         bitmap -= as_bitmap(standing.subject)

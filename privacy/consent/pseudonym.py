@@ -1,7 +1,8 @@
-"""Keyed pseudonyms: how a customer key becomes a subject reference that cannot be turned back without the key.
+"""Keyed pseudonyms: customer keys as subject references that nobody turns back without the key.
 
 Neither the customer key nor the registry key is ever stored. The registry key is given by the caller; three
-independent keys are derived from it (pseudonyms, commitments, stored bitmaps), so that none can stand in for another.
+independent keys are derived from it (pseudonyms, commitments, stored bitmaps), so that none can stand in for
+another.
 
 Source: BLAKE2b in keyed mode with personalisation, RFC 7693 section 2.9 and Aumasson et al. (2013).
 """
@@ -41,16 +42,22 @@ class RegistryKeys:
         if len(registry_key) != _KEY_BYTES:
             raise ConsentError(
                 "RF-N001",
-                N_("The registry key has {found} bytes; {expected} random bytes are expected. Use the key made at init."),
+                N_(
+                    "The registry key has {found} bytes; {expected} random bytes are expected. Use the key "
+                    "made at init."
+                ),
                 found=len(registry_key),
                 expected=_KEY_BYTES,
             )
-        parts = (blake2b(key=registry_key, person=p).digest()[:32] for p in (b"rf-subject", b"rf-commit", b"rf-seal"))
+        parts = (
+            blake2b(key=registry_key, person=p).digest()[:32]
+            for p in (b"rf-subject", b"rf-commit", b"rf-seal")
+        )
         subject, commitment, seal = parts
         return cls(subject=subject, commitment=commitment, seal=seal)
 
     def check_value(self) -> bytes:
-        """A value stored beside the registry by which the wrong key is noticed; it tells nothing about the key."""
+        """A value stored beside the registry that tells a wrong key, and nothing about the key."""
         return blake2b(b"ringfence consent registry", key=self.commitment, person=b"rf-check").digest()[:16]
 
 

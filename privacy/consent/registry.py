@@ -3,7 +3,8 @@
 Invariants:
     Neither a customer key nor the registry key is stored; subjects are keyed pseudonyms (`pseudonym`).
     An import or a withdrawal is one transaction with its journal event: all of it or none of it.
-    Later events win, a refusal wins over a grant at the same instant, and who is unknown is not eligible.
+    Later events win, a refusal wins over a grant at the same instant and ends for good what was recorded
+    before it (`recording`), and who is unknown is not eligible.
     Every verification raises or returns a verified value (DESIGN, 6.7).
 """
 
@@ -15,32 +16,36 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
-from weakref import WeakSet
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 from pyroaring import BitMap
 from sqlalchemy import Connection, Engine, select, update
 
-from ringfence.privacy import store, tabular
+from ringfence.privacy.agreements.purposes import catalogue
 from ringfence.privacy.consent import tables
-from ringfence.privacy.consent.compiled import CompiledBitmaps, Question, fold, last_sequence
-from ringfence.privacy.consent.events import ALL_PURPOSES, EventKind, Terms
-from ringfence.privacy.consent.intake import Intake, read_events
+from ringfence.privacy.consent.compiled import (
+    CompiledBitmaps,
+    EligibilityQuestion,
+    fold_events,
+    last_sequence,
+)
+from ringfence.privacy.consent.intake import read_events
 from ringfence.privacy.consent.pseudonym import RegistryKeys, pseudonyms
+from ringfence.privacy.consent.recording import is_committed, record, refusal
+from ringfence.privacy.consent.records import ALL_PURPOSES, EventKind
 from ringfence.privacy.consent.snapshot import Snapshot, commitment
 from ringfence.privacy.consent.status import Coverage, PurposeStatus, coverage_of, status_of
 from ringfence.privacy.consent.subjects import Subjects, parts
-from ringfence.privacy.consent.tables import FOREVER, to_micros
+from ringfence.privacy.consent.tables import to_micros
 from ringfence.privacy.errors import N_, ConsentError
-from ringfence.privacy.journal import Journal, Json
-from ringfence.privacy.purposes import catalogue
+from ringfence.privacy.stores import store
+from ringfence.privacy.stores.journal import Journal, Json
+from ringfence.privacy.tables import tabular
+from ringfence.privacy.tables.celltext import trimmed_key
 
 _RESOURCE = "consent-registry"
-_ROWS = 20_000
-
-# Open transactions that hold events not yet committed: what is read in them is not remembered.
-_written: WeakSet[object] = WeakSet()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +78,7 @@ class ConsentRegistry:
         """Open the registry in a store, making its tables when they are absent.
 
         Args:
-            engine: from `privacy.store.open_store`.
+            engine: from `privacy.stores.store.open_store`.
             registry_key: 32 secret bytes; kept in memory only.
             journal: where imports and withdrawals are recorded, in the same transaction.
 
@@ -85,11 +90,16 @@ class ConsentRegistry:
             tables.metadata.create_all(connection)
             found = connection.scalar(select(tables.registry.c.key_check))
             if found is None:
-                connection.execute(tables.registry.insert().values(id=1, key_check=keys.check_value(), subjects=0))
+                connection.execute(
+                    tables.registry.insert().values(id=1, key_check=keys.check_value(), subjects=0)
+                )
             elif found != keys.check_value():
                 raise ConsentError(
                     "RF-N003",
-                    N_("The registry key is not the one this registry was made with. Use the key made at init."),
+                    N_(
+                        "The registry key is not the one this registry was made with. Use the key made at "
+                        "init."
+                    ),
                 )
         return cls(engine, keys, journal)
 
@@ -106,7 +116,13 @@ class ConsentRegistry:
     # -- writing ---------------------------------------------------------------------------------------------
 
     def import_file(
-        self, path: Path, *, jurisdiction: str | None = None, layout: tabular.Layout | None = None
+        self,
+        path: Path,
+        *,
+        jurisdiction: str | None = None,
+        layout: tabular.Layout | None = None,
+        now: datetime | None = None,
+        zone: ZoneInfo | None = None,
     ) -> ImportReport:
         """Import a CSV or Parquet file of consent events: all rows, or none.
 
@@ -114,14 +130,23 @@ class ConsentRegistry:
             path: the file; docs/reference/consent.md documents its columns.
             jurisdiction: of the contract; decides which legal bases exist.
             layout: delimiter and encoding of a CSV file.
+            now: the present moment, by default that of the clock; no event may lie after it.
+            zone: of the contract; whose days the file names.
 
         Raises:
             TableError: the file cannot be read.
-            ConsentError: RF-N010 with every fault and its line; nothing was imported.
+            ConsentError: RF-N010 with every fault and its line, or a column that cannot be read; nothing was
+                imported.
         """
+        moment = to_micros(now or datetime.now(UTC))
         try:
             intake = read_events(
-                path, purposes=catalogue(), jurisdiction=jurisdiction, layout=layout or tabular.Layout()
+                path,
+                purposes=catalogue(),
+                jurisdiction=jurisdiction,
+                layout=layout or tabular.Layout(),
+                now=moment,
+                zone=zone,
             )
         except ConsentError as refusal:
             faults = refusal.values.get("count", 1)
@@ -131,7 +156,7 @@ class ConsentRegistry:
         by_kind = {kind.word: int(np.count_nonzero(intake.kind == kind)) for kind in EventKind}
         with self._writing(None) as connection:
             subject, new = self._subjects.enrol(connection, references)
-            self._append(connection, intake, subject, "import")
+            record(connection, intake, subject, "import", moment)
             private: dict[str, Json] = {"rows": len(intake), "new_subjects": new, **by_kind}
             self._record("consent.imported", "allow", private, connection)
         return ImportReport(rows=len(intake), new_subjects=new, by_kind=by_kind)
@@ -163,20 +188,18 @@ class ConsentRegistry:
         if purpose != ALL_PURPOSES:
             self._known_purpose(purpose)
         if EventKind(kind).permits:
-            raise ConsentError("RF-N004", N_("Consent is given by importing a record with its notice, not here."))
+            raise ConsentError(
+                "RF-N004", N_("Consent is given by importing a record with its notice, not here.")
+            )
         instant = to_micros(at)
-        references = pseudonyms(self._keys, sorted({str(key).strip() for key in customer_keys} - {""}))
+        references = pseudonyms(self._keys, sorted({trimmed_key(str(key)) for key in customer_keys} - {""}))
         count = len(references)
         if not count:
             return 0
-        intake = Intake(
-            customer_keys=[""] * count, kind=_all(count, kind), purpose=_all(count, 0), purposes=[purpose],
-            at=_all(count, instant), valid_from=_all(count, instant), valid_until=_all(count, FOREVER),
-            terms=_all(count, -1), terms_found=[],
-        )  # fmt: skip
         with self._writing(connection) as transaction:
             subject, new = self._subjects.enrol(transaction, references)
-            self._append(transaction, intake, subject, kind.word)
+            made = refusal(count, purpose, kind, instant)
+            record(transaction, made, subject, kind.word, max(instant, to_micros(datetime.now(UTC))))
             self._record("consent.withdrawn", "allow", {"subjects": count, "new_subjects": new}, transaction)
         return count
 
@@ -188,7 +211,7 @@ class ConsentRegistry:
         Returns:
             The number of customers recorded as withdrawn.
         """
-        keys = sorted({str(key).strip() for key in customer_keys} - {""})
+        keys = sorted({trimmed_key(str(key)) for key in customer_keys} - {""})
         with self._writing(None) as connection:
             count = self.withdraw(keys, ALL_PURPOSES, at, connection=connection)
             for part in parts(pseudonyms(self._keys, keys)):
@@ -216,7 +239,7 @@ class ConsentRegistry:
         Args:
             purpose: name of the purpose.
             at: the instant, with a time zone.
-            separate: separate consents the use needs besides, of `events.SEPARATE_CONSENTS`.
+            separate: separate consents the use needs besides, of `law.SEPARATE_CONSENTS`.
             connection: an open transaction to read in.
         """
         return self._compile(purpose, at, separate, connection)[1].copy()
@@ -256,10 +279,17 @@ class ConsentRegistry:
         else:
             self._known_purpose(purpose)
             with self._reading(connection) as reader:
-                eligible = fold(reader, Question(purpose, frozenset(separate)), to_micros(at), sequence).bitmap
+                eligible = fold_events(
+                    reader, EligibilityQuestion(purpose, frozenset(separate)), to_micros(at), sequence
+                ).bitmap
         needs = tuple(sorted(set(separate)))
         root = commitment(
-            self._keys.commitment, purpose=purpose, at=at, separate=needs, sequence=sequence, eligible=eligible
+            self._keys.commitment,
+            purpose=purpose,
+            at=at,
+            separate=needs,
+            sequence=sequence,
+            eligible=eligible,
         )
         return Snapshot(
             purpose=purpose, at=at, separate=needs, sequence=sequence, eligible=eligible, root=root
@@ -268,11 +298,12 @@ class ConsentRegistry:
     def indices(
         self, customer_keys: Sequence[str], *, connection: Connection | None = None
     ) -> npt.NDArray[np.int64]:
-        """Subject indices of customer keys, int64 `(n,)`, -1 where unknown; about 2 us a key for many keys."""
+        """Subject indices of customer keys, int64 `(n,)`, -1 where unknown; some 2 us a key for many."""
         references = pseudonyms(self._keys, customer_keys)
         with self._reading(connection) as reader:
-            # What an open transaction enrolled may be rolled back, so the index is kept from committed rows only.
-            return self._subjects.find(reader, references, keep=self._committed(connection))
+            # What an open transaction enrolled may be rolled back, so the index is kept from committed rows
+            # only.
+            return self._subjects.find(reader, references, keep=is_committed(connection))
 
     def status(self, customer_key: str, at: datetime | None = None) -> Mapping[str, PurposeStatus]:
         """What the registry holds about one customer, by purpose; for the holder's own people only.
@@ -282,8 +313,10 @@ class ConsentRegistry:
         """
         instant = to_micros(at or datetime.now(UTC))
         with self._reading(None) as reader:
-            index = int(self._subjects.find(reader, pseudonyms(self._keys, [customer_key.strip()]))[0])
-            return {} if index < 0 else status_of(reader, index, instant, sorted(catalogue()))
+            index = int(self._subjects.find(reader, pseudonyms(self._keys, [trimmed_key(customer_key)]))[0])
+            if index < 0:
+                return {}
+            return status_of(reader, index, instant, sorted(catalogue()), last_sequence(reader))
 
     def coverage(self, at: datetime | None = None) -> Mapping[str, Coverage]:
         """Counts for every purpose of the catalogue; for the holder's own people only."""
@@ -337,53 +370,10 @@ class ConsentRegistry:
         if self._journal is not None:
             self._journal.record(action, outcome, resource=_RESOURCE, private=private, connection=connection)
 
-    def _append(
-        self, connection: Connection, intake: Intake, subject: npt.NDArray[np.int64], source: str
-    ) -> None:
-        _written.add(connection.get_transaction())
-        batch = connection.execute(
-            tables.batch.insert().values(
-                recorded=to_micros(datetime.now(UTC)), source=source, rows=len(intake)
-            )
-        ).inserted_primary_key
-        number = None if batch is None else batch[0]
-        terms: list[int | None] = [*(_stored_terms(connection, one) for one in intake.terms_found), None]
-        order = np.argsort(subject, kind="stable")  # keeps the index on subjects in order while it grows
-        columns = (subject, intake.purpose, intake.kind, intake.at, intake.valid_from, intake.valid_until, intake.terms)
-        names = ("subject", "purpose", "kind", "at", "valid_from", "valid_until", "terms", "batch")
-        for start in range(0, len(order), _ROWS):
-            part = order[start : start + _ROWS]
-            rows = zip(*(column[part].tolist() for column in columns), strict=True)
-            tables.insert_many(
-                connection,
-                tables.event,
-                names,
-                [(s, intake.purposes[p], k, a, f, u, terms[t], number) for s, p, k, a, f, u, t in rows],
-            )
-
     def _compile(
         self, purpose: str, at: datetime, separate: Collection[str], connection: Connection | None
     ) -> tuple[int, BitMap]:
-        question = Question(self._known_purpose(purpose), frozenset(separate))
+        question = EligibilityQuestion(self._known_purpose(purpose), frozenset(separate))
         with self._reading(connection) as reader:
-            found = self._bitmaps.answer(reader, question, to_micros(at), keep=self._committed(connection))
+            found = self._bitmaps.answer(reader, question, to_micros(at), keep=is_committed(connection))
         return found.sequence, found.bitmap
-
-    def _committed(self, connection: Connection | None) -> bool:
-        """Whether what is read now stands, so that it may be remembered: no open transaction wrote it."""
-        return connection is None or connection.get_transaction() not in _written
-
-
-def _stored_terms(connection: Connection, terms: Terms) -> int:
-    digest = terms.digest()
-    found = connection.scalar(select(tables.terms.c.id).where(tables.terms.c.digest == digest))
-    if found is not None:
-        return int(found)
-    key = connection.execute(tables.terms.insert().values(digest=digest, body=terms.body())).inserted_primary_key
-    return int(key[0]) if key is not None else 0
-
-
-def _all(count: int, value: int) -> npt.NDArray[np.int64]:
-    return np.full(count, value, dtype=np.int64)
-
-

@@ -1,9 +1,8 @@
-"""Who may be used for one purpose at one instant: the event log folded into a Roaring bitmap of subject indices.
+"""Who may be used for a purpose at an instant: the event log folded into a Roaring bitmap.
 
-A subject is in the bitmap iff its latest event for the purpose (or for all purposes) is granted or renewed and
-the instant lies within that event's validity. "Latest" goes by the time of the event, then a refusal before a
-grant at the same instant, then the order of recording: an old grant that arrives late revives nobody, and
-where two events cannot be told apart the subject is left out.
+A subject is in the bitmap iff its last event for the purpose (or for all purposes) lets it be used at the
+instant (`eligibility`): an old grant that arrives late revives nobody, and where two events cannot be told
+apart the subject is left out.
 """
 
 from __future__ import annotations
@@ -15,45 +14,45 @@ from datetime import datetime
 from hashlib import blake2b
 
 import numpy as np
-import numpy.typing as npt
 import rfc8785
 from pyroaring import BitMap, FrozenBitMap
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from ringfence.privacy.consent.bulk import numbers, spans
-from ringfence.privacy.consent.events import ALL_PURPOSES, LAST_PERMITTING
+from ringfence.privacy.consent.bulk import integer_columns, key_ranges
+from ringfence.privacy.consent.eligibility import Flags, Numbers, in_force, last_of_each, permits
+from ringfence.privacy.consent.records import ALL_PURPOSES
 from ringfence.privacy.consent.tables import FOREVER, event, to_micros
 
-_CHUNK = 1 << 20
-Numbers = npt.NDArray[np.int64]
+CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class LatestEvents:
     """The latest event of each subject for one purpose, one entry a subject.
 
     Attributes:
-        subject, kind, valid_from, valid_until: int64 `(n,)`.
+        subject, kind, at, valid_from, valid_until: int64 `(n,)`.
         terms: number of the terms, 0 for none, int64 `(n,)`.
         next_event: the earliest event still in the future, microseconds.
     """
 
     subject: Numbers
     kind: Numbers
+    at: Numbers
     valid_from: Numbers
     valid_until: Numbers
     terms: Numbers
     next_event: int
 
-    def eligible(self, at: int, terms: frozenset[int] | None = None) -> npt.NDArray[np.bool_]:
+    def eligible(self, at: int, terms: frozenset[int] | None = None) -> Flags:
         """Which subjects may be used at the instant; with `terms`, only those who agreed to one of them."""
-        now = (self.kind <= LAST_PERMITTING) & (self.valid_from <= at) & (at < self.valid_until)
+        now = in_force(self.kind, self.valid_from, self.valid_until, at)
         return now if terms is None else now & np.isin(self.terms, list(terms))
 
     def next_change(self, at: int) -> int:
         """The earliest instant after `at` at which anybody's eligibility may change without a new event."""
-        permits = self.kind <= LAST_PERMITTING
-        edges = np.concatenate([self.valid_from[permits], self.valid_until[permits]])
+        some = permits(self.kind)
+        edges = np.concatenate([self.valid_from[some], self.valid_until[some]])
         ahead = edges[edges > at]
         return min(self.next_event, int(ahead.min()) if len(ahead) else FOREVER)
 
@@ -97,7 +96,7 @@ def commitment(
     return "blake2b:" + state.hexdigest()
 
 
-def members(bitmap: BitMap | FrozenBitMap, indices: Numbers) -> npt.NDArray[np.bool_]:
+def members(bitmap: BitMap | FrozenBitMap, indices: Numbers) -> Flags:
     """Which of the indices are in the bitmap, bool `(n,)`; -1 (unknown) is in none."""
     present = np.zeros(int(bitmap.max()) + 2 if bitmap else 1, dtype=np.bool_)
     present[np.asarray(bitmap.to_array(), dtype=np.int64)] = True
@@ -111,7 +110,15 @@ def as_bitmap(indices: Numbers) -> BitMap:
     return BitMap(array("I", np.sort(indices.astype(np.uint32)).tobytes()))
 
 
-def standings(connection: Connection, purpose: str, at: int, *, sequence: int, since: int = 0) -> Iterator[Standing]:
+def standings(
+    connection: Connection,
+    purpose: str,
+    at: int,
+    *,
+    sequence: int,
+    since: int = 0,
+    subject: int | None = None,
+) -> Iterator[LatestEvents]:
     """Fold the log, a million subjects at a time, so that memory stays bounded.
 
     Args:
@@ -120,50 +127,43 @@ def standings(connection: Connection, purpose: str, at: int, *, sequence: int, s
         at: instant in microseconds.
         sequence: last event to take into account.
         since: fold only subjects that have an event after this one.
+        subject: fold this one alone.
     """
     relevant = event.c.purpose.in_([purpose, ALL_PURPOSES]) & (event.c.sequence <= sequence)
+    if subject is not None:
+        yield _fold(connection, [relevant & (event.c.subject == subject)], at)
+        return
     last = connection.scalar(select(event.c.subject).order_by(event.c.subject.desc()).limit(1))
     if last is None:
         return
     if since:
         touched = select(event.c.subject).where(event.c.sequence > since).distinct()
-        some = spans(event.c.subject, last)
+        some = key_ranges(event.c.subject, last)
         yield _fold(connection, (relevant & event.c.subject.in_(touched.where(span)) for span in some), at)
         return
-    if last < _CHUNK:
+    if last < CHUNK:
         # A registry that fits into one piece is read in the log's own order, without its index.
-        yield _fold(connection, (relevant & span for span in spans(event.c.sequence, sequence)), at)
+        yield _fold(connection, (relevant & span for span in key_ranges(event.c.sequence, sequence)), at)
         return
-    for start in range(0, last + 1, _CHUNK):
-        some = spans(event.c.subject, min(start + _CHUNK - 1, last), start)
+    for start in range(0, last + 1, CHUNK):
+        some = key_ranges(event.c.subject, min(start + CHUNK - 1, last), start)
         yield _fold(connection, (relevant & span for span in some), at)
 
 
-def _fold(connection: Connection, pieces: Iterable[ColumnElement[bool]], at: int) -> Standing:
+def _fold(connection: Connection, pieces: Iterable[ColumnElement[bool]], at: int) -> LatestEvents:
     c = event.c
     wanted = (c.subject, c.kind, c.at, c.valid_from, c.valid_until, c.sequence, func.coalesce(c.terms, 0))
-    table = numbers(connection, wanted, pieces)
+    table = integer_columns(connection, wanted, pieces)
     ahead = table[2] > at
     next_event = int(table[2][ahead].min()) if ahead.any() else FOREVER
     subject, kind, when, valid_from, valid_until, number, terms = table[:, ~ahead] if ahead.any() else table
-    latest = _latest(subject, when, kind > LAST_PERMITTING, number)
-    return Standing(
-        subject=subject[latest],
-        kind=kind[latest],
-        valid_from=valid_from[latest],
-        valid_until=valid_until[latest],
-        terms=terms[latest],
+    last = last_of_each(subject, when, kind, number)
+    return LatestEvents(
+        subject=subject[last],
+        kind=kind[last],
+        at=when[last],
+        valid_from=valid_from[last],
+        valid_until=valid_until[last],
+        terms=terms[last],
         next_event=next_event,
     )
-
-
-def _latest(
-    subject: Numbers, when: Numbers, refuses: npt.NDArray[np.bool_], number: Numbers
-) -> Numbers | slice:
-    """Where each subject's latest event stands."""
-    if (subject[1:] > subject[:-1]).all():
-        return slice(None)  # one event each, in order, as an import leaves them
-    order = np.lexsort((number, refuses, when, subject))
-    ordered = subject[order]
-    found: Numbers = order[np.append(ordered[1:] != ordered[:-1], True)]
-    return found

@@ -12,7 +12,8 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from ringfence.privacy.consent import tables
-from ringfence.privacy.consent.events import ALL_PURPOSES, EventKind
+from ringfence.privacy.consent.eligibility import permits
+from ringfence.privacy.consent.records import EventKind
 from ringfence.privacy.consent.snapshot import standings
 from ringfence.privacy.consent.tables import from_micros
 
@@ -65,46 +66,42 @@ class Coverage:
 
 
 def status_of(
-    reader: Connection, subject: int, instant: int, purposes: Sequence[str]
+    reader: Connection, subject: int, instant: int, purposes: Sequence[str], sequence: int
 ) -> Mapping[str, PurposeStatus]:
     """Standing of one subject for every purpose it has an event for."""
-    c = tables.event.c
-    rows = reader.execute(
-        select(c.purpose, c.kind, c.at, c.valid_from, c.valid_until, c.sequence, tables.terms.c.body)
-        .join_from(tables.event, tables.terms, isouter=True)
-        .where((c.subject == subject) & (c.at <= instant))
-    ).all()
     found: dict[str, PurposeStatus] = {}
     for purpose in purposes:
-        relevant = [row for row in rows if row.purpose in {purpose, ALL_PURPOSES}]
-        if not relevant:
-            continue
-        # The same order as `snapshot`: time, then a refusal before a grant, then the log.
-        last = max(relevant, key=lambda row: (row.at, not EventKind(row.kind).permits, row.sequence))
-        kind = EventKind(last.kind)
-        found[purpose] = PurposeStatus(
-            purpose=purpose,
-            kind=kind,
-            since=from_micros(last.at),
-            valid_from=from_micros(last.valid_from),
-            valid_until=from_micros(last.valid_until),
-            eligible=kind.permits and last.valid_from <= instant < last.valid_until,
-            terms=None if last.body is None else json.loads(last.body),
-        )
+        for standing in standings(reader, purpose, instant, sequence=sequence, subject=subject):
+            for place, eligible in enumerate(standing.eligible(instant).tolist()):
+                found[purpose] = PurposeStatus(
+                    purpose=purpose,
+                    kind=EventKind(int(standing.kind[place])),
+                    since=from_micros(int(standing.at[place])),
+                    valid_from=from_micros(int(standing.valid_from[place])),
+                    valid_until=from_micros(int(standing.valid_until[place])),
+                    eligible=eligible,
+                    terms=_terms_of(reader, int(standing.terms[place])),
+                )
     return found
+
+
+def _terms_of(reader: Connection, number: int) -> Mapping[str, Any] | None:
+    c = tables.terms.c
+    body = reader.scalar(select(c.body).where(c.id == number)) if number else None
+    return None if body is None else json.loads(body)
 
 
 def coverage_of(reader: Connection, purpose: str, instant: int, sequence: int) -> Coverage:
     """Counts of subjects by standing."""
     counts = np.zeros(7, dtype=np.int64)
     for standing in standings(reader, purpose, instant, sequence=sequence):
-        permits = standing.kind <= EventKind.RENEWED
+        some = permits(standing.kind)
         counts += [
             int(np.count_nonzero(part))
             for part in (
                 standing.eligible(instant),
-                (permits & (standing.valid_until <= instant)) | (standing.kind == EventKind.EXPIRED),
-                permits & (standing.valid_from > instant),
+                (some & (standing.valid_until <= instant)) | (standing.kind == EventKind.EXPIRED),
+                some & (standing.valid_from > instant),
                 standing.kind == EventKind.REFUSED,
                 standing.kind == EventKind.WITHDRAWN,
                 standing.kind == EventKind.OBJECTED,
@@ -113,6 +110,11 @@ def coverage_of(reader: Connection, purpose: str, instant: int, sequence: int) -
         ]
     eligible, lapsed, pending, refused, withdrawn, objected, subjects = map(int, counts)
     return Coverage(
-        eligible=eligible, lapsed=lapsed, pending=pending, refused=refused,
-        withdrawn=withdrawn, objected=objected, subjects=subjects,
-    )  # fmt: skip
+        eligible=eligible,
+        lapsed=lapsed,
+        pending=pending,
+        refused=refused,
+        withdrawn=withdrawn,
+        objected=objected,
+        subjects=subjects,
+    )

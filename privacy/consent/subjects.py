@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sqlalchemy import Connection, select, update
 
 from ringfence.privacy.consent import tables
-from ringfence.privacy.consent.bulk import joined, spans
+from ringfence.privacy.consent.bulk import joined, key_ranges
 from ringfence.privacy.consent.pseudonym import SubjectIndex
 
 _ROWS = 20_000
@@ -61,7 +61,9 @@ class Subjects:
         start = int(connection.scalar(select(tables.registry.c.subjects)) or 0)
         number = {reference: start + i for i, reference in enumerate(fresh)}
         for part in parts(fresh, _ROWS):
-            tables.insert_many(connection, tables.subject, ("id", "pseudonym"), [(number[r], r) for r in part])
+            tables.insert_many(
+                connection, tables.subject, ("id", "pseudonym"), [(number[r], r) for r in part]
+            )
         connection.execute(update(tables.registry).values(subjects=start + len(fresh)))
         subject[unknown] = [number[references[i]] for i in unknown.tolist()]
         return subject, len(fresh)
@@ -70,14 +72,16 @@ class Subjects:
 def _whole_index(reader: Connection, total: int) -> SubjectIndex:
     """All pseudonyms with their numbers, which are 0 to `total - 1`."""
     c = tables.subject.c
-    return SubjectIndex(*joined(reader, c.pseudonym, c.id, spans(c.id, total - 1)))
+    return SubjectIndex(*joined(reader, c.pseudonym, c.id, key_ranges(c.id, total - 1)))
 
 
 def _look_up(reader: Connection, references: Sequence[bytes]) -> npt.NDArray[np.int64]:
     known: dict[bytes, int] = {}
     for part in parts(sorted(set(references))):
         rows = reader.execute(
-            select(tables.subject.c.pseudonym, tables.subject.c.id).where(tables.subject.c.pseudonym.in_(part))
+            select(tables.subject.c.pseudonym, tables.subject.c.id).where(
+                tables.subject.c.pseudonym.in_(part)
+            )
         )
         known.update({bytes(row[0]): int(row[1]) for row in rows})
     return np.array([known.get(reference, -1) for reference in references], dtype=np.int64)

@@ -1,6 +1,7 @@
 """The consent registry's tables: subjects, terms, batches and an event log that is only ever appended to.
 
-Times are microseconds since 1970-01-01 UTC in 64-bit integers, so that SQLite and PostgreSQL agree to the bit.
+Times are microseconds since 1970-01-01 UTC in 64-bit integers, so that SQLite and PostgreSQL agree to the
+bit.
 """
 
 from __future__ import annotations
@@ -96,9 +97,12 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 FOREVER: Final = (1 << 62) - 1
 """`valid_until` of an event without an end."""
 
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+
 
 def to_micros(moment: datetime) -> int:
-    """Microseconds since the epoch; raises RF-N002 for a time without a zone, which would mean two instants."""
+    """Microseconds since the epoch; raises RF-N002 for a time without a zone, which means two."""
     if moment.tzinfo is None:
         raise ConsentError(
             "RF-N002", N_("A time without a time zone was given; a time with its zone is expected, e.g. UTC.")
@@ -107,11 +111,15 @@ def to_micros(moment: datetime) -> int:
 
 
 def from_micros(micros: int) -> datetime | None:
-    """The time in UTC, or None for `FOREVER`."""
-    return None if micros >= FOREVER else _EPOCH + micros * _MICROSECOND
+    """The time in UTC; None where it lies after the year 9999, which is how some systems write "no end"."""
+    if micros > to_micros(_LAST):
+        return None
+    return _EPOCH + max(micros, to_micros(_FIRST)) * _MICROSECOND
 
 
-def insert_many(connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+def insert_many(
+    connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[object, ...]]
+) -> None:
     """Insert rows given as tuples in the order of `names`, which is that of the table's columns.
 
     The statement is compiled once and handed to the driver as it is: going through SQLAlchemy's own

@@ -1,4 +1,4 @@
-"""Files that only their owner can read: how they are made, and how their rights are judged before a byte is used."""
+"""Files that only their owner can read: how they are made, and how their rights are judged."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def create(path: Path, text: str, mode: int) -> None:
         OSError: it is there already, or cannot be written.
     """
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
+    with os.fdopen(handle, "wb") as file:
         if os.name == "posix":
             os.fchmod(handle, mode)  # whatever the umask took away
-        file.write(text)
+        file.write(text.encode())
         file.flush()
         os.fsync(handle)
 

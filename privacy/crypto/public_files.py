@@ -1,7 +1,7 @@
 """Public keys in files: `.pub` beside a key file, the key in hex and a line that says what it is for.
 
-The second line is a note, not proof: it stops mistakes (a log's key taken for a person's, a simulation's for a real
-one), and whoever wants to cheat can leave it out. What a key may do is decided by whoever lists it.
+The second line is a note, not proof: it stops mistakes (a log's key taken for a person's, a simulation's for
+a real one), and whoever wants to cheat can leave it out. What a key may do is decided by whoever lists it.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def read_public(path: str | Path, kind: KeyKind | None = None) -> PublicIdentity
         kind: what the key is needed for; a file that says it is for something else is refused.
 
     Raises:
-        KeyFault: RF-K041 when the file cannot be read, RF-K002 when it holds no public key, RF-K038 when it was made
-            for a simulation, RF-K050 when it is of another kind.
+        KeyFault: RF-K041 when the file cannot be read, RF-K002 when it holds no public key, RF-K038 when it
+            was made for a simulation, RF-K050 when it is of another kind.
     """
     path = Path(path)
     found = read_note(path)

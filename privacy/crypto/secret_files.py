@@ -1,7 +1,7 @@
 """Secrets of a house in files: 32 random bytes in hex, readable by their owner only; and passphrases.
 
-Passphrases come from a file that only its owner can read, or from the terminal without an echo; never from the
-command line or the environment, where other processes could see them.
+Passphrases come from a file that only its owner can read, or from the terminal without an echo; never from
+the command line or the environment, where other processes could see them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def read_secret(path: Path) -> bytes:
     Raises:
         KeyFault: RF-K051 missing, RF-K052 others can read it, RF-K053 it holds something else.
     """
-    text = _read_private(path).decode("ascii", "replace").strip()
+    text = secret_bytes(path).decode("ascii", "replace").strip()
     if not re.fullmatch(r"[0-9a-f]{64}", text):
         raise KeyFault(
             "RF-K053",
@@ -47,13 +47,21 @@ def read_secret(path: Path) -> bytes:
     return bytes.fromhex(text)
 
 
-def _read_private(path: Path) -> bytes:
+def secret_bytes(path: Path) -> bytes:
+    """What a plain file that only its owner can read holds.
+
+    Raises:
+        KeyFault: RF-K051 missing, RF-K052 others can read it.
+    """
     absent = KeyFault(
         "RF-K051", N_("There is no file {file}; check its name, or restore it from a backup."), file=path.name
     )
     unsafe = KeyFault(
         "RF-K052",
-        N_("The file {file} holds a secret and must be a plain file that only its owner can read: chmod 600 {file}"),
+        N_(
+            "The file {file} holds a secret and must be a plain file that only its owner can read: chmod 600 "
+            "{file}"
+        ),
         file=path.name,
     )
     return read_private(path, absent=absent, unsafe=unsafe)
@@ -101,7 +109,7 @@ class Passphrases:
         if not self.files:
             return None
         path = self.files[min(position, len(self.files) - 1)]
-        lines = _read_private(path).decode("utf-8-sig", "replace").splitlines()
+        lines = secret_bytes(path).decode("utf-8-sig", "replace").splitlines()
         return lines[0] if lines else ""
 
 

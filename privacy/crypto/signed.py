@@ -79,12 +79,12 @@ class SignedDocument:
         self.signers(kind, trusted, threshold=threshold)
         return self.body
 
-    def signers(
-        self, kind: str, trusted: Iterable[PublicIdentity], *, threshold: int = 1
-    ) -> tuple[PublicIdentity, ...]:
-        """As `verify`, but returns the trusted keys that signed, in the order of their signatures."""
-        if threshold < 1:
-            raise ValueError("a threshold is at least 1")
+    def require_kind(self, kind: str) -> None:
+        """Refuse a document of another kind, before its fields are looked at.
+
+        Raises:
+            KeyFault: RF-K012.
+        """
         if self.kind != kind:
             raise KeyFault(
                 "RF-K012",
@@ -92,6 +92,14 @@ class SignedDocument:
                 found=self.kind,
                 expected=kind,
             )
+
+    def signers(
+        self, kind: str, trusted: Iterable[PublicIdentity], *, threshold: int = 1
+    ) -> tuple[PublicIdentity, ...]:
+        """As `verify`, but returns the trusted keys that signed, in the order of their signatures."""
+        if threshold < 1:
+            raise ValueError("a threshold is at least 1")
+        self.require_kind(kind)
         _canonical_json(self.body)
         keys = [key for key, _ in self.signatures]
         if len(set(keys)) != len(keys):
@@ -105,7 +113,7 @@ class SignedDocument:
         if len(found) < threshold:
             raise KeyFault(
                 "RF-K015",
-                N_("The {kind} carries {count} signatures of trusted keys; {threshold} are needed."),
+                N_("Signatures of trusted keys under the {kind}: {count}; {threshold} are needed."),
                 kind=kind,
                 count=len(found),
                 threshold=threshold,
@@ -118,7 +126,7 @@ class SignedDocument:
             {
                 "format": FORMAT,
                 "kind": self.kind,
-                "body": self.body.decode("utf-8"),
+                "body": self.body.decode(),
                 "signatures": [{"key": key, "signature": signature} for key, signature in self.signatures],
             },
             ensure_ascii=False,
@@ -140,7 +148,7 @@ class SignedDocument:
                 raise ValueError("other members")
             signatures = tuple(_pair(entry) for entry in _list(data["signatures"]))
             message(_text(data["kind"]), b"")
-            return cls(kind=data["kind"], body=_text(data["body"]).encode("utf-8"), signatures=signatures)
+            return cls(kind=data["kind"], body=_text(data["body"]).encode(), signatures=signatures)
         except (ValueError, TypeError, KeyError, RecursionError, KeyFault) as error:
             raise KeyFault(
                 "RF-K016",
@@ -151,19 +159,18 @@ class SignedDocument:
 def write_signed(path: Path, document: SignedDocument) -> None:
     """Write the file form so that a reader sees the old file or the new one, never half of it."""
     part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(document.to_json() + "\n")
+    with part.open("wb") as file:
+        file.write(document.to_json().encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
 
 
-
 def write_after(target: Path, document: SignedDocument, record: Callable[[], None]) -> None:
     """Write a document under another name, record the event, then give the document its name.
 
-    A folder that cannot be written is thus found before the event, and a crash leaves an event without its effect,
-    never an effect without its event.
+    A folder that cannot be written is thus found before the event, and a crash leaves an event without its
+    effect, never an effect without its event.
     """
     waiting = target.with_name(f".{target.name}.new")
     try:
@@ -175,11 +182,13 @@ def write_after(target: Path, document: SignedDocument, record: Callable[[], Non
             waiting.unlink()
         raise
 
+
 def read_signed(path: Path) -> SignedDocument:
     """Read a signed document from its file; nothing is verified yet.
 
     Raises:
-        KeyFault: RF-K020 when there is no such file, RF-K017 when it cannot be read, RF-K016 when it is not a signed document.
+        KeyFault: RF-K020 when there is no such file, RF-K017 when it cannot be read, RF-K016 when it is not a
+            signed document.
     """
     try:
         raw = path.read_bytes()
@@ -191,7 +200,7 @@ def read_signed(path: Path) -> SignedDocument:
         raise KeyFault(
             "RF-K017",
             N_("The signed document {file} cannot be read; check its name and rights."),
-            file=path.name,
+            file=str(path),
         ) from error
     return SignedDocument.from_json(raw)
 
@@ -229,24 +238,9 @@ def check_approvals(
     approvers = tuple(allowed)
     found: list[str] = []
     for document in documents:
-        try:
-            signer = document.signers("approval", approvers)[0]
-        except KeyFault as error:
-            raise StudyError(
-                "RF-S031",
-                N_("An approval is not signed by an approver of {holder}: {why}"),
-                holder=holder,
-                why=error.sentence(),
-            ) from error
-        expected = {"study": study_digest, "holder": holder, "approver": signer.fingerprint}
-        if document.body != rfc8785.dumps(expected):
-            raise StudyError(
-                "RF-S030",
-                N_("An approval is for another study or another holder than {holder}."),
-                holder=holder,
-            )
-        if signer.fingerprint not in found:
-            found.append(signer.fingerprint)
+        signer = _signer(document, study_digest, holder, approvers)
+        if signer not in found:
+            found.append(signer)
     if len(found) < 2:
         raise StudyError(
             "RF-S032",
@@ -255,6 +249,46 @@ def check_approvals(
             holder=holder,
         )
     return tuple(found)
+
+
+def count_approvals(
+    documents: Iterable[SignedDocument], study_digest: str, holder: str, allowed: Iterable[PublicIdentity]
+) -> int:
+    """How many different people's approvals hold; those that do not are not counted, and raise nothing."""
+    approvers = tuple(allowed)
+    found: set[str] = set()
+    for document in documents:
+        with suppress(StudyError):
+            found.add(_signer(document, study_digest, holder, approvers))
+    return len(found)
+
+
+def _signer(
+    document: SignedDocument, study_digest: str, holder: str, approvers: tuple[PublicIdentity, ...]
+) -> str:
+    """The fingerprint of the approver whose approval this is.
+
+    Raises:
+        StudyError: RF-S030 it is of another study or holder, RF-S031 it is not properly signed by an
+            approver.
+    """
+    try:
+        signer = document.signers("approval", approvers)[0]
+    except KeyFault as error:
+        raise StudyError(
+            "RF-S031",
+            N_("An approval is not signed by an approver of {holder}: {why}"),
+            holder=holder,
+            why=error.sentence(),
+        ) from error
+    expected = {"study": study_digest, "holder": holder, "approver": signer.fingerprint}
+    if document.body != rfc8785.dumps(expected):
+        raise StudyError(
+            "RF-S030",
+            N_("An approval is for another study or another holder than {holder}."),
+            holder=holder,
+        )
+    return signer.fingerprint
 
 
 def _canonical_json(body: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Check digits of cards, accounts, identity numbers and credit codes; each check returns the canonical form or raises.
+"""Check digits of cards, accounts, identity numbers and credit codes; a check gives the canonical form.
 
 Sources: ISO/IEC 7812-1 (Luhn), ISO 13616 with ISO 7064 MOD 97-10 (IBAN), GB 11643-1999 with ISO 7064 MOD 11-2
 (resident identity number), GB 32100-2015 with MOD 31-3 (unified social credit code).
@@ -61,7 +61,7 @@ def resident_shape(number: str) -> str:
 
 
 def resident_id(number: str) -> str:
-    """Check a resident identity number of 18 places: form, date and ISO 7064 MOD 11-2 check (GB 11643-1999)."""
+    """Check a resident identity number of 18 places: form, date, ISO 7064 MOD 11-2 (GB 11643)."""
     body = resident_shape(number)
     if len(body) != 18:
         raise IdentifierFault("18 places are expected")
@@ -89,10 +89,10 @@ IBAN_LENGTHS = {
     country: int(length)
     for country, length in re.findall(
         r"([A-Z]{2})(\d\d)",
-        "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 ES24 "
-        "FI18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 "
-        "LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MR27 MT31 MU30 NL18 NO15 PK24 PL28 PS29 PT25 QA29 RO24 RS22 "
-        "SA24 SC31 SE24 SI19 SK24 SM27 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20",
+        "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 "
+        "ES24 FI18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 "
+        "LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MR27 MT31 MU30 NL18 NO15 PK24 PL28 PS29 PT25 "
+        "QA29 RO24 RS22 SA24 SC31 SE24 SI19 SK24 SM27 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20",
     )
 }
 

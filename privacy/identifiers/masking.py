@@ -1,25 +1,28 @@
 """Masking of identifiers in texts and tables: redact, mask, keyed token, generalise.
 
-Invariant: what an operator writes in place of an identifier holds no identifier itself, and masking goes on until
-the scanner finds nothing more; a text that cannot be brought that far is replaced whole.
+Invariant: what an operator writes in place of an identifier holds no identifier itself, and masking goes on
+    until the scanner finds nothing more; a text that cannot be brought that far is replaced whole.
 """
 
 from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from math import isnan
 from typing import TYPE_CHECKING, TypeAlias
 
 from ringfence.privacy.identifiers.normalise import fold
-from ringfence.privacy.pii import STOCK, Finding, Language, Scanner
+from ringfence.privacy.identifiers.patterns import SHAPES_ALONE
+from ringfence.privacy.identifiers.pii import STOCK, FoundIdentifier, Language, Scanner
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _ROUNDS = 4
+_PLAIN_NUMBER = re.compile(r"\s*[+-]?\d[\d,]*(?:\.\d*)?(?:[eE][+-]?\d{1,2})?\s*")
 _HEX_TO_LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 
 
@@ -54,8 +57,10 @@ class Mask:
 class Token:
     """Replace by a keyed token: equal values get equal tokens, nobody without the key can test a guess.
 
-    HMAC-SHA256 under `key` over the kind and the folded value, 80 bits, written in the letters a to p so that no
-    token looks like a number. Equal tokens still show who recurs: this is pseudonymisation, not anonymity.
+    HMAC-SHA256 under `key` over the kind and the value, 80 bits, written in the letters a to p so that no
+    token looks like a number. An identifier found in a text is the same one however its digits are grouped;
+    the values of a whole column are keys of the holder, of which each spelling is one of its own (`12-345` is
+    not `12345`). Equal tokens still show who recurs: this is pseudonymisation, not anonymity.
     """
 
     key: bytes = field(repr=False)
@@ -66,14 +71,14 @@ class Token:
 
     def __call__(self, kind: str, value: str) -> str:
         """What is written instead of `value`."""
-        same = re.sub(r"[\s\-]", "", fold(value).text).casefold()
+        same = _same(kind, value)
         digest = hmac.digest(self.key, f"ringfence/token/v1\n{kind}\n{same}".encode(), "sha256")[:10]
         return f"tok_{digest.hex().translate(_HEX_TO_LETTERS)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generalise:
-    """Replace by a coarser fact: a resident's province and decade of birth, a network, a year, a band of numbers.
+    """Replace by a coarser fact: a resident's province and decade of birth, a network, a year, a band.
 
     Attributes:
         width: width of the bands that numbers of a whole column fall into.
@@ -109,6 +114,25 @@ class Generalise:
 
 
 REDACT = Redact()
+_GROUPED = frozenset(("CN_RESIDENT_ID", "CREDIT_CARD", "CN_MOBILE", "PHONE", "IBAN", "CN_USCC", "US_SSN"))
+
+
+def _same(kind: str, value: str) -> str:
+    """The form under which two spellings of a value are one."""
+    if kind == "VALUE":
+        return value.strip()
+    folded = fold(value).text.casefold()
+    return re.sub(r"[\W_]", "", folded) if kind in _GROUPED else " ".join(folded.split())
+
+
+def whole_text(value: object) -> str:
+    """The text of a cell of a column that is masked whole: 7 and 7.0 of a number column are one value."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        return str(int(value))
+    return str(value)
+
 
 Operator: TypeAlias = Redact | Mask | Token | Generalise
 
@@ -118,7 +142,7 @@ class Masked:
     """A text without its identifiers, and where they stood in the text as given."""
 
     text: str
-    findings: tuple[Finding, ...]
+    findings: tuple[FoundIdentifier, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +184,7 @@ def mask_text(
     Returns:
         The masked text, in which the same scanner finds nothing, and the findings of the first pass.
     """
-    first: tuple[Finding, ...] | None = None
+    first: tuple[FoundIdentifier, ...] | None = None
     for _ in range(_ROUNDS):
         found = (
             scanner.find_cell(text, context=context)
@@ -186,6 +210,7 @@ def mask_frame(
     *,
     operator: Operator | Mapping[str, Operator] = REDACT,
     scanner: Scanner = STOCK,
+    amounts: Collection[str] = (),
 ) -> tuple[pd.DataFrame, MaskReport]:
     """Mask a table: named columns whole, every other cell and every header by what is found in it.
 
@@ -194,10 +219,11 @@ def mask_frame(
         columns: operators for whole columns, such as `{"customer_id": Token(key=key), "age": Generalise()}`.
         operator: for identifiers found in the other columns.
         scanner: what looks for identifiers.
+        amounts: columns of amounts, whose numbers are no telephone numbers whatever their size.
 
     Returns:
-        A new frame and the report. Columns in which something was masked become text; the index is dropped, since
-        it is the usual place where a customer's key travels unseen.
+        A new frame and the report. Columns in which something was masked become text; the index is dropped,
+        since it is the usual place where a customer's key travels unseen.
     """
     import pandas as pd
 
@@ -209,12 +235,12 @@ def mask_frame(
     for place in range(frame.shape[1]):
         name = str(frame.columns[place])
         source = frame.iloc[:, place].reset_index(drop=True)
-        whole = columns.get(name)
+        whole, smallest = columns.get(name), min(100_000, scanner.smallest_number(name))
         memory: dict[str, Masked] = {}
         result: list[object] = []
         changed = 0
         for value in source.tolist():
-            text = cell_text(value) if whole is None or is_missing(value) else str(value)
+            text = scanned_text(value, smallest) if whole is None or is_missing(value) else whole_text(value)
             if text is None:
                 result.append(value)
                 continue
@@ -222,7 +248,7 @@ def mask_frame(
                 memory[text] = (
                     Masked(text=whole("VALUE", text), findings=())
                     if whole is not None
-                    else mask_text(text, operator, scanner=scanner, context=name, cell=True)
+                    else _masked_cell(text, operator, scanner, name, amount=name in amounts)
                 )
             outcome = memory[text]
             for finding in outcome.findings:
@@ -240,6 +266,15 @@ def mask_frame(
     return out, MaskReport(cells=frame.size, masked=masked, kinds=kinds, headers=altered)
 
 
+def _masked_cell(
+    text: str, operator: Operator | Mapping[str, Operator], scanner: Scanner, name: str, *, amount: bool
+) -> Masked:
+    """One cell of a column that is masked by what is found in it; numbers of a column of amounts stay."""
+    if amount and is_amount(text, scanner, name):
+        return Masked(text=text, findings=())
+    return mask_text(text, operator, scanner=scanner, context=name, cell=True)
+
+
 def is_missing(value: object) -> bool:
     """Whether a cell holds nothing: `None`, NaN, NaT or pandas' NA."""
     return (
@@ -249,10 +284,23 @@ def is_missing(value: object) -> bool:
     )
 
 
-def cell_text(value: object) -> str | None:
-    """The text of a cell as a person would read it, or `None` for a missing one or one that holds no identifier.
+def is_plain_number(text: str) -> bool:
+    """Whether a cell holds one number and nothing else."""
+    return bool(_PLAIN_NUMBER.fullmatch(text))
 
-    Whole numbers below 100,000 and numbers with a fraction cannot hold an identifier.
+
+def is_amount(text: str, scanner: Scanner, context: str) -> bool:
+    """Whether a cell of a column of amounts is a number that could be an identifier by its size alone."""
+    if not is_plain_number(text):
+        return False
+    return all(found.kind in SHAPES_ALONE for found in scanner.find_cell(text, context=context))
+
+
+def scanned_text(value: object, smallest: int = 100_000) -> str | None:
+    """The text of a cell as people read it; `None` for a missing one or one that holds no identifier.
+
+    Whole numbers below `smallest` cannot hold an identifier, nor can numbers with a fraction, but for their
+    whole part where it is as long as a card's.
     """
     if is_missing(value):
         return None
@@ -261,7 +309,8 @@ def cell_text(value: object) -> str | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and 1e5 <= abs(value) < 1e19 else None
+        tells = abs(value) >= (smallest if value.is_integer() else 10**13)
+        return str(int(value)) if tells and abs(value) < 1e19 else None
     if isinstance(value, int):
-        return str(value) if abs(value) >= 100_000 else None
+        return str(value) if abs(value) >= smallest else None
     return str(value)

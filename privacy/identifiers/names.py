@@ -1,7 +1,7 @@
-"""Names and postal addresses that announce themselves: honorifics, labels and street shapes, English and Chinese.
+"""Names and addresses that announce themselves: honorifics, labels, street shapes; English and Chinese.
 
-A name without such a sign is found only in the holder's own list of customers (`ringfence.privacy.identifiers.customers`) or
-by a site's own model; this file does not guess.
+A name without such a sign is found only in the holder's own list of customers
+(`ringfence.privacy.identifiers.customers`) or by a site's own model; this file does not guess.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ _NAME_ZH = rf"(?:{_COMPOUND}|[{_SURNAMES}])[\u4e00-\u9fff]"
 _WORD = r"[A-Z\u00c0-\u00de][A-Za-z\u00c0-\u024f'’-]+"
 
 _HONORIFIC_EN = re.compile(
-    rf"(?<![A-Za-z])(?:Mr|Mrs|Ms|Miss|Dr|Prof|Madam)\.? ({_WORD}(?: [A-Z]\.?(?![A-Za-z]))?(?: {_WORD}){{0,2}})"
+    rf"(?<![A-Za-z])(?:Mr|Mrs|Ms|Miss|Dr|Prof|Madam)\.? ({_WORD}(?: [A-Z]\.?(?![A-Za-z]))?(?: "
+    rf"{_WORD}){{0,2}})"
 )
 _HONORIFIC_ZH = re.compile(
     rf"(?:{_COMPOUND}|[{_SURNAMES}])[\u4e00-\u9fff]{{0,2}}?(?=先生|女士|小姐|太太|夫人)"
@@ -33,7 +34,8 @@ _LABEL_ZH = re.compile(
 _LABELLED_ZH = re.compile(r"[姓客联收户持法我名]")
 _NUMBERED_ZH = re.compile(r"\d[号弄栋幢组]")
 _LABEL_EN = re.compile(
-    r"(?:(?i:(?:customer|client|full|first|last|holder|card ?holder|contact|recipient|beneficiary)[ _-]?name)\s*(?:[:=]|is)\s*"
+    r"(?:(?i:(?:customer|client|full|first|last|holder|card ?holder|contact|recipient|beneficiary)[ "
+    r"_-]?name)\s*(?:[:=]|is)\s*"
     r"|(?i:my name is|account holder:|signed:)\s*|(?<![A-Za-z])Name: )"
     rf"({_WORD}(?: [A-Z]\.?(?![A-Za-z]))?(?: {_WORD}){{0,3}})"
 )
@@ -44,17 +46,20 @@ _STREET_ZH = re.compile(
     r"(?:[\u4e00-\u9fff]{0,8}\d{1,5}(?:号楼|号|栋|幢|单元|室|层|座|楼|房))*"
 )
 _LABEL_ADDRESS_ZH = re.compile(
-    rf"(?:地址|住址|户籍地|寄至|送至)\s*(?:[:=]|为|是)\s*({_EMPTY_VALUE}[\u4e00-\u9fff0-9A-Za-z\-()# ]{{6,60}})"
+    rf"(?:地址|住址|户籍地|寄至|送至)\s*(?:[:=]|为|是)\s*"
+    rf"({_EMPTY_VALUE}[\u4e00-\u9fff0-9A-Za-z\-()# ]{{6,60}})"
 )
 _STREET_EN = re.compile(
-    r"(?<![\w.])\d{1,5}[A-Za-z]? (?:[NSEW]\.? )?(?:[A-Z][A-Za-z'.]+ ){1,3}"
+    r"(?<![0-9A-Za-z_.])\d{1,5}[A-Za-z]? (?:[NSEW]\.? )?(?:[A-Z][A-Za-z'.]+ ){1,3}"
     r"(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Boulevard|Blvd|Court|Ct|Square|Terrace|Close|Crescent|Highway|Hwy)(?![A-Za-z])"
 )
 _LABEL_ADDRESS_EN = re.compile(
-    r"(?i)(?:(?:home|postal|mailing|street|billing|delivery) )address\s*(?:[:=]|is)\s*([^\n;|\[\]*]{6,80})|(?<![a-z])lives at ([^\n;|.\[\]*]{6,80})"
+    r"(?i)(?:(?:home|postal|mailing|street|billing|delivery) "
+    r")address\s*(?:[:=]|is)\s*([^\n;|\[\]*]{6,80})|(?<![a-z])lives at ([^\n;|.\[\]*]{6,80})"
 )
 _PERSON_COLUMN = re.compile(
-    r"(?i)(?:customer|client|full|first|last|given|family|holder|contact|cust)[ _-]?name$|姓名|客户名|联系人|户名"
+    r"(?i)(?:customer|client|full|first|last|given|family|holder|contact|cust)[ _-]?name$"
+    r"|姓名|客户名|联系人|户名"
 )
 _WHOLE_ZH = re.compile(rf"(?:{_COMPOUND}|[{_SURNAMES}])[\u4e00-\u9fff]{{1,2}}")
 

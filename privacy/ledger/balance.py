@@ -1,4 +1,4 @@
-"""An amount of budget for people and programs: mu squared, and the epsilon it stands for at the ledger's delta."""
+"""An amount of budget: mu squared, and the epsilon it stands for at the ledger's delta."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class Balance:
     """An amount of budget.
 
     Attributes:
-        mu_squared: of a Gaussian event that costs as much; with the filter `rdp`, on the order where that is least.
+        mu_squared: of a Gaussian event that costs as much; with the filter `rdp`, on the order where that is
+            least.
         delta: the ledger's.
         epsilon: at delta. Of what is spent, from above by the ledger's own filter; of what is left, that of a
             single Gaussian event that takes it all.
@@ -29,14 +30,19 @@ class Balance:
 
 def spent(state: State, amounts: Amounts) -> Balance:
     """Amounts that were charged or set aside."""
-    mu_squared, delta = equivalent_mu_squared(amounts, min), Decimal(state.terms["delta"])
+    mu_squared, delta = equivalent_mu_squared(amounts, min), state.delta
     epsilon = _gaussian(mu_squared, delta) if MU_AXIS in amounts else rdp_epsilon(amounts, delta)
     return Balance(mu_squared=mu_squared, delta=delta, epsilon=epsilon)
 
 
+def whole(state: State) -> Balance:
+    """All that may ever be spent, top-ups included."""
+    return spent(state, state.budget)
+
+
 def left(state: State) -> Balance:
     """The largest Gaussian event that still fits."""
-    mu_squared, delta = left_mu_squared(state), Decimal(state.terms["delta"])
+    mu_squared, delta = left_mu_squared(state), state.delta
     return Balance(mu_squared=mu_squared, delta=delta, epsilon=_gaussian(mu_squared, delta))
 
 

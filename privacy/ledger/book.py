@@ -6,17 +6,21 @@ Invariant (DESIGN, 6.3): an entry and its event are written in one transaction; 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
 
 from ringfence.privacy.errors import N_, BudgetError
-from ringfence.privacy.journal import Journal, Json, Outcome
 from ringfence.privacy.ledger import chain
+from ringfence.privacy.ledger.entries import EntryRecord
 from ringfence.privacy.ledger.state import Head, State, advance, apply
-from ringfence.privacy.store import reading
+from ringfence.privacy.stores.journal import Journal, Json, Outcome
+from ringfence.privacy.stores.store import reading
+
+Premise = Callable[[Connection], None]
+"""Asked in an entry's transaction, which is taken back where it raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,24 +28,25 @@ class Step:
     """An entry that is asked for, and the event that tells of it.
 
     Attributes:
-        kind: of the entry.
-        fields: of the entry.
+        record: of the entry.
         action: of the event.
         outcome: of the event when the entry is made.
         study: digest of the study it is for, or empty.
         public: what everybody may read.
         private: what stays with the holder.
         evidence: more that stays with the holder, of what is done; a refusal does not hold it.
+        further: a rule for this entry alone, given the state it would make; entries that stand need not keep
+            it.
     """
 
-    kind: str
-    fields: chain.Fields
+    record: EntryRecord
     action: str
     outcome: Outcome = "allow"
     study: str = ""
     public: Mapping[str, Json] = field(default_factory=dict)
     private: Mapping[str, Json] = field(default_factory=dict)
     evidence: Mapping[str, Json] = field(default_factory=dict)
+    further: Callable[[State], None] = lambda _state: None
 
 
 class Book:
@@ -79,10 +84,18 @@ class Book:
         self._keep(state)
         return state
 
-    def entries(self) -> tuple[chain.Entry, ...]:
-        """All entries, verified, oldest first."""
-        with reading(self._engine) as connection:
-            return tuple(chain.read(connection, 0, chain.GENESIS))
+    def held(self, connection: Connection) -> State:
+        """The state in a transaction that no entry is written beside until it ends."""
+        chain.lock(connection)
+        return self.follow(connection)
+
+    def entries(self, connection: Connection | None = None) -> tuple[chain.Entry, ...]:
+        """All entries, verified, oldest first; with a connection none is written beside it until it ends."""
+        if connection is not None:
+            chain.lock(connection)
+            return tuple(chain.read_entries(connection, 0, chain.GENESIS))
+        with reading(self._engine) as own:
+            return tuple(chain.read_entries(own, 0, chain.GENESIS))
 
     def holds(self, head: Head) -> bool:
         """Whether this history went through a head."""
@@ -121,11 +134,11 @@ class Book:
         chain.lock(connection)
         before = self.follow(connection)
         try:
-            apply(before, step.kind, step.fields)
+            step.further(apply(before, step.record))
         except BudgetError as refusal:
             self._tell(connection, before, step, refusal)
             return refusal
-        entry = chain.append(connection, before.sequence + 1, before.hash, step.kind, step.fields)
+        entry = chain.append(connection, before.sequence + 1, before.hash, step.record)
         after = advance(before, entry)
         self._tell(connection, after, step)
         return after
@@ -134,11 +147,11 @@ class Book:
         """The state at the last entry that a transaction sees."""
         with self._lock:
             state = self._known
-        for entry in chain.read(connection, state.sequence, state.hash):
+        for entry in chain.read_entries(connection, state.sequence, state.hash):
             try:
                 state = advance(state, entry)
-            except (BudgetError, LookupError, TypeError, ValueError):
-                raise chain.broken(entry.sequence) from None
+            except (BudgetError, ArithmeticError):
+                raise chain.broken_chain(entry.sequence) from None
         return state
 
     def _keep(self, state: State) -> None:
@@ -149,14 +162,14 @@ class Book:
     def _tell(
         self, connection: Connection, state: State, step: Step, refusal: BudgetError | None = None
     ) -> None:
-        resource = f"study:{step.study}" if step.study else f"budget:{state.id or 'none'}"
+        resource = f"study:{step.study}" if step.study else f"budget:{state.id}"
         if refusal is not None:
             self._journal.record(
                 "budget.refused",
                 "deny",
                 resource=resource,
-                public={"asked": step.kind, "code": refusal.code, **step.public},
-                private={"reason": str(refusal), **step.private},
+                public={"asked": step.record.kind, "code": refusal.code, **step.public},
+                private={**step.private, "refusal": str(refusal)},
                 connection=connection,
             )
         else:
@@ -164,7 +177,12 @@ class Book:
                 step.action,
                 step.outcome,
                 resource=resource,
-                public={"ledger": f"ledger-{state.id}", "entry": state.sequence, "head": state.hash.hex(), **step.public},
+                public={
+                    "ledger": f"ledger-{state.id}",
+                    "entry": state.sequence,
+                    "head": state.hash.hex(),
+                    **step.public,
+                },
                 private={**step.private, **step.evidence},
                 connection=connection,
             )

@@ -1,7 +1,7 @@
 """The ledger's table and its hash chain: entries are exact bytes, each bound to the one before.
 
-`hash = SHA-256(previous hash || entry)`, where the entry is canonical JSON (RFC 8785) without floats. An entry
-holds 128 random bits, so two histories that did the same things still have different heads.
+`hash = SHA-256(previous hash || entry)`, where the entry is canonical JSON (RFC 8785) without floats. An
+entry holds 128 random bits, so two histories that did the same things still have different heads.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
 
 import rfc8785
 from sqlalchemy import (
@@ -28,11 +27,12 @@ from sqlalchemy import (
 )
 
 from ringfence.privacy.errors import N_, BudgetError
-
-Fields: TypeAlias = "Mapping[str, str | int | list[str] | dict[str, str]]"
+from ringfence.privacy.ledger.entries import EntryRecord, Fields
+from ringfence.privacy.ledger.reading import Given, Misread, only, record_of
 
 GENESIS = bytes(32)
 VERSION = 1
+_MEMBERS = ("v", "sequence", "kind", "time", "nonce", "fields")
 _metadata = MetaData()
 _table = Table(
     "budget_ledger",
@@ -53,17 +53,25 @@ class Entry:
 
     Attributes:
         sequence: 1, 2, 3, ...
-        kind: created, reserved, charged, committed, frozen, thawed or topped-up.
         time: UTC, ISO 8601.
-        fields: what the kind says, texts and integers.
+        record: what happened.
         hash: SHA-256 over the previous hash and the entry's bytes.
     """
 
     sequence: int
-    kind: str
     time: str
-    fields: Fields
+    record: EntryRecord
     hash: bytes
+
+    @property
+    def kind(self) -> str:
+        """created, reserved, charged, committed, frozen, thawed or topped-up."""
+        return self.record.kind
+
+    @property
+    def fields(self) -> Fields:
+        """What the record says as the ledger holds it, by name."""
+        return dict(sorted(self.record.fields().items()))
 
 
 def create_table(connection: Connection) -> None:
@@ -78,35 +86,34 @@ def table_exists(connection: Connection) -> bool:
 
 def lock(connection: Connection) -> None:
     """Let no other writer at the ledger until the transaction ends."""
-    # SQLite gave the whole file to this transaction when it began (see privacy/store.py).
+    # SQLite gave the whole file to this transaction when it began (see privacy/stores/store.py).
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"LOCK TABLE {_table.name} IN EXCLUSIVE MODE")
 
 
-def append(connection: Connection, sequence: int, previous: bytes, kind: str, fields: Fields) -> Entry:
+def append(connection: Connection, sequence: int, previous: bytes, record: EntryRecord) -> Entry:
     """Write the next entry.
 
     Args:
         connection: a transaction that holds the lock.
         sequence: the entry's number.
         previous: hash of the entry before, or `GENESIS`.
-        kind: what happened.
-        fields: the particulars.
+        record: what happened.
     """
     time = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     body = rfc8785.dumps(
         {
             "v": VERSION,
             "sequence": sequence,
-            "kind": kind,
+            "kind": record.kind,
             "time": time,
             "nonce": secrets.token_hex(16),
-            "fields": dict(fields),
+            "fields": dict(record.fields()),
         }
     )
     digest = link(previous, body)
     connection.execute(_ADD, {"sequence": sequence, "entry": body, "hash": digest})
-    return Entry(sequence=sequence, kind=kind, time=time, fields=fields, hash=digest)
+    return Entry(sequence=sequence, time=time, record=record, hash=digest)
 
 
 def link(previous: bytes, body: bytes) -> bytes:
@@ -114,7 +121,7 @@ def link(previous: bytes, body: bytes) -> bytes:
     return hashlib.sha256(previous + body).digest()
 
 
-def read(connection: Connection, after: int, previous: bytes) -> Iterator[Entry]:
+def read_entries(connection: Connection, after: int, previous: bytes) -> Iterator[Entry]:
     """Read and verify the entries after a known one.
 
     Args:
@@ -129,10 +136,10 @@ def read(connection: Connection, after: int, previous: bytes) -> Iterator[Entry]
     if after:
         known = next(rows, None)
         if known is None or known.sequence != after or bytes(known.hash) != previous:
-            raise broken(after)
+            raise broken_chain(after)
     for expected, (sequence, body, digest) in enumerate(rows, after + 1):
         if sequence != expected or link(previous, bytes(body)) != bytes(digest):
-            raise broken(expected)
+            raise broken_chain(expected)
         yield _parse(expected, bytes(body), bytes(digest))
         previous = bytes(digest)
 
@@ -145,21 +152,43 @@ def hash_at(connection: Connection, sequence: int) -> str | None:
 
 def _parse(sequence: int, body: bytes, digest: bytes) -> Entry:
     try:
-        content = json.loads(body)
-        if content["v"] != VERSION or content["sequence"] != sequence or rfc8785.dumps(content) != body:
-            raise broken(sequence)
-        return Entry(
+        content: object = json.loads(body)
+        if not isinstance(content, dict) or rfc8785.dumps(content) != body:
+            raise broken_chain(sequence)
+    except (ValueError, RecursionError):
+        raise broken_chain(sequence) from None
+    try:
+        return _entry(sequence, content, digest)
+    except Misread as misread:
+        raise BudgetError(
+            "RF-B551",
+            N_(
+                "Entry {sequence} of the budget ledger holds something at {place} that this version of "
+                "Ringfence does not know, so nothing is spent from it. Open it with the version that wrote "
+                "it; if that is this one, it was altered: restore the ledger from a backup and thaw it."
+            ),
             sequence=sequence,
-            kind=content["kind"],
-            time=content["time"],
-            fields=content["fields"],
-            hash=digest,
-        )
-    except (ValueError, KeyError, TypeError):
-        raise broken(sequence) from None
+            place=misread.place,
+        ) from None
 
 
-def broken(sequence: int) -> BudgetError:
+def _entry(sequence: int, content: dict[str, object], digest: bytes) -> Entry:
+    given = Given(content)
+    if given.number("v") != VERSION:
+        raise Misread("v")
+    only(content, _MEMBERS)
+    if given.number("sequence") != sequence:
+        raise broken_chain(sequence)
+    given.text("nonce")
+    return Entry(
+        sequence=sequence,
+        time=given.text("time"),
+        record=record_of(content["kind"], content["fields"]),
+        hash=digest,
+    )
+
+
+def broken_chain(sequence: int) -> BudgetError:
     """The refusal for a chain that does not hold."""
     return BudgetError(
         "RF-B301",

@@ -2,20 +2,21 @@
 
 Invariants (DESIGN, 6.2 and 6.3):
     A charge is durable before the value it stands for leaves; a crash can over-count, never under-count.
-    What was released stays charged for ever. There are no refunds and no automatic refresh; only the part of a
-    reservation that was never released lapses, and only by `commit`, after which nothing is released from it.
-    A ledger entry and its event in the journal stand in one transaction, refusals included.
-    Amounts are exact decimals and round against the spender.
+    What was released stays charged for ever. There are no refunds and no automatic refresh; only the part of
+    a reservation that was never released lapses, and only by `commit`, after which nothing is released from
+    it. A ledger entry and its event in the journal stand in one transaction, refusals included. Amounts are
+    exact decimals and round against the spender.
 
 Who restores an older copy of the file takes spending back. That is noticed when another party still knows a
-later head (`check_head`): the ledger freezes until two people enter the missing spend. A rollback of the whole
-disk with no peer to ask, or none that saw the later entries, is not detected.
+later head (`check_head`): the ledger freezes until two people enter the missing spend. A rollback of the
+whole disk with no peer to ask, or none that saw the later entries, is not detected.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 
 from sqlalchemy import Connection, Engine
@@ -23,24 +24,31 @@ from sqlalchemy import Connection, Engine
 from ringfence.privacy.accounting.amounts import Number, allowed_amount, as_text, subtract
 from ringfence.privacy.accounting.filters import Amounts, FilterName, fits, gaussian_cost
 from ringfence.privacy.errors import N_, BudgetError
-from ringfence.privacy.journal import Journal, Json
 from ringfence.privacy.ledger import balance
 from ringfence.privacy.ledger.balance import Balance
-from ringfence.privacy.ledger.book import Book, Step
-from ringfence.privacy.ledger.chain import Entry, Fields
-from ringfence.privacy.ledger.parts import BOTH, PARTS, Scope, total
+from ringfence.privacy.ledger.book import Book, Premise, Step
+from ringfence.privacy.ledger.chain import Entry
+from ringfence.privacy.ledger.entries import Reserved, Thawed, ToppedUp
+from ringfence.privacy.ledger.parts import BOTH, Scope, total
 from ringfence.privacy.ledger.planned import RESERVE_MARGIN, Quote, attempt_renyi, quote
-from ringfence.privacy.ledger.state import Head, Reservation
+from ringfence.privacy.ledger.state import Head, Reservation, State
 from ringfence.privacy.ledger.statement import Spend, statement
-from ringfence.privacy.ledger.steps import charged, decided, frozen, reserved
-from ringfence.privacy.ledger.terms import checked_text, cost, first_fields, slack_fields, texts
+from ringfence.privacy.ledger.steps import charged, committed, decided, frozen, reserved
+from ringfence.privacy.ledger.terms import (
+    below_the_most,
+    checked_text,
+    cost,
+    first_entry,
+    raising,
+)
+from ringfence.privacy.stores.journal import Journal, Json
 from ringfence.privacy.waist import RoundPlan, StudyPlan
 
 
 class Ledger:
     """One population's budget in one store.
 
-    Threads and processes may share it: every decision is made inside a transaction that holds the ledger.
+    Threads and processes may share it: every decision is made in a transaction that holds the ledger.
     """
 
     def __init__(self, book: Book) -> None:
@@ -71,12 +79,11 @@ class Ledger:
         Raises:
             BudgetError: there is a ledger already, or the terms are out of range.
         """
-        fields = first_fields(population, epsilon, delta, filter)
+        created = first_entry(population, epsilon, delta, filter)
         book = Book(engine, journal)
         book.start(
             Step(
-                kind="created",
-                fields=fields,
+                record=created,
                 action="budget.created",
                 public={"filter": filter, "epsilon": as_text(epsilon), "delta": as_text(delta)},
                 private={"population": population},
@@ -106,11 +113,10 @@ class Ledger:
     ) -> Reservation:
         """Set budget aside for a whole study with all its attempts; durable on return, counts as spent.
 
-        Each part of the customers may come to the whole of it, since only the dearer part counts.
-
         Args:
             study_digest: of the signed study.
-            mu_squared_total: price of its Gaussian events, all attempts included.
+            mu_squared_total: price of its Gaussian events, all attempts included; each part of the customers
+                may come to the whole of it, since only the dearer part counts.
             renyi: price by Renyi order instead, for a ledger with the filter `rdp`.
             epsilon_slack: of all its releases (privacy/accounting/slack.py).
             delta_slack: total variation of all its draws.
@@ -119,24 +125,31 @@ class Ledger:
             BudgetError: the budget does not cover it, or the ledger is frozen.
         """
         amounts = cost(self._book.read().budget, mu_squared_total, renyi, margin=RESERVE_MARGIN)
-        return self._reserve(study_digest, amounts, {}, slack_fields(epsilon_slack, delta_slack))
+        return self._reserve(
+            reserved(study_digest, amounts, None, epsilon_slack=epsilon_slack, delta_slack=delta_slack)
+        )
 
-    def reserve_plan(self, study_digest: str, plan: StudyPlan) -> Reservation:
+    def reserve_plan(self, study_digest: str, plan: StudyPlan, premise: Premise | None = None) -> Reservation:
         """Set budget aside for everything a plan may release, part by part; durable on return.
 
         Args:
             study_digest: of the signed study.
             plan: as this holder's own code computes it from the study.
+            premise: asked in the transaction; where it raises, nothing is reserved.
 
         Raises:
-            BudgetError: the budget does not cover it, the ledger is frozen, or the plan samples its customers and
-                the ledger's filter is `gdp`.
+            BudgetError: the budget does not cover it, the ledger is frozen, or the plan samples its customers
+                and the ledger's filter is `gdp`.
         """
         asked = self.quote(plan)
-        parts: Fields = {part: texts(asked.limits[part]) for part in PARTS}
-        return self._reserve(
-            study_digest, asked.amounts, parts, slack_fields(asked.epsilon_slack, asked.delta_slack)
+        step = reserved(
+            study_digest,
+            asked.amounts,
+            asked.limits,
+            epsilon_slack=asked.epsilon_slack,
+            delta_slack=asked.delta_slack,
         )
+        return self._reserve(step, premise)
 
     def quote(self, plan: StudyPlan) -> Quote:
         """What `reserve_plan` would take; nothing is spent.
@@ -164,11 +177,10 @@ class Ledger:
         """
         return None if plan.sampling_rate == 1 else attempt_renyi(plan, honest, self._book.read().budget)
 
-    def _reserve(
-        self, study_digest: str, amounts: Amounts, parts: Fields, slacks: Mapping[str, str]
-    ) -> Reservation:
-        step = reserved(study_digest, amounts, {**parts, **slacks})
-        with self._book.deciding(step) as (_, state):
+    def _reserve(self, step: Step, premise: Premise | None = None) -> Reservation:
+        with self._book.deciding(step) as (connection, state):
+            if premise is not None:
+                premise(connection)
             return state.open[state.sequence]
 
     @contextmanager
@@ -200,26 +212,25 @@ class Ledger:
             connection: an open transaction to take part in.
 
         Raises:
-            BudgetError: more than was reserved, an attempt charged before, a closed reservation, a frozen ledger.
+            BudgetError: more than was reserved, an attempt charged before, a closed reservation, a frozen
+                ledger.
         """
         amounts = cost(reservation.amounts, mu_squared, renyi)
         step = charged(reservation, amounts, run=run, round=round, attempt=attempt, part=part)
         with self._book.deciding(step, connection) as (transaction, _):
             yield transaction
 
-    def commit(self, reservation: Reservation) -> None:
+    def commit(self, reservation: Reservation, *, connection: Connection | None = None) -> None:
         """Close a reservation: what was released stays charged, the rest lapses, nothing more is released.
+
+        Args:
+            reservation: the study's.
+            connection: an open transaction to take part in, e.g. that of the last release.
 
         Raises:
             BudgetError: it is closed already, or the ledger is frozen.
         """
-        step = Step(
-            kind="committed",
-            fields={"reservation": reservation.id},
-            action="budget.closed",
-            study=reservation.study_digest,
-        )
-        self._enter(step)
+        self._enter(committed(reservation), connection)
 
     def spent(self) -> Balance:
         """What counts as spent: everything charged and everything reserved."""
@@ -251,9 +262,10 @@ class Ledger:
         """Why nothing may be spent, or empty."""
         return self._book.read().frozen
 
-    def reservations(self) -> tuple[Reservation, ...]:
-        """The open reservations, e.g. after a restart."""
-        return tuple(self._book.read().open.values())
+    def reservations(self, connection: Connection | None = None) -> tuple[Reservation, ...]:
+        """The open reservations, e.g. after a restart; a connection as for `reserved_before`."""
+        state = self._book.read() if connection is None else self._book.held(connection)
+        return tuple(state.open.values())
 
     def entries(self) -> tuple[Entry, ...]:
         """All entries, verified, oldest first."""
@@ -271,9 +283,13 @@ class Ledger:
         """
         return (self._book.read() if connection is None else self._book.follow(connection)).head
 
-    def reserved_before(self, study_digest: str) -> bool:
-        """Whether budget was ever reserved for a study, also if the reservation is closed."""
-        return any(e.kind == "reserved" and e.fields["study"] == study_digest for e in self.entries())
+    def reserved_before(self, study_digest: str, connection: Connection | None = None) -> bool:
+        """Whether budget was ever reserved for a study, also if the reservation is closed.
+
+        With a connection this is asked in its transaction, and nobody else reserves before that ends.
+        """
+        records = (entry.record for entry in self._book.entries(connection))
+        return any(isinstance(each, Reserved) and each.study == study_digest for each in records)
 
     def check_head(self, known_sequence: int, known_hash: str) -> Head:
         """Compare with the head another party knows; freeze if this ledger is behind it or departs from it.
@@ -293,7 +309,7 @@ class Ledger:
         if known_sequence == 0 or known in state.acknowledged or self._book.holds(known):
             return state.head
         if known not in state.foreign:
-            self._freeze(f"entry {known_sequence} known elsewhere is missing here", known)
+            self._enter(frozen(f"entry {known_sequence} known elsewhere is missing here", known))
         raise BudgetError(
             "RF-B312",
             N_(
@@ -306,7 +322,7 @@ class Ledger:
 
     def freeze(self, reason: str) -> None:
         """Allow no spending until two people thaw the ledger, e.g. after a restore; durable on return."""
-        self._freeze(checked_text("reason", reason), Head(sequence=0, hash=""))
+        self._enter(frozen(checked_text("reason", reason), Head(sequence=0, hash="")))
 
     def thaw(
         self,
@@ -327,36 +343,54 @@ class Ledger:
             evidence: what they signed, for the private part of the event.
 
         Raises:
-            BudgetError: fewer than two people, the ledger is not frozen, or the decision was carried out before.
+            BudgetError: fewer than two people, the ledger is not frozen, or the decision was carried out
+                before.
         """
         missing = cost(self._book.read().budget, missing_mu_squared, None)
-        self._enter(decided("thawed", "budget.thawed", approvals, missing, reason, decision, evidence))
+        self._enter(decided(Thawed, "budget.thawed", approvals, missing, reason, decision, evidence))
 
     def top_up(
         self,
         approvals: Sequence[str],
         *,
-        mu_squared: Number,
+        mu_squared: Number | None = None,
+        epsilon: Decimal | None = None,
         reason: str,
         decision: str = "",
         evidence: Mapping[str, Json] | None = None,
     ) -> None:
-        """Raise the budget by the decision of two people; the promise made at creation is weaker from then on.
+        """Raise the budget by the decision of two people; what was promised at creation is weaker then.
 
-        The arguments are those of `thaw`.
+        The arguments are those of `thaw`, and either `mu_squared` to be added or `epsilon` that the budget is
+        to be in all, at its delta.
 
         Raises:
-            BudgetError: fewer than two people, nothing to add, the ledger is frozen, or the decision (see `thaw`)
-                was carried out before.
+            BudgetError: fewer than two people, nothing to add, more than a ledger may hold, the ledger is
+                frozen, or the decision (see `thaw`) was carried out before.
         """
-        added = gaussian_cost(allowed_amount(mu_squared), self._book.read().budget)
+        added = self.added(mu_squared=mu_squared, epsilon=epsilon)
+        self._enter(decided(ToppedUp, "budget.topup", approvals, added, reason, decision, evidence, _bounded))
+
+    def added(self, *, mu_squared: Number | None = None, epsilon: Decimal | None = None) -> Amounts:
+        """What a top-up would add; nothing is entered.
+
+        Raises:
+            BudgetError: nothing, or more than a ledger may hold.
+        """
+        state = self._book.read()
+        if epsilon is not None:
+            return raising(state.budget, epsilon, state.delta, state.filter)
+        added = gaussian_cost(allowed_amount(mu_squared or 0), state.budget)
         if not any(added.values()):
             raise BudgetError("RF-B313", N_("A top-up of zero changes nothing; give an amount."))
-        self._enter(decided("topped-up", "budget.topup", approvals, added, reason, decision, evidence))
+        _bounded(replace(state, budget=total(state.budget, added)))
+        return added
 
-    def _freeze(self, reason: str, known: Head) -> None:
-        self._enter(frozen(reason, known))
-
-    def _enter(self, step: Step) -> None:
-        with self._book.deciding(step):
+    def _enter(self, step: Step, connection: Connection | None = None) -> None:
+        with self._book.deciding(step, connection):
             pass
+
+
+def _bounded(after: State) -> None:
+    """A top-up leads to no more than a ledger may hold, whatever was entered since it was asked for."""
+    below_the_most(balance.whole(after))

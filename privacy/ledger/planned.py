@@ -1,4 +1,4 @@
-"""What a plan takes from a ledger: its price by part on the ledger's axes, all attempts included, and its slacks."""
+"""What a plan takes from a ledger: its price by part and axis, all attempts and slacks included."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ringfence.privacy.accounting.filters import MU_AXIS, Amounts, rdp_axis
 from ringfence.privacy.accounting.renyi import plan_renyi, round_renyi
 from ringfence.privacy.accounting.slack import plan_slacks
 from ringfence.privacy.errors import N_, BudgetError
+from ringfence.privacy.ledger.entries import texts
 from ringfence.privacy.ledger.parts import PARTS, ByPart, dearest
 from ringfence.privacy.ledger.state import equivalent_mu_squared
-from ringfence.privacy.ledger.terms import texts
 from ringfence.privacy.waist import RoundPlan, StudyPlan
 
 # A plan's float total may be rounded otherwise than its parts; a reservation takes this much more.
@@ -102,8 +102,8 @@ def not_gaussian() -> BudgetError:
     return BudgetError(
         "RF-B332",
         N_(
-            "The study draws samples of customers, which has no price in mu squared; this budget ledger was made with "
-            "the filter gdp. It needs one made with ringfence-client init --filter rdp."
+            "The study draws samples of customers, which has no price in mu squared; this budget ledger was "
+            "made with the filter gdp. It needs one made with ringfence-client init --filter rdp."
         ),
     )
 

@@ -1,30 +1,39 @@
 """What a ledger's entries add up to, and the rules each new entry must keep; pure functions over values.
 
-One function, `apply`, is used to decide on a new entry and to re-read old ones, so a history that breaks a rule
-cannot be opened.
+One function, `apply`, is used to decide on a new entry and to re-read old ones, so a history that breaks a
+rule cannot be opened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import reduce
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol
 
-from ringfence.privacy.accounting.amounts import add, from_text, subtract
+from ringfence.privacy.accounting.amounts import add, as_text, subtract
 from ringfence.privacy.accounting.filters import Amounts, FilterName, fits
 from ringfence.privacy.errors import N_, BudgetError
-from ringfence.privacy.ledger.chain import GENESIS, Entry, Fields
+from ringfence.privacy.ledger.chain import GENESIS, Entry
+from ringfence.privacy.ledger.entries import (
+    Charged,
+    Committed,
+    Created,
+    EntryRecord,
+    Frozen,
+    Reserved,
+    Thawed,
+    ToppedUp,
+)
 from ringfence.privacy.ledger.parts import (
-    PARTS,
     ByPart,
     dearest,
+    in_every_part,
     nothing,
-    scope_of,
+    same_axes,
     total,
-    whole,
     with_release,
     within,
 )
@@ -80,7 +89,7 @@ class State:
         sequence: of the last entry.
         hash: of the last entry.
         id: the first 16 digits of the first entry's hash, by which events name the ledger.
-        terms: what was fixed at creation: population, filter, epsilon, delta.
+        population, filter, epsilon, delta: what was fixed at creation.
         budget: by axis, top-ups included.
         settled: by axis, what closed reservations released and what was entered as missing, for ever.
         open: reservations not yet committed, by id.
@@ -95,7 +104,10 @@ class State:
     sequence: int = 0
     hash: bytes = GENESIS
     id: str = ""
-    terms: Mapping[str, str] = field(default_factory=dict)
+    population: str = ""
+    filter: FilterName = "gdp"
+    epsilon: Decimal = Decimal(0)
+    delta: Decimal = Decimal(0)
     budget: Amounts = field(default_factory=dict)
     settled: Amounts = field(default_factory=dict)
     open: Mapping[int, Reservation] = field(default_factory=dict)
@@ -112,9 +124,14 @@ class State:
         return Head(sequence=self.sequence, hash=self.hash.hex())
 
     @property
-    def filter(self) -> FilterName:
-        """Which rule says what fits."""
-        return "rdp" if self.terms["filter"] == "rdp" else "gdp"
+    def terms(self) -> Mapping[str, str]:
+        """What was fixed at creation, as texts: population, filter, epsilon, delta."""
+        return {
+            "population": self.population,
+            "filter": self.filter,
+            "epsilon": as_text(self.epsilon),
+            "delta": as_text(self.delta),
+        }
 
     @property
     def charged(self) -> Amounts:
@@ -129,101 +146,115 @@ class State:
 
 def advance(state: State, entry: Entry) -> State:
     """The state after an entry that stands in the ledger."""
-    after = apply(state, entry.kind, entry.fields)
+    after = apply(state, entry.record)
     return replace(after, sequence=entry.sequence, hash=entry.hash, id=state.id or entry.hash.hex()[:16])
 
 
-def apply(state: State, kind: str, fields: Fields) -> State:
+def apply(state: State, record: EntryRecord) -> State:
     """The state after an entry, or the reason why it may not be made.
 
     Raises:
         BudgetError: the entry breaks a rule of the ledger.
     """
-    if kind == "created" and state.sequence:
+    if isinstance(record, Created) and state.sequence:
         raise BudgetError(
             "RF-B322",
             N_("This store holds a budget ledger already; a budget is made once and never made anew."),
         )
-    rule = _RULES.get(kind)
-    if rule is None or (kind == "created") != (state.sequence == 0):
-        raise BudgetError("RF-B302", N_("The budget ledger cannot hold an entry {kind} here."), kind=kind)
-    return rule(state, fields)
+    if not isinstance(record, Created) and not state.sequence:
+        raise BudgetError(
+            "RF-B302", N_("The budget ledger cannot hold an entry {kind} here."), kind=record.kind
+        )
+    match record:
+        case Created():
+            return _created(state, record)
+        case Reserved():
+            return _reserved(state, record)
+        case Charged():
+            return _charged(state, record)
+        case Committed():
+            return _committed(state, record)
+        case Frozen():
+            return _frozen(state, record)
+        case Thawed():
+            return _thawed(state, record)
+        case ToppedUp():
+            return _topped_up(state, record)
 
 
-def _created(state: State, fields: Any) -> State:
-    budget = _amounts(fields["budget"])
+def _created(state: State, made: Created) -> State:
     return replace(
         state,
-        terms={name: fields[name] for name in ("population", "filter", "epsilon", "delta")},
-        budget=budget,
-        settled=MappingProxyType(dict.fromkeys(budget, Decimal(0))),
-        allowance=(from_text(fields["epsilon_allowance"]), from_text(fields["delta_allowance"])),
+        population=made.population,
+        filter=made.filter,
+        epsilon=made.epsilon,
+        delta=made.delta,
+        budget=made.budget,
+        settled=MappingProxyType(dict.fromkeys(made.budget, Decimal(0))),
+        allowance=(made.epsilon_allowance, made.delta_allowance),
     )
 
 
-def _reserved(state: State, fields: Any) -> State:
+def _reserved(state: State, asked: Reserved) -> State:
     _not_frozen(state)
-    limits = _limits(fields)
-    amounts = dearest(limits)
-    if not fits(state.filter, state.budget, state.counted, amounts):
+    limits = _limits(asked)
+    same_axes(state.budget, asked.amounts)
+    if not fits(state.filter, state.budget, state.counted, asked.amounts):
         raise BudgetError(
             "RF-B303",
             N_(
                 "The privacy budget does not cover study {study}: it may cost mu^2 {asked}, {left} is left. "
                 "Ask for a smaller study, or for a top-up by two people."
             ),
-            study=fields["study"],
-            asked=_short(equivalent_mu_squared(amounts, max)),
+            study=asked.study,
+            asked=_short(equivalent_mu_squared(asked.amounts, max)),
             left=_short(left_mu_squared(state)),
         )
-    slack = (
-        add(state.slack[0], from_text(fields["epsilon_slack"])),
-        add(state.slack[1], from_text(fields["delta_slack"])),
-    )
+    slack = (add(state.slack[0], asked.epsilon_slack), add(state.slack[1], asked.delta_slack))
     if slack[0] > state.allowance[0] or slack[1] > state.allowance[1]:
         raise BudgetError(
             "RF-B304",
             N_("The inexactness of sampling in study {study} exceeds what this budget keeps room for."),
-            study=fields["study"],
+            study=asked.study,
         )
     reservation = Reservation(
         id=state.sequence + 1,
-        study_digest=fields["study"],
+        study_digest=asked.study,
         limits=limits,
-        taken=nothing(amounts),
+        taken=nothing(asked.amounts),
     )
     return replace(state, open={**state.open, reservation.id: reservation}, slack=slack)
 
 
-def _charged(state: State, fields: Any) -> State:
+def _charged(state: State, release: Charged) -> State:
     _not_frozen(state)
-    reservation = _open(state, fields["reservation"])
-    amounts = amounts_of(fields)
-    attempt = (fields["run"], fields["round"], fields["attempt"])
+    reservation = _open(state, release.reservation)
+    attempt = (release.run, release.round, release.attempt)
     if attempt in reservation.attempts:
         raise BudgetError(
             "RF-B305",
             N_("Attempt {attempt} of round {round} was charged before; its noise may not be drawn twice."),
-            round=fields["round"],
-            attempt=fields["attempt"],
+            round=release.round,
+            attempt=release.attempt,
         )
-    taken = with_release(reservation.taken, scope_of(fields.get("part")), amounts)
+    taken = with_release(reservation.taken, release.scope, release.amounts)
     if not within(taken, reservation.limits):
         raise BudgetError(
             "RF-B306",
             N_(
-                "Attempt {attempt} of round {round} costs more than is left of what was reserved for the study."
+                "Attempt {attempt} of round {round} costs more than is left of what was reserved for the "
+                "study."
             ),
-            round=fields["round"],
-            attempt=fields["attempt"],
+            round=release.round,
+            attempt=release.attempt,
         )
     after = replace(reservation, taken=taken, attempts=reservation.attempts | {attempt})
     return replace(state, open={**state.open, after.id: after})
 
 
-def _committed(state: State, fields: Any) -> State:
+def _committed(state: State, end: Committed) -> State:
     _not_frozen(state)
-    closed = _open(state, fields["reservation"])
+    closed = _open(state, end.reservation)
     return replace(
         state,
         settled=total(state.settled, closed.released),
@@ -231,37 +262,36 @@ def _committed(state: State, fields: Any) -> State:
     )
 
 
-def _frozen(state: State, fields: Any) -> State:
+def _frozen(state: State, stop: Frozen) -> State:
     foreign = state.foreign
-    if fields["known_sequence"]:
-        foreign |= {Head(sequence=fields["known_sequence"], hash=fields["known_hash"])}
-    return replace(state, frozen=state.frozen or fields["reason"], foreign=foreign)
+    if stop.known_sequence:
+        foreign |= {Head(sequence=stop.known_sequence, hash=stop.known_hash)}
+    return replace(state, frozen=state.frozen or stop.reason, foreign=foreign)
 
 
-def _thawed(state: State, fields: Any) -> State:
+def _thawed(state: State, decided: Thawed) -> State:
     if not state.frozen:
         raise BudgetError("RF-B307", N_("The budget ledger is not frozen; there is nothing to thaw."))
     return replace(
         state,
         frozen="",
-        settled=total(state.settled, amounts_of(fields)),
+        settled=total(state.settled, decided.amounts),
         foreign=frozenset(),
         acknowledged=state.acknowledged | state.foreign,
-        decisions=_decided(state, fields),
+        decisions=_carried_out(state, decided),
     )
 
 
-def _topped_up(state: State, fields: Any) -> State:
+def _topped_up(state: State, decided: ToppedUp) -> State:
     _not_frozen(state)
-    return replace(state, budget=total(state.budget, amounts_of(fields)), decisions=_decided(state, fields))
+    return replace(state, budget=total(state.budget, decided.amounts), decisions=_carried_out(state, decided))
 
 
-def _decided(state: State, fields: Any) -> frozenset[str]:
+def _carried_out(state: State, decided: Thawed | ToppedUp) -> frozenset[str]:
     """The decisions carried out, with this one."""
-    decision = fields.get("decision")
-    if decision is None:  # an entry that was written before decisions had a digest in it
+    if not decided.decision:
         return state.decisions
-    if decision in state.decisions:
+    if decided.decision in state.decisions:
         raise BudgetError(
             "RF-B333",
             N_(
@@ -269,20 +299,7 @@ def _decided(state: State, fields: Any) -> frozenset[str]:
                 "A further one of the same amount needs a reason of its own."
             ),
         )
-    return state.decisions | {decision}
-
-
-_RULES: Mapping[str, Callable[[State, Any], State]] = MappingProxyType(
-    {
-        "created": _created,
-        "reserved": _reserved,
-        "charged": _charged,
-        "committed": _committed,
-        "frozen": _frozen,
-        "thawed": _thawed,
-        "topped-up": _topped_up,
-    }
-)
+    return state.decisions | {decided.decision}
 
 
 def left_mu_squared(state: State) -> Decimal:
@@ -332,24 +349,15 @@ def _open(state: State, id_: int) -> Reservation:
     return found
 
 
-def amounts_of(fields: Any) -> Amounts:
-    """What an entry charges, reserves, adds or enters."""
-    return _amounts(fields["amounts"])
-
-
-def _amounts(texts: Mapping[str, str]) -> Amounts:
-    return MappingProxyType({axis: from_text(text) for axis, text in texts.items()})
-
-
-def _limits(fields: Any) -> ByPart:
+def _limits(asked: Reserved) -> ByPart:
     """What a reservation sets aside for each part; one without parts may spend its total in either."""
-    amounts = amounts_of(fields)
-    if "train" not in fields:
-        return whole(amounts)
-    limits: ByPart = {part: _amounts(fields[part]) for part in PARTS}
-    if dearest(limits) != amounts:
+    if asked.parts is None:
+        return in_every_part(asked.amounts)
+    for each in asked.parts.values():
+        same_axes(asked.amounts, each)
+    if dearest(asked.parts) != asked.amounts:
         raise BudgetError("RF-B331", N_("A reservation's parts do not add up to what it sets aside."))
-    return limits
+    return asked.parts
 
 
 def _short(amount: Decimal) -> str:

@@ -1,4 +1,4 @@
-"""A ledger as a statement of account: one line for everything that was ever spent or added, with the total after it."""
+"""A ledger as a statement of account: a line for all that was spent or added, with the total after it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from ringfence.privacy.accounting.filters import Amounts
 from ringfence.privacy.ledger.balance import Balance, spent
 from ringfence.privacy.ledger.chain import Entry
-from ringfence.privacy.ledger.parts import Scope, scope_of
-from ringfence.privacy.ledger.state import State, advance, amounts_of, equivalent_mu_squared
+from ringfence.privacy.ledger.entries import Charged, Thawed, ToppedUp
+from ringfence.privacy.ledger.parts import Scope
+from ringfence.privacy.ledger.state import State, advance, equivalent_mu_squared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +21,8 @@ class Spend:
     Attributes:
         entry: number of the ledger's entry.
         time: UTC, ISO 8601.
-        kind: `charged` for a release, `thawed` for what two people entered as spent beyond this copy, `topped-up` for
-            what two people added to the budget.
+        kind: `charged` for a release, `thawed` for what two people entered as spent beyond this copy,
+            `topped-up` for what two people added to the budget.
         study: digest of the study, empty for what was entered.
         run, round, attempt, part: of the release; the cohort count is round -1.
         cost: mu squared that it took by itself, or added to the budget.
@@ -50,29 +50,36 @@ def statement(entries: Iterable[Entry]) -> tuple[Spend, ...]:
     state, lines = State(), []
     for entry in entries:
         state = advance(state, entry)
-        if entry.kind in ("charged", "thawed", "topped-up"):
-            lines.append(_line(state, entry, amounts_of(entry.fields)))
+        match entry.record:
+            case Charged() as release:
+                lines.append(_released(state, entry, release))
+            case Thawed() | ToppedUp() as decided:
+                lines.append(_decided(state, entry, decided))
     return tuple(lines)
 
 
-def _line(state: State, entry: Entry, amounts: Amounts) -> Spend:
-    cost, total = equivalent_mu_squared(amounts, min), spent(state, state.charged)
-    if entry.kind == "thawed":
-        return Spend(entry=entry.sequence, time=entry.time, kind="thawed", cost=cost, total=total)
-    if entry.kind == "topped-up":
-        return Spend(entry=entry.sequence, time=entry.time, kind="topped-up", cost=cost, total=total)
-    fields = entry.fields
-    number = fields["reservation"]
-    assert isinstance(number, int), "`advance` has read it"
+def _released(state: State, entry: Entry, release: Charged) -> Spend:
     return Spend(
         entry=entry.sequence,
         time=entry.time,
-        kind="charged",
-        study=state.open[number].study_digest,
-        run=str(fields["run"]),
-        round=int(str(fields["round"])),
-        attempt=int(str(fields["attempt"])),
-        part=scope_of(fields.get("part")),
-        cost=cost,
-        total=total,
+        kind=release.kind,
+        study=state.open[release.reservation].study_digest,
+        run=release.run,
+        round=release.round,
+        attempt=release.attempt,
+        part=release.scope,
+        cost=equivalent_mu_squared(release.amounts, min),
+        total=spent(state, state.charged),
+    )
+
+
+def _decided(state: State, entry: Entry, decided: Thawed | ToppedUp) -> Spend:
+    # What was added counts where it is most; a Gaussian amount is the same on every axis.
+    choose = max if isinstance(decided, ToppedUp) else min
+    return Spend(
+        entry=entry.sequence,
+        time=entry.time,
+        kind=decided.kind,
+        cost=equivalent_mu_squared(decided.amounts, choose),
+        total=spent(state, state.charged),
     )

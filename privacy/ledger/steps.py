@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from ringfence.privacy.accounting.amounts import as_text
+from ringfence.privacy.accounting.amounts import SLACK_PLACES, as_text, spent_amount
 from ringfence.privacy.accounting.filters import Amounts
-from ringfence.privacy.journal import Json
 from ringfence.privacy.ledger.book import Step
-from ringfence.privacy.ledger.chain import Fields
-from ringfence.privacy.ledger.parts import Scope, scope_of
-from ringfence.privacy.ledger.state import Head, Reservation, equivalent_mu_squared
-from ringfence.privacy.ledger.terms import checked_text, decided_fields, texts, two_people
+from ringfence.privacy.ledger.entries import Charged, Committed, Frozen, Reserved, Thawed, ToppedUp
+from ringfence.privacy.ledger.parts import ByPart, Scope, scope_of
+from ringfence.privacy.ledger.state import Head, Reservation, State, equivalent_mu_squared
+from ringfence.privacy.ledger.terms import checked_text, two_people
+from ringfence.privacy.stores.journal import Json
 
 
-def reserved(study_digest: str, amounts: Amounts, more: Fields) -> Step:
+def reserved(
+    study_digest: str, amounts: Amounts, parts: ByPart | None, *, epsilon_slack: float, delta_slack: float
+) -> Step:
     """Budget set aside for a study.
 
     Args:
         study_digest: of the study.
         amounts: its total, the dearer part on each axis.
-        more: limits by part where there are some, and slacks.
+        parts: limits by part where there are some.
+        epsilon_slack, delta_slack: of all its draws.
     """
+    record = Reserved(
+        study=checked_text("study", study_digest),
+        amounts=amounts,
+        parts=parts,
+        epsilon_slack=spent_amount(epsilon_slack, SLACK_PLACES),
+        delta_slack=spent_amount(delta_slack, SLACK_PLACES),
+    )
     return Step(
-        kind="reserved",
-        fields={"study": checked_text("study", study_digest), "amounts": texts(amounts), **more},
+        record=record,
         action="budget.reserved",
         study=study_digest,
         public={"mu_squared": _told(amounts)},
@@ -35,16 +44,16 @@ def charged(
     reservation: Reservation, amounts: Amounts, *, run: str, round: int, attempt: int, part: Scope
 ) -> Step:
     """One attempt at a round, charged to a reservation."""
+    record = Charged(
+        reservation=reservation.id,
+        run=checked_text("run", run),
+        round=round,
+        attempt=attempt,
+        part=scope_of(part),
+        amounts=amounts,
+    )
     return Step(
-        kind="charged",
-        fields={
-            "reservation": reservation.id,
-            "run": checked_text("run", run),
-            "round": round,
-            "attempt": attempt,
-            "part": scope_of(part),
-            "amounts": texts(amounts),
-        },
+        record=record,
         action="budget.charged",
         study=reservation.study_digest,
         public={
@@ -57,11 +66,19 @@ def charged(
     )
 
 
+def committed(reservation: Reservation) -> Step:
+    """The end of a reservation."""
+    return Step(
+        record=Committed(reservation=reservation.id),
+        action="budget.closed",
+        study=reservation.study_digest,
+    )
+
+
 def frozen(reason: str, known: Head) -> Step:
     """An end to all spending, perhaps because another party knows a head that is not here."""
     return Step(
-        kind="frozen",
-        fields={"reason": reason, "known_sequence": known.sequence, "known_hash": known.hash},
+        record=Frozen(reason=reason, known_sequence=known.sequence, known_hash=known.hash),
         action="budget.frozen",
         outcome="error",
         private={"reason": reason},
@@ -69,23 +86,34 @@ def frozen(reason: str, known: Head) -> Step:
 
 
 def decided(
-    kind: str,
+    kind: type[Thawed] | type[ToppedUp],
     action: str,
     approvals: Sequence[str],
     amounts: Amounts,
     reason: str,
     decision: str,
     evidence: Mapping[str, Json] | None,
+    further: Callable[[State], None] = lambda _state: None,
 ) -> Step:
-    """What two people decided."""
-    told: list[Json] = list(two_people(approvals))
+    """What two people decided.
+
+    Raises:
+        BudgetError: fewer than two people, or no reason.
+    """
+    people = two_people(approvals)
+    told: list[Json] = list(people)
     return Step(
-        kind=kind,
-        fields=decided_fields(approvals, amounts, reason, decision),
+        record=kind(
+            approvals=tuple(people),
+            amounts=amounts,
+            reason=checked_text("reason", reason),
+            decision=decision,
+        ),
         action=action,
         public={"approvals": told, "mu_squared": _told(amounts)},
         private={"reason": reason},
         evidence=evidence or {},
+        further=further,
     )
 
 

@@ -12,7 +12,9 @@ from ringfence.privacy.accounting.amounts import (
     Number,
     allowed_amount,
     as_text,
+    from_text,
     spent_amount,
+    subtract,
 )
 from ringfence.privacy.accounting.filters import (
     MU_AXIS,
@@ -25,48 +27,107 @@ from ringfence.privacy.accounting.filters import (
 )
 from ringfence.privacy.accounting.study import DELTA_RESERVE, EPSILON_RESERVE
 from ringfence.privacy.errors import N_, BudgetError
-from ringfence.privacy.ledger.chain import Fields
+from ringfence.privacy.ledger.balance import Balance
+from ringfence.privacy.ledger.entries import Created
 
 LARGEST_EPSILON = 64
+SMALLEST_DELTA, LARGEST_DELTA = Decimal("1e-100"), Decimal("0.01")
 _LONGEST_TEXT = 1000
 
 
-def first_fields(population: str, epsilon: Decimal, delta: Decimal, name: FilterName) -> Fields:
-    """The first entry's fields: terms, budget by axis, and the room it keeps for inexact sampling.
+def first_entry(population: str, epsilon: Decimal, delta: Decimal, name: FilterName) -> Created:
+    """The first entry: terms, budget by axis, and the room it keeps for inexact sampling.
 
     Raises:
         BudgetError: the terms are out of range.
     """
-    if not 0 < epsilon <= LARGEST_EPSILON:
+    if epsilon.is_nan() or not 0 < epsilon <= LARGEST_EPSILON:
         raise BudgetError(
             "RF-B314",
             N_("The budget's epsilon is {epsilon}; expected more than 0 and at most {most}."),
             epsilon=epsilon,
             most=LARGEST_EPSILON,
         )
-    if not 0 < delta < 1:
+    if delta.is_nan() or not SMALLEST_DELTA <= delta <= LARGEST_DELTA:
         raise BudgetError(
-            "RF-B315", N_("The budget's delta is {delta}; expected between 0 and 1."), delta=delta
+            "RF-B315",
+            N_(
+                "The budget's delta is {delta}; it is the chance mass for which nothing is promised, and "
+                "between {least} and {most} is expected. Choose it well below one over the number of "
+                "customers."
+            ),
+            delta=delta,
+            least=SMALLEST_DELTA,
+            most=LARGEST_DELTA,
         )
-    match name:
-        case "gdp":
-            budget = gdp_budget(epsilon, delta)
-        case "rdp":
-            budget = rdp_budget(epsilon, delta)
-        case _:
-            raise BudgetError("RF-B316", N_("The filter is {found}; expected gdp or rdp."), found=name)
+    budget = budget_of(epsilon, delta, name)
     if not any(budget.values()):
         raise BudgetError("RF-B317", N_("This epsilon and delta leave no budget at all; choose larger ones."))
     variation = Fraction(DELTA_RESERVE) * Fraction(delta) / (1 + Fraction(math.exp(float(epsilon)))) / 2
-    return {
-        "population": checked_text("population", population),
-        "filter": name,
-        "epsilon": as_text(epsilon),
-        "delta": as_text(delta),
-        "budget": texts(budget),
-        "epsilon_allowance": as_text(allowed_amount(Fraction(epsilon) * Fraction(EPSILON_RESERVE) / 2)),
-        "delta_allowance": as_text(allowed_amount(variation, SLACK_PLACES)),
-    }
+    return Created(
+        population=checked_text("population", population),
+        filter=name,
+        epsilon=from_text(as_text(epsilon)),
+        delta=from_text(as_text(delta)),
+        budget=budget,
+        epsilon_allowance=allowed_amount(Fraction(epsilon) * Fraction(EPSILON_RESERVE) / 2),
+        delta_allowance=allowed_amount(variation, SLACK_PLACES),
+    )
+
+
+def budget_of(epsilon: Decimal, delta: Decimal, name: FilterName) -> Amounts:
+    """The budget by axis that an epsilon at a delta stands for."""
+    match name:
+        case "gdp":
+            return gdp_budget(epsilon, delta)
+        case "rdp":
+            return rdp_budget(epsilon, delta)
+    raise BudgetError("RF-B316", N_("The filter is {found}; expected gdp or rdp."), found=name)
+
+
+def raising(budget: Amounts, epsilon: Decimal, delta: Decimal, name: FilterName) -> Amounts:
+    """What has to be added to a budget so that it is the one of an epsilon at its delta, by axis.
+
+    Raises:
+        BudgetError: RF-B500 that is more than a ledger may hold, RF-B501 no more than there is.
+    """
+    if epsilon.is_nan() or not 0 < epsilon <= LARGEST_EPSILON:
+        raise _too_much(str(epsilon), delta)
+    wanted = budget_of(epsilon, delta, name)
+    added = {axis: max(subtract(wanted[axis], amount), Decimal(0)) for axis, amount in budget.items()}
+    if not any(added.values()):
+        raise BudgetError(
+            "RF-B501",
+            N_(
+                "The budget is epsilon {epsilon} or more already; --epsilon says what it is to be in all, so "
+                "give a larger one."
+            ),
+            epsilon=epsilon,
+        )
+    return added
+
+
+def below_the_most(whole: Balance) -> None:
+    """Refuse a budget of more than a ledger may hold.
+
+    Raises:
+        BudgetError: RF-B500.
+    """
+    if not whole.epsilon <= LARGEST_EPSILON:
+        raise _too_much(f"{whole.epsilon:.4g}", whole.delta)
+
+
+def _too_much(epsilon: str, delta: Decimal) -> BudgetError:
+    return BudgetError(
+        "RF-B500",
+        N_(
+            "The budget would be epsilon {epsilon} at delta {delta} in all; a ledger holds more than 0 and "
+            "at most {most} for good. Ask for less."
+        ),
+        epsilon=epsilon,
+        delta=f"{delta:f}",
+        most=LARGEST_EPSILON,
+    )
 
 
 def cost(
@@ -93,7 +154,8 @@ def cost(
         raise BudgetError(
             "RF-B318",
             N_(
-                "This budget ledger takes Gaussian noise only; other events need one made with the filter rdp."
+                "This budget ledger takes Gaussian noise only; other events need one made with the filter "
+                "rdp."
             ),
         )
     prices = {rdp_axis(order): _raised(price, margin) for order, price in renyi.items()}
@@ -102,34 +164,6 @@ def cost(
             "RF-B319", N_("The price is not given at the Renyi orders that were fixed with the budget.")
         )
     return prices
-
-
-def slack_fields(epsilon: float, delta: float) -> dict[str, str]:
-    """The slacks of a reservation as fields of its entry."""
-    return {
-        "epsilon_slack": as_text(spent_amount(epsilon, SLACK_PLACES)),
-        "delta_slack": as_text(spent_amount(delta, SLACK_PLACES)),
-    }
-
-
-def texts(amounts: Amounts) -> dict[str, str]:
-    """Amounts as an entry holds them."""
-    return {axis: as_text(amount) for axis, amount in amounts.items()}
-
-
-def decided_fields(approvals: Sequence[str], amounts: Amounts, reason: str, decision: str) -> Fields:
-    """The fields of an entry that two people decided on.
-
-    Raises:
-        BudgetError: fewer than two people, or no reason.
-    """
-    people, why = two_people(approvals), checked_text("reason", reason)
-    fields: dict[str, list[str] | dict[str, str] | str] = {
-        "approvals": people,
-        "amounts": texts(amounts),
-        "reason": why,
-    }
-    return fields | {"decision": decision} if decision else fields
 
 
 def two_people(approvals: Sequence[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """The discrete Gaussian of Canonne, Kamath, Steinke (2020), drawn from tables; a draw returns its own event.
 
-`P(X = x)` is proportional to `exp(-x**2 / (2 s**2))` over the integers. What a draw costs in privacy stands in
-the `Noise` it returns; how exact it is stands in `mechanisms/law.py`.
+`P(X = x)` is proportional to `exp(-x**2 / (2 s**2))` over the integers. What a draw costs in privacy stands
+in the `Noise` it returns; how exact it is stands in `accounting/noise_laws.py`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ringfence.privacy.accounting.gaussian import SMOOTHING_VARIANCE
+from ringfence.privacy.accounting.noise_laws import GaussianLaw, gaussian_law, table_entries
 from ringfence.privacy.errors import N_, BudgetError
 from ringfence.privacy.mechanisms import entropy
-from ringfence.privacy.mechanisms.law import GaussianLaw, gaussian_law, table_entries
-from ringfence.privacy.mechanisms.table import MagnitudeTable, build_table
+from ringfence.privacy.mechanisms.table import WORKING_BITS, MagnitudeTable, build_table
 
 if TYPE_CHECKING:
     from dp_accounting.dp_event import DpEvent
 
-_CHUNK = 1 << 16
-_WORKING_BITS = 384
-_SMOOTHING = 4.0
+CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +60,7 @@ def draw(scale: float, count: int) -> Noise:
 
     law = gaussian_law(scale)
     values = draw_values(law, count)
-    event = GaussianDpEvent(noise_multiplier=math.sqrt(scale**2 - _SMOOTHING))
+    event = GaussianDpEvent(noise_multiplier=math.sqrt(scale**2 - SMOOTHING_VARIANCE))
     return Noise(values=values, event=event, slack=count * law.slack, tv_error=count * law.tv_error)
 
 
@@ -74,8 +73,8 @@ def draw_values(law: GaussianLaw, count: int) -> npt.NDArray[np.int64]:
     values = np.zeros(count, dtype=np.int64)
     for part in law.parts:
         table = _table(part.scale)
-        for start in range(0, count, _CHUNK):
-            piece = values[start : start + _CHUNK]
+        for start in range(0, count, CHUNK):
+            piece = values[start : start + CHUNK]
             # A table reaches 18 scales, so no product leaves 32 bits: 18 * 2**21 < 2**31.
             piece += np.multiply(_signed(table, piece.size), part.factor, dtype=np.int32)
     return values
@@ -92,7 +91,8 @@ def _signed(table: MagnitudeTable, count: int) -> npt.NDArray[np.int16] | npt.ND
 
 @lru_cache(maxsize=128)
 def _table(scale: float) -> MagnitudeTable:
-    # The far tail too, which one draw in 2**32 asks for: worked out only then, it would show in the time of a reply.
+    # The far tail too, which one draw in 2**32 asks for: worked out only then, it would show in the time of a
+    # reply.
     return build_table(gaussian_weights(scale, table_entries(scale)))
 
 
@@ -102,16 +102,16 @@ def gaussian_weights(scale: float, entries: int) -> list[int]:
     The recurrence `w[k+1] = w[k] r[k]`, `r[k+1] = r[k] exp(-1/s**2)` loses less than one unit a step and a
     factor, so each weight is within `entries**2` units, 2**-350 of the largest at most.
     """
-    context = Context(prec=140, Emin=-999999, Emax=999999)
+    context = Context(prec=140)
     exact = Fraction(scale)
     rate = context.divide(Decimal(-(exact.denominator**2)), Decimal(2 * exact.numerator**2))
-    one = 1 << _WORKING_BITS
+    one = 1 << WORKING_BITS
     ratio = int(context.multiply(context.exp(rate), Decimal(one)))
-    step = ratio * ratio >> _WORKING_BITS
+    step = ratio * ratio >> WORKING_BITS
     weight, weights = one, []
     for _ in range(entries + 1):
         weights.append(weight)
-        weight = weight * ratio >> _WORKING_BITS
-        ratio = ratio * step >> _WORKING_BITS
+        weight = weight * ratio >> WORKING_BITS
+        ratio = ratio * step >> WORKING_BITS
     weights[0] >>= 1
     return weights

@@ -1,14 +1,15 @@
 """The discrete Laplace, drawn from tables; a draw returns its exact epsilon and its own event.
 
-`P(X = x) = exp(-|x| / t) tanh(1 / (2 t))` over the integers (Ghosh, Roughgarden, Sundararajan 2009). A release
-whose integers one customer changes by at most D in L1 is exactly `D / t`-private by itself. Such noise is for
-releases that are private alone: a sum of several draws is no discrete Laplace, so there are no shares of it.
+`P(X = x) = exp(-|x| / t) tanh(1 / (2 t))` over the integers (Ghosh, Roughgarden, Sundararajan 2009). A
+release whose integers one customer changes by at most D in L1 is exactly `D / t`-private by itself. Such
+noise is for releases that are private alone: a sum of several draws is no discrete Laplace, so there are no
+shares of it.
 
 Formal guarantees:
-    A magnitude is `low + m high` for a geometric `high` of ratio `exp(-m / t)` and a `low` below m with weights
-    `exp(-low / t)`; both are independent, and the product of the laws is the geometric of ratio `exp(-1 / t)`.
-    Under a random sign zero would come twice, so a negative zero is drawn anew. None of this approximates
-    anything; a draw is off by its tables' thresholds only (mechanisms/law.py).
+    A magnitude is `low + m high` for a geometric `high` of ratio `exp(-m / t)` and a `low` below m with
+    weights `exp(-low / t)`; both are independent, and the product of the laws is the geometric of ratio
+    `exp(-1 / t)`. Under a random sign zero would come twice, so a negative zero is drawn anew. None of this
+    approximates anything; a draw is off by its tables' thresholds only (accounting/noise_laws.py).
 """
 
 from __future__ import annotations
@@ -23,16 +24,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ringfence.privacy.accounting.noise_laws import LaplaceLaw, laplace_law
 from ringfence.privacy.errors import N_, BudgetError
 from ringfence.privacy.mechanisms import entropy
-from ringfence.privacy.mechanisms.law import LaplaceLaw, laplace_law
-from ringfence.privacy.mechanisms.table import MagnitudeTable, build_table
+from ringfence.privacy.mechanisms.table import WORKING_BITS, MagnitudeTable, build_table
 
 if TYPE_CHECKING:
     from dp_accounting.dp_event import DpEvent
 
-_CHUNK = 1 << 16
-_WORKING_BITS = 384
+CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +69,8 @@ def draw(scale: float | Fraction, count: int, *, sensitivity: int = 1, honest: i
         raise BudgetError(
             "RF-B009",
             N_(
-                "Discrete Laplace noise cannot be shared among {honest} holders: the sum of the shares would have"
-                " another law. Use discrete Gaussian shares, or noise = local."
+                "Discrete Laplace noise cannot be shared among {honest} holders: the sum of the shares would "
+                "have another law. Use discrete Gaussian shares, or noise = local."
             ),
             honest=honest,
         )
@@ -111,8 +111,8 @@ def draw_values(law: LaplaceLaw, count: int) -> npt.NDArray[np.int64]:
             "RF-B003", N_("Asked for {count} noise values; expected zero or more."), count=count
         )
     values = np.empty(count, dtype=np.int64)
-    for start in range(0, count, _CHUNK):
-        piece = values[start : start + _CHUNK]
+    for start in range(0, count, CHUNK):
+        piece = values[start : start + CHUNK]
         _fill(law, piece)
     return values
 
@@ -135,7 +135,7 @@ def _signed(law: LaplaceLaw, count: int) -> tuple[npt.NDArray[np.int64], npt.NDA
 
 def _geometric(law: LaplaceLaw, count: int) -> npt.NDArray[np.int64]:
     """Geometric magnitudes, `P(K = k)` proportional to `exp(-k / t)`, int64."""
-    table = _high_table(law.scale / law.base, law.entries)
+    table = high_table(law.scale / law.base, law.entries)
     magnitudes = table.magnitudes(entropy.quarters(count)).astype(np.int64)
     beyond = np.flatnonzero(magnitudes == law.entries)
     while beyond.size:
@@ -144,31 +144,33 @@ def _geometric(law: LaplaceLaw, count: int) -> npt.NDArray[np.int64]:
         beyond = beyond[more == law.entries]
     if law.base > 1:
         magnitudes *= law.base
-        magnitudes += _low_table(law.scale, law.base).magnitudes(entropy.quarters(count))
+        magnitudes += low_table(law.scale, law.base).magnitudes(entropy.quarters(count))
     return magnitudes
 
 
 @lru_cache(maxsize=128)
-def _high_table(scale: Fraction, entries: int) -> MagnitudeTable:
+def high_table(scale: Fraction, entries: int) -> MagnitudeTable:
+    """The table of the leading part of a magnitude; its last entry begins anew above it."""
     weights = geometric_weights(scale, entries + 1)
-    one = 1 << _WORKING_BITS
+    one = 1 << WORKING_BITS
     # All that lies beyond the table, `r**entries / (1 - r)` with r = weights[1], is one more magnitude.
     weights[-1] = weights[-1] * one // (one - weights[1])
     return build_table(weights)
 
 
 @lru_cache(maxsize=128)
-def _low_table(scale: Fraction, base: int) -> MagnitudeTable:
+def low_table(scale: Fraction, base: int) -> MagnitudeTable:
+    """The table of the rest of a magnitude below `base`."""
     return build_table(geometric_weights(scale, base))
 
 
 def geometric_weights(scale: Fraction, count: int) -> list[int]:
     """Weights `exp(-k / t)` of k = 0..count-1, fixed point of 384 bits, each within `count` units."""
-    context = Context(prec=140, Emin=-999999, Emax=999999)
+    context = Context(prec=140)
     rate = context.divide(Decimal(-scale.denominator), Decimal(scale.numerator))
-    one = 1 << _WORKING_BITS
+    one = 1 << WORKING_BITS
     ratio = int(context.multiply(context.exp(rate), Decimal(one)))
     weights = [one]
     for _ in range(count - 1):
-        weights.append(weights[-1] * ratio >> _WORKING_BITS)
+        weights.append(weights[-1] * ratio >> WORKING_BITS)
     return weights

@@ -1,9 +1,9 @@
-"""Poisson sampling: every customer takes part with a public probability, independently, by the system's randomness.
+"""Poisson sampling: each customer takes part with a public probability, by the system's randomness.
 
-The sample is what amplifies privacy, so nobody else may know or steer it: there is no seed, a second attempt draws
-a second sample, and an empty sample is a sample. The rate is rounded down to a multiple of 2^-64, which is the
-side on which the price is an upper bound. Random bits are what a sample costs, so a customer's 64 are drawn piece by
-piece: eight decide all but one customer in 256.
+The sample is what amplifies privacy, so nobody else may know or steer it: there is no seed, a second attempt
+draws a second sample, and an empty sample is a sample. The rate is rounded down to a multiple of 2^-64, which
+is the side on which the price is an upper bound. Random bits are what a sample costs, so a customer's 64 are
+drawn piece by piece: eight decide all but one customer in 256.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ringfence.privacy.accounting.gaussian import SMOOTHING_VARIANCE
+from ringfence.privacy.accounting.noise_laws import gaussian_law
 from ringfence.privacy.accounting.slack import round_slacks
 from ringfence.privacy.errors import N_, BudgetError
 from ringfence.privacy.mechanisms.gaussian import draw_values
-from ringfence.privacy.mechanisms.law import gaussian_law
 from ringfence.privacy.waist import BlockPlan, IntVector, RoundPlan
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class NoisyShare:
 
     Attributes:
         blocks: int64 arrays by block name, each of the length asked for.
-        mu_squared: `sum_j Delta_j**2 / (h s_j**2 - 4)`, exact composition (privacy/accounting/gaussian.py), as if
-            every customer took part: an upper bound where the round reads a sample.
+        mu_squared: `sum_j Delta_j**2 / (h s_j**2 - 4)`, exact composition (privacy/accounting/gaussian.py),
+            as if every customer took part: an upper bound where the round reads a sample.
         epsilon_slack: `2 d (tau + 1e-33)` and the convolution's slack, over all entries; adds to epsilon.
         delta_slack: total variation of the h shares from their law; times `1 + exp(epsilon)` adds to delta.
         round_plan: the round as the signed study fixes it.
@@ -47,7 +47,8 @@ class NoisyShare:
     def event(self) -> DpEvent:
         """The same release for dp-accounting, of Gaussians with variance `h s_j**2 - 4`.
 
-        Sampling is left to the price of the plan. Made when it is asked for: that library takes half a second to load.
+        Sampling is left to the price of the plan. Made when it is asked for: that library takes half a second
+        to load.
         """
         return event_of(self.round_plan, self.honest)
 
@@ -120,7 +121,8 @@ def _check(round_plan: RoundPlan, lengths: Mapping[str, int], honest: int) -> No
             raise BudgetError(
                 "RF-B006",
                 N_(
-                    "Block {block} of round {round} was asked with {length} entries; at most {most} are planned."
+                    "Block {block} of round {round} was asked with {length} entries; at most {most} are "
+                    "planned."
                 ),
                 block=name,
                 round=round_plan.name,

@@ -3,16 +3,18 @@
 from ringfence.privacy.release.artefact import (
     Artefact,
     ColumnRule,
+    Exported,
     ExportPolicy,
     ExportRefused,
-    Reason,
-    Release,
+    Objection,
     ReleaseRefused,
+    ResultFile,
     SmallCells,
 )
-from ringfence.privacy.release.cells import suppress_small_cells
-from ringfence.privacy.release.decision import Cleared, decide
+from ringfence.privacy.release.counts import suppress_small_cells
+from ringfence.privacy.release.examination import Cleared, examine
 from ringfence.privacy.release.gate import ExportGate
+from ringfence.privacy.release.register import TableRegister
 
 __all__ = [
     "Artefact",
@@ -21,10 +23,12 @@ __all__ = [
     "ExportGate",
     "ExportPolicy",
     "ExportRefused",
-    "Reason",
-    "Release",
+    "Exported",
+    "Objection",
     "ReleaseRefused",
+    "ResultFile",
     "SmallCells",
-    "decide",
+    "TableRegister",
+    "examine",
     "suppress_small_cells",
 ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ringfence.privacy.errors import N_, ExportError, told
 from ringfence.privacy.identifiers.masking import REDACT, Operator
-from ringfence.privacy.pii import STOCK, Scanner
+from ringfence.privacy.identifiers.pii import STOCK, Scanner
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,12 +40,16 @@ class ColumnRule:
     Attributes:
         name: header of the column, or key of a JSON object.
         sensitivity: as the contract says; an identifier never leaves.
-        count: whether its cells count customers, so that small ones are refused.
+        count: whether its cells count customers, so that small ones are refused. None: its name decides;
+            False says that it counts something else, or that noise was added to it.
+        amount: whether its cells are amounts (money in cents, times), so that a whole number with the shape
+            of a telephone number is none. Numbers with check digits and keys of customers stay refused.
     """
 
     name: str
     sensitivity: Sensitivity
-    count: bool = False
+    count: bool | None = None
+    amount: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +87,8 @@ class Artefact:
         name: plain file name with the suffix of its kind.
         kind: what it is; the content must agree.
         content: the exact bytes, or a frame (csv, parquet, json) whose index is not written.
-        masking: `clean`: the caller holds it free of identifiers, any that is found refuses it; `presidio`: mask
-            first, then check the result in the same way.
+        masking: `clean`: the caller holds it free of identifiers, any that is found refuses it; `presidio`:
+            mask first, then check the result in the same way.
         columns: the columns that may be in it; needed for tables.
         epsilon: privacy loss spent on it; `None` when it tells nothing of customers.
         resource: what it was made from, for the log, such as `study:sha256:...`.
@@ -100,13 +104,31 @@ class Artefact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResultFile:
+    """One file of a study's result, before it is asked for under a policy.
+
+    Attributes:
+        name: plain file name with the suffix of its kind.
+        kind: what it is.
+        content: the exact bytes.
+        columns: the columns of a table.
+    """
+
+    name: str
+    kind: Kind
+    content: bytes = field(repr=False)
+    columns: tuple[ColumnRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportPolicy:
     """By which limits a gate decides.
 
     Attributes:
         small_cells: thresholds for counts of customers.
         epsilon: most that the study allows for one artefact; with it every artefact must state its own.
-        formulas: what happens to text cells of a frame that a spreadsheet would run; given bytes are only refused.
+        formulas: what happens to text cells of a frame that a spreadsheet would run; given bytes are only
+            refused.
         allowed_hosts: hosts that a URL may name, such as those of public vocabularies.
         max_bytes: largest artefact.
         scanner: what looks for identifiers; give it the holder's customer list where there is one.
@@ -123,7 +145,7 @@ class ExportPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
+class Objection:
     """One reason for a refusal: a stable code and a sentence without content of the artefact."""
 
     code: str
@@ -131,7 +153,7 @@ class Reason:
     values: tuple[tuple[str, object], ...] = ()
 
     @classmethod
-    def of(cls, fault: ExportError) -> Reason:
+    def of(cls, fault: ExportError) -> Objection:
         """The reason behind an error raised by a check."""
         return cls(code=fault.code, template=fault.template, values=tuple(sorted(fault.values.items())))
 
@@ -141,7 +163,7 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
+class Exported:
     """A file that left through the gate.
 
     Attributes:
@@ -167,7 +189,7 @@ class ReleaseRefused:
 
     name: str
     kind: str
-    reasons: tuple[Reason, ...]
+    reasons: tuple[Objection, ...]
 
 
 class ExportRefused(ExportError):

@@ -12,12 +12,18 @@ from itertools import pairwise
 from typing import NoReturn
 
 from ringfence.privacy.errors import N_, ExportError
+from ringfence.privacy.identifiers.masking import scanned_text
+from ringfence.privacy.release.formats import text_of
+from ringfence.privacy.release.grids import of_document, of_text
 from ringfence.privacy.release.parsed import Jsonic, Parsed, Text, not_finite
-from ringfence.privacy.release.sniff import text_of
 
 _ACTIVE = re.compile(
     r"(?i)<\s*(?:script|iframe|object|embed|img|link|meta|base|form|svg|style)\b|javascript:|\son\w+\s*="
 )
+_LINE = re.compile(r"(?i)</?(?:tr|table|p|div|li|ul|ol|dl|dt|br|h[1-6])\b[^<>]*>")
+_CELL = re.compile(r"(?i)</?(?:td|th|dd)\b[^<>]*>")
+_TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>")
+_EMPHASIS = re.compile(r"[*`~\\]|(?<![^\W_])_+|_+(?![^\W_])")
 _DEPTH = 64
 
 
@@ -45,15 +51,22 @@ def parse_json(content: bytes) -> Parsed:
         ExportError: RF-X012 malformed, RF-X022 a repeated key, RF-X043 a number that is not finite.
     """
     document = load_json(content)
+    return Parsed(
+        content=content,
+        texts=tuple(_texts(document)),
+        keys=tuple(dict.fromkeys(key for _, key, _ in _walk(document, "document", "", 0))),
+        bare=isinstance(document, list),
+        grids=tuple(of_document(document)),
+    )
+
+
+def _texts(document: Jsonic) -> Iterator[Text]:
+    """Names and values of a document, numbers that are large enough to tell something included."""
     leaves = list(_walk(document, "document", "", 0))
-    keys = [Text(where=where, text=key) for where, key in _keys(document, "document")]
-    texts = [
-        Text(where=where, text=text, context=key)
-        for where, key, value in leaves
-        if (text := _leaf(value)) is not None
-    ]
-    records = [(key, value) for _, key, value in leaves]
-    return Parsed(content=content, texts=(*keys, *texts), records=tuple(records))
+    yield from (Text(where=where, text=key) for where, key in _keys(document, "document"))
+    for where, key, value in leaves:
+        if (text := _leaf(value)) is not None:
+            yield Text(where=where, text=text, context=key, column=True)
 
 
 def load_json(content: bytes) -> Jsonic:
@@ -73,7 +86,7 @@ def write_json(document: Jsonic) -> bytes:
 
 
 def map_strings(document: Jsonic, change: Callable[[str, str], str], key: str = "") -> Jsonic:
-    """Apply `change(text, key)` to every string and key of a document, and to whole numbers that it alters."""
+    """Apply `change(text, key)` to all strings and keys of a document and to numbers it alters."""
     if isinstance(document, dict):
         return {change(k, ""): map_strings(v, change, k) for k, v in document.items()}
     if isinstance(document, list):
@@ -86,13 +99,7 @@ def map_strings(document: Jsonic, change: Callable[[str, str], str], key: str = 
 
 
 def _leaf(value: Jsonic) -> str | None:
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and 1e5 <= abs(value) < 1e19 else None
-    if isinstance(value, int):
-        return str(value) if abs(value) >= 100_000 else None
-    return value if isinstance(value, str) else None
+    return None if value is None else scanned_text(value, 0)
 
 
 def _walk(value: Jsonic, where: str, key: str, depth: int) -> Iterator[tuple[str, str, Jsonic]]:
@@ -131,13 +138,8 @@ def parse_toml(content: bytes) -> Parsed:
     except tomllib.TOMLDecodeError:
         raise ExportError("RF-X013", N_("The TOML is malformed. Write it with a TOML library.")) from None
     plain = _without_dates(document)
-    leaves = [
-        Text(where=where, text=text, context=key)
-        for where, key, value in _walk(plain, "document", "", 0)
-        if (text := _leaf(value)) is not None
-    ]
-    keys = [Text(where=where, text=key) for where, key in _keys(plain, "document")]
-    return Parsed(content=content, texts=(*parse_text(content).texts, *keys, *leaves))
+    texts = (*parse_text(content).texts, *_texts(plain))
+    return Parsed(content=content, texts=texts, grids=tuple(of_document(plain)))
 
 
 def _without_dates(value: object) -> Jsonic:
@@ -161,7 +163,7 @@ def parse_text(content: bytes) -> Parsed:
         for number, (first, second) in enumerate(pairwise(lines), start=1)
         if first.rstrip().endswith((":", "：", "-"))
     ]
-    return Parsed(content=content, texts=(*texts, *pairs))
+    return Parsed(content=content, texts=(*texts, *pairs), grids=tuple(of_text(lines)))
 
 
 def parse_markdown(content: bytes) -> Parsed:
@@ -175,4 +177,11 @@ def parse_markdown(content: bytes) -> Parsed:
         raise ExportError(
             "RF-X024", N_("The Markdown holds active HTML or a picture. Leave plain text, tables and links.")
         )
-    return parse_text(content)
+    written, shown = parse_text(content), parse_text(_shown(text).encode())
+    return Parsed(content=content, texts=(*written.texts, *shown.texts), grids=(*written.grids, *shown.grids))
+
+
+def _shown(text: str) -> str:
+    """Markdown as a viewer shows it: without emphasis, code marks and escapes, the cells of HTML apart."""
+    plain = _CELL.sub("\t", _LINE.sub("\n", text))
+    return _EMPHASIS.sub("", _TAG.sub("", plain))

@@ -1,7 +1,7 @@
 """Writing released bytes so that a reader sees a whole file or none.
 
-Invariant: bytes reach their name by rename only, after write, fsync and reading back; nothing is overwritten; what
-was begun and not finished is removed.
+Invariant: bytes reach their name by rename only, after write, fsync and reading back; nothing is overwritten;
+what was begun and not finished is removed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ringfence.privacy.errors import N_, ExportError
+from ringfence.privacy.errors import N_, ExportError, reason_of
 
 
 def _occupied() -> ExportError:
@@ -38,9 +38,10 @@ def _storage_faults() -> Iterator[None]:
         raise ExportError(
             "RF-X052",
             N_(
-                "The release could not be written ({reason}). Nothing was released; make room or allow writing."
+                "The release could not be written ({reason}). Nothing was released; make room or allow "
+                "writing."
             ),
-            reason=os.strerror(fault.errno) if fault.errno else "no reason given",
+            reason=reason_of(fault),
         ) from None
 
 
@@ -48,8 +49,8 @@ def write_one(content: bytes, digest: str, path: Path) -> Path:
     """Write one file under its final name, or nothing.
 
     Raises:
-        ExportError: RF-X050 the name is taken, RF-X051 no such folder, RF-X052 the disk refuses, RF-X053 what is on
-            the disk is not what was decided on.
+        ExportError: RF-X050 the name is taken, RF-X051 no such folder, RF-X052 the disk refuses, RF-X053 what
+            is on the disk is not what was decided on.
     """
     if not path.parent.is_dir():
         raise _no_folder()

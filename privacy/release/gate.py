@@ -1,12 +1,13 @@
 """The export gate: decide, log the intent, write, log the deed. Fails closed at every step.
 
-    requested (received) -> decide -> refused
-                                   -> requested (decided: digest) -> write, fsync, rename -> released
+    requested (received) -> examine -> compare with earlier tables -> refused
+                                    -> requested (decided: digest) -> write, fsync, rename -> released
 
-Invariants: an event is durable before the effect it speaks of (DESIGN, 6.3): no intent event, no file; no final
-event, the file is taken back. Events hold kinds, reason codes and the digest of what is released; names, sizes and
-the digest of what was refused stay in the private part, since a digest of little content can be guessed. Approval by
-two people comes between `decide` and the intent event; it is not here yet, and nothing stands in for it.
+Invariants: an event is durable before the effect it speaks of (DESIGN, 6.3): no intent event, no file; no
+final event, the file is taken back. Events hold kinds, reason codes and the digest of what is released;
+names, sizes and the digest of what was refused stay in the private part, since a digest of little content can
+be guessed. Approval by two people comes between examination and the intent event; it is not here yet, and
+nothing stands in for it.
 """
 
 from __future__ import annotations
@@ -20,18 +21,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ringfence.privacy.errors import N_, ExportError
-from ringfence.privacy.journal import Journal, Json
 from ringfence.privacy.release.artefact import (
     SUFFIXES,
     Artefact,
+    Exported,
     ExportPolicy,
     ExportRefused,
-    Reason,
-    Release,
+    Objection,
     ReleaseRefused,
 )
-from ringfence.privacy.release.decision import Cleared, decide
+from ringfence.privacy.release.examination import Cleared, examine
 from ringfence.privacy.release.files import withdraw, write_all, write_one
+from ringfence.privacy.release.register import TableRegister
+from ringfence.privacy.stores.journal import Journal, Json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,12 +48,14 @@ class ExportGate:
     Attributes:
         journal: where every request, refusal and release is recorded.
         policy: the limits.
+        register: the tables of counts that left; without one no table of counts leaves.
     """
 
     journal: Journal
     policy: ExportPolicy
+    register: TableRegister | None = None
 
-    def release(self, artefact: Artefact, directory: Path) -> Release:
+    def release(self, artefact: Artefact, directory: Path) -> Exported:
         """Let one artefact out as a file in an existing folder.
 
         Raises:
@@ -64,7 +68,7 @@ class ExportGate:
             directory,
         )[0]
 
-    def release_all(self, artefacts: Sequence[Artefact], directory: Path) -> tuple[Release, ...]:
+    def release_all(self, artefacts: Sequence[Artefact], directory: Path) -> tuple[Exported, ...]:
         """Let several artefacts out into a folder that does not exist yet: all of them or none.
 
         Raises:
@@ -79,13 +83,14 @@ class ExportGate:
 
     def _run(
         self, artefacts: Sequence[Artefact], write: Callable[[list[Cleared]], Path], directory: Path
-    ) -> tuple[Release, ...]:
+    ) -> tuple[Exported, ...]:
         request = f"request-{secrets.token_hex(8)}"
         for artefact in artefacts:
             self._record(
                 "export.requested", "allow", artefact, request, {"stage": "received"}, _as_given(artefact)
             )
         cleared = self._decide_all(artefacts, request)
+        self._compare(artefacts, cleared, request)
         for artefact, clear in zip(artefacts, cleared, strict=True):
             self._record(
                 "export.requested", "allow", artefact, request, {"stage": "decided", "digest": clear.digest}
@@ -94,7 +99,7 @@ class ExportGate:
             written = write(cleared)
         except ExportError as fault:
             for artefact in artefacts:
-                self._refused(artefact, request, "error", (Reason.of(fault),))
+                self._refused(artefact, request, "error", (Objection.of(fault),))
             raise
         try:
             return tuple(
@@ -104,6 +109,30 @@ class ExportGate:
         except BaseException:
             withdraw(written)
             raise
+
+    def _compare(self, artefacts: Sequence[Artefact], cleared: list[Cleared], request: str) -> None:
+        """Hold tables of counts against those that left earlier, and remember them."""
+        tables = [(clear.digest, table) for clear in cleared for table in clear.tables]
+        if not tables:
+            return
+        try:
+            if self.register is None:
+                raise ExportError(
+                    "RF-X102",
+                    N_(
+                        "A table of counts is released only by a gate that remembers earlier ones. Open the "
+                        "gate with a register."
+                    ),
+                )
+            self.register.enter(tables)
+        except ExportError as fault:
+            refused = tuple(
+                ReleaseRefused(name=artefact.name, kind=artefact.kind, reasons=(Objection.of(fault),))
+                for artefact in artefacts
+            )
+            for artefact in artefacts:
+                self._refused(artefact, request, "deny", refused[0].reasons)
+            raise ExportRefused(refused) from None
 
     def _decide_all(self, artefacts: Sequence[Artefact], request: str) -> list[Cleared]:
         """Decide on every artefact before anything is written; one refusal refuses all."""
@@ -134,7 +163,7 @@ class ExportGate:
                     "RF-X067",
                     N_("What the artefact was made from is not named like study:ID. Name it so."),
                 )
-            return decide(artefact, self.policy)
+            return examine(artefact, self.policy)
         except Exception:  # deny by default: an artefact that breaks a reader stays inside
             return _refusal(
                 artefact.name,
@@ -142,9 +171,9 @@ class ExportGate:
                 N_("The artefact could not be read to its end, so it is not released. Write it again."),
             )
 
-    def _released(self, artefact: Artefact, clear: Cleared, request: str, directory: Path) -> Release:
+    def _released(self, artefact: Artefact, clear: Cleared, request: str, directory: Path) -> Exported:
         event = self._record("export.released", "allow", artefact, request, {"digest": clear.digest})
-        return Release(
+        return Exported(
             path=directory / clear.name,
             kind=clear.kind,
             digest=clear.digest,
@@ -154,7 +183,11 @@ class ExportGate:
         )
 
     def _refused(
-        self, artefact: Artefact, request: str, outcome: Literal["deny", "error"], reasons: tuple[Reason, ...]
+        self,
+        artefact: Artefact,
+        request: str,
+        outcome: Literal["deny", "error"],
+        reasons: tuple[Objection, ...],
     ) -> None:
         codes: list[Json] = list(dict.fromkeys(reason.code for reason in reasons))
         self._record("export.refused", outcome, artefact, request, {"reasons": codes}, _as_given(artefact))
@@ -179,7 +212,7 @@ class ExportGate:
 
 
 def _refusal(name: str, code: str, template: str) -> ReleaseRefused:
-    return ReleaseRefused(name=name, kind="", reasons=(Reason(code=code, template=template),))
+    return ReleaseRefused(name=name, kind="", reasons=(Objection(code=code, template=template),))
 
 
 def _as_given(artefact: Artefact) -> dict[str, Json]:

@@ -14,8 +14,9 @@ from typing import NoReturn
 from xml.parsers import expat
 
 from ringfence.privacy.errors import N_, Clause, ExportError
-from ringfence.privacy.release.parsed import Parsed, Text
-from ringfence.privacy.release.sniff import text_of
+from ringfence.privacy.release.formats import text_of
+from ringfence.privacy.release.grids import of_marked, of_text
+from ringfence.privacy.release.parsed import Grid, Parsed, Text
 
 
 def _words(text: str) -> frozenset[str]:
@@ -27,13 +28,14 @@ _SVG = _words(
     "radialgradient stop title desc style use symbol marker mask pattern switch"
 )
 _HTML = _SVG | _words(
-    "html head body meta header footer main nav section article aside h1 h2 h3 h4 h5 h6 p div span a b i em strong small "
-    "sub sup code pre kbd samp var abbr cite q blockquote br hr wbr ul ol li dl dt dd table caption colgroup col thead "
-    "tbody tfoot tr th td figure figcaption img details summary time mark del ins s u bdi bdo dfn data meter progress "
-    "address ruby rt rp"
+    "html head body meta header footer main nav section article aside h1 h2 h3 h4 h5 h6 p div span a b i em "
+    "strong small sub sup code pre kbd samp var abbr cite q blockquote br hr wbr ul ol li dl dt dd table "
+    "caption colgroup col thead tbody tfoot tr th td figure figcaption img details summary time mark del ins "
+    "s u bdi bdo dfn data meter progress address ruby rt rp"
 )
 _INLINE = _words(
-    "span a b i em strong small sub sup code kbd samp var abbr cite q mark del ins s u bdi bdo dfn data tspan wbr time ruby"
+    "span a b i em strong small sub sup code kbd samp var abbr cite q mark del ins s u bdi bdo dfn data "
+    "tspan wbr time ruby"
 )
 _NAMESPACES = (
     "http://www.w3.org/2000/svg",
@@ -42,7 +44,8 @@ _NAMESPACES = (
     "http://www.w3.org/XML/1998/namespace",
 )
 _REFERENCES = _words(
-    "href src xlink:href srcset action formaction poster background cite data longdesc manifest ping profile usemap"
+    "href src xlink:href srcset action formaction poster background cite data longdesc manifest ping profile "
+    "usemap"
 )
 _META = frozenset(("viewport", "generator", "description", "author", "color-scheme", "date"))
 _CSS = re.compile(r"(?i)@import|expression\s*\(|behavior\s*:|-moz-binding|\\|url\(\s*(?!['\"]?#)")
@@ -50,9 +53,11 @@ _RAW = re.compile(
     r"(?i)<\s*script|javascript:|vbscript:|<\s*/?\s*(?:iframe|object|embed|base|link|form)\b|srcdoc|<!\[|<!entity"
 )
 _GEOMETRY = _words(
-    "d points transform viewbox x y x1 y1 x2 y2 cx cy r rx ry dx dy width height offset gradienttransform stroke-dasharray patterntransform"
+    "d points transform viewbox x y x1 y1 x2 y2 cx cy r rx ry dx dy width height offset gradienttransform "
+    "stroke-dasharray patterntransform"
 )
 _NUMBERS = re.compile(r"(?i)(?:matrix|translate|rotate|scale|skew[xy]|px|%|[mlhvcsqtaze]|[0-9.,()\s+-])*")
+_FAR = re.compile(r"(?<![\d.])\d{7,}")
 _PNG_CHUNKS = frozenset(
     (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"pHYs", b"gAMA", b"sRGB", b"cHRM", b"sBIT", b"bKGD")
 )
@@ -82,12 +87,15 @@ class _Reader:
         self.texts: list[Text] = []
         self.running: list[str] = []
         self.inside: list[str] = []
+        self.tables: list[list[list[str]]] = []
+        self.open: list[list[list[str]]] = []
 
     def start(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         """Take an element's start with its attributes."""
         if tag not in self.allowed:
             _active(N_("a forbidden or unknown element"))
         self.inside.append(tag)
+        self.lay(tag)
         if tag not in _INLINE:
             self.flow("\n")
         names = {name for name, _ in attributes}
@@ -95,6 +103,18 @@ class _Reader:
             _check_equiv(dict(attributes))
         for name, value in attributes:
             self.attribute(tag, name, value or "")
+
+    def lay(self, tag: str) -> None:
+        """Take the start of a table, a list of terms, or a row or cell of one."""
+        if tag in ("table", "dl"):
+            self.tables.append([])
+            self.open.append(self.tables[-1])
+        elif self.open and tag in ("tr", "dt"):
+            self.open[-1].append([])
+        if self.open and tag in ("td", "th", "dt", "dd"):
+            if not self.open[-1]:
+                self.open[-1].append([])
+            self.open[-1][-1].append("")
 
     def attribute(self, tag: str, name: str, value: str) -> None:
         """Take one attribute."""
@@ -110,7 +130,9 @@ class _Reader:
         if name == "style" or "url(" in value.lower():
             _check_css(value)
         if name in _GEOMETRY and _NUMBERS.fullmatch(value):
-            return  # coordinates: digits full of accidents
+            # Coordinates are digits full of accidents, but no picture is millions wide.
+            self.texts += (Text(where="attribute", text=found) for found in _FAR.findall(value))
+            return
         self.texts += (
             Text(where="attribute name", text=name),
             Text(where="attribute", text=value, context=name),
@@ -136,11 +158,15 @@ class _Reader:
             self.texts.append(Text(where="text", text=text.strip()))
 
     def flow(self, text: str) -> None:
-        """Keep the text as a reader sees it, elements within a line dissolved."""
+        """Keep the text as a reader sees it, elements within a line dissolved, and in its cell."""
         self.running.append(text)
+        if self.open and self.open[-1] and self.open[-1][-1]:
+            self.open[-1][-1][-1] += text
 
     def end(self, tag: str) -> None:
         """Take an element's end."""
+        if tag in ("table", "dl") and self.open:
+            self.open.pop()
         if tag in self.inside:
             while self.inside.pop() != tag:
                 pass
@@ -156,6 +182,15 @@ class _Reader:
         lines = "".join(self.running).split("\n")
         seen = [Text(where="text", text=line.strip()) for line in lines if line.strip()]
         return (*self.texts, *seen)
+
+    def grids(self) -> tuple[Grid, ...]:
+        """The tables and lists of terms, and what lies like one in the lines."""
+        marked = [
+            grid
+            for number, rows in enumerate(self.tables, start=1)
+            for grid in of_marked([[cell.strip() for cell in row] for row in rows], f"table {number}")
+        ]
+        return (*marked, *of_text("".join(self.running).split("\n")))
 
 
 def _check_equiv(attributes: dict[str, str | None]) -> None:
@@ -176,7 +211,8 @@ def check_png(encoded: str) -> bytes:
     """Check a base64 PNG chunk by chunk, and return its bytes.
 
     Raises:
-        ExportError: RF-X021, not base64, not PNG, cut short, something after its end, or chunks that carry text.
+        ExportError: RF-X021, not base64, not PNG, cut short, something after its end, or chunks that carry
+            text.
     """
     fault = ExportError(
         "RF-X021", N_("A picture in the report is not a plain PNG without text. Draw it again, or use SVG.")
@@ -257,7 +293,7 @@ def parse_html(content: bytes) -> Parsed:
     parser = _Html(reader)
     parser.feed(text)
     parser.close()
-    return Parsed(content=content, texts=reader.all_texts())
+    return Parsed(content=content, texts=reader.all_texts(), grids=reader.grids())
 
 
 def parse_svg(content: bytes) -> Parsed:
@@ -286,4 +322,4 @@ def parse_svg(content: bytes) -> Parsed:
         raise ExportError(
             "RF-X016", N_("The SVG is not well-formed at line {line}. Write it again."), line=fault.lineno
         ) from None
-    return Parsed(content=content, texts=reader.all_texts())
+    return Parsed(content=content, texts=reader.all_texts(), grids=reader.grids())

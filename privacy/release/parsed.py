@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from ringfence.privacy.errors import N_, ExportError
 
@@ -21,11 +21,43 @@ class Text:
         where: place in the artefact, free of its content.
         text: the string.
         context: what it stands under (a column's name, a key), evidence for the scanner.
+        column: whether it is a cell of a table's column, or a value under a name, that a list of columns may
+            declare.
     """
 
     where: str
     text: str
     context: str = ""
+    column: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """One table.
+
+    Attributes:
+        where: its place in the artefact, free of its content.
+        names: header of each column.
+        columns: cells of each column, all of one length; a series of a frame or a tuple.
+        lying: whether the header may also stand in the first column, each row being a record's field.
+        record: whether it is a single record, whose fields are no table of groups.
+    """
+
+    where: str
+    names: tuple[str, ...]
+    columns: tuple[Any, ...]
+    lying: bool = False
+    record: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Number of rows below the header."""
+        return len(self.columns[0]) if self.columns else 0
+
+    def cells(self, place: int) -> list[object]:
+        """Cells of one column."""
+        column = self.columns[place]
+        return list(column) if isinstance(column, tuple) else list(column.tolist())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +65,21 @@ class Parsed:
     """An artefact read strictly.
 
     Attributes:
-        content: the bytes to be released; Parquet and npz are written anew so that nothing hides between their
-            parts.
+        content: the bytes to be released; Parquet and npz are written anew so that nothing hides between
+            their parts.
         texts: every string outside a table's cells: headers, keys, metadata, comments, attributes.
         frame: the table, if it is one; cells of CSV are strings.
-        records: keys and values of a JSON document, for column rules.
+        keys: names of the fields of a JSON document, for column rules.
+        bare: whether it is a bare list of records, which is how tables travel in JSON.
+        grids: the tables in it, whatever its kind.
     """
 
     content: bytes
     texts: tuple[Text, ...] = ()
     frame: pd.DataFrame | None = None
-    records: tuple[tuple[str, Jsonic], ...] = field(default=(), repr=False)
+    keys: tuple[str, ...] = ()
+    bare: bool = False
+    grids: tuple[Grid, ...] = field(default=(), repr=False)
 
 
 def not_finite() -> NoReturn:

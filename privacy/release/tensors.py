@@ -1,7 +1,7 @@
 """Strict reading of numbers in bulk: safetensors and npz without objects.
 
-Source: the safetensors format (8 bytes little-endian header length, JSON header, one contiguous buffer) and the
-NumPy format NEP 1. Invariant: the header describes every byte of the buffer exactly once.
+Source: the safetensors format (8 bytes little-endian header length, JSON header, one contiguous buffer) and
+the NumPy format NEP 1. Invariant: the header describes every byte of the buffer exactly once.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import re
 import warnings
 import zipfile
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -18,15 +19,28 @@ import numpy as np
 import numpy.typing as npt
 
 from ringfence.privacy.errors import N_, ExportError
-from ringfence.privacy.release.documents import distinct
-from ringfence.privacy.release.parsed import Parsed, Text, not_finite
+from ringfence.privacy.release.cells import number_texts
+from ringfence.privacy.release.documents import distinct, parse_json
+from ringfence.privacy.release.grids import of_arrays
+from ringfence.privacy.release.parsed import Grid, Parsed, Text, not_finite
 
 _DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
-    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
-}  # fmt: skip
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
+    "U8": "u1",
+    "BOOL": "?",
+}
 _MOST_HEADER = 1 << 20
-_LARGE = 10**10
+_SMALLEST = 100_000
 _READABLE = re.compile(rb"[\x20-\x7e]{6,}")
 
 
@@ -54,8 +68,17 @@ def parse_safetensors(content: bytes) -> Parsed:
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise _safetensors_fault()
+    grids: list[Grid] = []
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    if metadata:
+        columns = tuple((value,) for value in metadata.values())
+        grids.append(Grid(where="metadata", names=tuple(metadata), columns=columns, record=True))
     for key, value in metadata.items():
         texts += Text(where="metadata", text=key), Text(where="metadata", text=value, context=key)
+        described = _described(value)
+        if described is not None:
+            texts += [replace(text, where="metadata") for text in described.texts]
+            grids += described.grids
     buffer, expected = content[8 + size :], 0
     for name, entry in sorted(header.items(), key=_offset):
         array, start, end = _tensor(entry, buffer)
@@ -63,10 +86,21 @@ def parse_safetensors(content: bytes) -> Parsed:
             raise _safetensors_fault()
         expected = end
         texts.append(Text(where="tensor name", text=name))
-        texts += _values(array, bfloat=entry["dtype"] == "BF16")
+        texts += _values(array, name, bfloat=entry["dtype"] == "BF16")
+        arrays[name] = array
     if expected != len(buffer):
         raise _safetensors_fault()
-    return Parsed(content=content, texts=tuple(texts))
+    return Parsed(content=content, texts=tuple(texts), grids=(*grids, *of_arrays(arrays)))
+
+
+def _described(value: str) -> Parsed | None:
+    """What a metadata field says, where it is a JSON document: its strings without their escapes."""
+    if not value.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        return parse_json(value.encode())
+    except ExportError:
+        return None  # no JSON: it is read as the text it is
 
 
 def _offset(item: tuple[str, Any]) -> int:
@@ -90,30 +124,24 @@ def _tensor(entry: Any, buffer: bytes) -> tuple[npt.NDArray[Any], int, int]:
     return np.frombuffer(buffer[start:end], dtype=dtype).reshape(shape), start, end
 
 
-def _values(array: npt.NDArray[Any], *, bfloat: bool = False) -> list[Text]:
-    """Check that values are finite; give back those that a person could read as text or as a long number."""
+def _values(array: npt.NDArray[Any], name: str, *, bfloat: bool = False) -> list[Text]:
+    """Check that values are finite; give back those that a person could read as text or a number."""
     if bfloat:
         if bool(((array & 0x7F80) == 0x7F80).any()):
             not_finite()
+        return []  # eight bits of a number tell nobody
+    if array.dtype.kind == "f" and not bool(np.isfinite(array).all()):
+        not_finite()
+    if array.dtype.kind not in "fiu":
         return []
-    if array.dtype.kind == "f":
-        if not bool(np.isfinite(array).all()):
-            not_finite()
-        array = array.astype(np.float64)
-        large = np.unique(
-            array[(np.abs(array) >= _LARGE) & (np.abs(array) < 1e19) & (array == np.floor(array))]
-        )
-        return [Text(where="values", text=str(int(v))) for v in large.tolist()]
+    texts = [Text(where="values", text=text, context=name) for text in number_texts(array.ravel(), _SMALLEST)]
     if array.dtype.kind in "iu":
-        texts = [Text(where="values", text=run.decode()) for run in _READABLE.findall(array.tobytes())]
-        if array.dtype.itemsize == 8:
-            low, high = (0 if array.dtype.kind == "u" else -_LARGE), _LARGE
-            texts += [
-                Text(where="values", text=str(v))
-                for v in np.unique(array[(array > high) | (array < low)]).tolist()
-            ]
-        return texts
-    return []
+        runs = _READABLE.findall(array.tobytes())
+        if array.dtype.itemsize > 1:
+            letters = np.where((array >= 0x20) & (array < 0x7F), array, 0).astype(np.uint8)
+            runs += _READABLE.findall(letters.tobytes())
+        texts += [Text(where="values", text=run.decode()) for run in runs]
+    return texts
 
 
 def parse_npz(content: bytes) -> Parsed:
@@ -125,7 +153,8 @@ def parse_npz(content: bytes) -> Parsed:
     fault = ExportError(
         "RF-X018",
         N_(
-            "The npz file is malformed or holds objects. Save plain arrays of numbers or text with numpy.savez."
+            "The npz file is malformed or holds objects. Save plain arrays of numbers or text with "
+            "numpy.savez."
         ),
     )
     texts: list[Text] = []
@@ -149,10 +178,10 @@ def parse_npz(content: bytes) -> Parsed:
         if array.dtype.kind == "U":
             texts += [Text(where="values", text=str(v), context=name) for v in np.unique(array).tolist()]
         else:
-            texts += _values(array)
+            texts += _values(array, name)
     sink = io.BytesIO()
     np.savez(sink, allow_pickle=False, **arrays)
-    return Parsed(content=sink.getvalue(), texts=tuple(texts))
+    return Parsed(content=sink.getvalue(), texts=tuple(texts), grids=tuple(of_arrays(arrays)))
 
 
 def _read_array(member: bytes, fault: ExportError) -> npt.NDArray[Any]:

@@ -5,8 +5,8 @@ Invariants:
     An answer is stored, encrypted, before it is sent; a repeat of the same query gets the same bytes.
     A different query under the same attempt is refused, and so is an attempt that was begun but whose answer
     was never stored (a crash in between): it is void, and the next one draws fresh noise under fresh masks.
-    Of who answered an attempt one list is signed for good, durable before the signature: what a holder may reveal
-    of a peer in an attempt follows from that list, so it is one kind of share and never the other.
+    Of who answered an attempt one list is signed for good, durable before the signature: what a holder may
+    reveal of a peer in an attempt follows from that list, so it is one kind of share and never the other.
 """
 
 from __future__ import annotations
@@ -202,11 +202,13 @@ class AttemptStore:
             elif known != survivors:
                 raise WaistError(
                     "RF-W180",
-                    N_("Attempt {attempt} at round {round} was signed with another list of who answered; a holder "
-                       "signs one."),
+                    N_(
+                        "Attempt {attempt} at round {round} was signed with another list of who answered; a "
+                        "holder signs one."
+                    ),
                     attempt=key.attempt,
                     round=key.round,
-                )  # fmt: skip
+                )
 
     def forget(self, *, study: str, run: str, connection: Connection | None = None) -> None:
         """Delete the answers of a finished run; the attempt numbers stay, so nothing can be asked again."""

@@ -1,8 +1,9 @@
 """A holder's keys for one roster of one attempt, used where a sum has to outlive drop-outs.
 
-Invariant: no secret here serves a second attempt or a second roster. What is revealed of a member that dropped out
-(its masking key) or of one that did not (the seed of its own mask) therefore opens this attempt and no other. The
-private halves live in one process and are never written down; what peers are given is shares (`recovery.py`).
+Invariant: no secret here serves a second attempt or a second roster. What is revealed of a member that
+dropped out (its masking key) or of one that did not (the seed of its own mask) therefore opens this attempt
+and no other. The private halves live in one process and are never written down; what peers are given is
+shares (`recovery.py`).
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 """Who masks with whom: all with all in small rosters, a sparse graph in large ones.
 
-Members stand on a circle in an order drawn from the roster's hash, and each is joined to the `degree / 2` next on
-either side: a circulant Harary graph on permuted vertices, as in Bell, Bonawitz, Gascon, Lepoint, Raykova (2020),
-"Secure Single-Server Aggregation with (Poly)Logarithmic Overhead", section 3.
+Members stand on a circle in an order drawn from the roster's hash, and each is joined to the `degree / 2`
+next on either side: a circulant Harary graph on permuted vertices, as in Bell, Bonawitz, Gascon, Lepoint,
+Raykova (2020), "Secure Single-Server Aggregation with (Poly)Logarithmic Overhead", section 3.
 
-Invariant: whoever is dishonest or absent within what the study allows, and wherever the order puts them, the honest
-members who are left stay connected, so that nothing but their whole sum shows. It holds for every order, with
-certainty, because such a graph of degree k is k-connected (Harary 1962): fewer than k members taken out never split
-it. A coordinator that sees the graph before it calls members absent, or that grinds keys of colluding members until
-the order pleases it, gains nothing. (A bound for random members taken out, as in the paper, would not stand here:
-the coordinator chooses.) No graph of a smaller degree could promise the same: all partners of one member would do.
+Invariant: whoever is dishonest or absent within what the study allows, and wherever the order puts them, the
+honest members who are left stay connected, so that nothing but their whole sum shows. It holds for every
+order, with certainty, because such a graph of degree k is k-connected (Harary 1962): fewer than k members
+taken out never split it. A coordinator that sees the graph before it calls members absent, or that grinds
+keys of colluding members until the order pleases it, gains nothing. (A bound for random members taken out, as
+in the paper, would not stand here: the coordinator chooses.) No graph of a smaller degree could promise the
+same: all partners of one member would do.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ringfence.privacy.documents.terms import PrivacyTerms
+from ringfence.privacy.agreements.terms import PrivacyTerms
 from ringfence.privacy.errors import N_, WaistError
 
 CLIQUE = 32
@@ -48,12 +49,13 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Design:
+class GraphDesign:
     """What follows from the terms for a roster of one size; the same at every member.
 
     Attributes:
         degree: partners of each member.
-        needed: members that must answer, sign who answered, and help to unmask. All of the roster in retry mode.
+        needed: members that must answer, sign who answered, and help to unmask. All of the roster in retry
+            mode.
         threshold: shares that give a member's secret; 0 in retry mode, where there are none.
     """
 
@@ -62,16 +64,16 @@ class Design:
     threshold: int
 
 
-def design_of(size: int, terms: Terms) -> Design:
+def design_of(size: int, terms: Terms) -> GraphDesign:
     """Degree, quorum and threshold for a roster.
 
-    Let c = 1 + colluders. Retry: everybody answers; at most c members collude and at most `size - min_holders`
-    are strangers to some member, so `degree > size - min_holders + c`. Recover: any two sets of `needed` members
-    have an honest one in common, `2 needed > size + c`; d = size - needed may be absent; and
-    `degree > 2 d + c`, so that (1) the honest who are left stay connected, (2) `threshold = degree + 1 - d` members
-    that hold a share of a member's secrets are always left, (3) twice the threshold is more than all who hold one
-    and c besides, so that c colluders can neither put a secret together nor, with two halves of the honest who were
-    told different things, put both together.
+    Let c = 1 + colluders. Retry: everybody answers; at most c members collude and at most `size -
+    min_holders` are strangers to some member, so `degree > size - min_holders + c`. Recover: any two sets of
+    `needed` members have an honest one in common, `2 needed > size + c`; d = size - needed may be absent; and
+    `degree > 2 d + c`, so that (1) the honest who are left stay connected, (2) `threshold = degree + 1 - d`
+    members that hold a share of a member's secrets are always left, (3) twice the threshold is more than all
+    who hold one and c besides, so that c colluders can neither put a secret together nor, with two halves of
+    the honest who were told different things, put both together.
 
     Args:
         size: number of members, at least `min_holders`.
@@ -82,18 +84,23 @@ def design_of(size: int, terms: Terms) -> Design:
     """
     colluding = 1 + terms.colluders
     if not terms.recover:
-        return Design(degree=_even(size, size - terms.min_holders + colluding + 1), needed=size, threshold=0)
+        return GraphDesign(
+            degree=_even(size, size - terms.min_holders + colluding + 1), needed=size, threshold=0
+        )
     needed = max(terms.min_holders, (size + colluding) // 2 + 1)
     if needed > size or terms.min_holders <= colluding:
         raise WaistError(
             "RF-W173",
-            N_("With {size} members of whom {colluding} may collude no sum can be recovered; use dropouts = \"retry\"."),
+            N_(
+                "With {size} members of whom {colluding} may collude no sum can be recovered; use dropouts = "
+                '"retry".'
+            ),
             size=size,
             colluding=colluding,
         )
     absent = size - needed
     degree = _even(size, 2 * absent + colluding + 1)
-    return Design(degree=degree, needed=needed, threshold=degree + 1 - absent)
+    return GraphDesign(degree=degree, needed=needed, threshold=degree + 1 - absent)
 
 
 def _even(size: int, least: int) -> int:

@@ -107,7 +107,8 @@ class SessionKeys:
             raise WaistError(
                 "RF-W132",
                 N_(
-                    "Attempt {attempt} at round {round} was masked before; a repeat must send the stored bytes."
+                    "Attempt {attempt} at round {round} was masked before; a repeat must send the stored "
+                    "bytes."
                 ),
                 attempt=attempt,
                 round=round,

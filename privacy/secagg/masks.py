@@ -1,11 +1,11 @@
 """Masks that cancel in the sum of all members' vectors (Bonawitz et al. 2017; Bell et al. 2020).
 
-For each pair of partners, X25519 gives a secret and HKDF-SHA256 (RFC 5869) an AES-256 key bound to everything that
-names the vector; its counter-mode keystream, read as little-endian words of Z_2^32 or Z_2^64, is added by the
-member whose name comes first and subtracted by the other. Partners are all other members, in large rosters those of
-the graph (`graph.py`). Whatever is missing from the sum leaves it uniform. Where a sum is to outlive drop-outs, each
-member also adds a stream of its own seed, which `recovery.py` takes off. Each key encrypts one keystream only, so
-the counter starts at zero.
+For each pair of partners, X25519 gives a secret and HKDF-SHA256 (RFC 5869) an AES-256 key bound to everything
+that names the vector; its counter-mode keystream, read as little-endian words of Z_2^32 or Z_2^64, is added
+by the member whose name comes first and subtracted by the other. Partners are all other members, in large
+rosters those of the graph (`graph.py`). Whatever is missing from the sum leaves it uniform. Where a sum is to
+outlive drop-outs, each member also adds a stream of its own seed, which `recovery.py` takes off. Each key
+encrypts one keystream only, so the counter starts at zero.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def mask(
 
     Formal guarantees:
         To anyone who lacks the keys of at least one partner, or the holder's own seed, the words are
-        indistinguishable from uniform (X25519, HKDF and AES as pseudo-random functions); with all members' words
-        only their sum shows, provided those whose keys are not known are connected in the graph.
+        indistinguishable from uniform (X25519, HKDF and AES as pseudo-random functions); with all members'
+        words only their sum shows, provided those whose keys are not known are connected in the graph.
     """
     roster = agreed.roster
     mine = next(member for member in roster.members if member.holder == roster.own)

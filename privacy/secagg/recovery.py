@@ -1,15 +1,15 @@
 """A holder's part in a sum that outlives drop-outs: double masking (Bonawitz et al. 2017, section 4).
 
-Every member shares two secrets of the attempt among its partners: the seed of its own mask (of which it keeps a
-share too) and the private half of its masking key. When the answers are in and a quorum has signed who gave one,
-each survivor reveals
+Every member shares two secrets of the attempt among its partners: the seed of its own mask (of which it keeps
+a share too) and the private half of its masking key. When the answers are in and a quorum has signed who gave
+one, each survivor reveals
 
     for a partner that answered      its share of the seed       (the own mask comes off)
     for a partner that did not       its share of the key        (the masks of its pairs come off)
 
-Invariant: of one partner a holder reveals one kind in an attempt, never the other, because the kind follows from the
-one list that it signed, which is durable before the signature. With both kinds a single vector would show; with the
-key alone a vector that comes late stays under its own mask.
+Invariant: of one partner a holder reveals one kind in an attempt, never the other, because the kind follows
+from the one list that it signed, which is durable before the signature. With both kinds a single vector would
+show; with the key alone a vector that comes late stays under its own mask.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.secagg import shamir
 from ringfence.privacy.secagg.ephemeral import EphemeralKeys, EphemeralMessage
-from ringfence.privacy.secagg.roster import MAX_HOLDERS, Layout, Roster
+from ringfence.privacy.secagg.roster import MAX_HOLDERS, Roster, RosterView
 from ringfence.privacy.secagg.survivors import Settled
 from ringfence.privacy.wire.fields import AtMost, Name, Record, SealedHex, ShareHex, canonical
 
@@ -70,7 +70,7 @@ class Deal:
     own: bytes
 
 
-def number_of(layout: Layout, name: str) -> int:
+def number_of(layout: RosterView, name: str) -> int:
     """The number that a member's shares are values at."""
     return layout.names.index(name) + 1
 
@@ -100,14 +100,16 @@ def check_boxes(roster: Roster, boxes: Sequence[SealedShares]) -> Mapping[str, S
         WaistError: RF-W182.
     """
     partners = roster.graph.partners(roster.own)
-    if sorted(box.sender for box in boxes) != list(partners) or {box.recipient for box in boxes} != {roster.own}:
-        raise WaistError("RF-W182", N_("The shares relayed to this holder are not one box of each of its partners."))
+    if sorted(box.sender for box in boxes) != list(partners) or {box.recipient for box in boxes} != {
+        roster.own
+    }:
+        raise WaistError(
+            "RF-W182", N_("The shares relayed to this holder are not one box of each of its partners.")
+        )
     return {box.sender: box for box in boxes}
 
 
-def reveal(
-    keys: EphemeralKeys, settled: Settled, dealt: Deal, boxes: Mapping[str, SealedShares]
-) -> Revealed:
+def reveal(keys: EphemeralKeys, settled: Settled, dealt: Deal, boxes: Mapping[str, SealedShares]) -> Revealed:
     """The shares that this holder owes for a list that a quorum signed.
 
     A box that does not open is left out: its sender harms its own recovery, which has other shares to go by.
@@ -122,7 +124,7 @@ def reveal(
     seeds = [OpenShare(holder=roster.own, value=dealt.own.hex())]
     masking = []
     for peer in roster.partners:
-        opened = _opened(keys, roster, boxes[peer.holder])
+        opened = opened_share(keys, roster, boxes[peer.holder])
         if opened is None:
             continue
         seed, key = opened[: shamir.SHARE_BYTES], opened[shamir.SHARE_BYTES :]
@@ -141,7 +143,8 @@ def _sealed(keys: EphemeralKeys, roster: Roster, recipient: str, shares: bytes) 
     )
 
 
-def _opened(keys: EphemeralKeys, roster: Roster, box: SealedShares) -> bytes | None:
+def opened_share(keys: EphemeralKeys, roster: Roster, box: SealedShares) -> bytes | None:
+    """What a sealed box holds, or None where it was not sealed for this holder in this attempt."""
     cipher, bound = _cipher(keys, roster, box.sender, sender=box.sender, recipient=roster.own)
     raw = bytes.fromhex(box.box)
     try:

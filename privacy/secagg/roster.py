@@ -1,11 +1,11 @@
 """Who takes part in an attempt, verified by each holder for itself before it masks anything.
 
 Invariant: a mask is made only for an `AgreedRoster`, which exists only after (1) every member's key was found
-signed by the identity pinned in the signed study, (2) at least `min_holders` members, this holder included, are
-vouched for by this holder's own contract (all members, where a sum is to outlive drop-outs), and (3) every member's
-signed echo of the same roster was seen. A coordinator that shows different rosters to different holders (a split roster, which would let it
-cancel noise shares) fails at (3), because it cannot sign the missing echoes. Peers nobody vouches for count as
-colluders, so sybils gain nothing.
+signed by the identity pinned in the signed study, (2) at least `min_holders` members, this holder included,
+are vouched for by this holder's own contract (all members, where a sum is to outlive drop-outs), and (3)
+every member's signed echo of the same roster was seen. A coordinator that shows different rosters to
+different holders (a split roster, which would let it cancel noise shares) fails at (3), because it cannot
+sign the missing echoes. Peers nobody vouches for count as colluders, so sybils gain nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import N_, KeyFault, WaistError
 from ringfence.privacy.secagg.ephemeral import EphemeralMessage, check_turn
-from ringfence.privacy.secagg.graph import Design, Graph, Terms, design_of, graph_of
+from ringfence.privacy.secagg.graph import Graph, GraphDesign, Terms, design_of, graph_of
 from ringfence.privacy.secagg.keys import KeyMessage, verify_key_message
 from ringfence.privacy.wire.fields import Digest, Name, Record, RunId, SignatureHex, Turn, canonical
 
@@ -39,8 +39,8 @@ class RosterEcho(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """A roster as everybody sees it, the coordinator too; made by `layout_of` only.
+class RosterView:
+    """A roster as everybody sees it, the coordinator too; made by `roster_view` only.
 
     Attributes:
         number: the run's rosters are numbered; a new one follows each drop-out or restart.
@@ -53,7 +53,7 @@ class Layout:
     number: int
     members: tuple[KeyMessage, ...]
     digest: str
-    design: Design
+    design: GraphDesign
     graph: Graph
 
     @property
@@ -73,7 +73,7 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Roster(Layout):
+class Roster(RosterView):
     """Members verified by one holder; made by `verify_roster` only.
 
     Attributes:
@@ -137,8 +137,8 @@ def verify_roster(
     Args:
         messages: key messages of all members, as the coordinator relayed them.
         number: number of the roster within the run.
-        own: the key message this holder published for the run, or for this attempt where sums outlive drop-outs;
-            fixes study, run and own name.
+        own: the key message this holder published for the run, or for this attempt where sums outlive
+            drop-outs; fixes study, run and own name.
         participants: names and keys pinned in the signed study.
         terms: of the signed study.
         vouched: fingerprints in this holder's own contract (`peers`); its own key counts by itself.
@@ -154,7 +154,7 @@ def verify_roster(
     """
     if isinstance(own, EphemeralMessage) != terms.recover or own.turn[2:] not in ((), (number,)):
         raise WaistError("RF-W144", N_("This holder's own key is missing from the roster, or was altered."))
-    layout = layout_of(
+    layout = roster_view(
         messages,
         number=number,
         study=own.study,
@@ -178,7 +178,11 @@ def verify_roster(
 
 
 def _check_vouched(
-    layout: Layout, own: KeyMessage, participants: Mapping[str, PublicIdentity], terms: Terms, vouched: Collection[str]
+    layout: RosterView,
+    own: KeyMessage,
+    participants: Mapping[str, PublicIdentity],
+    terms: Terms,
+    vouched: Collection[str],
 ) -> None:
     """Refuse a roster with too few members that the holder's own contract vouches for.
 
@@ -190,7 +194,8 @@ def _check_vouched(
         raise WaistError(
             "RF-W148",
             N_(
-                "This holder's contract vouches for {found} members of the roster (itself included); {wanted} are needed."
+                "This holder's contract vouches for {found} members of the roster (itself included); "
+                "{wanted} are needed."
             ),
             found=len(trusted),
             wanted=terms.min_holders,
@@ -198,12 +203,15 @@ def _check_vouched(
     if terms.recover and len(trusted) < len(layout.members):
         raise WaistError(
             "RF-W175",
-            N_("The roster holds members that this holder's contract does not vouch for; with dropouts = \"recover\" "
-               "it must vouch for all."),
-        )  # fmt: skip
+            N_(
+                "The roster holds members that this holder's contract does not vouch for; with dropouts = "
+                '"recover" '
+                "it must vouch for all."
+            ),
+        )
 
 
-def layout_of(
+def roster_view(
     messages: Sequence[KeyMessage],
     *,
     number: int,
@@ -212,7 +220,7 @@ def layout_of(
     turn: tuple[int, ...],
     participants: Mapping[str, PublicIdentity],
     terms: Terms,
-) -> Layout:
+) -> RosterView:
     """The roster of these members as everybody sees it, once their keys were verified.
 
     Args:
@@ -233,7 +241,7 @@ def layout_of(
     design = design_of(len(members), terms)
     digest = roster_hash(members, study=study, run=run, number=number)
     graph = graph_of([member.holder for member in members], digest=digest, degree=design.degree)
-    return Layout(number=number, members=members, digest=digest, design=design, graph=graph)
+    return RosterView(number=number, members=members, digest=digest, design=design, graph=graph)
 
 
 def verify_members(
@@ -249,7 +257,7 @@ def verify_members(
     if len(messages) < max(min_holders, 2):
         raise WaistError(
             "RF-W140",
-            N_("The roster has {found} members; the study needs {wanted}."),
+            N_("Members of the roster: {found}; the study needs {wanted}."),
             found=len(messages),
             wanted=max(min_holders, 2),
         )
@@ -314,7 +322,8 @@ def verify_echo(
         raise WaistError(
             "RF-W146",
             N_(
-                "{holder} has signed another roster than the one shown here; the coordinator may have split it."
+                "{holder} has signed another roster than the one shown here; the coordinator may have split "
+                "it."
             ),
             holder=echo.holder,
         )

@@ -1,12 +1,12 @@
 """Shamir's secret sharing of 32-byte secrets (Shamir 1979), over the field of integers modulo 2^521 - 1.
 
-A secret is the value at 0 of a random polynomial of degree `threshold - 1`; a share is its value at a holder's
-number. Any `threshold` shares give the secret by Lagrange's formula, fewer say nothing at all about it: every
-secret is equally likely under them. The modulus is a Mersenne prime, larger than any secret, so that a secret is
-one field element. Coefficients come from the operating system's generator.
+A secret is the value at 0 of a random polynomial of degree `threshold - 1`; a share is its value at a
+holder's number. Any `threshold` shares give the secret by Lagrange's formula, fewer say nothing at all about
+it: every secret is equally likely under them. The modulus is a Mersenne prime, larger than any secret, so
+that a secret is one field element. Coefficients come from the operating system's generator.
 
-Whether a secret that came out is the one that was dealt cannot be seen here; it is compared with what its owner
-published (`recovery.py`).
+Whether a secret that came out is the one that was dealt cannot be seen here; it is compared with what its
+owner published (`recovery.py`).
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def split(secret: bytes, *, threshold: int, numbers: Collection[int]) -> dict[in
             count=len(numbers),
         )
     polynomial = [int.from_bytes(secret, "big"), *(secrets.randbelow(PRIME) for _ in range(threshold - 1))]
-    return {number: _value(polynomial, number).to_bytes(SHARE_BYTES, "big") for number in numbers}
+    return {number: value_at(polynomial, number).to_bytes(SHARE_BYTES, "big") for number in numbers}
 
 
-def _value(polynomial: list[int], at: int) -> int:
+def value_at(polynomial: list[int], at: int) -> int:
     """Horner's rule."""
     value = 0
     for coefficient in reversed(polynomial):
@@ -60,7 +60,8 @@ def combine(shares: Mapping[int, bytes], *, threshold: int) -> bytes:
         threshold: as it was dealt.
 
     Raises:
-        WaistError: RF-W171 too few shares, RF-W172 a share is no field element or they give no 32-byte secret.
+        WaistError: RF-W171 too few shares, RF-W172 a share is no field element or they give no 32-byte
+            secret.
     """
     check_enough(len(shares), threshold)
     used = sorted(shares)[:threshold]
@@ -70,7 +71,9 @@ def combine(shares: Mapping[int, bytes], *, threshold: int) -> bytes:
     )
     secret = sum(values[number] * _weight(number, used) for number in used) % PRIME if sound else PRIME
     if secret >> (8 * SECRET_BYTES):
-        raise WaistError("RF-W172", N_("The shares of a secret are not the ones that were dealt; the attempt is void."))
+        raise WaistError(
+            "RF-W172", N_("The shares of a secret are not the ones that were dealt; the attempt is void.")
+        )
     return secret.to_bytes(SECRET_BYTES, "big")
 
 
@@ -79,7 +82,7 @@ def check_enough(found: int, threshold: int) -> None:
     if threshold < 1 or found < threshold:
         raise WaistError(
             "RF-W171",
-            N_("There are {found} shares of a secret, and {wanted} are needed; the attempt is void."),
+            N_("Shares of a secret at hand: {found}; {wanted} are needed, so the attempt is void."),
             found=found,
             wanted=threshold,
         )

@@ -1,9 +1,10 @@
 """Who answered an attempt, as all who did sign it: the list that decides which shares may be revealed.
 
-Invariant: a holder reveals shares only for a `Settled` list, which exists only after `needed` members of it have
-signed it, this holder among those on it. A holder signs one list for an attempt (`attempts.py`), and any two sets of
-`needed` members have an honest one in common (`graph.py`), so no two honest holders ever reveal shares for different
-lists: a coordinator that tells them different things gets nothing from one side at least.
+Invariant: a holder reveals shares only for a `Settled` list, which exists only after `needed` members of it
+have signed it, this holder among those on it. A holder signs one list for an attempt (`attempts.py`), and any
+two sets of `needed` members have an honest one in common (`graph.py`), so no two honest holders ever reveal
+shares for different lists: a coordinator that tells them different things gets nothing from one side at
+least.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import N_, KeyFault, WaistError
-from ringfence.privacy.secagg.roster import Layout, Roster
+from ringfence.privacy.secagg.roster import Roster, RosterView
 from ringfence.privacy.wire.fields import Digest, Name, Record, RunId, SignatureHex, Turn, canonical
 
 _DOMAIN = b"ringfence/survivors-echo/v1\n"
@@ -59,7 +60,7 @@ class Settled:
             verify_survivors_echo(echo, self.roster.participants[echo.holder], self.roster, digest)
 
 
-def survivors_digest(layout: Layout, names: Iterable[str]) -> str:
+def survivors_digest(layout: RosterView, names: Iterable[str]) -> str:
     """Digest of a list of those who answered the attempt that a roster is for."""
     body = {"type": "ringfence/survivors/v1", "roster": layout.digest, "survivors": sorted(names)}
     return "sha256:" + hashlib.sha256(canonical(body)).hexdigest()
@@ -102,7 +103,7 @@ def survivors_echo(identity: Identity, roster: Roster, names: Sequence[str]) -> 
 
 
 def verify_survivors_echo(
-    echo: SurvivorsEcho, pinned: PublicIdentity, layout: Layout, survivors: str
+    echo: SurvivorsEcho, pinned: PublicIdentity, layout: RosterView, survivors: str
 ) -> SurvivorsEcho:
     """The echo, once it was found to be a member's signature on this very list (its `survivors_digest`).
 
@@ -120,8 +121,10 @@ def verify_survivors_echo(
     if not sound:
         raise WaistError(
             "RF-W179",
-            N_("{holder} has not signed this list of who answered; the coordinator may have told members different "
-               "things."),
+            N_(
+                "{holder} has not signed this list of who answered; the coordinator may have told members "
+                "different things."
+            ),
             holder=echo.holder,
-        )  # fmt: skip
+        )
     return echo

@@ -1,8 +1,8 @@
 """The coordinator's part in a sum that outlives drop-outs: secrets from shares, masks off the sum.
 
-What comes out of shares is compared with what its owner published and signed, so a forged share cannot bend a sum.
-Where more shares are there than needed, one that does not fit is left out; whether its dealer or its giver forged it
-cannot be told.
+What comes out of shares is compared with what its owner published and signed, so a forged share cannot bend a
+sum. Where more shares are there than needed, one that does not fit is left out; whether its dealer or its
+giver forged it cannot be told.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ringfence.privacy.secagg.ephemeral import EphemeralMessage, seed_digest
 from ringfence.privacy.secagg.keys import exchanged
 from ringfence.privacy.secagg.masks import MaskContext, Words, add_streams, add_up, keystream, sum_words
 from ringfence.privacy.secagg.recovery import OpenShare, Revealed, number_of
-from ringfence.privacy.secagg.roster import Layout
+from ringfence.privacy.secagg.roster import RosterView
 from ringfence.privacy.waist import IntVector, MaskedUpdate
 
 
@@ -33,7 +33,7 @@ class Unmasked:
     misfits: tuple[tuple[str, str], ...]
 
 
-def check_revealed(layout: Layout, survivors: Set[str], giver: str, revealed: Revealed) -> Revealed:
+def check_revealed(layout: RosterView, survivors: Set[str], giver: str, revealed: Revealed) -> Revealed:
     """What a survivor revealed, once it is what it owes and no more.
 
     Raises:
@@ -47,12 +47,14 @@ def check_revealed(layout: Layout, survivors: Set[str], giver: str, revealed: Re
         or not set(seeds) <= (partners | {giver}) & survivors
         or not set(keys) <= partners - survivors
     ):
-        raise WaistError("RF-W183", N_("{holder} has revealed other shares than it was asked for."), holder=giver)
+        raise WaistError(
+            "RF-W183", N_("{holder} has revealed other shares than it was asked for."), holder=giver
+        )
     return revealed
 
 
 def unmask(
-    layout: Layout,
+    layout: RosterView,
     updates: Mapping[str, MaskedUpdate],
     revealed: Mapping[str, Revealed],
     *,
@@ -67,8 +69,8 @@ def unmask(
         query_digest: of the query that was answered.
 
     Raises:
-        WaistError: RF-W154 the updates are not alike, RF-W171 too few shares of a secret, RF-W184 shares of another
-            secret than its owner published.
+        WaistError: RF-W154 the updates are not alike, RF-W171 too few shares of a secret, RF-W184 shares of
+            another secret than its owner published.
     """
     members = {m.holder: m for m in layout.members if isinstance(m, EphemeralMessage)}
     first = next(iter(updates.values()))
@@ -119,7 +121,7 @@ def _share(shares: tuple[OpenShare, ...], name: str) -> bytes | None:
 
 
 def _secret(
-    layout: Layout, given: Mapping[str, bytes | None], published: Callable[[bytes], str], value: str
+    layout: RosterView, given: Mapping[str, bytes | None], published: Callable[[bytes], str], value: str
 ) -> tuple[bytes, tuple[str, ...]]:
     """The secret whose owner published `value`, and the giver of a share that had to be left out."""
     threshold = layout.design.threshold
@@ -133,7 +135,8 @@ def _secret(
             if published(secret) == value:
                 return secret, (names[left_out - 1],) if left_out else ()
     raise WaistError(
-        "RF-W184", N_("The shares of a secret do not give the one that its owner published; the attempt is void.")
+        "RF-W184",
+        N_("The shares of a secret do not give the one that its owner published; the attempt is void."),
     )
 
 

@@ -1,7 +1,7 @@
 """Vectors that leave without a mask, in words of the round's size: for studies whose uploads are visible.
 
 Only local noise makes such a vector private; what the signed study says about both is checked in
-`privacy/documents/terms.py`.
+`privacy/agreements/terms.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ def show(vector: IntVector, *, holder: str, round: int, attempt: int, word_bits:
         word_bits: 32 or 64, from `choose_word_bits`.
 
     Raises:
-        WaistError: RF-W150 not an int64 vector or word size, RF-W151 an entry needs more bits than a word has.
+        WaistError: RF-W150 not an int64 vector or word size, RF-W151 an entry needs more bits than a word
+            has.
     """
     words = to_words(vector, word_bits)
     return VisibleUpdate(holder=holder, round=round, attempt=attempt, word_bits=word_bits, words=words)

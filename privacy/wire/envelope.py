@@ -40,6 +40,7 @@ _OVERHEAD = len(_MAGIC) + 4 + _MAX_HEADER + _SIGNATURE
 class MessageKind(StrEnum):
     """Every message that may cross the wire; the list is closed."""
 
+    GREETING = "greeting"
     STUDY_OFFER = "study-offer"
     JOIN = "join"
     ROSTER_CALL = "roster-call"
@@ -57,8 +58,10 @@ class MessageKind(StrEnum):
     REVEALED = "revealed"
     FINISH = "finish"
     DONE = "done"
-    HEARTBEAT = "heartbeat"
     UNAVAILABLE = "unavailable"
+
+
+_FIRST = frozenset({MessageKind.GREETING, MessageKind.STUDY_OFFER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What the receiver is waiting for; `study` and `run` may be None for a study offer only.
+    """What the receiver is waiting for; `study` and `run` may be None for a greeting or an offer only.
 
     Attributes:
         kind: which message.
@@ -122,8 +125,8 @@ class Expected:
     attempt: int = 0
 
     def __post_init__(self) -> None:
-        """Deny by default: only the first message may come from a study not known yet."""
-        if (self.study is None or self.run is None) and self.kind is not MessageKind.STUDY_OFFER:
+        """Deny by default: only the first messages may come from a study not known yet."""
+        if (self.study is None or self.run is None) and self.kind not in _FIRST:
             raise WaistError(
                 "RF-W117",
                 N_("A {kind} message must be awaited for one study and one run."),

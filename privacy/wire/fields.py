@@ -16,6 +16,7 @@ import secrets
 import types
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import rfc8785
@@ -84,12 +85,18 @@ NoteText: TypeAlias = Annotated[
     str,
     _text(
         "signed checkpoint",
-        r"[^\s+]{1,128}\n(?:0|[1-9][0-9]{0,15})\n[A-Za-z0-9+/]{43}=\n\n(?:— [^\s+]{1,128} [A-Za-z0-9+/]{4,256}={0,2}\n){1,16}",
+        r"[^\s+]{1,128}\n(?:0|[1-9][0-9]{0,15})\n[A-Za-z0-9+/]{43}=\n\n(?:— [^\s+]{1,128} "
+        r"[A-Za-z0-9+/]{4,256}={0,2}\n){1,16}",
         1 << 14,
     ),
 ]
 Number: TypeAlias = Annotated[int, NumberRule(low=0, high=MAX_NUMBER)]
 Turn: TypeAlias = Annotated[int, NumberRule(low=0, high=(1 << 31) - 1)]
+
+
+def utc_now() -> datetime:
+    """The present moment, UTC: the clock of everybody who is given no other."""
+    return datetime.now(UTC)
 
 
 def new_run_id() -> str:
@@ -153,10 +160,11 @@ _DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_no_float, parse_const
 
 
 def _plainly(data: bytes) -> dict[str, Any] | None:
-    """The object in ASCII bytes without floats, when its canonical encoding is `data`; None asks the full check.
+    """The object in ASCII bytes without floats whose canonical encoding is `data`; None: check in full.
 
-    In ASCII the order of keys, the escapes and the integers of the standard library are those of RFC 8785. It is
-    some twenty times as fast, which a study of a hundred holders needs: everybody reads what everybody signed.
+    In ASCII the order of keys, the escapes and the integers of the standard library are those of RFC 8785. It
+    is some twenty times as fast, which a study of a hundred holders needs: everybody reads what everybody
+    signed.
     """
     if not data.isascii():
         return None

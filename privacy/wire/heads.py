@@ -1,8 +1,8 @@
 """Where a holder's ledger and log stand, as other parties keep it.
 
-A ledger head is signed by its holder. Another party shows it back when the next study is offered, and a holder that
-finds its own signature on an entry it no longer has knows that its disk was rolled back. Nobody else can make a
-holder freeze: a head without its signature is refused and changes nothing.
+A ledger head is signed by its holder. Another party shows it back when the next study is offered, and a
+holder that finds its own signature on an entry it no longer has knows that its disk was rolled back. Nobody
+else can make a holder freeze: a head without its signature is refused and changes nothing.
 """
 
 from __future__ import annotations

@@ -28,7 +28,10 @@ MAX_RANK = 4
 _MAX_HEADER = 1 << 21
 _QUERY = b"RFQ1"
 _WORDS = b"RFU1"
-_FORMS: Mapping[MessageKind, type[Update]] = {MessageKind.MASKED_UPDATE: MaskedUpdate, MessageKind.VISIBLE_UPDATE: VisibleUpdate}
+_FORMS: Mapping[MessageKind, type[Update]] = {
+    MessageKind.MASKED_UPDATE: MaskedUpdate,
+    MessageKind.VISIBLE_UPDATE: VisibleUpdate,
+}
 _INT64 = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 

@@ -1,10 +1,11 @@
-"""One private step of a neural task, ours beside Opacus' hooks: engine alone, and end to end with safe noise in both.
+"""One private step of a neural task beside Opacus' hooks: engine alone, and end to end with safe noise.
 
     python -m ringfence.simulations.benchmarks.engines --json out/bench/engines.json
 
-Ours is what a holder runs: a Poisson sample by the system's randomness, fixed-point sums by the closed form, rounding,
-a discrete Gaussian share, one step. Opacus is its own recipe: DPDataLoader, GradSampleModule, DPOptimizer, with
-`add_noise` replaced by the same discrete noise. One thread; the table holds 20 batches; synthetic numbers.
+Ours is what a holder runs: a Poisson sample by the system's randomness, fixed-point sums by the closed form,
+rounding, a discrete Gaussian share, one step. Opacus is its own recipe: DPDataLoader, GradSampleModule,
+DPOptimizer, with `add_noise` replaced by the same discrete noise. One thread; the table holds 20 batches;
+synthetic numbers.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ from ringfence.models.neural.rounding import (
     vector_to_grid,
 )
 from ringfence.privacy.accounting.scales import share_scale
+from ringfence.privacy.command_line.terminal import Parser, Terminal, add_json, run
 from ringfence.privacy.mechanisms.sampling import poisson_sample
 from ringfence.privacy.mechanisms.source import OsNoise
-from ringfence.privacy.terminal import Parser, Terminal, add_json, run
 from ringfence.privacy.waist import BlockPlan, IntVector, RoundPlan
+from ringfence.simulations.benchmarks.peers import require
 from ringfence.simulations.benchmarks.timing import take_turns
 
 PERCEPTRON = Architecture(inputs=30, hidden=(64, 64))
@@ -76,7 +78,11 @@ class Bench:
         def numbers(*shape: int) -> Any:
             return rng.integers(-255, 256, shape).astype(np.float64) * 2.0 ** (ACTIVATION_BITS - 8)
 
-        sequence = numbers(architecture.periods, customers, architecture.channels) if architecture.recurrent else None
+        sequence = (
+            numbers(architecture.periods, customers, architecture.channels)
+            if architecture.recurrent
+            else None
+        )
         grid_bits = largest_grid_bits(1.0, architecture.length, NOISE_MULTIPLIER)
         sensitivity = rounded_sensitivity_squared(1.0, 0.0, architecture.length, grid_bits)
         block = BlockPlan(
@@ -139,7 +145,9 @@ class Ordinary(nn.Module):
 
         self.lstm = None
         if architecture.recurrent:
-            self.lstm = DPLSTM(architecture.channels + 1, architecture.recurrent, bias=False, batch_first=True)
+            self.lstm = DPLSTM(
+                architecture.channels + 1, architecture.recurrent, bias=False, batch_first=True
+            )
         layers: list[nn.Module] = []
         for entering, leaving in zip(architecture.widths, architecture.widths[1:], strict=False):
             layers += [nn.Linear(entering, leaving), nn.ReLU()]
@@ -223,9 +231,10 @@ def measure(*, batches: Sequence[int] = (256, 1024), repetitions: int = 15) -> d
         repetitions: medians are over so many.
 
     Returns:
-        By `mlp 256` and the like: `ours_ms`, `opacus_ms` end to end, their `ratio`; the same of the engine alone
-        under `engine_`; `noise_ms`, and `noise_share` of our step; with `goals`.
+        By `mlp 256` and the like: `ours_ms`, `opacus_ms` end to end, their `ratio`; the same of the engine
+        alone under `engine_`; `noise_ms`, and `noise_share` of our step; with `goals`.
     """
+    require("opacus")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -266,8 +275,9 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     for name, step in report["steps"].items():
         goal = report["goals"].get(name, math.nan)
         yield (
-            f"{name:10} ours {step['ours_ms']:8.2f} ms  opacus {step['opacus_ms']:8.2f} ms  x{step['ratio']:5.1f} "
-            f"(goal x{goal:.0f})  engine alone x{step['engine_ratio']:5.1f}  noise {step['noise_share']:.0%} of our step"
+            f"{name:10} ours {step['ours_ms']:8.2f} ms  opacus {step['opacus_ms']:8.2f} ms  "
+            f"x{step['ratio']:5.1f} (goal x{goal:.0f})  engine alone x{step['engine_ratio']:5.1f}  noise "
+            f"{step['noise_share']:.0%} of our step"
         )
 
 
@@ -278,7 +288,10 @@ def main() -> int:
 
 def command(argv: Sequence[str]) -> int:
     """Run the benchmark and print a table."""
-    parser = Parser(prog="python -m ringfence.simulations.benchmarks.engines", description="One private step, ours and Opacus'.")
+    parser = Parser(
+        prog="python -m ringfence.simulations.benchmarks.engines",
+        description="One private step, ours and Opacus'.",
+    )
     parser.add_argument("--repetitions", type=int, default=15, help="medians are over so many (default: 15)")
     add_json(parser)
     arguments = parser.parse_args(argv)

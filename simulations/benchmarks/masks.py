@@ -3,9 +3,10 @@
     python -m ringfence.simulations.benchmarks.masks --json out/bench/masks.json
 
 A word is a member of Z_2^32 that is added to the vector; our figures include the addition. Flower's generator
-(`pseudo_rand_gen` of SecAgg+) makes numbers of 32 bits from a Mersenne Twister whose seed has 32 bits, and adds nothing; it
-is timed over one long array, over as many words in short arrays, and together with the additions of its masking step.
-The limit is AES-256 in counter mode alone, which no mask of this kind can pass.
+(`pseudo_rand_gen` of SecAgg+) makes numbers of 32 bits from a Mersenne Twister whose seed has 32 bits, and
+adds nothing; it is timed over one long array, over as many words in short arrays, and together with the
+additions of its masking step. The limit is AES-256 in counter mode alone, which no mask of this kind can
+pass.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from typing import Any
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import CipherContext
 
+from ringfence.privacy.command_line.terminal import Parser, Terminal, add_json, run
 from ringfence.privacy.secagg.masks import CHUNK_BYTES, add_streams, keystream
-from ringfence.privacy.terminal import Parser, Terminal, add_json, run
+from ringfence.simulations.benchmarks.peers import require
 from ringfence.simulations.benchmarks.timing import take_turns
 
 SHORT = 100
@@ -34,7 +36,10 @@ def main() -> int:
 
 def command(argv: Sequence[str]) -> int:
     """Run the benchmark and print a table."""
-    parser = Parser(prog="python -m ringfence.simulations.benchmarks.masks", description="How fast masks are made and added.")  # fmt: skip
+    parser = Parser(
+        prog="python -m ringfence.simulations.benchmarks.masks",
+        description="How fast masks are made and added.",
+    )
     parser.add_argument(
         "--words", type=int, default=1_000_000, help="length of the vector (default: 1000000)"
     )
@@ -59,14 +64,15 @@ def measure(*, words: int = 1_000_000, peers: int = 9, repetitions: int = 15) ->
         repetitions: medians are over so many.
 
     Returns:
-        `masks_32`, `masks_64`: ours, keys derived and masks added; `cipher`: AES-256-CTR alone, in words of 32
-        bits; `flower`: its generator over one array (`long`), over arrays of 100 (`short`), and its masking
-        step; `ratio`: `masks_32` over each of these; `goals`.
+        `masks_32`, `masks_64`: ours, keys derived and masks added; `cipher`: AES-256-CTR alone, in words of
+        32 bits; `flower`: its generator over one array (`long`), over arrays of 100 (`short`), and its
+        masking step; `ratio`: `masks_32` over each of these; `goals`.
     """
+    require("flwr")
     candidates: dict[str, Callable[[], object]] = {
-        "masks_32": partial(masked, np.zeros(words, dtype=np.uint32), peers),
-        "masks_64": partial(masked, np.zeros(words, dtype=np.uint64), peers),
-        "cipher": partial(bare, words, peers),
+        "masks_32": partial(derived_and_masked, np.zeros(words, dtype=np.uint32), peers),
+        "masks_64": partial(derived_and_masked, np.zeros(words, dtype=np.uint64), peers),
+        "cipher": partial(keystream_alone, words, peers),
         "long": partial(flower_generator, [(words,)], peers),
         "short": partial(flower_generator, [(SHORT,)] * max(1, words // SHORT), 1),
         "step": partial(flower_step, np.zeros(words, dtype=np.int64), peers),
@@ -89,13 +95,13 @@ def measure(*, words: int = 1_000_000, peers: int = 9, repetitions: int = 15) ->
     }
 
 
-def masked(vector: Any, peers: int) -> None:
+def derived_and_masked(vector: Any, peers: int) -> None:
     """Derive a key for each peer and add or subtract its keystream."""
     streams = [(peer % 2 == 0, keystream(os.urandom(32), b"benchmark")) for peer in range(peers)]
     add_streams(vector, streams)
 
 
-def bare(words: int, peers: int) -> None:
+def keystream_alone(words: int, peers: int) -> None:
     """As many bytes of keystream of the same cipher, and nothing else."""
     zeros, buffer = bytes(CHUNK_BYTES), bytearray(CHUNK_BYTES)
     streams: list[CipherContext] = [keystream(os.urandom(32), b"benchmark") for _ in range(peers)]

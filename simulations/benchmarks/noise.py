@@ -13,10 +13,10 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from ringfence.privacy.errors import N_, UsageError
+from ringfence.privacy.accounting.noise_laws import LARGEST_TABLE, gaussian_law, laplace_law
+from ringfence.privacy.command_line.terminal import Parser, Terminal, add_json, run
 from ringfence.privacy.mechanisms import entropy, gaussian, laplace
-from ringfence.privacy.mechanisms.law import LARGEST_TABLE, gaussian_law, laplace_law
-from ringfence.privacy.terminal import Parser, Terminal, add_json, run
+from ringfence.simulations.benchmarks.peers import require
 from ringfence.simulations.benchmarks.timing import take_turns
 
 SCALES = (16.0, 256.0, 4096.0, 16_384.0, 1_048_576.0)
@@ -31,7 +31,10 @@ def main() -> int:
 
 def command(argv: Sequence[str]) -> int:
     """Run the benchmark and print a table."""
-    parser = Parser(prog="python -m ringfence.simulations.benchmarks.noise", description="How fast discrete noise is drawn.")  # fmt: skip
+    parser = Parser(
+        prog="python -m ringfence.simulations.benchmarks.noise",
+        description="How fast discrete noise is drawn.",
+    )
     parser.add_argument("--draws", type=int, default=1_000_000, help="values of each draw (default: 1000000)")
     parser.add_argument("--repetitions", type=int, default=7, help="medians are over so many (default: 7)")
     add_json(parser)
@@ -60,15 +63,15 @@ def measure(
         scales: parameters of both laws, grid units.
 
     Returns:
-        `gaussian`, `laplace`: rate by scale; `opendp`: rate by law at scale 256; `ratio`: the least of our rates
-        of a law over OpenDP's; `least`: our least rates on either side of scale 4096, with `goals`; `random_words`:
-        what the operating system alone delivers.
+        `gaussian`, `laplace`: rate by scale; `opendp`: rate by law at scale 256; `ratio`: the least of our
+        rates of a law over OpenDP's; `least`: our least rates on either side of scale 4096, with `goals`;
+        `random_words`: what the operating system alone delivers.
     """
+    peers = opendp(peer_draws)
     candidates: dict[str, Callable[[], object]] = {"random_words": partial(entropy.words, draws)}
     for scale in scales:
         candidates[f"gaussian {scale:.10g}"] = partial(gaussian.draw_values, gaussian_law(scale), draws)
         candidates[f"laplace {scale:.10g}"] = partial(laplace.draw_values, laplace_law(scale), draws)
-    peers = opendp(peer_draws)
     counts = dict.fromkeys(candidates, draws) | dict.fromkeys(peers, peer_draws)
     timings = take_turns(candidates | peers, repetitions)
     rates = {name: counts[name] / timing.processor for name, timing in timings.items()}
@@ -99,14 +102,8 @@ def least(laws: dict[str, dict[str, float]], scales: Sequence[float]) -> float |
 
 def opendp(count: int) -> dict[str, Callable[[], object]]:
     """OpenDP's samplers of both laws over vectors of zeros; exact, from the same randomness."""
-    try:
-        dp: Any = import_module("opendp.prelude")  # it declares no names for type checkers
-    except ImportError:
-        raise UsageError(
-            "RF-U370",
-            N_("The peer {package} is not installed; it comes with ringfence[bench]."),
-            package="opendp",
-        ) from None
+    require("opendp")
+    dp: Any = import_module("opendp.prelude")  # it declares no names for type checkers
     dp.enable_features("contrib")
     domain = dp.vector_domain(dp.atom_domain(T="i64"))
     zeros = [0] * count

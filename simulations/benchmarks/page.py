@@ -1,6 +1,7 @@
 """The figures of the privacy benchmarks as tables: once as a page with plots, once as Markdown for documents.
 
-Both are made from the same rows, so they cannot tell different stories. The page loads nothing and runs nothing.
+Both are made from the same rows, so they cannot tell different stories. The page loads nothing and runs
+nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from ringfence.simulations.report.markup import Column, Html, element, section, table, trusted
+from ringfence.models.pages.markup import CONTENT_POLICY, Html, TableColumn, element, section, table, trusted
 
 METHODS = {
     "central": "scorecard, central",
@@ -19,7 +20,6 @@ METHODS = {
     "local-10": "scorecard, 10 holders, local noise",
     "dp-ebm": "DP-EBM",
 }
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 # Six values of epsilon with their errors stand side by side.
 WIDE_TABLES = "\ntable { font-size: 0.8rem; }\ntable th, table td { padding-inline: 0.3rem; }\n"
 COLOURS = ("#0b4f8a", "#3f88c5", "#1b7f5c", "#7d8b99", "#b4540a")
@@ -59,7 +59,8 @@ def markdown(report: Mapping[str, Any]) -> str:
         lines.append("")
     machine = report["machine"]
     lines.append(
-        f"Measured on {machine['processors']} processors ({machine['architecture']}), Python {machine['python']}."
+        f"Measured on {machine['processors']} processors ({machine['architecture']}), Python "
+        f"{machine['python']}."
     )
     return "\n".join(lines) + "\n"
 
@@ -71,7 +72,7 @@ def render(report: Mapping[str, Any]) -> str:
     head = element(
         "head",
         element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        element("meta", http_equiv="Content-Security-Policy", content=CONTENT_POLICY),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", "Benchmarks of the privacy engine"),
@@ -84,16 +85,21 @@ def render(report: Mapping[str, Any]) -> str:
             "header",
             element("p", "Ringfence", class_="brand"),
             element("h1", "Benchmarks of the privacy engine"),
-            element("p", f"Measured on {machine['processors']} processors ({machine['architecture']}), Python "
-                         f"{machine['python']}. Peers ran in the same process, in turns."),
+            element(
+                "p",
+                f"Measured on {machine['processors']} processors ({machine['architecture']}), Python "
+                f"{machine['python']}. Peers ran in the same process, in turns.",
+            ),
         ),
         element("main", *(_shown(sheet, pictures.get(sheet.name)) for sheet in sheets(report))),
-    )  # fmt: skip
+    )
     return "<!DOCTYPE html>\n" + element("html", head, body, lang="en") + "\n"
 
 
 def _shown(sheet: Sheet, picture: Html | None) -> Html:
-    columns = [Column(title=heading, figures=bool(place)) for place, heading in enumerate(sheet.headings)]
+    columns = [
+        TableColumn(title=heading, figures=bool(place)) for place, heading in enumerate(sheet.headings)
+    ]
     figure = [] if picture is None else [element("figure", element("div", picture, class_="picture"))]
     made = table(sheet.title, columns, sheet.rows, form="wide")
     return section(sheet.name, sheet.title, element("p", sheet.note), *figure, made)
@@ -115,8 +121,8 @@ def _accuracy(name: str, found: Mapping[str, Any], measured: Mapping[str, Any]) 
     return Sheet(
         name=f"accuracy-{name.replace('_', '-')}",
         title=f"AUC on {name}",
-        note=f"Mean over {measured['splits']} random 80/20 splits with {measured['draws']} draw(s) of noise each, and its "
-        f"standard error; delta {measured['delta']:g}. Every method saw the same splits.",
+        note=f"Mean over {measured['splits']} random 80/20 splits with {measured['draws']} draw(s) of noise "
+        f"each, and its standard error; delta {measured['delta']:g}. Every method saw the same splits.",
         headings=("method", *(f"epsilon {epsilon}" for epsilon in epsilons)),
         rows=tuple(rows),
     )
@@ -155,8 +161,8 @@ def _scale(measured: Mapping[str, Any]) -> Sheet:
     return Sheet(
         name="scale",
         title="One whole study",
-        note=f"{measured['holders']} holders, {measured['columns']} columns, epsilon 1: offer, tables, consent, all secure "
-        "sums, evaluation, farewell, in one process.",
+        note=f"{measured['holders']} holders, {measured['columns']} columns, epsilon 1: offer, tables, "
+        "consent, all secure sums, evaluation, farewell, in one process.",
         headings=("size", "seconds", "of processor", "MB at most"),
         rows=rows,
     )
@@ -175,10 +181,7 @@ def _stages(measured: Mapping[str, Any]) -> Sheet:
         title="Where a whole study's time goes",
         note="Seconds of the processor by stage, all holders together.",
         headings=("stage", *(_sized(each) for each in fits)),
-        rows=tuple(
-            (name, *(_spent(each["stages"].get(name)) for each in fits))
-            for name in names
-        ),
+        rows=tuple((name, *(_spent(each["stages"].get(name)) for each in fits)) for name in names),
     )
 
 
@@ -202,7 +205,8 @@ def _engines(measured: Mapping[str, Any]) -> Sheet:
     return Sheet(
         name="engines",
         title="One private step of a network, one thread",
-        note="Milliseconds from sample to new weights, with the same safe noise in both; Opacus by its hooks.",
+        note="Milliseconds from sample to new weights, with the same safe noise in both; Opacus by its "
+        "hooks.",
         headings=("network", "ours", "Opacus", "ratio", "asked", "engine alone", "noise in our step"),
         rows=rows,
     )
@@ -244,28 +248,41 @@ def _auc_plot(name: str, found: Mapping[str, Any]) -> Html:
     import altair as alt
     import pandas as pd
 
-    from ringfence.simulations.report.charts import specification
-    from ringfence.simulations.report.svg import draw
+    from ringfence.models.pages.charts import specification
+    from ringfence.models.pages.svg import draw_chart
 
     rows = [
-        {"epsilon": epsilon, "method": METHODS[method], "auc": value["mean"], "low": value["mean"] - 2 * value["standard_error"], "high": value["mean"] + 2 * value["standard_error"]}
+        {
+            "epsilon": epsilon,
+            "method": METHODS[method],
+            "auc": value["mean"],
+            "low": value["mean"] - 2 * value["standard_error"],
+            "high": value["mean"] + 2 * value["standard_error"],
+        }
         for epsilon, methods in found["epsilon"].items()
         for method, value in methods.items()
         if method in METHODS
-    ]  # fmt: skip
-    colours = {title: colour for title, colour in zip(METHODS.values(), COLOURS, strict=True)
-               if any(row["method"] == title for row in rows)}  # fmt: skip
+    ]
+    colours = {
+        title: colour
+        for title, colour in zip(METHODS.values(), COLOURS, strict=True)
+        if any(row["method"] == title for row in rows)
+    }
     base = alt.Chart(pd.DataFrame(rows)).encode(
         x=alt.X("epsilon:O", sort=list(found["epsilon"]), title="epsilon", axis=alt.Axis(labelAngle=0)),
-        color=alt.Color("method:N", sort=list(colours), title=None,
-                        scale=alt.Scale(domain=list(colours), range=list(colours.values())),
-                        legend=alt.Legend(orient="bottom", columns=2, labelLimit=0)),
-    )  # fmt: skip
+        color=alt.Color(
+            "method:N",
+            sort=list(colours),
+            title=None,
+            scale=alt.Scale(domain=list(colours), range=list(colours.values())),
+            legend=alt.Legend(orient="bottom", columns=2, labelLimit=0),
+        ),
+    )
     lines = base.mark_line(point=True).encode(
         y=alt.Y("auc:Q", scale=alt.Scale(zero=False), title="AUC, mean and two standard errors")
     )
     bars = base.mark_rule().encode(y="low:Q", y2="high:Q")
-    return draw(
+    return draw_chart(
         specification(bars + lines, height=320),
         name=f"auc-{name.replace('_', '-')}",
         title=f"AUC against epsilon on {name}",
@@ -277,18 +294,23 @@ def _scale_plot(measured: Mapping[str, Any]) -> Html:
     import altair as alt
     import pandas as pd
 
-    from ringfence.simulations.report.charts import specification
-    from ringfence.simulations.report.svg import draw
+    from ringfence.models.pages.charts import specification
+    from ringfence.models.pages.svg import draw_chart
 
     rows = [
         {"rows": each["rows"] / 1000, "seconds": each["processor_seconds"]}
         for each in measured["fits"]
         if each["profile"] == "simulation"
     ]
-    chart = alt.Chart(pd.DataFrame(rows)).mark_line(point=True, color=COLOURS[0]).encode(
-        x=alt.X("rows:Q", title="thousand rows, all holders"), y=alt.Y("seconds:Q", title="seconds of processor"),
-    )  # fmt: skip
-    return draw(
+    chart = (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_line(point=True, color=COLOURS[0])
+        .encode(
+            x=alt.X("rows:Q", title="thousand rows, all holders"),
+            y=alt.Y("seconds:Q", title="seconds of processor"),
+        )
+    )
+    return draw_chart(
         specification(chart, height=240),
         name="scale-plot",
         title="Seconds of processor against rows",

@@ -2,9 +2,10 @@
 
     python -m ringfence.simulations.benchmarks.privacy --splits 5 --folder out/bench
 
-Writes `privacy.json`, `privacy.html` and `privacy.md` into the folder. Accuracy needs the public tables (RINGFENCE_DATA,
-default ../shared/data); without them generated populations are measured, and the page says so. Speeds are ratios to
-peers in the same run, per second of the processor where a neighbour on the machine would spoil a wall clock.
+Writes `privacy.json`, `privacy.html` and `privacy.md` into the folder. Accuracy needs the public tables
+(RINGFENCE_DATA, default ../shared/data); without them generated populations are measured, and the page says
+so. Speeds are ratios to peers in the same run, per second of the processor where a neighbour on the machine
+would spoil a wall clock.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ringfence.privacy.terminal import Parser, Terminal, run, write_atomically
+from ringfence.privacy.command_line.terminal import Parser, Terminal, run, write_atomically
 from ringfence.simulations.benchmarks import engines, masks, noise, scale, scorecard, secure_sum
 from ringfence.simulations.benchmarks.cases import TABLES
 from ringfence.simulations.benchmarks.page import markdown, render
+from ringfence.simulations.benchmarks.peers import PACKAGES, require
 
 PUBLIC = ("telco", "credit_default")
 GENERATED = ("flags", "amounts")
@@ -34,18 +36,39 @@ def main() -> int:
 
 def command(argv: Sequence[str]) -> int:
     """Run all benchmarks, or lay out the figures of an earlier run."""
-    parser = Parser(prog="python -m ringfence.simulations.benchmarks.privacy", description="Every benchmark of the privacy engine.")  # fmt: skip
+    parser = Parser(
+        prog="python -m ringfence.simulations.benchmarks.privacy",
+        description="Every benchmark of the privacy engine.",
+    )
     parser.add_argument("--splits", type=int, default=5, help="splits of each table (default: 5)")
     parser.add_argument("--draws", type=int, default=1, help="draws of noise a split (default: 1)")
-    parser.add_argument("--rows", type=int, nargs="+", default=list(scale.DEFAULT_ROWS), help="sizes of the study that is timed")
-    parser.add_argument("--folder", type=Path, default=Path("out/bench"), help="where results go (default: out/bench)")
-    parser.add_argument("--from", dest="earlier", type=Path, default=None, metavar="JSON", help="lay out these figures, measure nothing")
+    parser.add_argument(
+        "--rows",
+        type=int,
+        nargs="+",
+        default=list(scale.DEFAULT_ROWS),
+        help="sizes of the study that is timed",
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path("out/bench"), help="where results go (default: out/bench)"
+    )
+    parser.add_argument(
+        "--from",
+        dest="earlier",
+        type=Path,
+        default=None,
+        metavar="JSON",
+        help="lay out these figures, measure nothing",
+    )
     arguments = parser.parse_args(argv)
     terminal = Terminal()
+    require(*(("altair", "vl_convert") if arguments.earlier is not None else PACKAGES))
     if arguments.earlier is not None:
         report: dict[str, Any] = json.loads(arguments.earlier.read_text(encoding="utf-8"))
     else:
-        report = measure(splits=arguments.splits, draws=arguments.draws, rows=arguments.rows, say=terminal.say)
+        report = measure(
+            splits=arguments.splits, draws=arguments.draws, rows=arguments.rows, say=terminal.say
+        )
     arguments.folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "privacy.json": json.dumps(report, indent=2) + "\n",
@@ -89,7 +112,11 @@ def measure(
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
-    return {"processors": os.cpu_count() or 0, "architecture": platform.machine(), "python": platform.python_version()}
+    return {
+        "processors": os.cpu_count() or 0,
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+    }
 
 
 def _public() -> bool:

@@ -1,11 +1,12 @@
-"""How accurate the private scorecard is: over epsilon, forms of noise and splits, beside peers on the same splits.
+"""How accurate the private scorecard is, over epsilon, noise and splits, beside peers on the same splits.
 
     python -m ringfence.simulations.benchmarks.scorecard --splits 10 --draws 1 --json out/bench/scorecard.json
 
-Forms: `central` is one party with all customers (a yardstick, h = 1); `distributed-3` and `distributed-10` are what
-a federation does; `local-10` is ten holders with noise of their own. Peers: DP-EBM (interpret, bounds and types
-given), and without privacy a logistic regression and gradient boosting. Figures are exact AUCs on customers that
-were not learned from, for researchers only; on generated tables the AUC expected under the true chances.
+Forms: `central` is one party with all customers (a yardstick, h = 1); `distributed-3` and `distributed-10`
+are what a federation does; `local-10` is ten holders with noise of their own. Peers: DP-EBM (interpret,
+bounds and types given), and without privacy a logistic regression and gradient boosting. Figures are exact
+AUCs on customers that were not learned from, for researchers only; on generated tables the AUC expected under
+the true chances.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ import pandas as pd
 
 from ringfence.models.metrics.exact import auc
 from ringfence.models.scorecard import SCORECARD, Scorecard
-from ringfence.privacy.terminal import Parser, Terminal, add_json, run
+from ringfence.privacy.command_line.terminal import Parser, Terminal, add_json, run
+from ringfence.simulations.benchmarks.cases import defined
+from ringfence.simulations.benchmarks.peers import require
 from ringfence.simulations.benchmarks.subjects import Subject, subject
 from ringfence.simulations.benchmarks.varied import expected_auc
 from ringfence.simulations.reference import central, run_reference
@@ -42,13 +45,22 @@ def main() -> int:
 
 def command(argv: Sequence[str]) -> int:
     """Run the benchmark and print a table."""
-    parser = Parser(prog="python -m ringfence.simulations.benchmarks.scorecard", description="How accurate the private scorecard is, beside its peers.")
-    parser.add_argument("--splits", type=int, default=10, help="random 80/20 splits of each table (default: 10)")
+    parser = Parser(
+        prog="python -m ringfence.simulations.benchmarks.scorecard",
+        description="How accurate the private scorecard is, beside its peers.",
+    )
+    parser.add_argument(
+        "--splits", type=int, default=10, help="random 80/20 splits of each table (default: 10)"
+    )
     parser.add_argument("--draws", type=int, default=1, help="draws of noise a split (default: 1)")
     parser.add_argument("--tables", default="telco,credit_default", help="names, with commas between")
-    parser.add_argument("--epsilons", default=",".join(EPSILONS), help="values of epsilon, with commas between")
+    parser.add_argument(
+        "--epsilons", default=",".join(EPSILONS), help="values of epsilon, with commas between"
+    )
     parser.add_argument("--forms", default=",".join(FORMS), help="forms of noise, with commas between")
-    parser.add_argument("--no-peers", action="store_true", help="leave DP-EBM and the models without privacy out")
+    parser.add_argument(
+        "--no-peers", action="store_true", help="leave DP-EBM and the models without privacy out"
+    )
     add_json(parser)
     arguments = parser.parse_args(argv)
     terminal = Terminal.of(arguments)
@@ -90,6 +102,8 @@ def measure(
         By table and epsilon: for every method mean, standard error over splits, worst draw, and the paired
         difference to `central`; the ceilings without privacy; seconds of the processor a fit.
     """
+    if peers:
+        require("interpret", "sklearn")
     report: dict[str, Any] = {"delta": DELTA, "splits": splits, "draws": draws, "tables": {}}
     for name in tables:
         found: dict[str, Figures] = {epsilon: {} for epsilon in epsilons}
@@ -119,14 +133,20 @@ def measure(
     return report
 
 
-def _ours(each: Subject, places: tuple[Places, Places], epsilon: str, form: str, seconds: list[float]) -> float:
+def _ours(
+    each: Subject, places: tuple[Places, Places], epsilon: str, form: str, seconds: list[float]
+) -> float:
     """AUC of one fit of the frozen default."""
     learn, judge = places
     kind, _, count = form.partition("-")
     holders = int(count or 3)
     context = each.context(epsilon, holders, "local" if kind == "local" else "distributed")
     # Rows are dealt out evenly; what each holder has does not matter, only how many shares are added.
-    parts = [each.rows.take(part) for part in np.array_split(learn, holders)] if count else [each.rows.take(learn)]
+    parts = (
+        [each.rows.take(part) for part in np.array_split(learn, holders)]
+        if count
+        else [each.rows.take(learn)]
+    )
     started = time.process_time()
     card = run_reference(context if count else central(context), parts, task=SCORECARD)
     seconds.append(time.process_time() - started)
@@ -137,7 +157,7 @@ def _ours(each: Subject, places: tuple[Places, Places], epsilon: str, form: str,
 def _judge(each: Subject, judge: Places, scores: Floats) -> float:
     if each.chance is not None:
         return expected_auc(scores, each.chance)
-    return auc(scores, each.rows.label[judge])
+    return defined(auc(scores, each.rows.label[judge]))
 
 
 def _dp_ebm(each: Subject, places: tuple[Places, Places], epsilon: float) -> float:
@@ -170,21 +190,33 @@ def _without_privacy(each: Subject, places: tuple[Places, Places]) -> Iterable[t
     learn, judge = places
     texts = [name for name in each.features if each.schema.feature(name).kind != "number"]
     numbers = each.frame.drop(columns=texts)
-    wide = pd.concat([numbers.fillna(numbers.median()), pd.get_dummies(each.frame[texts], dtype=float)], axis=1)
-    codes = pd.concat([numbers, each.frame[texts].apply(lambda column: pd.factorize(column, sort=True)[0])], axis=1)
+    wide = pd.concat(
+        [numbers.fillna(numbers.median()), pd.get_dummies(each.frame[texts], dtype=float)], axis=1
+    )
+    codes = pd.concat(
+        [numbers, each.frame[texts].apply(lambda column: pd.factorize(column, sort=True)[0])], axis=1
+    )
     label = each.rows.label[learn]
     linear = LogisticRegression(max_iter=1000)
     scaled = StandardScaler().fit(wide.iloc[learn])
     linear.fit(scaled.transform(wide.iloc[learn]), label)
-    yield "logistic regression", _judge(each, judge, linear.decision_function(scaled.transform(wide.iloc[judge])))
-    trees = HistGradientBoostingClassifier(learning_rate=0.05, max_iter=150, max_leaf_nodes=15, random_state=0)
+    yield (
+        "logistic regression",
+        _judge(each, judge, linear.decision_function(scaled.transform(wide.iloc[judge]))),
+    )
+    trees = HistGradientBoostingClassifier(
+        learning_rate=0.05, max_iter=150, max_leaf_nodes=15, random_state=0
+    )
     trees.fit(codes.iloc[learn], label)
     yield "gradient boosting", _judge(each, judge, np.asarray(trees.predict_proba(codes.iloc[judge]))[:, 1])
 
 
 def _summary(figures: Figures) -> dict[str, Any]:
     """Every method over its splits, and against `central` on the same splits."""
-    means = {method: np.array([np.mean(values) for values in rows], dtype=np.float64) for method, rows in figures.items()}
+    means = {
+        method: np.array([np.mean(values) for values in rows], dtype=np.float64)
+        for method, rows in figures.items()
+    }
     out: dict[str, Any] = {}
     for method, rows in figures.items():
         out[method] = _mean(means[method]) | {"worst": float(min(min(values) for values in rows))}

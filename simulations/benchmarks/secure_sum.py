@@ -2,9 +2,9 @@
 
     python -m ringfence.simulations.benchmarks.secure_sum --json out/bench/secure_sum.json
 
-Keys, signed rosters and their echoes, masks and the sum are those of the protocol, and the sum is compared with the
-sum of the vectors. The holders work one after another here; in a deployment each has a core of its own. Their
-noise shares are timed beside it: they are drawn whether or not the sum is masked.
+Keys, signed rosters and their echoes, masks and the sum are those of the protocol, and the sum is compared
+with the sum of the vectors. The holders work one after another here; in a deployment each has a core of its
+own. Their noise shares are timed beside it: they are drawn whether or not the sum is masked.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ringfence.privacy.command_line.terminal import Parser, Terminal, add_json, run
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.mechanisms import gaussian
@@ -25,7 +26,6 @@ from ringfence.privacy.secagg.graph import Terms
 from ringfence.privacy.secagg.keys import SessionKeys, key_message
 from ringfence.privacy.secagg.masks import mask, sum_words
 from ringfence.privacy.secagg.roster import AgreedRoster, roster_echo, verify_echoes, verify_roster
-from ringfence.privacy.terminal import Parser, Terminal, add_json, run
 from ringfence.privacy.waist import IntVector
 from ringfence.privacy.wire.fields import digest_of, new_run_id
 
@@ -41,7 +41,10 @@ def main() -> int:
 
 def command(argv: Sequence[str]) -> int:
     """Run the benchmark and print a table."""
-    parser = Parser(prog="python -m ringfence.simulations.benchmarks.secure_sum", description="How long a secure sum takes in one process.")  # fmt: skip
+    parser = Parser(
+        prog="python -m ringfence.simulations.benchmarks.secure_sum",
+        description="How long a secure sum takes in one process.",
+    )
     parser.add_argument(
         "--words", type=int, default=1_000_000, help="length of the vector (default: 1000000)"
     )
@@ -65,8 +68,9 @@ def measure(*, words: int = 1_000_000, holders: int = 10, repetitions: int = 5) 
         repetitions: medians are over so many sums, each a run of its own.
 
     Returns:
-        `seconds`: on the wall, of keys, masks and sum of all holders one after another; `processor_seconds`: the
-        same on the processor, with every step; `noise_processor_seconds`: of all holders' noise shares; `goals`.
+        `seconds`: on the wall, of keys, masks and sum of all holders one after another; `processor_seconds`:
+        the same on the processor, with every step; `noise_processor_seconds`: of all holders' noise shares;
+        `goals`.
 
     Raises:
         WaistError: a sum is wrong.
@@ -74,7 +78,7 @@ def measure(*, words: int = 1_000_000, holders: int = 10, repetitions: int = 5) 
     rng = np.random.default_rng()
     vectors = [rng.integers(-(1 << 20), 1 << 20, words, dtype=np.int64) for _ in range(holders)]
     exact: IntVector = np.sum(vectors, axis=0)
-    spent = [one(vectors, exact) for _ in range(repetitions)]
+    spent = [one_sum(vectors, exact) for _ in range(repetitions)]
     return {
         "words": words,
         "holders": holders,
@@ -89,7 +93,7 @@ def measure(*, words: int = 1_000_000, holders: int = 10, repetitions: int = 5) 
     }
 
 
-def one(vectors: Sequence[IntVector], exact: IntVector) -> dict[str, float]:
+def one_sum(vectors: Sequence[IntVector], exact: IntVector) -> dict[str, float]:
     """One sum: seconds of the processor by step, and on the wall in all."""
     start = time.perf_counter()
     marks = [time.process_time()]
@@ -154,9 +158,9 @@ def line(report: dict[str, Any]) -> str:
     """The sum in a line."""
     spent = report["processor_seconds"]
     return (
-        f"{report['words']} words over {report['holders']} holders: {report['seconds']:.3f} s "
-        f"(on the processor {spent['all']:.3f} s: keys {spent['keys']:.3f}, masks {spent['masks']:.3f}, sum {spent['sum']:.3f}); "
-        f"their noise {report['noise_processor_seconds']:.3f} s"
+        f"{report['words']} words over {report['holders']} holders: {report['seconds']:.3f} s (on the "
+        f"processor {spent['all']:.3f} s: keys {spent['keys']:.3f}, masks {spent['masks']:.3f}, sum "
+        f"{spent['sum']:.3f}); their noise {report['noise_processor_seconds']:.3f} s"
     )
 
 

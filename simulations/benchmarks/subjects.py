@@ -1,4 +1,4 @@
-"""What the scorecard is measured on: public tables and generated ones, as cell codes, with a study over each."""
+"""What the scorecard is measured on: public and generated tables as cell codes, with a study each."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ringfence.models.features import FeatureMatrix, encode
+from ringfence.models.features import FeatureMatrix, encode_rows
 from ringfence.models.task import StudyContext
-from ringfence.privacy.contract import Contract, load_contract
+from ringfence.privacy.agreements.contract import Contract, load_contract
+from ringfence.privacy.agreements.schema import Schema
+from ringfence.privacy.agreements.study import Study, load_study, positive_category
 from ringfence.privacy.errors import N_, UsageError
-from ringfence.privacy.schema import Schema
-from ringfence.privacy.study import Study, load_study, positive_category
 from ringfence.simulations.benchmarks import varied
 from ringfence.simulations.benchmarks.cases import TABLES
+from ringfence.simulations.benchmarks.peers import require
 from ringfence.simulations.cases import copy_case
+from ringfence.simulations.unsplit_rows import UnsplitRows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,8 @@ class Subject:
         features: names of the features.
         rows: all customers as cell codes.
         frame: the same customers for peers: numbers as floats, the rest as texts.
-        chance: true probability of each test customer where the table was generated; its split is then its own.
+        chance: true probability of each test customer where the table was generated; its split is then its
+            own.
     """
 
     name: str
@@ -63,7 +66,8 @@ class Subject:
         )
         fields = self.study.model_dump(mode="json", by_alias=True, exclude_none=True)
         study = Study.model_validate(
-            fields | {"privacy": privacy.model_dump(mode="json"), "features": self.features, "holders": people}
+            fields
+            | {"privacy": privacy.model_dump(mode="json"), "features": self.features, "holders": people}
         )
         return StudyContext.of(study, self.schema)
 
@@ -74,15 +78,6 @@ class Subject:
             return np.flatnonzero(~self.rows.is_test), np.flatnonzero(self.rows.is_test)
         order = np.random.default_rng(seed).permutation(size)
         return order[size // 5 :], order[: size // 5]
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    frame: pd.DataFrame
-
-    @property
-    def is_test(self) -> npt.NDArray[np.bool_]:
-        return np.zeros(len(self.frame), dtype=np.bool_)
 
 
 def subject(name: str, seed: int = 0) -> Subject:
@@ -109,8 +104,11 @@ def _case(name: str) -> Subject:
     path = Path(os.environ.get("RINGFENCE_DATA", "../shared/data")) / TABLES[name]
     if not path.is_file():
         raise UsageError(
-            "RF-U363", N_("The public table {file} is not in {folder}; set RINGFENCE_DATA."), file=path.name, folder=str(path.parent)
-        )  # fmt: skip
+            "RF-U363",
+            N_("The public table {file} is not in {folder}; set RINGFENCE_DATA."),
+            file=path.name,
+            folder=str(path.parent),
+        )
     with tempfile.TemporaryDirectory(prefix="ringfence-") as folder:
         copy_case(name, Path(folder) / name)
         loaded = load_contract(Path(folder) / name / "contract.toml")
@@ -137,6 +135,7 @@ def _decoded(raw: pd.DataFrame, contract: Contract, schema: Schema) -> pd.DataFr
 
 def _breast_cancer() -> Subject:
     """569 tumours, 30 measurements; bounds are the next round number above what was measured."""
+    require("sklearn")
     from sklearn.datasets import load_breast_cancer
 
     bunch = load_breast_cancer()
@@ -155,7 +154,7 @@ def _breast_cancer() -> Subject:
 
 
 def _generated(name: str, seed: int) -> Subject:
-    drawn = varied.draw(name, seed)
+    drawn = varied.draw_population(name, seed)
     codes = np.vstack([drawn.test.codes, drawn.train.codes])
     label = np.concatenate([drawn.test.label, drawn.train.label])
     is_test = np.arange(len(label)) < len(drawn.test.label)
@@ -174,10 +173,14 @@ def _generated(name: str, seed: int) -> Subject:
     )
 
 
-def _subject(name: str, schema: Schema, study: Study, features: tuple[str, ...], frame: pd.DataFrame) -> Subject:
+def _subject(
+    name: str, schema: Schema, study: Study, features: tuple[str, ...], frame: pd.DataFrame
+) -> Subject:
     label = study.label or ""
-    rows = encode(_Rows(frame), schema, features, label, positive_category(study, schema))
-    return Subject(name=name, schema=schema, study=study, features=features, rows=rows, frame=frame[list(features)])
+    rows = encode_rows(UnsplitRows(frame), schema, features, label, positive_category(study, schema))
+    return Subject(
+        name=name, schema=schema, study=study, features=features, rows=rows, frame=frame[list(features)]
+    )
 
 
 def _plain_study(name: str, schema: Schema) -> Study:

@@ -1,8 +1,8 @@
-"""Clocks of the measurements: medians over repetitions, candidates taking turns; and a long run by its stages.
+"""Clocks of the measurements: medians, candidates taking turns, and a long run by its stages.
 
-Rates are per second of the processor, so that a neighbour who takes the core away does not count; seconds on the
-wall stand beside them. Candidates take turns within every repetition, so a core that slows down slows all of them
-and their ratios stay.
+Rates are per second of the processor, so that a neighbour who takes the core away does not count; seconds on
+the wall stand beside them. Candidates take turns within every repetition, so a core that slows down slows all
+of them and their ratios stay.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def take_turns(candidates: Mapping[str, Callable[[], object]], repetitions: int)
 
 @dataclass(slots=True)
 class Stages:
-    """Seconds of a run by stage: of the processor and on the wall, each function's without the watched ones it calls.
+    """Seconds of a run by stage, on processor and wall, each without the watched functions that it calls.
 
     Attributes:
         spent: by stage, (calls, seconds of the processor, seconds on the wall).

@@ -9,7 +9,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from ringfence.privacy.errors import N_, UsageError
+from ringfence.privacy.errors import N_, UsageError, reason_of
 
 
 def list_cases() -> dict[str, str]:
@@ -82,7 +82,7 @@ def copy_case(name: str, directory: Path) -> list[Path]:
             "RF-U314",
             N_("The case cannot be copied to {directory}: {reason}. Choose a directory you may write to."),
             directory=str(directory),
-            reason=fault.strerror or type(fault).__name__,
+            reason=reason_of(fault),
         ) from fault
     return list(targets.values())
 
@@ -90,7 +90,9 @@ def copy_case(name: str, directory: Path) -> list[Path]:
 def _folders() -> dict[str, Traversable]:
     """Folders beside this file that hold a study."""
     root = resources.files(__name__)
-    return {entry.name: entry for entry in root.iterdir() if entry.is_dir() and (entry / "study.toml").is_file()}
+    return {
+        entry.name: entry for entry in root.iterdir() if entry.is_dir() and (entry / "study.toml").is_file()
+    }
 
 
 def _title(name: str) -> str:

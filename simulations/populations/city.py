@@ -1,8 +1,8 @@
 """The demo city: one latent customer structure seen by a bank, a retailer and a partner (a telecom operator).
 
-A seed gives the same population every time; this is data generation, not privacy noise. Both labels are drawn from
-a stated probability that depends on the shared features alone (`churn_logit`, `credit_logit`), so the best AUC any
-model can reach is known: `python -m ringfence.simulations.populations.city` prints it.
+A seed gives the same population every time; this is data generation, not privacy noise. Both labels are drawn
+from a stated probability that depends on the shared features alone (`churn_logit`, `credit_logit`), so the
+best AUC any model can reach is known: `python -m ringfence.simulations.populations.city` prints it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from ringfence.models.metrics.exact import auc
 from ringfence.privacy.errors import N_, UsageError
 from ringfence.simulations.populations import files
 from ringfence.simulations.populations.people import people, service_notes
 from ringfence.simulations.populations.structure import (
-    HOLDERS,
+    HOLDER_PROFILES,
     LABELS,
-    Floats,
-    Integers,
     churn_logit,
     credit_logit,
     draw_persons,
@@ -51,9 +50,10 @@ class Population:
 
     Attributes:
         seed: what it was generated from.
-        frames: each holder's table in its own column names and file coding, as `write` stores it.
+        frames: each holder's table in its own column names and file coding, as `write_population` stores it.
         shared: the same customers in the shared schema: `key`, `FEATURES`, `LABELS`; categories as texts.
-        chances: `(n, 2)` true probability of each label, columns `LABELS`; exists only because nobody is real.
+        chances: `(n, 2)` true probability of each label, columns `LABELS`; exists only because nobody is
+            real.
         notes: service notes (key, language, note), some with planted personal data.
         planted: what stands in those notes (key, kind, value): the truth for a masking demo.
         consents: consent events by holder, columns `population_files.CONSENT_COLUMNS`, one row an event.
@@ -91,18 +91,24 @@ def generate(seed: int, sizes: Mapping[str, int] | None = None) -> Population:
     for holder, rows in members.items():
         order = rng.permutation(rows)
         mine, who = persons.iloc[order].reset_index(drop=True), identities.iloc[order].reset_index(drop=True)
-        table = draw_relationship(rng, mine, HOLDERS[holder])
+        table = draw_relationship(rng, mine, HOLDER_PROFILES[holder])
         chances[holder] = pd.DataFrame(
             {"churn": expit(churn_logit(table, holder)), "credit_uptake": expit(credit_logit(table, holder))}
         )
         for label in LABELS:
             table[label] = np.where(rng.random(len(table)) < chances[holder][label], "yes", "no")
         shared[holder] = table
-        frames[holder] = files.encode(holder, table, who)
+        frames[holder] = files.holder_file(holder, table, who)
         notes[holder], planted[holder] = service_notes(rng, table["key"], who)
         consents[holder] = files.consent_events(rng, table["key"])
     return Population(
-        seed=seed, frames=frames, shared=shared, chances=chances, notes=notes, planted=planted, consents=consents
+        seed=seed,
+        frames=frames,
+        shared=shared,
+        chances=chances,
+        notes=notes,
+        planted=planted,
+        consents=consents,
     )
 
 
@@ -128,25 +134,17 @@ def _checked_sizes(sizes: Mapping[str, int]) -> dict[str, int]:
     return {**DEFAULT_SIZES, **sizes}
 
 
-def auc(labels: Floats | Integers, scores: Floats) -> float:
-    """Area under the ROC curve by mid-ranks (exact, for generated data only)."""
-    from scipy.stats import rankdata
-
-    positive = np.asarray(labels) == 1
-    wins = float(rankdata(scores)[positive].sum()) - positive.sum() * (positive.sum() + 1) / 2
-    return float(wins / (positive.sum() * (~positive).sum()))
-
-
 def oracle(population: Population) -> pd.DataFrame:
     """Best reachable AUC by label and holder, `all` for the pooled rows.
 
     Returns:
-        Frame with columns label, holder, rows, rate, oracle_auc (the true probability as score: nothing beats it
-        in expectation) and additive_auc (the same without the interaction: about where an additive model ends).
+        Frame with columns label, holder, rows, rate, oracle_auc (the true probability as score: nothing beats
+        it in expectation) and additive_auc (the same without the interaction: about where an additive model
+        ends).
     """
     lines = []
     for label, logit in (("churn", churn_logit), ("credit_uptake", credit_logit)):
-        truth = {h: (t[label] == "yes").to_numpy().astype(np.int64) for h, t in population.shared.items()}
+        truth = {h: (t[label] == "yes").to_numpy().astype(np.uint8) for h, t in population.shared.items()}
         best = {h: population.chances[h][label].to_numpy() for h in truth}
         additive = {h: logit(t, h, interaction=False) for h, t in population.shared.items()}
         for part in ("all", *truth):
@@ -154,11 +152,11 @@ def oracle(population: Population) -> pd.DataFrame:
             y = np.concatenate([truth[h] for h in names])
             p = np.concatenate([best[h] for h in names])
             a = np.concatenate([additive[h] for h in names])
-            lines.append((label, part, len(y), float(y.mean()), auc(y, p), auc(y, a)))
+            lines.append((label, part, len(y), float(y.mean()), auc(p, y), auc(a, y)))
     return pd.DataFrame(lines, columns=["label", "holder", "rows", "rate", "oracle_auc", "additive_auc"])
 
 
-def write(population: Population, directory: Path) -> list[Path]:
+def write_population(population: Population, directory: Path) -> list[Path]:
     """Write data files, consent files, notes, schema, contracts and studies into a directory.
 
     Args:
@@ -171,7 +169,9 @@ def write(population: Population, directory: Path) -> list[Path]:
     Raises:
         UsageError: a file of that name is there already.
     """
-    return files.write_all(directory, population.frames, population.notes, population.planted, population.consents)
+    return files.write_population_files(
+        directory, population.frames, population.notes, population.planted, population.consents
+    )
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
 """How each holder of the demo city stores its table: three codings of one meaning, as in real life.
 
-The bank exports UTF-8 CSV with English headers and letter codes, the retailer GB18030 CSV with Chinese headers, `;`
-between fields and thousands separators, the partner Parquet with number codes. The packaged contracts of the
-case `demo` map all three to one schema; names, numbers and ids stand in columns that no contract lists.
+The bank exports UTF-8 CSV with English headers and letter codes, the retailer GB18030 CSV with Chinese
+headers, `;` between fields and thousands separators, the partner Parquet with number codes. The packaged
+contracts of the case `demo` map all three to one schema; names, numbers and ids stand in columns that no
+contract lists.
 """
 
 from __future__ import annotations
@@ -19,11 +20,22 @@ from ringfence.privacy.errors import N_, UsageError
 from ringfence.simulations.cases import case_files, copy_case
 
 CONSENT_COLUMNS = (
-    "customer_key", "event", "purpose", "at", "valid_until", "notice_id", "notice_version", "notice_language",
-    "notice_digest", "legal_basis", "recipients", "separate_consents",
-)  # fmt: skip
+    "customer_key",
+    "event",
+    "purpose",
+    "at",
+    "valid_until",
+    "notice_id",
+    "notice_version",
+    "notice_language",
+    "notice_digest",
+    "legal_basis",
+    "recipients",
+    "separate_consents",
+)
 NOTICES: Mapping[str, str] = {
-    "en": "The holders of the city card may learn together who leaves and who wants credit. No record leaves them.",
+    "en": "The holders of the city card may learn together who leaves and who wants credit. No record leaves "
+    "them.",
     "zh": "城市卡各持有方可共同学习客户流失与信贷意向，任何记录都不离开持有方。",
 }
 """The notice of the demo city as it was shown, by language; consent records carry its digest."""
@@ -52,58 +64,102 @@ CODINGS: Mapping[str, Coding] = {
     "bank": Coding(
         file="bank.csv",
         headers={
-            "key": "client_ref", "age": "age", "income_band": "income_class", "tenure_months": "months_with_bank",
-            "monthly_spend": "avg_monthly_turnover", "visits_90d": "contacts_90d", "days_since_last": "days_idle",
-            "channel": "main_channel", "tier": "package", "autopay": "direct_debit",
-            "complaints_180d": "complaints_6m", "late_payments_12m": "arrears_12m", "satisfaction": "survey_score",
-            "churn": "account_closed", "credit_uptake": "took_loan_offer",
+            "key": "client_ref",
+            "age": "age",
+            "income_band": "income_class",
+            "tenure_months": "months_with_bank",
+            "monthly_spend": "avg_monthly_turnover",
+            "visits_90d": "contacts_90d",
+            "days_since_last": "days_idle",
+            "channel": "main_channel",
+            "tier": "package",
+            "autopay": "direct_debit",
+            "complaints_180d": "complaints_6m",
+            "late_payments_12m": "arrears_12m",
+            "satisfaction": "survey_score",
+            "churn": "account_closed",
+            "credit_uptake": "took_loan_offer",
         },
         codes={
-            "income_band": dict(zip(("low", "lower_middle", "middle", "upper_middle", "high"), "EDCBA", strict=True)),
+            "income_band": dict(
+                zip(("low", "lower_middle", "middle", "upper_middle", "high"), "EDCBA", strict=True)
+            ),
             "channel": {"branch": "BR", "web": "WEB", "app": "APP", "phone": "TEL"},
             "tier": {"basic": "B", "standard": "S", "premium": "P"},
-            "autopay": _YN, "churn": _YN, "credit_uptake": _YN,
+            "autopay": _YN,
+            "churn": _YN,
+            "credit_uptake": _YN,
         },
         identity={"name_en": "full_name", "name": "name_zh", "mobile": "mobile", "resident_id": "id_number"},
     ),
     "retailer": Coding(
         file="retailer.csv",
         headers={
-            "key": "会员号", "age": "年龄", "income_band": "收入档", "tenure_months": "入会月数",
-            "monthly_spend": "月均消费", "visits_90d": "近90天到店次数", "days_since_last": "距上次到店天数",
-            "channel": "主要渠道", "tier": "会员等级", "autopay": "自动续费", "complaints_180d": "近半年投诉",
-            "late_payments_12m": "近一年逾期", "satisfaction": "满意度", "churn": "已流失",
+            "key": "会员号",
+            "age": "年龄",
+            "income_band": "收入档",
+            "tenure_months": "入会月数",
+            "monthly_spend": "月均消费",
+            "visits_90d": "近90天到店次数",
+            "days_since_last": "距上次到店天数",
+            "channel": "主要渠道",
+            "tier": "会员等级",
+            "autopay": "自动续费",
+            "complaints_180d": "近半年投诉",
+            "late_payments_12m": "近一年逾期",
+            "satisfaction": "满意度",
+            "churn": "已流失",
             "credit_uptake": "办理分期",
         },
         codes={
-            "income_band": {"low": "低", "lower_middle": "中低", "middle": "中", "upper_middle": "中高", "high": "高"},
+            "income_band": {
+                "low": "低",
+                "lower_middle": "中低",
+                "middle": "中",
+                "upper_middle": "中高",
+                "high": "高",
+            },
             "channel": {"branch": "门店", "web": "网站", "app": "应用", "phone": "电话"},
             "tier": {"basic": "普通", "standard": "银卡", "premium": "金卡"},
-            "autopay": _SHI_FOU, "churn": _SHI_FOU, "credit_uptake": _SHI_FOU,
+            "autopay": _SHI_FOU,
+            "churn": _SHI_FOU,
+            "credit_uptake": _SHI_FOU,
         },
         identity={"name": "姓名", "mobile": "手机"},
     ),
     "partner": Coding(
         file="partner.parquet",
         headers={
-            "key": "subscriber", "age": "age_years", "income_band": "income_code", "tenure_months": "months_on_net",
-            "monthly_spend": "arpu", "visits_90d": "sessions_90d", "days_since_last": "idle_days",
-            "channel": "touchpoint", "tier": "plan", "autopay": "auto_topup", "complaints_180d": "tickets_180d",
-            "late_payments_12m": "late_bills_12m", "satisfaction": "csat", "churn": "ported_out",
+            "key": "subscriber",
+            "age": "age_years",
+            "income_band": "income_code",
+            "tenure_months": "months_on_net",
+            "monthly_spend": "arpu",
+            "visits_90d": "sessions_90d",
+            "days_since_last": "idle_days",
+            "channel": "touchpoint",
+            "tier": "plan",
+            "autopay": "auto_topup",
+            "complaints_180d": "tickets_180d",
+            "late_payments_12m": "late_bills_12m",
+            "satisfaction": "csat",
+            "churn": "ported_out",
             "credit_uptake": "handset_credit",
         },
         codes={
             "income_band": {"low": 1, "lower_middle": 2, "middle": 3, "upper_middle": 4, "high": 5},
             "channel": {"branch": 10, "web": 20, "app": 30, "phone": 40},
             "tier": {"basic": "S", "standard": "M", "premium": "L"},
-            "autopay": _01, "churn": _01, "credit_uptake": _01,
+            "autopay": _01,
+            "churn": _01,
+            "credit_uptake": _01,
         },
         identity={"mobile": "msisdn", "email": "contact_email"},
     ),
-}  # fmt: skip
+}
 
 
-def encode(holder: str, shared: pd.DataFrame, identities: pd.DataFrame) -> pd.DataFrame:
+def holder_file(holder: str, shared: pd.DataFrame, identities: pd.DataFrame) -> pd.DataFrame:
     """Turn a table in the shared schema into the holder's own file.
 
     Args:
@@ -168,7 +224,7 @@ def consent_events(rng: np.random.Generator, keys: pd.Series[str]) -> pd.DataFra
     return ordered
 
 
-def write_all(
+def write_population_files(
     directory: Path,
     frames: Mapping[str, pd.DataFrame],
     notes: Mapping[str, pd.DataFrame],

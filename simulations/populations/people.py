@@ -1,8 +1,9 @@
 """Fictitious people of the demo city: names, contact details and service notes with planted personal data.
 
-Nobody here exists. Mobile numbers use the prefix 154, which is not on sale to the public; resident ids carry a
-valid GB 11643 check character over a county code (9999) that no place has; mail addresses end in the domains
-that RFC 2606 reserves for examples. So a recogniser must find them, and none of them reaches a person.
+Nobody here exists. Mobile numbers use the prefix 154, which is not on sale to the public; resident ids carry
+a valid GB 11643 check character over a county code (9999) that no place has; mail addresses end in the
+domains that RFC 2606 reserves for examples. So a recogniser must find them, and none of them reaches a
+person.
 """
 
 from __future__ import annotations
@@ -16,17 +17,81 @@ Integers: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 _SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
 _PINYIN = (
-    "Wang", "Li", "Zhang", "Liu", "Chen", "Yang", "Zhao", "Huang", "Zhou", "Wu", "Xu", "Sun", "Hu", "Zhu",
-    "Gao", "Lin", "He", "Guo", "Ma", "Luo",
-)  # fmt: skip
+    "Wang",
+    "Li",
+    "Zhang",
+    "Liu",
+    "Chen",
+    "Yang",
+    "Zhao",
+    "Huang",
+    "Zhou",
+    "Wu",
+    "Xu",
+    "Sun",
+    "Hu",
+    "Zhu",
+    "Gao",
+    "Lin",
+    "He",
+    "Guo",
+    "Ma",
+    "Luo",
+)
 _GIVEN = (
-    "伟", "芳", "娜", "敏", "静", "丽", "强", "磊", "军", "洋", "勇", "艳", "杰", "娟", "涛", "明", "超", "秀兰", "建国", "晓雨",
-    "子涵", "浩然", "思远", "雨桐", "佳怡",
-)  # fmt: skip
+    "伟",
+    "芳",
+    "娜",
+    "敏",
+    "静",
+    "丽",
+    "强",
+    "磊",
+    "军",
+    "洋",
+    "勇",
+    "艳",
+    "杰",
+    "娟",
+    "涛",
+    "明",
+    "超",
+    "秀兰",
+    "建国",
+    "晓雨",
+    "子涵",
+    "浩然",
+    "思远",
+    "雨桐",
+    "佳怡",
+)
 _GIVEN_PINYIN = (
-    "Wei", "Fang", "Na", "Min", "Jing", "Li", "Qiang", "Lei", "Jun", "Yang", "Yong", "Yan", "Jie", "Juan",
-    "Tao", "Ming", "Chao", "Xiulan", "Jianguo", "Xiaoyu", "Zihan", "Haoran", "Siyuan", "Yutong", "Jiayi",
-)  # fmt: skip
+    "Wei",
+    "Fang",
+    "Na",
+    "Min",
+    "Jing",
+    "Li",
+    "Qiang",
+    "Lei",
+    "Jun",
+    "Yang",
+    "Yong",
+    "Yan",
+    "Jie",
+    "Juan",
+    "Tao",
+    "Ming",
+    "Chao",
+    "Xiulan",
+    "Jianguo",
+    "Xiaoyu",
+    "Zihan",
+    "Haoran",
+    "Siyuan",
+    "Yutong",
+    "Jiayi",
+)
 _MAIL_DOMAINS = ("example.com", "example.org", "example.net")
 _PROVINCES = ("11", "31", "33", "44", "51")
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -57,7 +122,7 @@ _NOTES = {
 }
 
 
-def resident_id(first17: str) -> str:
+def with_check_character(first17: str) -> str:
     """Append the check character of GB 11643-1999 (ISO 7064 MOD 11-2) to 17 digits."""
     remainder = sum(weight * int(digit) for weight, digit in zip(_ID_WEIGHTS, first17, strict=True)) % 11
     return first17 + _ID_CHECKS[remainder]
@@ -86,7 +151,7 @@ def people(rng: np.random.Generator, ages: Integers) -> pd.DataFrame:
             f"{_GIVEN_PINYIN[g]} {_PINYIN[s]}",
             f"154{number:08d}",
             f"{_GIVEN_PINYIN[g]}.{_PINYIN[s]}{number}@{_MAIL_DOMAINS[d]}".lower(),
-            resident_id(f"{_PROVINCES[p]}9999{born}{order:03d}"),
+            with_check_character(f"{_PROVINCES[p]}9999{born}{order:03d}"),
         )
         for s, g, number, d, p, born, order in draws
     ]
@@ -104,8 +169,9 @@ def service_notes(
         identities: `(n, 5)` frame of `people`, row by row with `keys`.
 
     Returns:
-        The notes (columns key, language, note; one row a customer drawn) and what was planted in them (columns
-        key, kind, value; kind is one of `PII_KINDS`). A third of the templates carry nothing personal.
+        The notes (columns key, language, note; one row a customer drawn) and what was planted in them
+        (columns key, kind, value; kind is one of `PII_KINDS`). A third of the templates carry nothing
+        personal.
     """
     chosen = np.flatnonzero(rng.random(len(keys)) < NOTE_SHARE)
     languages = rng.random(len(chosen)) < 0.5

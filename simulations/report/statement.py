@@ -6,12 +6,11 @@ import math
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR
 
+from ringfence.models.pages.charts import budget_chart
+from ringfence.models.pages.markup import Html, TableColumn, element, figure, section, table
+from ringfence.models.pages.words import Words, epsilon_text, percent, rounded
 from ringfence.privacy.errors import N_
-from ringfence.simulations.report.charts import budget_chart
 from ringfence.simulations.report.facts import RunFacts
-from ringfence.simulations.report.markup import Column, Html, element, section, table
-from ringfence.simulations.report.results import figure
-from ringfence.simulations.report.words import Words, percent, price, rounded
 
 
 def privacy_section(facts: RunFacts, words: Words) -> Html:
@@ -22,24 +21,59 @@ def privacy_section(facts: RunFacts, words: Words) -> Html:
         element(
             "p",
             words(
-                N_("Whether or not one customer took part changes the probability of any result of this run by no "
-                   "more than a factor of {factor}, give or take a probability of {delta}. This holds for all holders of "
-                   "the study together, whatever else a reader knows or computes."),
-                factor=_factor(facts.epsilon_run),
+                N_(
+                    "Whether or not one customer took part changes the probability of any result of this run "
+                    "by no more than a factor of {factor}, give or take a probability of {delta}, whatever "
+                    "else a reader knows or computes."
+                ),
+                factor=factor(facts.epsilon_run),
                 delta=facts.privacy["delta"],
             ),
             class_="statement",
         ),
+        element("p", _conditions(facts, words)),
         table(
             words(N_("The privacy statement, number by number")),
-            [Column(title=words(N_("What"))), Column(title=words(N_("Value"))), Column(title=words(N_("Meaning")))],
+            [
+                TableColumn(title=words(N_("What"))),
+                TableColumn(title=words(N_("Value"))),
+                TableColumn(title=words(N_("Meaning"))),
+            ],
             list(_statement(facts, words)),
             form="prose",
         ),
-    )  # fmt: skip
+    )
 
 
-def _factor(epsilon: float) -> str:
+def _conditions(facts: RunFacts, words: Words) -> str:
+    """What the sentence hangs on, and what it becomes at worst."""
+    repeated = int((facts.rounds["attempts"] - 1).sum())
+    said = {
+        "overlap": facts.privacy["overlap"],
+        "honest": facts.privacy["honest_shares"],
+        "most": facts.privacy["max_attempts"],
+        "count": repeated,
+        "worst": factor(facts.epsilon_worst),
+    }
+    holds = words(
+        N_(
+            "It holds for a customer of at most k = {overlap} holders, together over all of them, and as "
+            "long as h = {honest} or more holders keep their share of the noise to themselves."
+        ),
+        **said,
+    )
+    attempts = (
+        N_("No attempt was repeated in this run.")
+        if not repeated
+        else N_("In this run {count} attempt(s) were repeated, which is contained in it.")
+    )
+    worst = N_(
+        "Had every round needed all {most} attempts that the study allows, the factor would be {worst}."
+    )
+    return words.sentences_joined([holds, words(attempts, **said), words(worst, **said)])
+
+
+def factor(epsilon: float) -> str:
     """By how much odds may change: e to the epsilon, rounded up; beyond a thousand only its size."""
     if not math.isfinite(epsilon):
         return "∞"
@@ -48,9 +82,9 @@ def _factor(epsilon: float) -> str:
 
 
 def _statement(facts: RunFacts, words: Words) -> Iterator[tuple[str, str, str]]:
-    """Rows of the privacy statement: what, value, meaning; every entry of the price's report is in one of them."""
+    """Rows of the privacy statement: what, value, meaning; with every entry of the price's report."""
     said = {key: words.fixed(value) for key, value in facts.privacy.items()}
-    said |= {"run": price(facts.epsilon_run), "asked": f"{facts.epsilon_asked:g}"}
+    said |= {"run": epsilon_text(facts.epsilon_run), "asked": f"{facts.epsilon_asked:g}"}
     for what, value, meaning in _ROWS:
         yield words(what, **said), words(value, **said), words(meaning, **said)
 
@@ -105,7 +139,8 @@ _ROWS = (
         N_("δ (delta)"),
         "{delta}",
         N_(
-            "The probability left outside the factor. It lies below one over each holder's number of customers."
+            "The probability left outside the factor. It lies below one over each holder's number of "
+            "customers."
         ),
     ),
     (
@@ -116,8 +151,10 @@ _ROWS = (
     (
         N_("Uploads"),
         "{uploads}",
-        N_("Under masks only their sum shows. An update that is seen by itself is private by its own holder's noise, and "
-           "the price is the same."),
+        N_(
+            "Under masks only their sum shows. An update that is seen by itself is private by its own "
+            "holder's noise, and the price is the same."
+        ),
     ),
     (
         N_("Honest shares, h"),
@@ -137,7 +174,10 @@ _ROWS = (
     (
         N_("Parts of the customers"),
         "{parts}",
-        N_("A customer is in one part by a public function of its key; what reads only the others costs it nothing."),
+        N_(
+            "A customer is in one part by a public function of its key; what reads only the others costs it "
+            "nothing."
+        ),
     ),
     (
         N_("Sampling"),
@@ -163,19 +203,21 @@ _ROWS = (
 def budget_section(facts: RunFacts, words: Words) -> Html:
     """What each ledger has given away and still has."""
     columns = [
-        Column(title=words(N_("Holder"))),
-        Column(title=words(N_("ε of the budget")), figures=True),
-        Column(title=words(N_("ε released")), figures=True),
-        Column(title=words(N_("released")), figures=True),
-        Column(title=words(N_("set aside")), figures=True),
-        Column(title=words(N_("left")), figures=True),
-        Column(title=words(N_("ε that still fits")), figures=True),
+        TableColumn(title=words(N_("Holder"))),
+        TableColumn(title=words(N_("ε of the budget")), figures=True),
+        TableColumn(title=words(N_("ε charged")), figures=True),
+        TableColumn(title=words(N_("μ² charged")), figures=True),
+        TableColumn(title=words(N_("released")), figures=True),
+        TableColumn(title=words(N_("set aside")), figures=True),
+        TableColumn(title=words(N_("left")), figures=True),
+        TableColumn(title=words(N_("ε that still fits")), figures=True),
     ]
     rows = [
         (
             each.holder,
             f"{each.epsilon:g}",
-            price(each.released),
+            rounded(each.released, 6, ROUND_CEILING),
+            f"{each.mu_squared:.6f}",
             percent(each.share_released),
             percent(each.share_reserved),
             percent(each.share_left),
@@ -187,15 +229,22 @@ def budget_section(facts: RunFacts, words: Words) -> Html:
     return section(
         "budget",
         words(N_("Budget of each holder")),
-        element("p", words(
-            N_("A ledger is charged before a value leaves and is never refunded. Shares are of μ², which adds up from "
-               "release to release; ε does not, so ε released and ε that still fits need not add to the ε of the budget. "
-               "All at δ = {deltas}."),
-            deltas=deltas,
-        )),
+        element(
+            "p",
+            words(
+                N_(
+                    "A ledger is charged before a value leaves and is never refunded. Shares are of μ², "
+                    "which adds up from release to release; ε does not, so ε charged and ε that still fits "
+                    "need not add to the ε of the budget. All at δ = {deltas}. A ledger counts μ² with all "
+                    "its digits; elsewhere on this page ε is rounded up to three, so a charge of 0.4757 is "
+                    "told as 0.476."
+                ),
+                deltas=deltas,
+            ),
+        ),
         figure(
-            budget_chart(facts, words),
+            budget_chart(facts.budgets, words),
             words(N_("Figures of the budgets")),
             table(words(N_("Privacy budget of each holder after the run")), columns, rows, form="wide"),
         ),
-    )  # fmt: skip
+    )

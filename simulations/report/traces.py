@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from ringfence.audit.catalogue import EVENT_TYPES
+from ringfence.privacy.protocol.control import COORDINATOR
 from ringfence.privacy.waist import StudyPlan
 
 if TYPE_CHECKING:
     from ringfence.audit.events import Event
     from ringfence.audit.log import AuditLog
-
-COORDINATOR = "coordinator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from audit_kit import COORDINATOR, HOLDER, Evidence, fill
+from kits.audit_kit import COORDINATOR, HOLDER, Evidence, StudyBundle, fill, study_bundle
 from sqlalchemy import Engine, create_engine
 
 from ringfence.audit.log import AuditLog
@@ -58,3 +59,16 @@ def evidence(make_log: Callable[..., AuditLog], tmp_path: Path) -> Evidence:
     holder.export_bundle(path / "holders" / "bank-a")
     coordinator.export_bundle(path / "coordinator")
     return Evidence(path, coordinator, holder, earlier)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> StudyBundle:
+    """The logs of one small study, as they were exported."""
+    return study_bundle(tmp_path_factory.mktemp("made") / "bundle")
+
+
+@pytest.fixture
+def whole(made: StudyBundle, tmp_path: Path) -> StudyBundle:
+    """A copy to be spoilt."""
+    shutil.copytree(made.path, tmp_path / "bundle")
+    return StudyBundle(tmp_path / "bundle", made.coordinator, made.holders, made.signers)

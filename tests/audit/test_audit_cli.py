@@ -1,4 +1,6 @@
-"""The command `ringfence-audit`: what it prints, its exit statuses, and that it needs no more than it says."""
+"""The command `ringfence-audit`: what it prints, its exit statuses, and that it needs no more than it
+says.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +8,13 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from audit_kit import HOLDER, Evidence
+from kits.audit_kit import HOLDER, Evidence
 
 from ringfence.audit import cli
-from ringfence.audit.errors import use_language
-
-
-@pytest.fixture(autouse=True)
-def english() -> None:
-    use_language("en")
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -32,7 +29,7 @@ def test_intact_bundle(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -
     assert status == 0
     assert "INTACT: verified logs: 2" in out
     assert out.count("freshness not shown") == 2
-    assert "anchored in coordinator up to 9 events" in out
+    assert "anchored in coordinator at size 9" in out
 
 
 def test_checkpoint_and_trust(evidence: Evidence, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,7 +40,7 @@ def test_checkpoint_and_trust(evidence: Evidence, tmp_path: Path, capsys: pytest
     arguments += ["--trust", evidence.coordinator.verifier]
     status, out, _ = run(capsys, "verify", evidence.path, *arguments)
     assert status == 0
-    assert "continues the checkpoint given over 5 events" in out
+    assert "continues the checkpoint given, of size 5" in out
     assert out.count("freshness not shown") == 1
     assert "taken from the bundle" not in out
 
@@ -67,7 +64,8 @@ def test_show_says_when_no_event_fits(evidence: Evidence, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    ("kind", "known"), [("nosuch", "waist."), ("", "budget."), ("log", "log.exported"), ("budget.nosuch", "budget.topup")]
+    ("kind", "known"),
+    [("nosuch", "waist."), ("", "budget."), ("log", "log.exported"), ("budget.nosuch", "budget.topup")],
 )
 def test_show_refuses_a_type_that_there_is_not_and_names_those_there_are(
     evidence: Evidence, capsys: pytest.CaptureFixture[str], kind: str, known: str
@@ -125,6 +123,15 @@ def test_show_lists_and_filters(evidence: Evidence, capsys: pytest.CaptureFixtur
     listed = json.loads(run(capsys, "show", evidence.path, "--since", "2020-01-01", "--json", "-")[1])
     assert len(listed) == 16
     assert listed[0]["action"] == "checkpoint.anchored"
+    # The moment of the last event in another zone finds that event, and the span searched is told.
+    last = max(datetime.fromisoformat(each["time"]) for each in listed)
+    there = last.astimezone(timezone(timedelta(hours=8))).isoformat()
+    _, out, err = run(capsys, "show", evidence.path, "--since", there, "--until", there)
+    assert out.count(f"{last:%Y-%m-%dT%H:%M:%S}") == len(out.splitlines()) >= 1
+    assert "Searched: events from " + f"{last:%Y-%m-%dT%H:%M:%S.%f}Z" in err
+    for bad in ("27.11.2026", "2026-13-45"):
+        status, out, err = run(capsys, "show", evidence.path, "--since", bad)
+        assert (status, out, "RF-U600" in err) == (2, "", True)
 
 
 def test_show_goes_on_past_a_line_that_is_no_event(
@@ -235,6 +242,20 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
         assert expected in capsys.readouterr().out
 
 
+def test_a_call_without_a_language_takes_none_from_the_call_before(
+    evidence: Evidence, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["verify", str(evidence.path), "--lang", "zh"]) == 0
+    assert "INTACT" not in capsys.readouterr().out
+    assert cli.main(["verify", str(evidence.path)]) == 0
+    assert "INTACT" in capsys.readouterr().out
+
+
+def test_a_language_that_is_not_named_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--lang"]) == 2
+    assert "--lang" in capsys.readouterr().err
+
+
 def test_language_falls_back_to_english(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--lang", "zh"], ["--lang=en"]):
         status, out, _ = run(capsys, *arguments, "verify", evidence.path)
@@ -245,10 +266,10 @@ def test_language_falls_back_to_english(evidence: Evidence, capsys: pytest.Captu
 def test_progress_is_shown_to_a_terminal(
     evidence: Evidence, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ringfence.audit.scan.PROGRESS_STEP", 4)
+    monkeypatch.setattr("ringfence.audit.verification.scan.PROGRESS_STEP", 4)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     _, _, err = run(capsys, "verify", evidence.path)
-    assert "holders/bank-a: 4 events read" in err
+    assert "holders/bank-a: events read: 4" in err
 
 
 BLOCKED = """
@@ -276,3 +297,18 @@ def test_verify_runs_without_any_other_package(evidence: Evidence) -> None:
     writing = BLOCKED.replace("from ringfence.audit.cli import main", "import ringfence.audit.log")
     failed = subprocess.run([sys.executable, "-c", writing], capture_output=True, text=True, check=False)
     assert "ImportError: sqlalchemy" in failed.stderr
+
+
+def test_help_and_wrong_calls_are_in_the_readers_language(
+    evidence: Evidence, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["verify", "--lang", "zh"]) == 2
+    assert "缺少以下参数：bundle" in capsys.readouterr().err
+    assert cli.main(["verify", str(evidence.path), "--json", "/nowhere/e.json", "--lang", "zh"]) == 1
+    assert "没有这样的文件或文件夹" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["verify", "--help", "--lang", "zh"])
+    shown = capsys.readouterr().out
+    assert shown.startswith("用法：ringfence-audit verify")
+    for english in ("usage", "positional", "options", "show this"):
+        assert english not in shown

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from audit_kit import COORDINATOR, HOLDER, check_log, fill
+import rfc8785
+from kits.audit_kit import COORDINATOR, HOLDER, check_log, fill
 from sqlalchemy import delete
 
 from ringfence.audit import merkle, store
+from ringfence.audit.canonical import dumps
 from ringfence.audit.checkpoint import Checkpoint, verify_checkpoint
 from ringfence.audit.errors import EventError, LogError, NoteError, ProofError
 from ringfence.audit.log import AuditLog
@@ -84,3 +87,43 @@ def test_erasing_a_private_part_leaves_the_log_whole(make_log: MakeLog, tmp_path
     with pytest.raises(LogError, match="RF-A062"):
         log.open_event(2)
     assert isinstance(log.export_bundle(tmp_path / "bundle"), Checkpoint)
+
+
+def test_an_opening_is_one_object_with_all_its_members(make_log: MakeLog) -> None:
+    """A file handed to an auditor, who may read it with another version or another program."""
+    log = make_log()
+    fill(log, 5)
+    opening = log.open_event(3)
+    members = {
+        "format": "ringfence-opened-event/1",
+        "leaf": opening.leaf.decode(),
+        "index": 3,
+        "salt": opening.salt.hex(),
+        "private": '{"rows":1003}',
+        "proof": [base64.b64encode(item).decode() for item in merkle_path(log, 3, 6)],
+        "checkpoint": log.checkpoint().decode(),
+    }
+    data = rfc8785.dumps(members) + b"\n"
+    assert opening.dumps() == data
+    for given in (data, data[:-1]):
+        assert Opening.loads(given) == opening
+    wrong: list[dict[str, object]] = [{name: None} for name in members]
+    wrong += [
+        {"format": "ringfence-opened-event/2"},
+        {"more": 1},
+        {"index": -1},
+        {"index": True},
+        {"index": "3"},
+    ]
+    wrong += [{"salt": "0" * 63}, {"salt": "0" * 65}, {"salt": "A" * 64}, {"proof": [1]}, {"proof": ""}]
+    for change in wrong:
+        kept = {name: value for name, value in (members | change).items() if value is not None}
+        with pytest.raises(EventError, match="RF-A055"):
+            Opening.loads(dumps(kept))
+
+
+def merkle_path(log: AuditLog, index: int, size: int) -> list[bytes]:
+    """The inclusion path from the log's own events."""
+    return merkle.inclusion_path(
+        index, size, merkle.list_node([merkle.leaf_hash(one.leaf) for one in log.events()])
+    )

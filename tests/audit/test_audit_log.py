@@ -8,21 +8,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from audit_kit import COORDINATOR, HOLDER, check_log, fill
+from kits.audit_kit import COORDINATOR, HOLDER, check_log, fill
 from sqlalchemy import Engine, create_engine, delete, update
 from sqlalchemy.pool import StaticPool
 
 from ringfence.audit import merkle, store
 from ringfence.audit.checkpoint import verify_checkpoint
 from ringfence.audit.errors import EventError, LogError, NoteError, ProofError
-from ringfence.audit.events import draft
+from ringfence.audit.events import draft_event
 from ringfence.audit.group import GroupCommit
 from ringfence.audit.log import AuditLog
 from ringfence.audit.note import MemorySigner
-from ringfence.audit.verify import verify_bundle
+from ringfence.audit.verification.verify import verify_bundle
 from ringfence.privacy.crypto.identity import Identity
-from ringfence.privacy.journal import Journal
-from ringfence.privacy.store import open_store
+from ringfence.privacy.stores.journal import Journal
+from ringfence.privacy.stores.store import open_store
 
 MakeLog = Callable[..., AuditLog]
 
@@ -87,7 +87,7 @@ def test_rollback_to_a_savepoint_takes_the_event_back(make_log: MakeLog) -> None
 
 def test_a_batch_is_one_transaction(make_log: MakeLog) -> None:
     log = make_log()
-    batch = [draft("waist.send", "allow", resource=f"study:{number}") for number in range(500)]
+    batch = [draft_event("waist.send", "allow", resource=f"study:{number}") for number in range(500)]
     with log._engine.begin() as connection:
         assert log.append(batch, connection) == list(range(500))
         assert log.append([], connection) == []

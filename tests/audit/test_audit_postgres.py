@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from audit_kit import HOLDER, fill
+from kits.audit_kit import HOLDER, fill
 from sqlalchemy import Engine, create_engine
 
 from ringfence.audit import merkle
 from ringfence.audit.checkpoint import verify_checkpoint
 from ringfence.audit.log import AuditLog
 from ringfence.audit.note import MemorySigner
-from ringfence.audit.verify import verify_bundle
+from ringfence.audit.verification.verify import verify_bundle
 
 SIGNER = MemorySigner()
 

@@ -8,16 +8,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from audit_kit import edited, faults, lines, rewrite, signed_log
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kits.audit_kit import edited, faults, lines, rewrite, signed_log
 
 from ringfence.audit import merkle
 from ringfence.audit.canonical import dumps
-from ringfence.audit.localise import first_difference, name_alteration
 from ringfence.audit.note import MemorySigner
-from ringfence.audit.report import BundleRefused
-from ringfence.audit.verify import verify_bundle
+from ringfence.audit.verification.localise import first_difference, name_alteration
+from ringfence.audit.verification.report import BundleRefused
+from ringfence.audit.verification.verify import verify_bundle
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,8 @@ def alter(data: st.DataObject, events: list[bytes]) -> list[bytes]:
     place = data.draw(st.integers(0, len(events) - 1))
     kind = data.draw(st.sampled_from(["edit", "insert", "delete", "swap", "cut"]))
     match kind:
+        case "edit" if not events[place]:
+            return [*events[:place], b"x", *events[place + 1 :]]
         case "edit":
             at = data.draw(st.integers(0, len(events[place]) - 1))
             flip = data.draw(st.integers(1, 255).filter(lambda n: events[place][at] ^ n != 0x0A))

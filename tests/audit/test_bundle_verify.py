@@ -9,7 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from audit_kit import COORDINATOR, HOLDER, Evidence, edited, faults, fill, lines, refit, rewrite, signed_log
+from kits.audit_kit import (
+    COORDINATOR,
+    HOLDER,
+    Evidence,
+    edited,
+    faults,
+    fill,
+    lines,
+    refit,
+    rewrite,
+    signed_log,
+)
 
 from ringfence.audit import merkle
 from ringfence.audit.bundle import LogFiles, write_log
@@ -19,8 +30,8 @@ from ringfence.audit.errors import BundleError
 from ringfence.audit.events import parse_event
 from ringfence.audit.log import AuditLog
 from ringfence.audit.note import MemorySigner, Verifier
-from ringfence.audit.report import BundleRefused, LogReport, Report
-from ringfence.audit.verify import examine_bundle, verify_bundle
+from ringfence.audit.verification.report import BundleIncomplete, BundleRefused, LogReport, Report
+from ringfence.audit.verification.verify import examine_bundle, verify_bundle
 
 MakeLog = Callable[..., AuditLog]
 
@@ -57,9 +68,10 @@ def test_freshness_and_trust_are_shown_by_what_the_caller_brings(evidence: Evide
 def test_one_log_alone_is_a_bundle(evidence: Evidence) -> None:
     report = verify_bundle(evidence.holder_path)
     assert [log.name for log in report.logs] == ["."]
-    coordinator = verify_bundle(evidence.path / "coordinator").logs[0]
-    assert any("not in this bundle" in notice for notice in coordinator.notices)
-    assert any("was not checked" in notice for notice in coordinator.notices)
+    with pytest.raises(BundleIncomplete) as caught:
+        verify_bundle(evidence.path / "coordinator")
+    assert [gap.error.code for gap in caught.value.report.gaps] == ["RF-A200", "RF-A205"]
+    assert caught.value.report.to_json()["missing"] == [HOLDER]
 
 
 Alteration = Callable[[list[bytes]], list[bytes]]

@@ -9,7 +9,7 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringfence.audit.canonical import MAX_DEPTH, MAX_INTEGER, dumps, loads
+from ringfence.audit.canonical import MAX_DEPTH, MAX_INTEGER, dumps, is_whole, loads
 from ringfence.audit.errors import CanonicalError
 
 TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -63,6 +63,29 @@ def test_values_without_a_canonical_form_are_refused(value: object, code: str) -
     with pytest.raises(CanonicalError) as caught:
         dumps(value)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("value", [0, 5, 2**53 - 1])
+def test_a_whole_number_of_a_range(value: int) -> None:
+    assert is_whole(value, 0)
+    assert is_whole(value, value, value)
+    assert not is_whole(value, value + 1)
+    assert not is_whole(value, 0, value - 1)
+
+
+@pytest.mark.parametrize("value", [True, False, -1, 2**53, 1.0, "1", None, [1]])
+def test_what_is_no_whole_number_from_nought(value: object) -> None:
+    assert not is_whole(value, 0)
+
+
+def test_integers_have_a_largest_size_both_ways() -> None:
+    for value in (MAX_INTEGER, -MAX_INTEGER):
+        assert loads(dumps(value)) == value
+    for value in (MAX_INTEGER + 1, -MAX_INTEGER - 1):
+        with pytest.raises(CanonicalError, match="RF-A002"):
+            dumps(value)
+        with pytest.raises(CanonicalError, match="RF-A002"):
+            loads(str(value).encode())
 
 
 def test_deep_nesting_is_refused_both_ways() -> None:

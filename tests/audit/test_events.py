@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -12,10 +13,10 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringfence.audit.canonical import dumps
+from ringfence.audit.canonical import Json, dumps
 from ringfence.audit.catalogue import EVENT_TYPES
 from ringfence.audit.errors import AuditError, CanonicalError, EventError
-from ringfence.audit.events import MAX_LEAF, Event, commit, draft, open_event, parse_event
+from ringfence.audit.events import MAX_LEAF, Event, commit, draft_event, open_event, parse_event
 from ringfence.audit.guard import (
     MAX_ITEMS,
     MAX_PRIVATE_TEXT,
@@ -94,6 +95,15 @@ def changed(**members: Any) -> bytes:
         changed(data="text"),
         changed(subject=""),
         changed(time="2026-11-01 00:00:00"),
+        changed(time="2026-02-30T00:00:00.000000Z"),
+        changed(time="2026-13-01T00:00:00.000000Z"),
+        changed(time="2026-11-01T25:00:00.000000Z"),
+        changed(time="2026-11-01T00:00:61.000000Z"),
+        changed(time="0000-11-01T00:00:00.000000Z"),
+        changed(time="2026-11-01T00:00:00.000000Z2"),
+        changed(id="0" * 33),
+        changed(id="A" * 32),
+        changed(private="0" * 65),
         changed(outcome="maybe"),
         changed(profile="dream"),
         changed(sequence=-1),
@@ -135,6 +145,10 @@ def test_unknown_type_is_left_to_the_caller() -> None:
 
 
 def test_leaf_has_a_largest_size() -> None:
+    room = MAX_LEAF - len(replace(EVENT, public={"a": ""}).leaf())
+    assert len(replace(EVENT, public={"a": "x" * room}).leaf()) == MAX_LEAF
+    with pytest.raises(EventError, match="RF-A050"):
+        replace(EVENT, public={"a": "x" * (room + 1)}).leaf()
     with pytest.raises(EventError, match="RF-A050"):
         replace(EVENT, public={"a": "x" * MAX_LEAF}).leaf()
 
@@ -156,15 +170,29 @@ def test_private_part_that_is_no_object_is_refused() -> None:
 
 
 def test_equal_private_parts_have_unlike_commitments() -> None:
-    made = [draft("waist.send", "allow", resource="study:1", private={"rows": 7}) for _ in range(20)]
+    made = [draft_event("waist.send", "allow", resource="study:1", private={"rows": 7}) for _ in range(20)]
     assert len({one.commitment for one in made}) == 20
     assert len({one.id for one in made}) == 20
-    assert len(draft("waist.send", "allow", resource="study:1").commitment) == 64
+    assert len(draft_event("waist.send", "allow", resource="study:1").commitment) == 64
+
+
+def test_every_event_and_every_salt_is_drawn_anew_in_full() -> None:
+    made = [draft_event("waist.send", "allow", resource="study:1") for _ in range(300)]
+    for half in (slice(0, 16), slice(16, 32)):
+        assert len({one.id[half] for one in made}) == 300
+        assert len({one.salt[half] for one in made}) == 300
+    assert all(len(one.salt) == 32 and one.id[:16] != one.id[16:] for one in made)
+    assert made[0].commitment == sha256(made[0].salt + b"{}").hexdigest()
+
+
+def test_a_draft_keeps_persons_out_of_its_private_part_too() -> None:
+    with pytest.raises(EventError, match="RF-A013"):
+        draft_event("waist.send", "allow", resource="study:1", private={"customer_id": "c1"})
 
 
 @pytest.mark.parametrize("action", sorted(EVENT_TYPES))
 def test_every_listed_action_can_be_logged(action: str) -> None:
-    assert draft(action, "deny", resource="x").action == action
+    assert draft_event(action, "deny", resource="x").action == action
 
 
 @pytest.mark.parametrize(
@@ -178,7 +206,7 @@ def test_every_listed_action_can_be_logged(action: str) -> None:
 )
 def test_wrong_calls_are_refused(action: str, outcome: str, resource: str, code: str) -> None:
     with pytest.raises(AuditError) as caught:
-        draft(action, outcome, resource=resource)
+        draft_event(action, outcome, resource=resource)
     assert caught.value.code == code
 
 
@@ -210,28 +238,40 @@ def test_wrong_calls_are_refused(action: str, outcome: str, resource: str, code:
 )
 def test_public_part_refuses_persons_counts_free_text_and_floats(public: Any, code: str) -> None:
     with pytest.raises(AuditError) as caught:
-        draft("waist.send", "allow", resource="study:1", public=public)
+        draft_event("waist.send", "allow", resource="study:1", public=public)
     assert caught.value.code == code
     assert "someone" not in str(caught.value)
     assert "13800138000" not in str(caught.value)
 
 
+def test_bounds_of_what_an_event_may_say() -> None:
+    for text in ("x" * MAX_TOKEN, "1" * 10, "1" * 20, "+" + "1" * 10, "-" + "1" * 11):
+        assert check_token(text, "text") == text
+    for digits in ("1" * 11, "1" * 18, "1" * 19, "+" + "1" * 19, "1" * 18 + "x"):
+        with pytest.raises(EventError, match="RF-A012"):
+            check_token(digits, "text")
+    check_public({"items": ["a"] * MAX_ITEMS, "members": {f"m{n}": "a" for n in range(MAX_ITEMS)}})
+    check_private({"note": "x" * MAX_PRIVATE_TEXT})
+    check_private({"deep": [{"note": "x" * MAX_PRIVATE_TEXT}]})
+    with pytest.raises(EventError, match="RF-A015"):
+        check_private({"deep": [{"note": "x" * (MAX_PRIVATE_TEXT + 1)}]})
+
+
 def test_public_part_takes_what_events_need() -> None:
-    check_public(
-        {
-            "purpose": "churn-prediction",
-            "legal_basis": "consent",
-            "contract": "sha256:" + "a" * 64,
-            "epsilon": "1.25",
-            "delta": "1e-6",
-            "run": "0f" * 16,
-            "round": 3,
-            "void": False,
-            "holder": "银行甲",
-            "max_customers": 100000,
-            "reasons": ["RF-B004", "RF-W001"],
-        }
-    )
+    needed: dict[str, Json] = {
+        "purpose": "churn-prediction",
+        "legal_basis": "consent",
+        "contract": "sha256:" + "a" * 64,
+        "epsilon": "1.25",
+        "delta": "1e-6",
+        "run": "0f" * 16,
+        "round": 3,
+        "void": False,
+        "holder": "银行甲",
+        "max_customers": 100000,
+        "reasons": ["RF-B004", "RF-W001"],
+    }
+    assert draft_event("waist.send", "allow", resource="study:1", public=needed).public == needed
 
 
 def test_private_part_takes_counts_but_no_persons() -> None:
@@ -241,7 +281,7 @@ def test_private_part_takes_counts_but_no_persons() -> None:
     with pytest.raises(EventError, match="RF-A015"):
         check_private({"note": "x" * (MAX_PRIVATE_TEXT + 1)})
     with pytest.raises(CanonicalError, match="RF-A004"):
-        draft("waist.send", "allow", resource="x", private={"share": 0.5})  # type: ignore[dict-item]
+        draft_event("waist.send", "allow", resource="x", private={"share": 0.5})  # type: ignore[dict-item]
 
 
 @settings(deadline=None)

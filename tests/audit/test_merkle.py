@@ -89,7 +89,7 @@ def test_vectors_refuse_a_verifier_with_swapped_children(monkeypatch: pytest.Mon
 
 
 def test_vectors_refuse_a_verifier_that_compares_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merkle, "_same", lambda *_: None)
+    monkeypatch.setattr(merkle, "must_agree", lambda *_: None)
     assert misjudged(load("inclusion"), check_inclusion)
     assert misjudged(load("consistency"), check_consistency)
 
@@ -182,3 +182,40 @@ def test_proofs_of_what_does_not_exist_are_refused() -> None:
         merkle.verify_consistency(3, 5, HASHES[0], HASHES[1], [])
     with pytest.raises(ProofError, match="RF-A022"):
         merkle.verify_inclusion(0, 2, HASHES[0], [b"short"], HASHES[1])
+
+
+def refusal(call: Callable[[], None]) -> str:
+    with pytest.raises(ProofError) as caught:
+        call()
+    return caught.value.code
+
+
+def test_a_proof_is_refused_for_what_is_wrong_with_it() -> None:
+    root, proof = merkle.root(5, NODE), merkle.inclusion_path(2, 5, NODE)
+
+    def inclusion(index: int, proof: Sequence[bytes]) -> str:
+        return refusal(lambda: merkle.verify_inclusion(index, 5, HASHES[2], proof, root))
+
+    assert [inclusion(index, proof) for index in (-1, 5, 6)] == ["RF-A024"] * 3
+    assert [inclusion(2, each) for each in ([*proof, proof[0]], proof[:-1], [])] == ["RF-A025"] * 3
+    assert inclusion(2, [proof[1], proof[0], *proof[2:]]) == "RF-A023"
+    old, proof = merkle.root(3, NODE), merkle.consistency_proof(3, 5, NODE)
+
+    def consistency(proof: Sequence[bytes]) -> str:
+        return refusal(lambda: merkle.verify_consistency(3, 5, old, root, proof))
+
+    assert consistency([*proof, proof[0]]) == "RF-A029"
+    assert consistency(proof[:-1]) == "RF-A030"
+    assert consistency([proof[0][:-1], *proof[1:]]) == "RF-A022"
+
+
+def test_between_equal_sizes_and_from_nothing_the_roots_decide() -> None:
+    empty, root, other = merkle.EMPTY_ROOT, merkle.root(3, NODE), HASHES[9]
+    merkle.verify_consistency(0, 0, empty, empty, [])
+    merkle.verify_consistency(0, 3, empty, root, [])
+    merkle.verify_consistency(3, 3, root, root, [])
+    for old, size, before, after in ((0, 0, other, other), (0, 3, other, root), (3, 3, other, root)):
+        code = refusal(lambda o=old, s=size, b=before, a=after: merkle.verify_consistency(o, s, b, a, []))
+        assert code == "RF-A023"
+    assert refusal(lambda: merkle.verify_consistency(0, 3, empty, root[:-1], [])) == "RF-A022"
+    assert refusal(lambda: merkle.verify_consistency(3, 3, root, root, [other])) == "RF-A027"

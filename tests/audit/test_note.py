@@ -13,6 +13,7 @@ from ringfence.audit.errors import NoteError
 from ringfence.audit.merkle import EMPTY_ROOT, leaf_hash
 from ringfence.audit.note import (
     MAX_NOTE,
+    MAX_SIGNATURES,
     MemorySigner,
     RawPublic,
     Verifier,
@@ -29,7 +30,8 @@ EXAMPLE = (
     "If you think cryptography is the answer to your problem,\n"
     "then you don't know what your problem is.\n"
     "\n"
-    "\u2014 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+    "\u2014 PeterNeumann "
+    "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
 ).encode()
 
 SIGNER = MemorySigner()
@@ -107,6 +109,7 @@ def test_signatures_by_unknown_keys_are_passed_over_and_bad_ones_by_known_keys_r
         (NOTE.replace(b"\xe2\x80\x94", b"-"), "RF-A037"),
         ("text\n\n\u2014 name\n".encode(), "RF-A037"),
         ("text\n\n\u2014 name AQ==\n".encode(), "RF-A038"),
+        ("text\n\n\u2014 name AQEBAQ==\n".encode(), "RF-A038"),  # the key's id and no signature
         ("text\n\n\u2014 na+me AQEBAQE=\n".encode(), "RF-A032"),
         ("text\n\n\u2014 name AQEBAQE\n".encode(), "RF-A031"),
         (NOTE + NOTE.split(b"\n\n")[1] * 100, "RF-A042"),
@@ -145,10 +148,26 @@ def test_sign_refuses_bad_text_bad_key_and_a_signer_that_fails() -> None:
         Verifier(name=NAME, raw=RawPublic(b"short").raw)
 
 
+def test_a_text_may_hold_an_empty_line() -> None:
+    text = "one\n\ntwo\n"
+    assert verify_note(sign_note(text, NAME, SIGNER), [KEY]) == (text, (KEY,))
+
+
+def test_notes_and_signatures_have_a_largest_number() -> None:
+    line = NOTE.split(b"\n\n")[1]
+    assert (MAX_NOTE, MAX_SIGNATURES) == (1_000_000, 100)
+    assert len(parse_note(NOTE + line * (MAX_SIGNATURES - 1)).signatures) == MAX_SIGNATURES
+    padding = b"x" * (MAX_NOTE - len(NOTE))
+    assert len(parse_note(padding + NOTE).text) == len(padding) + len("text\n")
+    with pytest.raises(NoteError, match="RF-A039"):
+        parse_note(padding + b"x" + NOTE)
+
+
 def test_checkpoint_round_trip() -> None:
     assert verify_checkpoint(POINT.sign(SIGNER), [KEY]) == POINT
     assert read_unverified(POINT.sign(SIGNER)) == POINT
     assert parse_body(f"{NAME}\n0\n{base64.b64encode(EMPTY_ROOT).decode()}\n").size == 0
+    assert parse_body(f"{NAME}\n{2**53 - 1}\n{ROOT}\n").size == 2**53 - 1
 
 
 def test_checkpoint_of_another_log_is_refused_though_the_signature_is_good() -> None:
@@ -172,6 +191,8 @@ ROOT = base64.b64encode(leaf_hash(b"x")).decode()
         (f"{NAME}\n\n{ROOT}\n", "RF-A045"),
         (f"{NAME}\n٣\n{ROOT}\n", "RF-A045"),
         (f"{NAME}\n{'9' * 17}\n{ROOT}\n", "RF-A045"),
+        (f"{NAME}\n{'1' * 5000}\n{ROOT}\n", "RF-A045"),
+        (f"{NAME}\n{2**53}\n{ROOT}\n", "RF-A045"),
         (f"{NAME}\n3\nAQ==\n", "RF-A047"),
         (f"{NAME}\n3\n{ROOT[:-1]}\n", "RF-A031"),
         (f"{NAME}\n0\n{ROOT}\n", "RF-A048"),

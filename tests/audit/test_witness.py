@@ -7,14 +7,14 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
-from audit_kit import COORDINATOR, fill
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from kits.audit_kit import COORDINATOR, fill
 
 from ringfence.audit.checkpoint import verify_checkpoint
 from ringfence.audit.errors import NoteError, ProofError
 from ringfence.audit.log import AuditLog
 from ringfence.audit.merkle import leaf_hash
-from ringfence.audit.note import MemorySigner, Verifier, parse_note, verify_note
+from ringfence.audit.note import MemorySigner, Verifier, parse_note, sign_note, verify_note
 from ringfence.audit.witness import WitnessKey, add_cosignature, verify_cosigned
 
 MakeLog = Callable[..., AuditLog]
@@ -81,6 +81,17 @@ def test_a_logs_signature_is_no_cosignature(log: AuditLog) -> None:
     own = WitnessKey(name=log.origin, raw=log.verifier.raw)
     with pytest.raises(NoteError, match="RF-A122"):
         verify_cosigned(log.checkpoint(), log.verifier, [own], 1)
+
+
+def test_a_witness_named_like_the_log_does_not_sign_for_it(log: AuditLog) -> None:
+    namesake = WitnessKey(name=log.origin, raw=SIGNERS[0].public.raw)
+    text = log.checkpoint().partition(b"\n\n")[0] + b"\n\n"
+    stranger = MemorySigner()
+    unsigned = sign_note(text[:-1].decode(), "stranger.example", stranger)
+    note = add_cosignature(unsigned, name=log.origin, signer=SIGNERS[0], stamp=1)
+    assert verify_note(note, [namesake])[1] == (namesake,)
+    with pytest.raises(NoteError, match="RF-A043"):
+        verify_cosigned(note, log.verifier, [namesake], 1)
 
 
 def test_witness_cosigns_what_continues_and_nothing_else(log: AuditLog, make_log: MakeLog) -> None:

@@ -1,4 +1,6 @@
-"""`ringfence-client budget` and `study`: prices, approvals by two people, what two people may change; all events."""
+"""`ringfence-client budget` and `study`: prices, approvals by two people, what two people may change; all
+events.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from command_kit import (
+from kits.command_kit import (
     SCHEMA,
     STUDY,
     Town,
@@ -26,7 +28,7 @@ from command_kit import (
     town,
 )
 
-from ringfence.clients.commands.whatif import Demand, dropout_line, read_study
+from ringfence.clients.desk.whatif import Demand, dropout_line, read_study
 from ringfence.clients.home import open_home
 from ringfence.models.catalogue import task_named
 from ringfence.models.task import StudyContext
@@ -101,7 +103,9 @@ def test_a_study_is_explained_and_nothing_is_spent(here: Town, capsys: pytest.Ca
     assert read(out)["frozen"] == "restored"
 
 
-def test_an_approval_of_what_the_budget_does_not_cover_says_so(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_approval_of_what_the_budget_does_not_cover_says_so(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ("study", "approve", "--config", here.home, "--json", here.root / "out.json", "--key")
     assert client(*words, here.ana, here.sign("dear.json", epsilon="20")) == 0
     assert "does not fit" in capsys.readouterr().out
@@ -111,7 +115,9 @@ def test_an_approval_of_what_the_budget_does_not_cover_says_so(here: Town, capsy
     assert read(here.root / "out.json")["fits"] is True
 
 
-def test_every_spend_is_listed_with_the_total_after_it(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_spend_is_listed_with_the_total_after_it(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
     for words in (("--explain",), ("explain",)):
         assert client("budget", *words, "--config", here.home) == 0
         assert "Nothing was ever released" in capsys.readouterr().out
@@ -119,7 +125,12 @@ def test_every_spend_is_listed_with_the_total_after_it(here: Town, capsys: pytes
         reservation = home.ledger.reserve("sha256:" + "a" * 64, Decimal("0.2"))
         for number, (part, amount) in enumerate((("both", "0.01"), ("train", "0.05"), ("test", "0.03"))):
             with home.ledger.release(
-                reservation, run="run-9", round=number - 1, attempt=number, mu_squared=Decimal(amount), part=part
+                reservation,
+                run="run-9",
+                round=number - 1,
+                attempt=number,
+                mu_squared=Decimal(amount),
+                part=part,
             ):
                 pass
         home.ledger.freeze("restored")
@@ -133,8 +144,11 @@ def test_every_spend_is_listed_with_the_total_after_it(here: Town, capsys: pytes
         lines = found["spends"]
         assert isinstance(lines, list)
         assert [(line["round"], line["attempt"], line["part"], line["mu_squared"]) for line in lines] == [
-            (-1, 0, "both", "0.01"), (0, 1, "train", "0.05"), (1, 2, "test", "0.03"), (None, None, None, "0.02"),
-        ]  # fmt: skip
+            (-1, 0, "both", "0.01"),
+            (0, 1, "train", "0.05"),
+            (1, 2, "test", "0.03"),
+            (None, None, None, "0.02"),
+        ]
         assert [line["total_mu_squared"] for line in lines] == ["0.01", "0.06", "0.06", "0.08"]
         assert [line["kind"] for line in lines] == ["charged"] * 3 + ["thawed"]
         assert all(line["study"] == "sha256:" + "a" * 64 and line["run"] == "run-9" for line in lines[:3])
@@ -157,7 +171,9 @@ def test_every_spend_is_listed_with_the_total_after_it(here: Town, capsys: pytes
     capsys.readouterr()
     assert client("budget", "--explain", study, "--config", here.home, "--lang", "zh") == 0
     assert "run-9" in capsys.readouterr().out
-    refused(capsys, client("budget", "--explain", here.root / "absent.json", "--config", here.home), "RF-K020")
+    refused(
+        capsys, client("budget", "--explain", here.root / "absent.json", "--config", here.home), "RF-K020"
+    )
 
 
 def test_a_budget_at_renyi_orders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,11 +181,29 @@ def test_a_budget_at_renyi_orders(tmp_path: Path, capsys: pytest.CaptureFixture[
     here = town(tmp_path)
     gdp = budget(here, "explain", here.sign())
     fresh = here.root / "renyi"
-    assert client("init", fresh, "--name", "north", "--population", "people", "--budget-epsilon", "4",
-                  "--budget-delta", "1e-6", "--filter", "rdp", "--no-passphrase") == 0  # fmt: skip
+    assert (
+        client(
+            "init",
+            fresh,
+            "--name",
+            "north",
+            "--population",
+            "people",
+            "--budget-epsilon",
+            "4",
+            "--budget-delta",
+            "1e-6",
+            "--filter",
+            "rdp",
+            "--no-passphrase",
+        )
+        == 0
+    )
     with open_home(fresh) as home:
         reservation = home.ledger.reserve("sha256:" + "a" * 64, Decimal("0.05"))
-        with home.ledger.release(reservation, run="r", round=0, attempt=0, mu_squared=Decimal("0.05"), part="train"):
+        with home.ledger.release(
+            reservation, run="r", round=0, attempt=0, mu_squared=Decimal("0.05"), part="train"
+        ):
             pass
     out = here.root / "renyi.json"
     assert client("budget", "--explain", "--config", fresh, "--json", out) == 0
@@ -208,8 +242,24 @@ def test_a_study_that_samples_needs_a_budget_at_renyi_orders(
     refused(capsys, client("study", "check", signed, "--config", here.home), "RF-B332")
     # The same study, asked of a ledger with the filter rdp.
     fresh = here.root / "renyi"
-    assert client("init", fresh, "--name", "north", "--population", "people", "--budget-epsilon", "4",
-                  "--budget-delta", "1e-6", "--filter", "rdp", "--no-passphrase") == 0  # fmt: skip
+    assert (
+        client(
+            "init",
+            fresh,
+            "--name",
+            "north",
+            "--population",
+            "people",
+            "--budget-epsilon",
+            "4",
+            "--budget-delta",
+            "1e-6",
+            "--filter",
+            "rdp",
+            "--no-passphrase",
+        )
+        == 0
+    )
     with open_home(here.home) as home, open_home(fresh) as other:
         loaded = home.contract()
         read_back = read_study(home, signed)
@@ -221,9 +271,14 @@ def test_a_study_that_samples_needs_a_budget_at_renyi_orders(
         assert other.ledger.spent().epsilon == pytest.approx(demand.after.epsilon)
         for number, each in enumerate(plan.rounds):
             with other.ledger.release(
-                reservation, run="r", round=number, attempt=0, mu_squared=each.mu_squared(plan.honest),
-                renyi=other.ledger.renyi_of(each, plan.honest), part=each.part,
-            ):  # fmt: skip
+                reservation,
+                run="r",
+                round=number,
+                attempt=0,
+                mu_squared=each.mu_squared(plan.honest),
+                renyi=other.ledger.renyi_of(each, plan.honest),
+                part=each.part,
+            ):
                 pass
         assert 0 < other.ledger.charged().epsilon < other.ledger.spent().epsilon
 
@@ -238,13 +293,19 @@ def test_all_reasons_against_a_study_are_told(here: Town, capsys: pytest.Capture
     assert newest(here)["action"] == "study.refused"
 
 
-def test_a_study_that_is_not_the_coordinators_is_refused(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_study_that_is_not_the_coordinators_is_refused(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
     study = here.sign()
     text = study.read_text(encoding="utf-8")
     altered = here.root / "altered.json"
     altered.write_text(text.replace("churn-1", "churn-2"), encoding="utf-8")
     approving: tuple[object, ...] = ("--key", here.ana)
-    for words, more in ((("study", "check"), ()), (("budget", "explain"), ()), (("study", "approve"), approving)):
+    for words, more in (
+        (("study", "check"), ()),
+        (("budget", "explain"), ()),
+        (("study", "approve"), approving),
+    ):
         refused(capsys, client(*words, altered, *more, "--config", here.home), "RF-K003")
         refused(capsys, client(*words, here.declarations[0], *more, "--config", here.home), "RF-K012")
         refused(capsys, client(*words, here.root / "study.toml", *more, "--config", here.home), "RF-K016")
@@ -256,7 +317,9 @@ def test_a_study_that_is_not_the_coordinators_is_refused(here: Town, capsys: pyt
     refused(capsys, client("study", "check", study, "--config", here.home), "RF-K015")
 
 
-def test_a_new_home_refuses_studies_until_it_is_configured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_new_home_refuses_studies_until_it_is_configured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     here = town(tmp_path)
     study = here.sign()
     assert init(tmp_path / "new") == 0
@@ -296,18 +359,25 @@ def test_two_different_people_approve(here: Town, capsys: pytest.CaptureFixture[
     with open_home(here.home) as home:
         assert len(check_approvals(home.approvals(digest), digest, "north", home.settings.approvers())) == 2
         assert home.approvals("sha256:" + "0" * 64) == []
+    # One who may approve no longer is not counted any more.
+    configure(here.home, approvers=["../ana.key.pub", f"{new_key(here.root / 'eve.key')}.pub"])
+    assert client("study", "check", study, "--config", here.home, "--json", out) == 0
+    assert read(out)["approvals"] == 1
     actions = [(event["action"], event["outcome"]) for event in events(here.home, here.root / "log.json")[:3]]
     assert actions == [("study.approved", "allow"), ("study.refused", "deny"), ("study.approved", "allow")]
 
 
 @pytest.mark.parametrize(
-    ("key", "code"), [("stranger", "RF-S201"), ("holder", "RF-K037"), ("open", "RF-K035"), ("simulation", "RF-K038")]
+    ("key", "code"),
+    [("stranger", "RF-S201"), ("holder", "RF-K037"), ("open", "RF-K035"), ("simulation", "RF-K038")],
 )
 def test_a_key_that_may_not_approve_writes_nothing(
     here: Town, capsys: pytest.CaptureFixture[str], key: str, code: str
 ) -> None:
     study = here.sign()
-    path = new_key(here.root / f"{key}.key", "holder" if key == "holder" else "approver", simulation=key == "simulation")
+    path = new_key(
+        here.root / f"{key}.key", "holder" if key == "holder" else "approver", simulation=key == "simulation"
+    )
     if key == "open":
         path.chmod(0o644)
     capsys.readouterr()
@@ -318,4 +388,6 @@ def test_a_key_that_may_not_approve_writes_nothing(
 
 def test_a_store_that_others_can_open_is_refused(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
     os.chmod(here.home / "holder.db", 0o644)
-    refused(capsys, client("budget", "--config", here.home), "RF-B110")
+    said = refused(capsys, client("budget", "--config", here.home), "RF-B110")
+    assert "holder.db" in said
+    assert "chmod 600" in said

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from checkout import ROOT
-from command_kit import new_key
+from kits.command_kit import new_key
 from pydantic import BaseModel
 
 from ringfence.clients.config import ClientConfig, KeyFiles, load_settings
-from ringfence.privacy.documents.faults import faults_of
 from ringfence.privacy.errors import KeyFault, UsageError
+from ringfence.privacy.toml.faults import faults_of
 
 PAGE = (ROOT / "docs" / "reference" / "client.toml.md").read_text(encoding="utf-8")
 LEAST = 'name = "north"\nstore = "holder.db"\n'
@@ -72,7 +72,13 @@ def test_another_encoding_is_one_clear_fault(tmp_path: Path) -> None:
 
 def test_all_faults_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
     text = 'name = "no spaces here"\nstore = 3\ncontact = "x"\ncontract = "???"\n[keys]\nholdr = "x"\n'
-    assert faults(tmp_path, text) == {(1, "RF-C024"), (2, "RF-C015"), (3, "RF-C013"), (4, "RF-C011"), (6, "RF-C013")}
+    assert faults(tmp_path, text) == {
+        (1, "RF-C024"),
+        (2, "RF-C015"),
+        (3, "RF-C013"),
+        (4, "RF-C011"),
+        (6, "RF-C013"),
+    }
 
 
 @pytest.mark.parametrize("url", ["postgresql://me:secret@host/db", "postgresql://host/db?password=secret"])
@@ -90,7 +96,11 @@ def test_an_url_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_absent_contract_coordinator_and_approvers_refuse(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path, LEAST))
-    for ask, code in ((settings.contract, "RF-U401"), (settings.coordinator, "RF-U402"), (settings.approvers, "RF-U403")):
+    for ask, code in (
+        (settings.contract, "RF-U401"),
+        (settings.coordinator, "RF-U402"),
+        (settings.approvers, "RF-U403"),
+    ):
         with pytest.raises(UsageError) as refusal:
             ask()
         assert refusal.value.code == code

@@ -1,4 +1,6 @@
-"""`ringfence-client contract`: drafts, all faults with lines, signatures, declarations; refusals are events."""
+"""`ringfence-client contract`: drafts, all faults with lines, signatures, declarations; refusals are
+events.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import json
 from pathlib import Path
 
 import pytest
-from command_kit import (
+from kits.command_kit import (
     client,
     configure,
     events,
@@ -22,6 +24,7 @@ from command_kit import (
 
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.signed import read_signed
+from ringfence.privacy.tables.tabular import keyless_advice
 
 
 @pytest.fixture
@@ -46,18 +49,24 @@ def test_a_draft_names_the_columns_and_no_value(
     capsys.readouterr()
     refused(capsys, client("contract", "draft", table, "--out", out), "RF-U432", 2)
     refused(capsys, client("contract", "draft", table, "--out", tmp_path / "no" / "c.toml"), "RF-U433", 2)
-    refused(capsys, client("contract", "draft", tmp_path / "absent.csv"), "RF-C080")
+    refused(capsys, client("contract", "draft", tmp_path / "absent.csv"), "RF-C320")
     error = refused(capsys, client("contract", "check", out), "RF-C001")
     assert "contract.toml:8: holder:" in error
 
 
-def test_check_lists_every_fault_with_its_line(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_lists_every_fault_with_its_line(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     contract = write_contract(home)
     assert client("contract", "check", contract, "--json", tmp_path / "ok.json") == 0
-    assert "no study will run" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "customers.csv is not here" in said
+    assert "enter the others: ringfence-client peer add" in said
     assert read(tmp_path / "ok.json")["digest"].startswith("sha256:")
     text = contract.read_text(encoding="utf-8").replace("version = 1", "version = 0").replace("CN", "China")
-    contract.write_text(text.replace('purposes = ["churn-prediction"]', 'purposes = ["chrun"]'), encoding="utf-8")
+    contract.write_text(
+        text.replace('purposes = ["churn-prediction"]', 'purposes = ["chrun"]'), encoding="utf-8"
+    )
     capsys.readouterr()
     assert client("contract", "check", contract, "--json", "-") == 1
     out = capsys.readouterr()
@@ -66,6 +75,108 @@ def test_check_lists_every_fault_with_its_line(home: Path, tmp_path: Path, capsy
     assert len(faults) == 5
     for fault in faults:
         assert f"contract.toml:{fault['line']}: " in out.err
+
+
+@pytest.mark.parametrize(
+    ("header", "missing", "near"),
+    [
+        ("customer_id,age,plan,churn,city", (), ""),
+        ("customer_id,Age,plan,churn,city", ("age",), 'Did you mean "Age"?'),
+        ("customerid,age,plan,city", ("customer_id", "churn"), 'Did you mean "customerid"?'),
+        ("customer_id;age;plan;churn", ("customer_id", "age", "plan", "churn"), ""),
+    ],
+)
+def test_the_header_is_compared_and_no_row_is_read(
+    home: Path, capsys: pytest.CaptureFixture[str], header: str, missing: tuple[str, ...], near: str
+) -> None:
+    contract = write_contract(home, peers=("ed25519:" + 32 * "0",))
+    (home / "customers.csv").write_bytes(header.encode() + b"\n\xff\xfe no row is even text\n")
+    capsys.readouterr()
+    status = client("contract", "check", contract, "--json", home / "out.json")
+    found = read(home / "out.json")
+    out = capsys.readouterr()
+    assert found["ready"] is not bool(missing)
+    if not missing:
+        assert status == 0
+        assert found["unlisted"] == ["city"]
+        assert "It can be signed." in out.out
+        return
+    assert status == 1
+    assert out.err.startswith(
+        f"RF-C324: The header of customers.csv lacks columns that the contract names "
+        f'({len(missing)}):\n"{missing[0]}".'
+    )
+    assert near in out.err
+    assert all(f'"{name}"' in out.err for name in missing)
+    assert found["faults"][0]["code"] == "RF-C324"
+
+
+def test_a_table_without_a_key_gets_the_same_advice_everywhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    contract = write_contract(tmp_path)
+    (tmp_path / "customers.csv").write_text("age,plan,churn\n20,G,no\n", encoding="utf-8")
+    assert "ringfence-simulate run" in keyless_advice()
+    assert "--row-is-customer" in keyless_advice()
+    assert keyless_advice() in refused(capsys, client("contract", "check", contract), "RF-C324")
+    check = client("table", "check", "--contract", contract, "--purpose", "churn-prediction")
+    assert keyless_advice() in refused(capsys, check, "RF-T009")
+    drafted = client("contract", "draft", "customers.csv", "--subject", "nobody")
+    assert keyless_advice() in refused(capsys, drafted, "RF-C323")
+    # A key that is only misspelt needs no such advice.
+    (tmp_path / "customers.csv").write_text("Customer_ID,age,plan,churn\na,20,G,no\n", encoding="utf-8")
+    told = refused(capsys, client("contract", "check", contract), "RF-C324")
+    assert 'Did you mean "Customer_ID"?' in told
+    assert keyless_advice() not in told
+
+
+def test_a_table_is_checked_by_a_contract_that_nobody_has_signed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no home anywhere
+    contract = write_contract(tmp_path)
+    write_table(tmp_path)
+    words = ("table", "check", "--contract", contract)
+    assert client(*words, "--purpose", "churn-prediction", "--json", "out.json") == 0
+    assert read(tmp_path / "out.json")["customers"] == 40
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "contract.toml",
+        "schema.toml",
+        "customers.csv",
+        "out.json",
+    }
+    capsys.readouterr()
+    refused(capsys, client(*words, "--purpose", "fraud-prevention"), "RF-S041")
+    refused(capsys, client(*words, "--study", "s.json"), "RF-U663", 2)
+    contract.write_text(contract.read_text().replace('"customer_id"', '"???"'))
+    assert "RF-C011" in refused(capsys, client(*words, "--purpose", "churn-prediction"), "RF-C001")
+
+
+def test_a_draft_is_checked_as_far_as_it_is_filled_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_table(tmp_path)
+    draft = ("contract", "draft", "customers.csv", "--subject", "customer_id", "--out", "c.toml")
+    assert client(*draft) == 0
+    words = ("table", "check", "--contract", "c.toml", "--purpose", "churn-prediction")
+    capsys.readouterr()
+    told = refused(capsys, client(*words), "RF-U700")  # with nothing filled in there is no feature yet
+    assert "bounds or categories of one of them" in told
+    assert "age, plan, churn" in told
+    contract = tmp_path / "c.toml"
+    text = contract.read_text(encoding="utf-8").replace('bounds = "???"', "bounds = [30, 100]")
+    contract.write_text(text, encoding="utf-8")
+    assert client(*words, "--json", "out.json") == 0
+    said = capsys.readouterr().out
+    assert "Still open in the contract, and so not looked at: plan, churn\n" in said
+    assert "As far as the contract is filled in, the table passes the quality gate." in said
+    assert {column["name"] for column in read(tmp_path / "out.json")["columns"]} == {"age"}
+    assert read(tmp_path / "out.json")["columns"][0]["clipped"] == 10
+    text = text.replace('kind = "category"', 'kind = "flag"').replace('categories = "???"', "")
+    contract.write_text(text + "colour = 1\n", encoding="utf-8")
+    assert "RF-C026" in refused(capsys, client(*words), "RF-C001")  # other faults are not passed over
 
 
 def test_a_signed_contract_is_an_event_and_holds_only_in_that_form(home: Path, tmp_path: Path) -> None:
@@ -80,7 +191,9 @@ def test_a_signed_contract_is_an_event_and_holds_only_in_that_form(home: Path, t
     assert client("contract", "sign", contract, "--config", home) == 0  # the very same contract again
 
 
-def test_a_change_needs_a_higher_version(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_change_needs_a_higher_version(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     contract = write_contract(home)
     assert client("contract", "sign", contract, "--config", home) == 0
     before = (home / "contract.signed.json").read_bytes()
@@ -98,7 +211,9 @@ def test_a_change_needs_a_higher_version(home: Path, tmp_path: Path, capsys: pyt
 def test_another_holders_contract_and_another_population_are_refused(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], field: str, code: str
 ) -> None:
-    contract = write_contract(home, name="other") if field == "name" else write_contract(home, population="other")
+    contract = (
+        write_contract(home, name="other") if field == "name" else write_contract(home, population="other")
+    )
     refused(capsys, client("contract", "sign", contract, "--config", home), code)
     assert not (home / "contract.signed.json").exists()
     assert events(home, tmp_path / "log.json")[0]["action"] == "contract.refused"
@@ -120,7 +235,9 @@ def test_a_folder_that_cannot_be_written_leaves_no_event(
     assert not list(home.glob("*signed*"))
 
 
-def test_a_key_of_a_simulation_signs_nothing(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_of_a_simulation_signs_nothing(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for suffix in ("", ".pub"):
         (home / "keys" / f"holder.key{suffix}").unlink()
     new_key(home / "keys" / "holder.key", "holder", simulation=True)
@@ -132,28 +249,47 @@ def test_a_key_of_a_simulation_signs_nothing(home: Path, tmp_path: Path, capsys:
     assert events(home, tmp_path / "log.json")[0]["public"] == {"code": "RF-K038"}
 
 
-def test_a_declaration_is_signed_and_holds_public_facts_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_declaration_is_signed_and_holds_public_facts_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     here = town(tmp_path)
     document = read_signed(here.declarations[0])
     body = json.loads(document.body)
-    assert set(body) == {"name", "key", "log_key", "max_customers", "contract", "schema"}
+    assert set(body) == {
+        "name",
+        "key",
+        "log_key",
+        "max_customers",
+        "contract",
+        "schema",
+        "allows",
+        "jurisdiction",
+    }
+    assert body["allows"] == {"churn-prediction": ["age", "plan", "churn"]}
     document.verify("declaration", [PublicIdentity.from_hex(body["key"])])
     words = ("contract", "declare", "--config", here.home, "--out")
     newest = events(here.home, tmp_path / "log.json")[0]
     assert (newest["action"], newest["outcome"]) == ("contract.declared", "allow")
     assert newest["public"] == {
-        "contract": body["contract"], "declaration": "sha256:" + hashlib.sha256(document.body).hexdigest(),
-    }  # fmt: skip
+        "contract": body["contract"],
+        "declaration": "sha256:" + hashlib.sha256(document.body).hexdigest(),
+    }
     capsys.readouterr()
     refused(capsys, client(*words, tmp_path / "no" / "d.json"), "RF-U433", 2)
     (here.home / "contract.signed.json").unlink()
     refused(capsys, client(*words, tmp_path / "d.json"), "RF-C203")
     newest = events(here.home, tmp_path / "log.json")[0]
-    assert (newest["action"], newest["outcome"], newest["public"]) == ("contract.declared", "deny", {"code": "RF-C203"})
+    assert (newest["action"], newest["outcome"], newest["public"]) == (
+        "contract.declared",
+        "deny",
+        {"code": "RF-C203"},
+    )
     assert not (tmp_path / "d.json").exists()
 
 
-def test_the_table_is_checked_for_a_purpose_and_for_a_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_is_checked_for_a_purpose_and_for_a_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     here = town(tmp_path)
     out = tmp_path / "out.json"
     words = ("table", "check", "--config", here.home, "--json", out)
@@ -176,7 +312,9 @@ def test_the_table_is_checked_for_a_purpose_and_for_a_study(tmp_path: Path, caps
     assert events(here.home, tmp_path / "log.json")[0]["action"] == "table.refused"
 
 
-def test_a_table_that_does_not_pass_is_reported_and_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_that_does_not_pass_is_reported_and_stops(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     here = town(tmp_path)
     table = here.home / "customers.csv"
     table.write_text(table.read_text(encoding="utf-8") + "C1,30,G,no\n", encoding="utf-8")
@@ -199,9 +337,15 @@ def test_tables_with_a_byte_order_mark_and_in_gb18030_are_read(tmp_path: Path, e
     assert client("contract", "sign", contract, "--config", home) == 0
     out = tmp_path / "out.json"
     assert client("table", "check", "--config", home, "--purpose", "churn-prediction", "--json", out) == 0
-    assert {column["name"]: column["unknown"] for column in read(out)["columns"]} == {"age": 0, "plan": 0, "churn": 0}
+    assert {column["name"]: column["unknown"] for column in read(out)["columns"]} == {
+        "age": 0,
+        "plan": 0,
+        "churn": 0,
+    }
 
 
-def test_without_a_contract_nothing_is_read(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_contract_nothing_is_read(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     refused(capsys, client("table", "check", "--config", home, "--purpose", "churn-prediction"), "RF-U401", 2)
     assert events(home, tmp_path / "log.json")[0]["public"] == {"code": "RF-U401"}

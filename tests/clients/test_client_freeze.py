@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_kit import Town, budget, client, configure, events, left, new_key, newest, refused, town
+from kits.command_kit import Town, budget, client, configure, events, left, new_key, newest, refused, town
 
 from ringfence.audit import store
 from ringfence.audit.events import open_event
@@ -52,14 +52,16 @@ def test_what_two_people_added_is_in_the_heading_and_in_the_statement(
 def private(here: Town) -> dict[str, Any]:
     """The private part of the newest event."""
     with open_home(here.home) as home, store.reading(home.engine) as connection:
-        return open_event(*store.read_private(connection, newest(here)["event"]))
+        return open_event(*store.read_private_part(connection, newest(here)["event"]))
 
 
 def decision(here: Town) -> dict[str, object]:
     """What two people signed, read from the private part of the newest event and verified."""
     found = SignedDocument.from_json(json.dumps(private(here)["decision"]))
     with open_home(here.home) as home:
-        signed: dict[str, object] = json.loads(found.verify("budget-decision", home.settings.approvers(), threshold=2))
+        signed: dict[str, object] = json.loads(
+            found.verify("budget-decision", home.settings.approvers(), threshold=2)
+        )
         return signed
 
 
@@ -85,12 +87,37 @@ def test_two_people_raise_the_budget(here: Town, capsys: pytest.CaptureFixture[s
     assert left(here) == start
     capsys.readouterr()
     refused(capsys, client(*words, "much", *both), "RF-U431", 2)
+    for beyond in ("1e400", "1e999999999", "1e-999999999"):
+        refused(capsys, client(*words, beyond, *both), "RF-U602", 2)
+        refused(capsys, client(*words[:-1], "--epsilon", beyond, *both), "RF-U602", 2)
+    for unknown in ("NaN", "inf", "0,5", ""):
+        refused(capsys, client(*words[:-1], "--epsilon", unknown, *both), "RF-U431", 2)
+    refused(capsys, client(*words, "500", *both), "RF-B500")
+    for epsilon, code in (("669", "RF-B500"), ("-1", "RF-B500"), ("0", "RF-B500"), ("0.001", "RF-B501")):
+        refused(capsys, client(*words[:-1], "--epsilon", epsilon, *both), code)
+        assert newest(here)["action"] == "budget.refused"
+    assert left(here) == start
+    capsys.readouterr()
     assert client(*words, "0.1", *both) == 0
     assert left(here) == start + Decimal("0.1")
     assert newest(here)["action"] == "budget.topup"
     signed = decision(here)
     assert [signed[name] for name in ("act", "mu_squared", "reason")] == ["top-up", "0.1", "board decision"]
     assert "decision" not in newest(here)["public"]
+
+
+def test_two_people_raise_the_budget_to_an_epsilon_once(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = left(here)
+    words = ("budget", "top-up", "--config", here.home, "--key", here.ana, "--key", here.ben)
+    assert client(*words, "--epsilon", "60", "--reason", "board decision 12") == 0
+    assert left(here) > start
+    assert {name: decision(here)[name] for name in ("act", "epsilon")} == {"act": "top-up", "epsilon": "60"}
+    capsys.readouterr()
+    refused(capsys, client(*words, "--epsilon", "60.0", "--reason", "board decision 12"), "RF-B501")
+    assert client(*words, "--reason", "neither amount") == 2
+    assert client(*words, "--reason", "both", "--epsilon", "61", "--mu-squared", "1") == 2
 
 
 def test_a_top_up_that_was_entered_is_known_again(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,7 +135,9 @@ def test_a_top_up_that_was_entered_is_known_again(here: Town, capsys: pytest.Cap
         capsys.readouterr()
         refused(capsys, client(*words, "--reason", reason, "--mu-squared", amount, *people), "RF-B333")
         assert (newest(here)["action"], newest(here)["outcome"]) == ("budget.refused", "deny")
-        assert "decision" not in private(here), "a signed decision stands where it was carried out, and nowhere else"
+        assert "decision" not in private(here), (
+            "a signed decision stands where it was carried out, and nowhere else"
+        )
     assert left(here) == start + Decimal("0.1")
     assert client(*words, "--reason", "board decision 13", "--mu-squared", "0.1", *both) == 0
     assert client(*words, "--reason", "board decision 12", "--mu-squared", "0.2", *both) == 0
@@ -123,7 +152,9 @@ def test_the_same_thaw_is_good_after_another_freeze(here: Town) -> None:
         assert client(*words, "--reason", "nothing is missing") == 0
 
 
-def test_two_people_thaw_a_ledger_and_enter_what_is_missing(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_people_thaw_a_ledger_and_enter_what_is_missing(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
     start = left(here)
     words = ("budget", "thaw", "--config", here.home, "--key", here.ana, "--key", here.ben, "--missing")
     refused(capsys, client(*words, "0.1", "--reason", "restored"), "RF-B307")

@@ -1,4 +1,6 @@
-"""`ringfence-client init` and `key`: all or nothing, nothing overwritten, keys of the right kind and rights."""
+"""`ringfence-client init` and `key`: all or nothing, nothing overwritten, keys of the right kind and
+rights.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +12,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_kit import client, configure, events, init, new_key, read, refused, town, write_contract
-from postgres_kit import postgresql_database
+from kits.command_kit import client, configure, events, init, new_key, read, refused, town, write_contract
+from kits.postgres_kit import postgresql_database
 from sqlalchemy import Engine
 
-from ringfence.clients.cli import SHORT
+from ringfence.clients.commands.cli import SHORT
 from ringfence.clients.home import load_holder, open_home, serving
-from ringfence.privacy.commands import in_full
+from ringfence.privacy.command_line.commands import in_full
 from ringfence.privacy.crypto.keyfile import read_key
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.errors import BudgetError, RingfenceError
-from ringfence.privacy.store import open_store
+from ringfence.privacy.stores.store import open_store
 
 PASSPHRASE = "correct horse battery"
 
@@ -36,9 +38,17 @@ def test_init_makes_everything_for_its_owner_only(tmp_path: Path) -> None:
     assert init(home, "--no-passphrase", "--json", tmp_path / "out.json") == 0
     made = {path.relative_to(home).as_posix() for path in home.rglob("*")} - {"holder.db-journal"}
     assert made == {
-        "approvals", "client.toml", "holder.db", "keys", "keys/attempts.key", "keys/registry.key",
-        "keys/holder.key", "keys/holder.key.pub", "keys/log.key", "keys/log.key.pub",
-    }  # fmt: skip
+        "approvals",
+        "client.toml",
+        "holder.db",
+        "keys",
+        "keys/attempts.key",
+        "keys/registry.key",
+        "keys/holder.key",
+        "keys/holder.key.pub",
+        "keys/log.key",
+        "keys/log.key.pub",
+    }
     for secret in ("holder.db", "keys/holder.key", "keys/log.key", "keys/registry.key", "keys/attempts.key"):
         assert stat.S_IMODE((home / secret).stat().st_mode) == 0o600, secret
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
@@ -77,7 +87,7 @@ def test_a_failure_in_the_middle_leaves_nothing(
     def fail(*_: object, **__: object) -> None:
         raise BudgetError("RF-B317", "no budget")
 
-    monkeypatch.setattr("ringfence.clients.commands.founding.Ledger.create", fail)
+    monkeypatch.setattr("ringfence.clients.desk.founding.Ledger.create", fail)
     refused(capsys, init(tmp_path / "bank"), "RF-B317")
     assert list(tmp_path.iterdir()) == []
 
@@ -89,7 +99,9 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(
         raise PermissionError(13, "Permission denied", str(dir))
 
     monkeypatch.setattr("tempfile.mkdtemp", refuse)
-    refused(capsys, init(tmp_path / "bank"), "RF-U908")
+    said = refused(capsys, init(tmp_path / "bank"), "RF-U908")
+    assert len(said.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -132,7 +144,9 @@ def test_keys_are_wrapped_unless_expressly_not(tmp_path: Path, capsys: pytest.Ca
     # Without a terminal there is nobody to ask.
     refused(capsys, client("contract", "sign", contract, "--config", home), "RF-U407", 2)
     wrong = passphrase_file(tmp_path / "wrong", "another passphrase")
-    refused(capsys, client("contract", "sign", contract, "--config", home, "--passphrase-file", wrong), "RF-K040")
+    refused(
+        capsys, client("contract", "sign", contract, "--config", home, "--passphrase-file", wrong), "RF-K040"
+    )
     assert not (home / "contract.signed.json").exists()
     assert client("contract", "sign", contract, "--config", home, "--passphrase-file", file) == 0
 
@@ -173,7 +187,9 @@ def test_key_new_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         for shown in (path, Path(f"{path}.pub")):
             assert client("key", "show", shown, "--json", tmp_path / "show.json") == 0
             seen = read(tmp_path / "show.json")
-            assert {name: seen[name] for name in ("kind", "fingerprint", "key")} == read(tmp_path / "new.json")
+            assert {name: seen[name] for name in ("kind", "fingerprint", "key")} == read(
+                tmp_path / "new.json"
+            )
         assert client("key", "show", path, "--json", tmp_path / "show.json") == 0
         assert read(tmp_path / "show.json")["wrapped"] == ("yes" if kind == "log" else "no")
     new_key(tmp_path / "sim.key", simulation=True)
@@ -258,7 +274,9 @@ def test_a_home_that_is_not_as_it_was_left_is_refused(tmp_path: Path, spoil: str
         case "registry":
             (keys / "registry.key").write_text("00" * 32, encoding="ascii")
         case "contract":
-            text = contract.read_text(encoding="utf-8").replace("max_customers = 5000", "max_customers = 4000")
+            text = contract.read_text(encoding="utf-8").replace(
+                "max_customers = 5000", "max_customers = 4000"
+            )
             contract.write_text(text, encoding="utf-8")
         case "unsigned":
             (here.home / "contract.signed.json").unlink()
@@ -271,7 +289,11 @@ def test_a_home_that_is_not_as_it_was_left_is_refused(tmp_path: Path, spoil: str
 
 def test_the_installed_command_helps_quickly_and_loads_nothing_heavy() -> None:
     script = Path(sys.executable).with_name("ringfence-client")
-    command = [str(script)] if script.exists() else [sys.executable, "-c", "from ringfence.clients.cli import main; main()"]
+    command = (
+        [str(script)]
+        if script.exists()
+        else [sys.executable, "-c", "from ringfence.clients.commands.cli import main; main()"]
+    )
     before = os.times()
     helped = subprocess.run([*command, "--help"], capture_output=True, text=True, check=False, timeout=60)
     assert helped.returncode == 0
@@ -279,12 +301,18 @@ def test_the_installed_command_helps_quickly_and_loads_nothing_heavy() -> None:
     after = os.times()
     assert (after.children_user + after.children_system) - (before.children_user + before.children_system) < 1
     code = (
-        "import sys; from ringfence.clients.cli import parser; parser(); from ringfence.server.cli import parser as p; p();"
-        "print(sorted({'numpy', 'pandas', 'sqlalchemy', 'pydantic', 'pyarrow', 'torch', 'flwr', 'rich'} & set(sys.modules)))"
+        "import sys; from ringfence.clients.commands.cli import parser; parser(); "
+        "from ringfence.server.commands.cli import parser as p; "
+        "p();print(sorted({'numpy', 'pandas', 'sqlalchemy', 'pydantic', 'pyarrow', 'torch', 'flwr', 'rich'} "
+        "& set(sys.modules)))"
     )
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert loaded.stdout.strip() == "[]"
-    refused_ = subprocess.run([*command, "log", "--limit", "x"], capture_output=True, text=True, check=False, timeout=60)
+    refused_ = subprocess.run(
+        [*command, "log", "--limit", "x"], capture_output=True, text=True, check=False, timeout=60
+    )
     assert (refused_.returncode, refused_.stdout) == (2, "")
     assert refused_.stderr.startswith("RF-U901: ")
     assert refused_.stderr.count("\n") == 1
@@ -320,7 +348,9 @@ def test_a_home_may_keep_its_store_in_postgresql(
     with postgresql_database(postgresql) as url:
         assert init(tmp_path / "bank", "--no-passphrase", "--store", url) == 0
         assert not (tmp_path / "bank" / "holder.db").exists()
-        assert [event["action"] for event in events(tmp_path / "bank", tmp_path / "log.json")][-1] == "budget.created"
+        assert [event["action"] for event in events(tmp_path / "bank", tmp_path / "log.json")][
+            -1
+        ] == "budget.created"
         assert client("log", "verify", "--config", tmp_path / "bank") == 0
         capsys.readouterr()
         # The database has a log and a ledger; a second home over it is refused whole.

@@ -1,25 +1,39 @@
-"""`ringfence-client log`, and a whole study run by holders opened from their homes: what was sent is shown."""
+"""`ringfence-client log`, and a whole study run by holders opened from their homes: what was sent is
+shown.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from command_kit import NAMES, Town, client, events, read, refused, server, town, write_consents, write_table
+from kits.command_kit import (
+    NAMES,
+    Town,
+    client,
+    events,
+    read,
+    refused,
+    server,
+    town,
+    write_consents,
+    write_table,
+)
 
 from ringfence.audit.cli import main as audit_main
 from ringfence.audit.merkle import leaf_hash
 from ringfence.clients.agent import Agent
 from ringfence.clients.home import serving
+from ringfence.privacy.agreements.schema import load_schema
+from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.crypto.signed import read_signed
-from ringfence.privacy.schema import load_schema
-from ringfence.privacy.study import Study
 from ringfence.server.coordinator import Coordinator, sign_study
-from ringfence.server.office import open_office
+from ringfence.server.home import open_office
 from ringfence.server.registry import HolderRegistry
 from ringfence.server.rounds import run_study
 
@@ -39,6 +53,9 @@ class Direct:
 
     def exchange(self, messages: Mapping[str, bytes]) -> Mapping[str, bytes]:
         return {name: self.agents[name].handle(data) for name, data in messages.items()}
+
+    def present(self, names: Iterable[str]) -> frozenset[str]:
+        return frozenset(names)
 
 
 def test_homes_made_by_the_commands_run_a_study_and_show_what_they_sent(
@@ -81,7 +98,9 @@ def test_homes_made_by_the_commands_run_a_study_and_show_what_they_sent(
     assert client("log", "verify", "--config", here.home, "--json", here.root / "v.json") == 0
     assert read(here.root / "v.json")["signed"] > 0
     assert server("holders", "--config", here.desk, "--json", here.root / "h.json") == 0
-    assert [row["log"] for row in read(here.root / "h.json")["seen"]] == [f"ringfence/holder/{n}" for n in sorted(NAMES)]
+    assert [row["log"] for row in read(here.root / "h.json")["seen"]] == [
+        f"ringfence/holder/{n}" for n in sorted(NAMES)
+    ]
 
 
 def test_events_are_listed_newest_first_by_filters(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,8 +121,31 @@ def test_events_are_listed_newest_first_by_filters(here: Town, capsys: pytest.Ca
     assert events(here.home, out, "--since", "2999") == []
     assert len(events(here.home, out, "--until", first[:10])) >= 1
     assert events(here.home, out, "--until", "2000-01-01") == []
+    moment = datetime.fromisoformat(first)
+    for zone in (timezone(timedelta(hours=8)), timezone(timedelta(hours=-5)), UTC):
+        spelt = moment.astimezone(zone).isoformat(" ")
+        assert len(events(here.home, out, "--since", spelt)) == len(numbers)
+        assert [event["time"] for event in events(here.home, out, "--until", spelt)] == [first]
     assert [event["action"] for event in events(here.home, out, "--sent")] == ["contract.declared"]
     capsys.readouterr()
+    # An empty list is an all-clear for what was searched only.
+    assert client("log", "--sent", "--until", "2000-01-01", "--config", here.home, "--json", out) == 0
+    text = capsys.readouterr().out
+    assert "No event fits." in text
+    assert "events before 2000-01-02T00:00:00.000000Z, in UTC" in text
+    assert read(out)["searched"] == {"from": None, "before": "2000-01-02T00:00:00.000000Z"}
+    # The log's own sentences and refusals speak the chosen language too.
+    assert client("log", "--since", "2999", "--config", here.home, "--lang", "zh") == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("已搜索：从 2999-01-01T00:00:00.000000Z 起")
+    assert client("log", "--since", "2999-13", "--config", here.home, "--lang", "zh") == 2
+    assert "不是时间" in capsys.readouterr().err
+    assert client("log", "--limit", "2", "--config", here.home, "--json", out) == 0
+    assert "--all lists the older ones" in capsys.readouterr().out
+    assert read(out)["more"] is True
+    for bad in ("27.11.2026", "2026-13-45", "yesterday"):
+        refused(capsys, client("log", "--since", bad, "--config", here.home), "RF-U600", 2)
+        refused(capsys, client("log", "--until", bad, "--config", here.home), "RF-U600", 2)
+    refused(capsys, client("log", "--since", "2999", "--until", "2998", "--config", here.home), "RF-U601", 2)
     refused(capsys, client("log", "--limit", "0", "--config", here.home), "RF-U451", 2)
     refused(capsys, client("log", "--outcome", "maybe", "--config", here.home), "RF-U901", 2)
     refused(capsys, client("log", "--type", "no.such", "--config", here.home), "RF-A113", 2)
@@ -115,15 +157,24 @@ def test_events_are_listed_newest_first_by_filters(here: Town, capsys: pytest.Ca
 def test_what_was_refused_was_not_sent(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
     out = here.root / "log.json"
     path = here.home / "contract.toml"
-    path.write_text(path.read_text(encoding="utf-8").replace("max_customers = 5000", "max_customers = 4000"), encoding="utf-8")
-    refused(capsys, client("contract", "declare", "--config", here.home, "--out", here.root / "again.json"), "RF-C204")
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("max_customers = 5000", "max_customers = 4000"),
+        encoding="utf-8",
+    )
+    refused(
+        capsys,
+        client("contract", "declare", "--config", here.home, "--out", here.root / "again.json"),
+        "RF-C204",
+    )
     denied = events(here.home, out, "--type", "contract.declared", "--outcome", "deny")
     assert len(denied) == 1
     assert denied[0]["event"] not in {event["event"] for event in events(here.home, out, "--sent")}
     refused(capsys, client("log", "--sent", "--outcome", "deny", "--config", here.home), "RF-U454", 2)
 
 
-def test_the_bundle_is_verified_by_the_officers_command(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_bundle_is_verified_by_the_officers_command(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
     bundle = here.root / "bundle"
     assert client("log", "export", bundle, "--config", here.home, "--json", here.root / "out.json") == 0
     key = read(here.root / "out.json")["key"]
@@ -179,13 +230,17 @@ def table_with(home: Path, *columns: str) -> str:
 @pytest.mark.parametrize(
     ("statement", "code"),
     [
-        ("update {event} set leaf = cast(replace(cast(leaf as text), 'allow', 'allox') as blob) where seq = 3", "RF-U421"),
+        (
+            "update {event} set leaf = cast(replace(cast(leaf as text), 'allow', 'allox') as blob) where seq "
+            "= 3",
+            "RF-U421",
+        ),
         ("update {event} set leaf = cast(leaf as text) where seq = 3", "RF-U421"),
         ("update {private} set body = cast('{{}}' as blob) where seq = 0", "RF-U423"),
         ("delete from {event} where seq = 1", "RF-U420"),
         ("delete from {event} where seq = 3", "RF-A061"),
     ],
-)  # fmt: skip
+)
 def test_an_altered_log_is_found(
     here: Town, capsys: pytest.CaptureFixture[str], statement: str, code: str
 ) -> None:

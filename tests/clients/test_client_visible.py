@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_kit import STUDY, Town, client, read, refused, server, town
+from kits.command_kit import STUDY, Town, client, read, refused, server, town
 
 SENTENCE = "uploads are visible: the coordinator sees each of this holder's noisy updates by itself"
 
@@ -16,16 +16,29 @@ def here(tmp_path: Path) -> Town:
 
 
 def written(here: Town, terms: str) -> list[object]:
-    """The words that have the coordinator sign the study with these terms in the place of distributed noise."""
+    """The words that have the coordinator sign the study with these terms in the place of distributed
+    noise.
+    """
     here.sign()  # leaves the schema beside the study
     text = STUDY.format(purpose="churn-prediction", epsilon="1.0", expires="2099-12-31")
     study = here.root / "visible.toml"
     study.write_text(text.replace('noise = "distributed"', terms), encoding="utf-8")
     declared = [word for one in here.declarations for word in ("--declaration", one)]
-    return ["study", "sign", study, *declared, "--config", here.desk, "--out", here.root / "visible.signed.json"]
+    return [
+        "study",
+        "sign",
+        study,
+        *declared,
+        "--config",
+        here.desk,
+        "--out",
+        here.root / "visible.signed.json",
+    ]
 
 
-def test_check_approve_and_sign_say_that_uploads_are_seen(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_approve_and_sign_say_that_uploads_are_seen(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert server(*written(here, 'noise = "local"\nuploads = "visible"')) == 0
     assert "the coordinator sees each holder's noisy update" in capsys.readouterr().out
     signed, out = here.root / "visible.signed.json", here.root / "out.json"

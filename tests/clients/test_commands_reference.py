@@ -1,4 +1,6 @@
-"""docs/reference/commands.md lists every sub-command and option of the four commands, as their parsers have them."""
+"""docs/reference/commands.md lists every sub-command and option of the four commands, as their parsers have
+them.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ import pytest
 from checkout import ROOT
 
 from ringfence.audit import cli as audit
-from ringfence.clients import cli as client
-from ringfence.server import cli as server
+from ringfence.clients.commands import cli as client
+from ringfence.server.commands import cli as server
 from ringfence.simulations import cli as simulate
 
 PAGE = ROOT / "docs" / "reference" / "commands.md"
@@ -24,7 +26,9 @@ PARSERS: dict[str, Callable[[], argparse.ArgumentParser]] = {
 COMMON = {"--help", "--version", "--lang", "--language"}
 
 
-def leaves(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+def leaves(
+    parser: argparse.ArgumentParser, words: tuple[str, ...] = ()
+) -> Iterator[tuple[str, argparse.ArgumentParser]]:
     """Every sub-command that does something, with the words that call it."""
     groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     if not groups:
@@ -60,7 +64,9 @@ def table(program: str) -> str:
     for words, parser in leaves(PARSERS[program]()):
         plain = [action for action in parser._actions if not action.option_strings]
         options = [
-            action for action in parser._actions if action.option_strings and not COMMON & set(action.option_strings)
+            action
+            for action in parser._actions
+            if action.option_strings and not COMMON & set(action.option_strings)
         ]
         called = " ".join([words, *(operand(action) for action in plain)])
         ordered = sorted(options, key=lambda action: not action.required)

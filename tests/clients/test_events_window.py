@@ -1,4 +1,6 @@
-"""One row a customer, from its own events and the public window alone; no day is in both features and label."""
+"""One row a customer, from its own events and the public window alone; no day is in both features and
+label.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +12,29 @@ from typing import Any
 
 import numpy as np
 import pytest
-from event_kit import HEADER, WINDOW, codes_noted, read_lines, rows, schema_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kits.event_kit import HEADER, WINDOW, codes_noted, read_lines, rows, schema_of
 
-from ringfence.clients.table import RawTable
-from ringfence.clients.windowing import UNITS, Lines, customer_rows
+from ringfence.clients.rows.table import RawTable
+from ringfence.clients.rows.windowing import UNITS, Lines, customer_rows
 from ringfence.models.features import number_codes
+from ringfence.privacy.agreements.schema import EventWindow
 from ringfence.privacy.errors import TableError
-from ringfence.privacy.schema import EventWindow
 
 CUTOFF = datetime.date.fromisoformat(WINDOW["cutoff"])
 START = CUTOFF - datetime.timedelta(days=90)
 
 
-def line(who: str, day: datetime.date | int, price: float = 10, pieces: int = 1, invoice: str = "", dept: str = "F", article: str = "a") -> str:
+def line(
+    who: str,
+    day: datetime.date | int,
+    price: float = 10,
+    pieces: int = 1,
+    invoice: str = "",
+    dept: str = "F",
+    article: str = "a",
+) -> str:
     """A line of the file; a whole number as a day counts from the cutoff."""
     moment = CUTOFF + datetime.timedelta(days=day) if isinstance(day, int) else day
     return f"{who},{moment.isoformat()},{price},{pieces},{invoice},{dept},{article}"
@@ -32,14 +42,18 @@ def line(who: str, day: datetime.date | int, price: float = 10, pieces: int = 1,
 
 def test_a_customer_becomes_the_features_the_schema_names(tmp_path: Path) -> None:
     lines = [
-        line("ann", -90, 10, invoice="1"), line("ann", -90, 5, 2, invoice="1"),  # one order of 20
+        line("ann", -90, 10, invoice="1"),
+        line("ann", -90, 5, 2, invoice="1"),  # one order of 20
         line("ann", -61, 7, invoice="2", dept="T"),  # period 1: 29 of 30 days
         line("ann", -60, 7, invoice="3", dept="?"),  # period 2
         line("ann", -1, 1000, invoice="4", dept="F"),  # clipped to 100, period 3
-        line("ann", 0, invoice="5"), line("ann", 200, invoice="6"), line("ann", -91, invoice="7"),
-        line("bob", -30, 3), line("bob", -30, 3),  # no invoice: each line is an order
+        line("ann", 0, invoice="5"),
+        line("ann", 200, invoice="6"),
+        line("ann", -91, invoice="7"),
+        line("bob", -30, 3),
+        line("bob", -30, 3),  # no invoice: each line is an order
         line("eve", 5),  # no order in the history: no row
-    ]  # fmt: skip
+    ]
     found = rows(read_lines(tmp_path, lines))
     assert set(found) == {"ann", "bob"}
     ann = found["ann"]
@@ -55,7 +69,14 @@ def test_a_customer_becomes_the_features_the_schema_names(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("day", "in_history", "silent"),
-    [(-91, False, "yes"), (-90, True, "yes"), (-1, True, "yes"), (0, False, "no"), (29, False, "no"), (30, False, "yes")],
+    [
+        (-91, False, "yes"),
+        (-90, True, "yes"),
+        (-1, True, "yes"),
+        (0, False, "no"),
+        (29, False, "no"),
+        (30, False, "yes"),
+    ],
 )
 def test_every_day_is_in_the_features_or_in_the_label_or_in_neither(
     tmp_path: Path, day: int, in_history: bool, silent: str
@@ -80,17 +101,27 @@ def lines_of(entries: list[tuple[int, int, int, int, int, bool]]) -> Lines:
     columns = [np.array(column) for column in zip(*entries, strict=True)]
     whole = [column.astype(np.int64) for column in columns[:5]]
     return Lines(
-        customer=whole[0], day=whole[1], amount=whole[2], order=whole[3], kind=whole[4], is_return=columns[5].astype(np.bool_)
+        customer=whole[0],
+        day=whole[1],
+        amount=whole[2],
+        order=whole[3],
+        kind=whole[4],
+        is_return=columns[5].astype(np.bool_),
     )
 
 
 EVENTS = st.lists(
     st.tuples(
-        st.integers(0, 4), st.integers(START.toordinal() - 5, CUTOFF.toordinal() + 35), st.integers(-50 * UNITS, 200 * UNITS),
-        st.integers(0, 9), st.integers(-2, 1), st.booleans(),
+        st.integers(0, 4),
+        st.integers(START.toordinal() - 5, CUTOFF.toordinal() + 35),
+        st.integers(-50 * UNITS, 200 * UNITS),
+        st.integers(0, 9),
+        st.integers(-2, 1),
+        st.booleans(),
     ),
-    min_size=1, max_size=40,
-)  # fmt: skip
+    min_size=1,
+    max_size=40,
+)
 
 
 @given(entries=EVENTS, seed=st.integers(0, 99))
@@ -123,13 +154,22 @@ def test_codes_of_a_table_are_those_of_its_customers_alone_bit_for_bit(
 
 
 CELLS = st.tuples(
-    st.sampled_from(["ann", "bob", "eve", ""]), st.sampled_from([-100, -90, -40, -39, -1, 0, 15, 40]),
-    st.sampled_from(["5", "0.1", "-3", "0", "", "33.33"]), st.sampled_from(["1", "3", "-1", ""]),
-    st.sampled_from(["", "1", "2", "C3"]), st.sampled_from(["F", "T", "x", ""]), st.sampled_from(["a", "b"]),
-)  # fmt: skip
+    st.sampled_from(["ann", "bob", "eve", ""]),
+    st.sampled_from([-100, -90, -40, -39, -1, 0, 15, 40]),
+    st.sampled_from(["5", "0.1", "-3", "0", "", "33.33"]),
+    st.sampled_from(["1", "3", "-1", ""]),
+    st.sampled_from(["", "1", "2", "C3"]),
+    st.sampled_from(["F", "T", "x", ""]),
+    st.sampled_from(["a", "b"]),
+)
 
 
-@given(cells=st.lists(CELLS, min_size=1, max_size=25), returns=st.sampled_from(["drop", "subtract"]), keep=st.booleans(), seed=st.integers(0, 9))
+@given(
+    cells=st.lists(CELLS, min_size=1, max_size=25),
+    returns=st.sampled_from(["drop", "subtract"]),
+    keep=st.booleans(),
+    seed=st.integers(0, 9),
+)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_file_gives_each_customer_the_row_its_own_lines_give(
     tmp_path: Path, cells: list[tuple[Any, ...]], returns: str, keep: bool, seed: int

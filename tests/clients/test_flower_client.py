@@ -1,4 +1,6 @@
-"""The holder's side of Flower: sealed bytes in and out, every other form and every fault answered by no bytes."""
+"""The holder's side of Flower: sealed bytes in and out, every other form and every fault answered by no
+bytes.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,13 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from flower_kit import context_of, take_task
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
+from kits.flower_kit import context_of, take_task
 
 from ringfence.clients.agent import Agent
 from ringfence.clients.flower import make_client_app, packed, unpacked
-from ringfence.privacy.wire import carried as form_module
-from ringfence.privacy.wire.carried import FORM
+from ringfence.privacy.protocol import carried as form_module
+from ringfence.privacy.protocol.carried import FORM
 from ringfence.server import flower as other_side
 
 SECRET = "customer bank-17 has income 12345"
@@ -79,7 +81,9 @@ FORMS: dict[str, Callable[[], RecordDict]] = {
     ),
     "a configuration": lambda: RecordDict({"sealed": ConfigRecord({"sealed": b"x"})}),
     "a numpy array": lambda: RecordDict({"sealed": ArrayRecord([np.zeros(3, dtype=np.uint8)])}),
-    "numpy's serialisation": lambda: RecordDict({"sealed": ArrayRecord({"sealed": Array(np.zeros(3, np.uint8))})}),
+    "numpy's serialisation": lambda: RecordDict(
+        {"sealed": ArrayRecord({"sealed": Array(np.zeros(3, np.uint8))})}
+    ),
     "another dtype": lambda: RecordDict({"sealed": ArrayRecord({"sealed": array(b"x", dtype="object")})}),
     "a lying shape": lambda: RecordDict({"sealed": ArrayRecord({"sealed": array(b"xyz", shape=(2,))})}),
     "two dimensions": lambda: RecordDict({"sealed": ArrayRecord({"sealed": array(b"xyz", shape=(1, 3))})}),
@@ -97,7 +101,7 @@ def test_another_form_reaches_no_agent(form: str) -> None:
 
 
 def test_too_many_bytes_reach_no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(form_module, "MAX_BYTES", 10)
+    monkeypatch.setattr(form_module, "MAX_MESSAGE", 10)
     agent = Echo()
     call(agent, packed(b"x" * 11))
     assert agent.seen == []

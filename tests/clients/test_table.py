@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from kits.table_kit import COLUMNS, FEATURES, HEADER, PURPOSE, ROWS, by_age, documents, minimise, write
 from pyarrow import csv as pa_csv
 from pyarrow import parquet
 from sqlalchemy import create_engine, text
-from table_kit import COLUMNS, FEATURES, HEADER, PURPOSE, ROWS, by_age, documents, minimise, write
 
-from ringfence.clients.table import OTHER, read_table
+from ringfence.clients.rows.table import OTHER, read_table
+from ringfence.privacy.agreements.policy import Allowed
 from ringfence.privacy.errors import TableError
-from ringfence.privacy.policy import Allowed
 
 
 def test_values_are_coded_by_schema_and_contract(tmp_path: Path) -> None:
@@ -85,7 +85,10 @@ def test_every_source_gives_the_same_table(tmp_path: Path, form: str) -> None:
     features[1] = {"name": "plan", "kind": "category", "categories": ["基本", "黄金,尊享"]}
     columns = [dict(c) for c in COLUMNS]
     columns[1] = {"name": "plan", "source": "套餐", "purposes": [PURPOSE], "values": {"1": "基本"}}
-    header, rows = "id,AGE,套餐,joined,churn,notes", ['7,30,1,2020-02-29,N,"x\ny"', '8,,"黄金,尊享",,Y,', "9,200,3,2031-01-01,Y,z"]
+    header, rows = (
+        "id,AGE,套餐,joined,churn,notes",
+        ['7,30,1,2020-02-29,N,"x\ny"', '8,,"黄金,尊享",,Y,', "9,200,3,2031-01-01,Y,z"],
+    )
     path = write(tmp_path, rows, header, {"gb18030": "gb18030", "bom": "utf-8-sig"}.get(form, "utf-8"))
     source: dict[str, Any] = {"file": "t.csv", "encoding": "gb18030" if form == "gb18030" else "utf-8"}
     if form in {"parquet", "sqlite"}:
@@ -113,7 +116,10 @@ def test_one_code_matches_however_the_file_holds_it(tmp_path: Path, values: list
     table = pa.table({"id": ["a", "b"], "PLAN_CD": pa.array(values)})
     parquet.write_table(table, tmp_path / "t.parquet")
     contract, schema, allowed = documents(FEATURES[1:2], COLUMNS[1:2], source={"file": "t.parquet"})
-    assert sorted(minimise(read_table(contract, schema, allowed, tmp_path)).frame["plan"]) == ["basic", "gold"]
+    assert sorted(minimise(read_table(contract, schema, allowed, tmp_path)).frame["plan"]) == [
+        "basic",
+        "gold",
+    ]
 
 
 def test_leading_zeros_are_significant_and_truth_values_fill_flags(tmp_path: Path) -> None:
@@ -134,7 +140,11 @@ def test_leading_zeros_are_significant_and_truth_values_fill_flags(tmp_path: Pat
         ({}, ["1.5", " 2 ", "+3", "1e1", ""], [1.5, 2, 3, 10, -1]),
         ({"decimal": ",", "thousands": "."}, ["1,5", "1.234,5", "20", " ", "-3"], [1.5, 1234.5, 20, -1, -3]),
         ({"thousands": ","}, ["1,234,567.25", "12", ".5", "1e3", "NA"], [1234567.25, 12, 0.5, 1000, -1]),
-        ({"thousands": "'", "decimal": ","}, ["1'000", "0,25", "1'000,5", "", ""], [1000, 0.25, 1000.5, -1, -1]),
+        (
+            {"thousands": "'", "decimal": ","},
+            ["1'000", "0,25", "1'000,5", "", ""],
+            [1000, 0.25, 1000.5, -1, -1],
+        ),
     ],
 )
 def test_numbers_as_people_write_them(
@@ -142,9 +152,10 @@ def test_numbers_as_people_write_them(
 ) -> None:
     write(tmp_path, [f"{i};{cell}" for i, cell in enumerate(cells)], "id;x")
     made = documents(
-        [{"name": "x", "kind": "number", "bounds": [-10, 10**7]}], [{"name": "x", "purposes": [PURPOSE]}],
+        [{"name": "x", "kind": "number", "bounds": [-10, 10**7]}],
+        [{"name": "x", "purposes": [PURPOSE]}],
         source={"file": "t.csv", "delimiter": ";", "null_values": ["", "NA"]} | source,
-    )  # fmt: skip
+    )
     frame = minimise(read_table(*made, tmp_path)).frame
     assert sorted(frame["x"].fillna(-1)) == sorted(expected)
 
@@ -176,7 +187,9 @@ def test_a_missing_number_or_date_becomes_its_value(tmp_path: Path) -> None:
         FEATURES[2] | {"missing": "value", "missing_value": "2001-01-01"},
     ]
     source = {"file": "t.csv", "date_format": "%d.%m.%Y"}
-    frame = by_age(minimise(read_table(*documents(features, [COLUMNS[0], COLUMNS[2]], source=source), tmp_path)))
+    frame = by_age(
+        minimise(read_table(*documents(features, [COLUMNS[0], COLUMNS[2]], source=source), tmp_path))
+    )
     assert frame["age"].tolist() == [20, 40]
     assert frame["joined"].tolist() == [date(2003, 2, 1).toordinal(), date(2001, 1, 1).toordinal()]
 
@@ -191,7 +204,9 @@ def test_dates_of_parquet(tmp_path: Path) -> None:
 
 
 def test_telco_reads_with_blank_totals_as_missing(tmp_path: Path) -> None:
-    folder = Path(os.environ.get("RINGFENCE_DATA", Path(__file__).parents[2] / ".." / "shared" / "data")).resolve()
+    folder = Path(
+        os.environ.get("RINGFENCE_DATA", Path(__file__).parents[2] / ".." / "shared" / "data")
+    ).resolve()
     name = "WA_Fn-UseC_-Telco-Customer-Churn.csv"
     if not (folder / name).is_file():
         pytest.skip(f"{name} is not in RINGFENCE_DATA")
@@ -205,13 +220,25 @@ def test_telco_reads_with_blank_totals_as_missing(tmp_path: Path) -> None:
     columns: list[dict[str, Any]] = [
         {"name": "tenure", "purposes": [PURPOSE]},
         {"name": "total", "source": "TotalCharges", "purposes": [PURPOSE], "max_missing": "0.01"},
-        {"name": "senior", "source": "SeniorCitizen", "purposes": [PURPOSE], "values": {"0": "no", "1": "yes"}},
+        {
+            "name": "senior",
+            "source": "SeniorCitizen",
+            "purposes": [PURPOSE],
+            "values": {"0": "no", "1": "yes"},
+        },
         {"name": "terms", "source": "Contract", "purposes": [PURPOSE]},
         {"name": "churn", "source": "Churn", "purposes": [PURPOSE], "values": {"No": "no", "Yes": "yes"}},
     ]
     made = documents(features, columns, source={"file": name}, subject="customerID")
     contract, schema, allowed = made
-    allowed = Allowed(subject="customerID", label="churn", features=allowed.features, headers=allowed.headers, sensitive=())
+    allowed = Allowed(
+        subject="customerID",
+        label="churn",
+        features=allowed.features,
+        headers=allowed.headers,
+        sensitive=(),
+        separate=(),
+    )
     raw = read_table(contract, schema, allowed, folder)
     raw.quality.check()
     assert len(raw) == 7043
@@ -226,21 +253,37 @@ def test_a_database_is_read_by_name_and_only_the_allowed_columns(tmp_path: Path)
     engine = create_engine(f"sqlite:///{tmp_path / 't.db'}")
     with engine.begin() as connection:
         connection.execute(text('create table customers (id integer, "AGE" , secret text)'))
-        connection.execute(text("insert into customers values (1, 20, 'x'), (2, '30.5', 'y'), (3, null, 'z')"))
-        connection.execute(text("create table empty (id integer, \"AGE\" integer)"))
+        connection.execute(
+            text("insert into customers values (1, 20, 'x'), (2, '30.5', 'y'), (3, null, 'z')")
+        )
+        connection.execute(text('create table empty (id integer, "AGE" integer)'))
     engine.dispose()
     made = documents(FEATURES[:1], COLUMNS[:1], source={"url": "sqlite:///t.db", "table": "customers"})
     assert sorted(minimise(read_table(*made, tmp_path)).frame["age"].fillna(-1)) == [-1, 20, 30.5]
     for url, table, code in (
-        ("sqlite:///t.db", "empty", "RF-T023"), ("sqlite:///t.db", "nobody", "RF-T021"),
-        ("sqlite:///none.db", "customers", "RF-T001"), ("nosuch://h/x", "customers", "RF-T024"),
+        ("sqlite:///t.db", "empty", "RF-T023"),
+        ("sqlite:///t.db", "nobody", "RF-T021"),
+        ("sqlite:///none.db", "customers", "RF-T001"),
+        ("nosuch://h/x", "customers", "RF-T024"),
         ("postgresql://reader@127.0.0.1:9/crm", "customers", "RF-T022"),
-    ):  # fmt: skip
+    ):
         bad = documents(FEATURES[:1], COLUMNS[:1], source={"url": url, "table": table})
         with pytest.raises(TableError) as fault:
             read_table(*bad, tmp_path)
         assert fault.value.code == code
     assert not (tmp_path / "none.db").exists()
-    bad = documents(FEATURES[:1], [COLUMNS[0] | {"source": "AGEE"}], source={"url": "sqlite:///t.db", "table": "customers"})
+    bad = documents(
+        FEATURES[:1],
+        [COLUMNS[0] | {"source": "AGEE"}],
+        source={"url": "sqlite:///t.db", "table": "customers"},
+    )
     with pytest.raises(TableError, match=r'RF-T019.*Did you mean "AGE"'):
         read_table(*bad, tmp_path)
+    keyless = documents(
+        FEATURES[:1],
+        COLUMNS[:1],
+        source={"url": "sqlite:///t.db", "table": "customers"},
+        subject="person",
+    )
+    with pytest.raises(TableError, match=r"RF-T019.*--row-is-customer"):
+        read_table(*keyless, tmp_path)

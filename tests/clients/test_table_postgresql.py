@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres_kit import postgresql_database
+from kits.postgres_kit import postgresql_database
+from kits.table_kit import COLUMNS, FEATURES, documents
 from sqlalchemy import create_engine, text
-from table_kit import COLUMNS, FEATURES, documents
 
-from ringfence.clients.table import read_table
+from ringfence.clients.rows.table import read_table
 
 
 @pytest.fixture
@@ -23,14 +23,24 @@ def test_types_of_postgresql(url: str, tmp_path: Path) -> None:
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
         connection.execute(text("create schema crm"))
-        connection.execute(text('create table crm.customers (id bigint, "AGE" numeric(6,2), "PLAN_CD" smallint, '
-                                "joined date, churn char(1), secret text)"))  # fmt: skip
-        connection.execute(text("insert into crm.customers values (1, 30.5, 1, '2020-02-29', 'N', 's'), "
-                                "(2, null, 2, null, 'Y', 's')"))  # fmt: skip
+        connection.execute(
+            text(
+                'create table crm.customers (id bigint, "AGE" numeric(6,2), "PLAN_CD" smallint, '
+                "joined date, churn char(1), secret text)"
+            )
+        )
+        connection.execute(
+            text(
+                "insert into crm.customers values (1, 30.5, 1, '2020-02-29', 'N', 's'), "
+                "(2, null, 2, null, 'Y', 's')"
+            )
+        )
         # A reader without the right to the other column can still read, so it was not selected.
         connection.execute(text("create role reader login"))
         connection.execute(text("grant usage on schema crm to reader"))
-        connection.execute(text('grant select (id, "AGE", "PLAN_CD", joined, churn) on crm.customers to reader'))
+        connection.execute(
+            text('grant select (id, "AGE", "PLAN_CD", joined, churn) on crm.customers to reader')
+        )
     engine.dispose()
     source = {"url": url.replace("postgres@", "reader@"), "table": "crm.customers"}
     raw = read_table(*documents(FEATURES, COLUMNS, source=source), tmp_path)

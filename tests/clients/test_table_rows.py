@@ -1,7 +1,8 @@
 """The coded rows of a table are the coded rows of its rows, each read alone: no customer changes another's.
 
-A customer's contribution is bounded by what that customer's row can change. Were a column typed by all its cells, one
-text among the numbers would spell every other customer's key anew, and so change who is found in the consent registry.
+A customer's contribution is bounded by what that customer's row can change. Were a column typed by all its
+cells, one text among the numbers would spell every other customer's key anew, and so change who is found in
+the consent registry.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from kits.table_kit import PURPOSE, documents
 from pyarrow import parquet
-from table_kit import PURPOSE, documents
 
-from ringfence.clients.coding import code
-from ringfence.clients.table import read_table
-from ringfence.privacy.celltext import cell_text, key_text
+from ringfence.clients.rows.coding import code
+from ringfence.clients.rows.table import read_table
 from ringfence.privacy.errors import TableError
+from ringfence.privacy.tables.celltext import cell_text, key_text
 
 Row: TypeAlias = tuple[object, ...]
 Coded: TypeAlias = tuple[str, ...]
@@ -49,21 +50,52 @@ COLUMNS: list[dict[str, Any]] = [
 
 NUMBERS: list[object] = [12, 12.0, -0.0, 0, 1.5, 1e22, 2**63 - 1, -(2**63), 9007199254740993, 0.1, 1e-7]
 TEXTS: list[object] = [
-    "12", "12.0", " 12 ", "+12", "012", "1e3", "1.5", "x", "", " ", "NA", "yes", "no", "true", "中文", "a,b", 'q"q', "1_0", "nan", "inf",
-    "1,5", "1.234,5", "1.234",
-]  # fmt: skip
+    "12",
+    "12.0",
+    " 12 ",
+    "+12",
+    "012",
+    "1e3",
+    "1.5",
+    "x",
+    "",
+    " ",
+    "NA",
+    "yes",
+    "no",
+    "true",
+    "中文",
+    "a,b",
+    'q"q',
+    "1_0",
+    "nan",
+    "inf",
+    "1,5",
+    "1.234,5",
+    "1.234",
+]
 DATES: list[object] = ["2020-02-29", "2020-02-29T23:59:59", "29.02.2020", "20200229", 20200229]
 ANY = st.sampled_from([None, *NUMBERS, *TEXTS, *DATES])
 # Mostly cells that can be read, so that whole tables are; each column now and then holds anything.
 CELLS = (
-    st.one_of(st.sampled_from([*NUMBERS, *TEXTS]), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), st.none()),
+    st.one_of(
+        st.sampled_from([*NUMBERS, *TEXTS]),
+        st.integers(-(2**63), 2**63 - 1),
+        st.floats(allow_nan=False),
+        st.none(),
+    ),
     st.one_of(st.sampled_from([*NUMBERS, None, "12", "12.0", " 12", "+12", "1e3"]), ANY),
     ANY,
     st.sampled_from([None, "", "2020-02-29", "2020-02-29T23:59:59", "20200229", 20200229]),
     ANY,
 )
 TABLES = st.lists(st.tuples(*CELLS), min_size=2, max_size=6)
-CONVENTIONS: list[dict[str, Any]] = [{}, {"decimal": ",", "thousands": "."}, {"thousands": ","}, {"date_format": "%Y%m%d"}]
+CONVENTIONS: list[dict[str, Any]] = [
+    {},
+    {"decimal": ",", "thousands": "."},
+    {"thousands": ","},
+    {"date_format": "%Y%m%d"},
+]
 
 
 def as_sqlite(folder: Path, rows: Sequence[Row]) -> dict[str, Any]:
@@ -134,7 +166,19 @@ def test_rows_of_a_csv_file_do_not_change_each_other(rows: list[Row], convention
 
 
 def test_a_key_is_spelt_by_itself() -> None:
-    keys: list[object] = [12.0, 12, Decimal("12.00"), 13.5, 2**64, -0.0, " x ", None, float("nan"), UUID(int=1), True]
+    keys: list[object] = [
+        12.0,
+        12,
+        Decimal("12.00"),
+        13.5,
+        2**64,
+        -0.0,
+        " x ",
+        None,
+        float("nan"),
+        UUID(int=1),
+        True,
+    ]
     texts = ["12", "12", "12", "13.5", str(2**64), "0", "x", "", "", str(UUID(int=1)), "1"]
     assert key_text(keys).to_pylist() == texts
     assert [key_text([key])[0].as_py() for key in keys] == texts
@@ -148,7 +192,11 @@ def test_a_key_is_spelt_by_itself() -> None:
         (pa.array([12, None], pa.int64()), ["12", ""]),
         (pa.array([2**64 - 1], pa.uint64()), [str(2**64 - 1)]),
         (pa.array([12.0, float("nan"), None]), ["12", "", ""]),
-        (pa.array([1e19, -0.0]), [str(10**19), "0"]),
+        (pa.array([2.0**53 - 1, -0.0]), [str(2**53 - 1), "0"]),
+        (pa.array([2.0**24 - 1], pa.float32()), [str(2**24 - 1)]),
+        (pa.array([" a", None], pa.string_view()), ["a", ""]),
+        (pa.array(["a"], pa.large_string()), ["a"]),
+        (pa.nulls(2), ["", ""]),
         (pa.array([Decimal("12.00")]), ["12"]),
         (pa.array([12.0]).dictionary_encode(), ["12"]),
         (pa.chunked_array([[" a"], ["b "]]), ["a", "b"]),
@@ -158,35 +206,78 @@ def test_keys_of_a_file_are_spelt_alike_whatever_their_type(column: Any, texts: 
     assert key_text(column).to_pylist() == texts
 
 
-@pytest.mark.parametrize("column", [pa.array([1.5]), pa.array([float("inf")]), pa.array([True]), pa.array([b"1"])])
+@pytest.mark.parametrize(
+    "column", [pa.array([1.5]), pa.array([float("inf")]), pa.array([True]), pa.array([b"1"])]
+)
 def test_what_is_no_key_is_refused(column: Any) -> None:
     with pytest.raises(TableError, match="RF-T017"):
         key_text(column)
 
 
+LOST: list[Any] = [
+    pa.array([9007199254740993.0, None]),
+    pa.array([-(2.0**53)]),
+    pa.array([2.0**24], pa.float32()),
+    pa.array([2048.0], pa.float16()),
+    pa.array([1e19]).dictionary_encode(),
+    [2.0**53, "a"],
+]
+
+
+@pytest.mark.parametrize("column", LOST)
+def test_a_key_that_has_lost_digits_is_refused(column: Any) -> None:
+    with pytest.raises(TableError, match="RF-T100"):
+        key_text(column)
+
+
+@pytest.mark.parametrize("key", ["9.00719925474099E+15", "1E+15", "4,2E+16", "-1.5e+20"])
+def test_a_key_that_a_spreadsheet_has_shortened_is_refused(key: str) -> None:
+    for column in (pa.array(["a", key]), ["a", key]):
+        with pytest.raises(TableError, match="RF-T101") as caught:
+            key_text(column)
+        assert key not in str(caught.value)
+    assert key_text(["1E15", "A+12", "12E5", "1e5"]).to_pylist() == ["1E15", "A+12", "12E5", "1e5"]
+
+
 def test_the_text_of_a_cell() -> None:
     east = timezone(timedelta(hours=8))
     cells: dict[object, str | None] = {
-        1.5: "1.5", 1e22: "1" + 22 * "0", 5e-324: "5e-324", Decimal("1.50"): "1.5", Decimal("-0.0"): "0",
-        Decimal("1E+3"): "1000", Decimal("NaN"): None, float("inf"): "inf", Decimal("-Infinity"): "-Infinity",
-        date(2020, 2, 29): "2020-02-29", datetime(2020, 2, 29, 1, 2): "2020-02-29T01:02:00",
-        datetime(2020, 3, 1, 1, tzinfo=east): "2020-02-29T17:00:00", False: "0",
-    }  # fmt: skip
+        1.5: "1.5",
+        1e22: "1" + 22 * "0",
+        5e-324: "5e-324",
+        Decimal("1.50"): "1.5",
+        Decimal("-0.0"): "0",
+        Decimal("1E+3"): "1000",
+        Decimal("NaN"): None,
+        float("inf"): "inf",
+        Decimal("-Infinity"): "-Infinity",
+        date(2020, 2, 29): "2020-02-29",
+        datetime(2020, 2, 29, 1, 2): "2020-02-29T01:02:00",
+        datetime(2020, 3, 1, 1, tzinfo=east): "2020-02-29T17:00:00",
+        False: "0",
+    }
     assert {cell: cell_text(cell) for cell in cells} == cells
     with pytest.raises(TypeError):
         cell_text(["a list"])
 
 
 def one(feature: int, cells: list[object] | Any, **source: Any) -> list[object]:
-    contract, schema, _allowed = documents(FEATURES, COLUMNS, source={"url": "sqlite:///t.db", "table": "t"} | source)
-    made = code(cells, schema.features[feature], contract.columns[feature], contract.source, lambda rows: list(rows))
+    contract, schema, _allowed = documents(
+        FEATURES, COLUMNS, source={"url": "sqlite:///t.db", "table": "t"} | source
+    )
+    made = code(
+        cells, schema.features[feature], contract.columns[feature], contract.source, lambda rows: list(rows)
+    )
     return [None if value != value else value for value in made.values]
 
 
 def test_types_that_only_servers_have() -> None:
     utc = datetime(2020, 2, 29, 23, tzinfo=UTC)
     assert one(0, [Decimal("1.5"), True, 10**400 // 10**398, None, "2"]) == [1.5, 1, 100, None, 2]
-    assert one(2, [date(2020, 2, 29), utc, "2020-02-29", None]) == [*3 * [date(2020, 2, 29).toordinal()], None]
+    assert one(2, [date(2020, 2, 29), utc, "2020-02-29", None]) == [
+        *3 * [date(2020, 2, 29).toordinal()],
+        None,
+    ]
     assert one(3, [True, False, "yes", 1, None]) == ["yes", "no", "yes", "yes", None]
     assert one(1, [True, Decimal("12.00"), 12, "1.50", 1.5]) == ["basic", "12", "12", "(other)", "1.5"]
 
@@ -194,11 +285,17 @@ def test_types_that_only_servers_have() -> None:
 @pytest.mark.parametrize(
     ("feature", "cell", "code"),
     [
-        (0, b"12", "RF-T025"), (0, float("inf"), "RF-T025"), (0, 10**400, "RF-T025"), (0, date(2020, 1, 1), "RF-T025"),
-        (0, Decimal("sNaN"), "RF-T025"), (2, b"2020-01-01", "RF-T026"), (2, 1.5, "RF-T026"), (1, b"basic", "RF-T034"),
+        (0, b"12", "RF-T025"),
+        (0, float("inf"), "RF-T025"),
+        (0, 10**400, "RF-T025"),
+        (0, date(2020, 1, 1), "RF-T025"),
+        (0, Decimal("sNaN"), "RF-T025"),
+        (2, b"2020-01-01", "RF-T026"),
+        (2, 1.5, "RF-T026"),
+        (1, b"basic", "RF-T034"),
         (3, [1], "RF-T034"),
     ],
-)  # fmt: skip
+)
 def test_a_cell_that_cannot_be_read_is_told_by_its_row(feature: int, cell: object, code: str) -> None:
     with pytest.raises(TableError) as refusal:
         one(feature, [None, cell])

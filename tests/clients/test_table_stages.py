@@ -1,4 +1,6 @@
-"""The stages of the table's way: who is in, what is dropped, and that nothing depends on order or other rows."""
+"""The stages of the table's way: who is in, what is dropped, and that nothing depends on order or other
+rows.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from table_kit import (
+from kits.table_kit import (
     COLUMNS,
     FEATURES,
     NOW,
@@ -25,7 +27,8 @@ from table_kit import (
     write,
 )
 
-from ringfence.clients.table import _split_values, consented, read_table
+from ringfence.clients.rows.splitting import split_values
+from ringfence.clients.rows.table import consented, read_table
 from ringfence.privacy.consent import Cohort
 from ringfence.privacy.errors import ConsentError, ContractError, TableError
 
@@ -66,7 +69,9 @@ def test_sensitive_columns_need_the_separate_consent(tmp_path: Path) -> None:
     assert len(minimise(raw, registry=everybody(["a", "b", "c"]))) == 0
     assert len(minimise(raw, registry=everybody(["a", "b"], "sensitive-data"))) == 2
     registry = everybody(["a", "b", "c"], "sensitive-data")
-    cohort = Cohort.freeze(registry, study="s", run="r", purpose=PURPOSE, at=NOW, indices=registry.indices(raw.keys()))
+    cohort = Cohort.freeze(
+        registry, study="s", run="r", purpose=PURPOSE, at=NOW, indices=registry.indices(raw.keys())
+    )
     with pytest.raises(ConsentError, match="RF-N023"):
         consented(raw, registry, cohort.current(registry, NOW))
 
@@ -115,7 +120,7 @@ def test_the_split_is_the_keyed_hash_of_the_customer_alone(tmp_path: Path) -> No
 def test_the_split_values_are_hmac_as_the_standard_has_it(customers: list[str], key: bytes) -> None:
     writable = [each.encode("utf-8", "replace").decode() for each in customers]
     digests = [hmac.digest(key, each.encode(), "sha256") for each in writable]
-    side, order = _split_values(writable, key)
+    side, order = split_values(writable, key)
     assert side.tolist() == [int.from_bytes(digest[:8]) for digest in digests]
     assert order.tolist() == [int.from_bytes(digest[8:16]) for digest in digests]
 

@@ -1,4 +1,6 @@
-"""A stage of the table's way cannot be skipped: not by calling a constructor, not anywhere in the code base."""
+"""A stage of the table's way cannot be skipped: not by calling a constructor, not anywhere in the code
+base.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +14,37 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ringfence.clients.table import ConsentedTable, MinimisedTable, RawTable
+from ringfence.clients.rows.table import AttestedTable, ConsentedTable, MinimisedTable, RawTable
 from ringfence.privacy.errors import TableError
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("privacy", "audit", "models", "clients", "server", "simulations")
-STAGES = {"RawTable", "ConsentedTable", "MinimisedTable"}
+STAGES = {"RawTable", "AttestedTable", "ConsentedTable", "MinimisedTable"}
 # Who may build what, read what, and know the token.
-MAKERS = {**dict.fromkeys(STAGES, "clients/table.py"), "Members": "privacy/consent/cohort.py"}
+MAKERS = {**dict.fromkeys(STAGES, "clients/rows/table.py"), "CohortMembers": "privacy/consent/cohort.py"}
 RAW_READERS = {
-    "read_columns": {"privacy/tabular.py", "clients/reading.py", "privacy/consent/intake.py", "simulations/tables.py"},
-    "read_delimited": {"privacy/tabular.py", "privacy/delimited.py"},
-    "fetch": {"clients/table.py", "clients/events.py"},
-    "read_event_table": {"clients/table.py"},
+    "read_columns": {
+        "privacy/tables/tabular.py",
+        "clients/rows/reading.py",
+        "privacy/consent/cells.py",
+        "simulations/tables.py",
+    },
+    "read_delimited": {"privacy/tables/tabular.py", "privacy/tables/delimited.py"},
+    "fetch": {"clients/rows/table.py", "clients/rows/raw_events.py"},
+    "read_event_table": {"clients/rows/table.py"},
 }
 PRIVATE = {"_keys", "_frame"}
+INSIDE = (
+    "reading",
+    "cells",
+    "coding",
+    "texts",
+    "values",
+    "raw_events",
+    "windowing",
+    "kept",
+    "splitting",
+)
 
 
 def called(tree: ast.AST) -> Iterator[tuple[str, int]]:
@@ -39,19 +57,29 @@ def called(tree: ast.AST) -> Iterator[tuple[str, int]]:
 
 
 def forgeries(source: str, path: str) -> list[str]:
-    """Places of a file that build a stage, read raw columns or reach for a table's keys without being entitled."""
+    """Places of a file that build a stage, read raw columns or reach for a table's keys without being
+    entitled.
+    """
     tree = ast.parse(source)
     found = []
     for name, line in called(tree):
-        ours = name in STAGES or "privacy.consent" in source  # other folders have members of their own
-        if name in MAKERS and MAKERS[name] != path and ours:
+        if name in MAKERS and MAKERS[name] != path:
             found.append(f"{path}:{line} makes {name}")
-        if name in RAW_READERS and path not in RAW_READERS[name] and not (name == "fetch" and "reading" not in source):
+        if (
+            name in RAW_READERS
+            and path not in RAW_READERS[name]
+            and not (name == "fetch" and "reading" not in source)
+        ):
             found.append(f"{path}:{line} calls {name}")
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr == "_MADE_HERE":
             found.append(f"{path}:{node.lineno} takes the token")
-        if isinstance(node, ast.Attribute) and node.attr in PRIVATE and path != "clients/table.py" and "clients.table" in source:
+        if (
+            isinstance(node, ast.Attribute)
+            and node.attr in PRIVATE
+            and path != "clients/rows/table.py"
+            and "clients.rows.table" in source
+        ):
             own = isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}
             if not own:
                 found.append(f"{path}:{node.lineno} reaches for {node.attr}")
@@ -59,11 +87,11 @@ def forgeries(source: str, path: str) -> list[str]:
             names = {alias.name for alias in node.names}
             if "_MADE_HERE" in names:
                 found.append(f"{path}:{node.lineno} imports the token")
-            inner = node.module in {f"ringfence.clients.{name}" for name in ("reading", "coding", "values", "events")}
-            insiders = {f"clients/{name}.py" for name in ("table", "coding", "values", "events")}
+            inner = node.module in {f"ringfence.clients.rows.{name}" for name in INSIDE}
+            insiders = {f"clients/rows/{name}.py" for name in ("table", *INSIDE)}
             if inner and path not in insiders:
                 found.append(f"{path}:{node.lineno} imports {node.module}")
-            if node.module == "ringfence.privacy.delimited" and path != "privacy/tabular.py":
+            if node.module == "ringfence.privacy.tables.delimited" and path != "privacy/tables/tabular.py":
                 found.append(f"{path}:{node.lineno} imports {node.module}")
     return found
 
@@ -71,7 +99,11 @@ def forgeries(source: str, path: str) -> list[str]:
 def test_no_other_file_makes_a_stage_or_reads_raw_columns() -> None:
     files = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
     assert len(files) > 20
-    found = [place for path in files for place in forgeries(path.read_text("utf-8"), path.relative_to(ROOT).as_posix())]
+    found = [
+        place
+        for path in files
+        for place in forgeries(path.read_text("utf-8"), path.relative_to(ROOT).as_posix())
+    ]
     assert found == []
 
 
@@ -82,13 +114,14 @@ def test_no_other_file_makes_a_stage_or_reads_raw_columns() -> None:
         "from ringfence.clients import table\ntable.MinimisedTable(frame=f)",
         "dataclasses.replace(ConsentedTable, x)",
         "object.__new__(MinimisedTable)",
-        "from ringfence.privacy.consent import Members\nMembers(subjects=b)",
+        "from ringfence.privacy.consent import CohortMembers\nCohortMembers(subjects=b)",
         "table._MADE_HERE",
-        "from ringfence.clients.table import _MADE_HERE",
-        "from ringfence.clients.reading import fetch",
-        "from ringfence.clients.events import read_event_table",
+        "from ringfence.clients.rows.table import _MADE_HERE",
+        "from ringfence.clients.rows.reading import fetch",
+        "from ringfence.clients.rows.raw_events import read_event_table",
+        "from ringfence.clients.rows.kept import from_bytes",
         "tabular.read_columns(path, names, layout)",
-        "from ringfence.clients.table import RawTable\ndef f(raw: RawTable): return raw._frame",
+        "from ringfence.clients.rows.table import RawTable\ndef f(raw: RawTable): return raw._frame",
     ],
 )
 def test_the_scan_finds_each_way(source: str) -> None:
@@ -96,11 +129,16 @@ def test_the_scan_finds_each_way(source: str) -> None:
 
 
 def arguments(kind: type[Any]) -> dict[str, Any]:
-    values: dict[str, Any] = {"frame": pd.DataFrame(), "is_test": np.zeros(0, dtype=bool), "features": (), "_keys": ()}
+    values: dict[str, Any] = {
+        "frame": pd.DataFrame(),
+        "is_test": np.zeros(0, dtype=bool),
+        "features": (),
+        "_keys": (),
+    }
     return {field.name: values.get(field.name) for field in dataclasses.fields(kind)}
 
 
-@pytest.mark.parametrize("kind", [RawTable, ConsentedTable, MinimisedTable])
+@pytest.mark.parametrize("kind", [RawTable, AttestedTable, ConsentedTable, MinimisedTable])
 def test_a_constructor_refuses_every_other_caller(kind: type[Any]) -> None:
     with pytest.raises(TypeError):
         kind(**arguments(kind))

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence.clients.pipeline import rows_used
-from ringfence.clients.values import Cells, category_texts, numbered_texts
-from ringfence.privacy.documents.columns import Source
+from ringfence.clients.rows.cells import Cells
+from ringfence.clients.rows.texts import category_texts, numbered_texts
+from ringfence.privacy.agreements.columns import Source
 from ringfence.privacy.errors import TableError
 
 SOURCE = Source.model_validate({"file": "x.csv", "null_values": ["NA", " none "]})
@@ -33,7 +34,13 @@ def test_texts_read_once_each_are_those_read_cell_by_cell(values: list[str | Non
 
 @pytest.mark.parametrize(
     "column",
-    [pa.array([True, None, False]), pa.array([1, 2, None]), pa.array([1.5, float("nan"), 1.0]), pa.nulls(3), [1, "a", None]],
+    [
+        pa.array([True, None, False]),
+        pa.array([1, 2, None]),
+        pa.array([1.5, float("nan"), 1.0]),
+        pa.nulls(3),
+        [1, "a", None],
+    ],
 )
 def test_other_types_are_numbered_too(column: object) -> None:
     number, texts = numbered_texts(cells(column), ("no", "yes"))

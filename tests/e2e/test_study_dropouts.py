@@ -1,4 +1,6 @@
-"""A study with `dropouts = "recover"`: holders drop out in mid-round and the attempt ends with those who answered."""
+"""A study with `dropouts = "recover"`: holders drop out in mid-round and the attempt ends with those who
+answered.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from noise import SeededNoises
-from parties import Parties, federation_of
+from kits.noise import SeededNoises
+from kits.parties import Parties, federation_of
 
 from ringfence.clients import gate
 from ringfence.clients.agent import Agent
+from ringfence.clients.recover_steps import Fresh
 from ringfence.privacy.errors import WaistError
+from ringfence.privacy.protocol.control import Dealt
 from ringfence.privacy.waist import Aggregate
 from ringfence.privacy.wire.envelope import MessageKind, read_header
 from ringfence.server.rounds import Release, run_study
@@ -73,7 +77,9 @@ class Watch:
         return [int(v) for v in np.concatenate([blocks[name] for name in blocks])]
 
 
-def silence(parties: Parties, kind: MessageKind, names: Mapping[int, tuple[str, ...]], *, reply: bool = False) -> None:
+def silence(
+    parties: Parties, kind: MessageKind, names: Mapping[int, tuple[str, ...]], *, reply: bool = False
+) -> None:
     """Lose messages of a kind (or their replies), in the rounds named, to the holders named."""
 
     def lost(name: str, message: bytes, data: bytes) -> bytes:
@@ -123,10 +129,14 @@ def test_the_sum_of_those_who_answered_bit_for_bit_in_one_attempt(
     assert release.absent == tuple(sorted(set(names) - set(last)))
     price = parties.federation.price()
     for name, holder in parties.holders.items():
-        missed = 0 if late else sum(
-            round_plan.mu_squared(parties.federation.opened.plan.honest)
-            for index, round_plan in enumerate(rounds)
-            if name in gone.get(index, ())
+        missed = (
+            0
+            if late
+            else sum(
+                round_plan.mu_squared(parties.federation.opened.plan.honest)
+                for index, round_plan in enumerate(rounds)
+                if name in gone.get(index, ())
+            )
         )
         charged = float(holder.ledger.charged().mu_squared)
         assert charged == pytest.approx(price.mu**2 - missed, rel=1e-9), "each attempt is charged once"
@@ -145,7 +155,9 @@ def test_a_holder_that_falls_silent_after_its_vector_is_in_the_sum(
     assert watch.released(0) == watch.total(0, 0, FIVE)
 
 
-@pytest.mark.parametrize("kind", [MessageKind.ROUND_CALL, MessageKind.SURVIVORS_CALL, MessageKind.UNMASK_CALL])
+@pytest.mark.parametrize(
+    "kind", [MessageKind.ROUND_CALL, MessageKind.SURVIVORS_CALL, MessageKind.UNMASK_CALL]
+)
 def test_too_few_who_stay_void_the_attempt_and_the_next_one_is_paid_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: MessageKind
 ) -> None:
@@ -166,7 +178,9 @@ def test_too_few_who_stay_void_the_attempt_and_the_next_one_is_paid_for(
         charged = float(holder.ledger.charged().mu_squared)
         twice = parties.federation.price().mu ** 2 + plan.rounds[1].mu_squared(plan.honest)
         assert charged == pytest.approx(twice, rel=1e-9)
-    voided = [e.event for e in parties.federation.coordinator.log.events() if e.event.action == "attempt.voided"]
+    voided = [
+        e.event for e in parties.federation.coordinator.log.events() if e.event.action == "attempt.voided"
+    ]
     assert [event.public["reasons"] for event in voided] == [["RF-W204"]]
     # Nothing of the first attempt was revealed, or not enough of it.
     assert sum(read_header(reply).kind == "revealed" for _, _, reply in parties.wire.sent if reply) <= 3 * 5
@@ -224,8 +238,14 @@ def test_what_leaves_and_what_is_written_down(tmp_path: Path) -> None:
     run_study(parties.federation.coordinator, parties.federation.opened, parties.wire)
     kinds = {read_header(reply).kind for _, _, reply in parties.wire.sent if reply}
     assert kinds == {
-        "join", "ephemeral-keys", "dealt", "masked-update", "survivors-echo", "revealed", "done",
-    }  # fmt: skip
+        "join",
+        "ephemeral-keys",
+        "dealt",
+        "masked-update",
+        "survivors-echo",
+        "revealed",
+        "done",
+    }
     actions = [action for action, _ in parties.actions("telco")]
     of_a_round = [a for a in actions if a in {"waist.send", "sum.settled", "sum.unmasked"}]
     assert of_a_round == ["waist.send", "sum.settled", "sum.unmasked"] * 2
@@ -240,16 +260,15 @@ def test_what_leaves_and_what_is_written_down(tmp_path: Path) -> None:
 def test_keys_and_seeds_of_no_two_attempts_are_alike(tmp_path: Path) -> None:
     parties = parties_of(tmp_path)
     seen: list[tuple[bytes, bytes, bytes]] = []
-    original: Callable[..., bytes] = Agent._shares
+    original: Callable[..., Dealt] = Fresh.deal
 
-    def noting(self: Agent, *arguments: Any) -> bytes:
-        reply = original(self, *arguments)
-        keys = self._fresh(arguments[0]).keys
-        seen.append((keys.public, keys.sealing, keys.self_seed))
-        return reply
+    def noting(self: Fresh, *arguments: Any) -> Dealt:
+        dealt = original(self, *arguments)
+        seen.append((self.keys.public, self.keys.sealing, self.keys.self_seed))
+        return dealt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Agent, "_shares", noting)
+        patch.setattr(Fresh, "deal", noting)
         run_study(parties.federation.coordinator, parties.federation.opened, parties.wire)
     assert len(seen) == 10
     assert len({secret for secrets_ in seen for secret in secrets_}) == 30

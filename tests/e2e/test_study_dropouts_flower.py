@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from flower_kit import LocalGrid, take_task
 from flwr.app import Message
-from parties import Parties, federation_of
+from kits.flower_kit import LocalGrid, take_task
+from kits.parties import Parties, federation_of
 
 from ringfence.clients.flower import make_client_app
 from ringfence.privacy.wire.envelope import read_header
@@ -35,7 +35,9 @@ def test_a_node_that_goes_away_in_mid_round_is_recovered_from(
         )
     )
     apps = {
-        node: make_client_app(lambda context: parties.agents[{v: k for k, v in NODES.items()}[context.node_id]])
+        node: make_client_app(
+            lambda context: parties.agents[{v: k for k, v in NODES.items()}[context.node_id]]
+        )
         for node in NODES.values()
     }
     kinds = []
@@ -59,7 +61,11 @@ def test_a_node_that_goes_away_in_mid_round_is_recovered_from(
 
     grid = LocalGrid(apps=apps, deliver=deliver)
     transport = FlowerTransport(
-        grid=grid, nodes=NODES, timeout=1e5, polling=Polling(first=0.001, longest=0.01), clock=lambda: grid.now
+        grid=grid,
+        nodes=NODES,
+        timeout=1e5,
+        polling=Polling(first=0.001, longest=0.01),
+        clock=lambda: grid.now,
     )
     release = run_study(parties.federation.coordinator, parties.federation.opened, transport)
     assert release.attempts == (1, 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from parties import Parties, federation_of
+from kits.parties import Parties, federation_of
 
 from ringfence.audit.log import AuditLog
 from ringfence.clients.agent import Agent

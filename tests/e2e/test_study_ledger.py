@@ -1,4 +1,6 @@
-"""What a whole run leaves in its holders' ledgers: the plan's price by part, also at Renyi orders for a sampled study."""
+"""What a whole run leaves in its holders' ledgers: the plan's price by part, also at Renyi orders for a
+sampled study.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from parties import Parties, federation_of
+from kits.parties import Parties, federation_of
 
 from ringfence.privacy.accounting.composition import composition
 from ringfence.privacy.accounting.renyi import renyi

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from parties import federation_of
-from small import context_of, frame_of, matrix_of
+from kits.parties import federation_of
+from kits.small import context_of, frame_of, matrix_of
 
 from ringfence.models.scorecard import SCORECARD, Scorecard
 from ringfence.models.task import HOLDER_FEATURE, with_offset

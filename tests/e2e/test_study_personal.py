@@ -1,4 +1,6 @@
-"""Studies that give each holder a network of its own: who gains, where it stays, what retries and restarts do to it."""
+"""Studies that give each holder a network of its own: who gains, where it stays, what retries and restarts do
+to it.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from parties import Parties, federation_of
+from kits.parties import Parties, federation_of
 from safetensors.numpy import load
 
 from ringfence.clients.agent import Agent
-from ringfence.clients.own import Kept, own_path
+from ringfence.clients.own_model import Kept, own_path
 from ringfence.models.neural import NeuralModel
 from ringfence.privacy.secagg.attempts import AttemptStore
 from ringfence.privacy.wire.envelope import MessageKind, read_header
@@ -46,7 +48,9 @@ def small(folder: Path) -> Parties:
 
 
 def test_a_holder_unlike_the_others_gains_by_a_network_of_its_own(tmp_path: Path) -> None:
-    """At the retailer those leave who would stay elsewhere: what is common is wrong there, what is its own is not."""
+    """At the retailer those leave who would stay elsewhere: what is common is wrong there, what is its own is
+    not.
+    """
     # Without a hidden layer there is one optimum to go to, whatever weights the study begins with.
     model = {"rounds": ROUNDS, "hidden": [], "local_steps": 4, "local_rate": "1", "personal": "1/10"}
     federation = personal(tmp_path, customers=1500, model=model, privacy={"noise": "local", "epsilon": "200"})
@@ -81,12 +85,16 @@ def test_own_networks_stay_at_their_holders_and_cost_nothing(tmp_path: Path) -> 
         found[model.digest()] = file.read_bytes()
         event = next(iter(holder.log.events(action="model.kept"))).event
         assert dict(event.public) == {"run": parties.federation.opened.run, "rounds": 3}
-        assert float(holder.ledger.charged().mu_squared) == pytest.approx(parties.federation.price().mu ** 2, rel=1e-9)
+        assert float(holder.ledger.charged().mu_squared) == pytest.approx(
+            parties.federation.price().mu ** 2, rel=1e-9
+        )
         assert not parties.said[name]
     assert len(found) == 3
     assert release.digest not in found
     # Any weights of theirs that are long enough to be told from chance.
-    pieces = [values.tobytes() for content in found.values() for values in load(content).values() if values.size > 8]
+    pieces = [
+        values.tobytes() for content in found.values() for values in load(content).values() if values.size > 8
+    ]
     blob = b"".join(message + reply for _, message, reply in parties.wire.sent)
     assert pieces
     assert not any(piece in blob for piece in pieces)
@@ -127,7 +135,9 @@ def test_a_restarted_holder_begins_again_from_the_common_network(tmp_path: Path)
 
 
 def test_what_is_not_charged_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that cannot be stored is not charged; its noise must not live on in the holder's next upload."""
+    """An answer that cannot be stored is not charged; its noise must not live on in the holder's next
+    upload.
+    """
     parties = small(tmp_path)
     store, failed = AttemptStore.store, list[int]()
 
@@ -147,6 +157,27 @@ def test_what_is_not_charged_is_not_kept(tmp_path: Path, monkeypatch: pytest.Mon
     assert failed == [1]
     assert [found for number, found in seen if number == 1] == [None] * len([n for n, _ in seen if n == 1])
     assert kept_rounds(parties, "bank") == 3
+
+
+def test_an_attempt_that_was_not_charged_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last round's answer is never stored at the bank, so its noise is not paid for: the network that
+    the bank keeps is that of the round before.
+    """
+    parties = small(tmp_path)
+    local = [i for i, plan in enumerate(parties.federation.opened.plan.rounds) if plan.local_steps]
+    store = AttemptStore.store
+
+    def fails(self: AttemptStore, key: Any, answer: bytes, **rest: Any) -> None:
+        if key.round == local[-1] and self is parties.holders["bank"].attempts:
+            raise OSError("full")
+        store(self, key, answer, **rest)
+
+    monkeypatch.setattr(AttemptStore, "store", fails)
+    run(parties)
+    assert kept_rounds(parties, "retailer") == len(local)
+    assert kept_rounds(parties, "bank") == len(local) - 1
 
 
 def test_a_file_that_cannot_be_written_is_told_and_ends_nothing(tmp_path: Path) -> None:

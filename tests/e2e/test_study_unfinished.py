@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parties import Parties, federation_of
+from kits.parties import Parties, federation_of
 
 from ringfence.models.scorecard import Scorecard
 from ringfence.privacy.wire.envelope import MessageKind, read_header

@@ -1,4 +1,6 @@
-"""Studies whose uploads are visible: what the coordinator sees, who may drop out, and how far a wrong holder gets."""
+"""Studies whose uploads are visible: what the coordinator sees, who may drop out, and how far a wrong holder
+gets.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parties import Parties, federation_of
+from kits.parties import Parties, federation_of
 
 from ringfence.models.neural import NeuralModel
 from ringfence.privacy.errors import StudyError
@@ -39,9 +41,13 @@ def uploads(parties: Parties, round_index: int) -> dict[str, IntVector]:
         if header.kind != "visible-update" or header.round != round_index:
             continue
         expect = Expected(
-            kind=MessageKind.VISIBLE_UPDATE, study=opened.digest, run=opened.run, recipient="coordinator",
-            round=round_index, attempt=header.attempt,
-        )  # fmt: skip
+            kind=MessageKind.VISIBLE_UPDATE,
+            study=opened.digest,
+            run=opened.run,
+            recipient="coordinator",
+            round=round_index,
+            attempt=header.attempt,
+        )
         envelope = open_envelope(reply, senders=opened.participants, expect=expect, max_bytes=8 * MAX_ENTRIES)
         bits = choose_word_bits(opened.plan.rounds[round_index], [5000] * len(opened.participants))
         length = opened.plan.rounds[round_index].max_length
@@ -68,10 +74,14 @@ def test_each_upload_is_seen_with_its_whole_noise_and_costs_the_same(tmp_path: P
     for holder in parties.holders.values():
         sends = [each.event.public for each in holder.log.events(action="waist.send")]
         assert {public["uploads"] for public in sends} == {"visible"}
-        assert float(holder.ledger.charged().mu_squared) == pytest.approx(parties.federation.price().mu ** 2, rel=1e-9)
+        assert float(holder.ledger.charged().mu_squared) == pytest.approx(
+            parties.federation.price().mu ** 2, rel=1e-9
+        )
     masked = federation_of(tmp_path, privacy={"noise": "local"}).price()
     assert replace(masked, visible=True) == parties.federation.price()
-    assert parties.federation.price().as_report()["uploads"] == "the coordinator sees each holder's noisy update"
+    assert (
+        parties.federation.price().as_report()["uploads"] == "the coordinator sees each holder's noisy update"
+    )
 
 
 def test_the_aggregate_is_the_plain_sum_of_what_was_seen(tmp_path: Path) -> None:
@@ -104,11 +114,15 @@ def test_an_attempt_ends_with_those_who_answered_and_the_silent_one_comes_back(t
     release = run(parties)
     assert release.attempts == (1,) * len(federation.opened.plan.rounds)
     assert release.holders == names
-    rosters = [each.event.public["roster"] for each in federation.coordinator.log.events(action="aggregate.received")]
+    rosters = [
+        each.event.public["roster"] for each in federation.coordinator.log.events(action="aggregate.received")
+    ]
     assert [len(roster) for roster in rosters][:3] == [4, 3, 4]
     # Whoever answered is charged, also where its answer was lost; nobody is charged twice.
     for holder in parties.holders.values():
-        assert float(holder.ledger.charged().mu_squared) == pytest.approx(federation.price().mu ** 2, rel=1e-9)
+        assert float(holder.ledger.charged().mu_squared) == pytest.approx(
+            federation.price().mu ** 2, rel=1e-9
+        )
 
 
 def test_with_fewer_than_the_study_needs_the_attempt_is_void(tmp_path: Path) -> None:
@@ -143,10 +157,13 @@ def poisoning(size: int, who: str = "insurer") -> Any:
 def five(folder: Path, **model: Any) -> Federation:
     folder.mkdir(parents=True, exist_ok=True)
     return federation_of(
-        folder, names=FIVE, customers=500, task="mlp",
+        folder,
+        names=FIVE,
+        customers=500,
+        task="mlp",
         model={"rounds": 8, "hidden": [], "local_steps": 4, "local_rate": "1"} | model,
         privacy={**VISIBLE, "epsilon": "200", "min_holders": 5},
-    )  # fmt: skip
+    )
 
 
 def auc(federation: Federation, noise: Any = None) -> float:
@@ -172,9 +189,13 @@ def test_one_wrong_holder_of_five_ruins_the_mean_and_not_the_middle(tmp_path: Pa
 def test_an_upload_beyond_its_bound_counts_as_none(tmp_path: Path) -> None:
     """A count that no holder of its size can have: the others' sum stands without it."""
     federation = federation_of(
-        tmp_path, names=FIVE, customers=300, task="mlp", model={"rounds": 1, "hidden": [2]},
+        tmp_path,
+        names=FIVE,
+        customers=300,
+        task="mlp",
+        model={"rounds": 1, "hidden": [2]},
         privacy={**VISIBLE, "min_holders": 4},
-    )  # fmt: skip
+    )
 
     @dataclass(frozen=True, slots=True)
     class Crowd(Poison):

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from small import context_of, frame_of, matrix_of
+from kits.small import context_of, frame_of, matrix_of
 
 from ringfence.models.catalogue import task_named
 from ringfence.models.evaluation import EDGES, MOST_CELLS, Evaluated, evaluated
@@ -94,6 +94,9 @@ def test_the_figures_are_those_of_the_test_part() -> None:
     assert abs(figures.customers - sum(len(part.test().label) for part in parts)) < 200
     assert found.digest() == found.model.digest()
     assert len(asked[-1].arrays[EDGES]) < MOST_CELLS
+    cells = TASK.plan(context).rounds[-1].blocks[0]
+    deviation = cells.share_scale * len(parts) ** 0.5 / cells.max_abs
+    assert figures.noise == pytest.approx(deviation), "the noise of all holders together, in customers"
 
 
 def test_without_noise_only_the_cells_are_between_it_and_the_exact_figures() -> None:
@@ -124,7 +127,9 @@ def test_one_customer_is_in_one_cell_of_each_histogram_and_sums_are_additive() -
 
 
 def test_whatever_the_edges_a_customer_moves_one_cell() -> None:
-    """Edges that wrap around when neighbours are subtracted are refused; a cell depends on its own score alone."""
+    """Edges that wrap around when neighbours are subtracted are refused; a cell depends on its own score
+    alone.
+    """
     context = context_of()
     parts = parts_of(context, 600)
     _, asked = judge(context, parts)
@@ -189,3 +194,12 @@ def test_samples_under_local_noise_at_several_holders_are_not_judged(
         assert caught.value.code == "RF-S057"
     else:
         assert task.plan(context).sampled
+
+
+def test_a_task_that_scores_nobody_refuses_a_study_that_wants_it_evaluated() -> None:
+    """It loads like any other task; a study that keeps a test part is told, and one without is planned."""
+    bare = evaluated(replace(SCORECARD, scoring=None))
+    with pytest.raises(StudyError, match="RF-S323"):
+        bare.plan(context_of())
+    without = context_of(evaluation={"test_fraction": "0"})
+    assert bare.plan(without) == SCORECARD.plan(without)

@@ -7,18 +7,18 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small import context_of, frame_of, matrix_of
+from kits.small import context_of, frame_of, matrix_of
 
+from ringfence.models.edges import NUMBER_CELLS
 from ringfence.models.features import (
-    NUMBER_CELLS,
     FeatureMatrix,
     category_codes,
     cell_edges,
     grid_of,
     number_codes,
 )
+from ringfence.privacy.agreements.schema import Feature
 from ringfence.privacy.errors import SchemaError
-from ringfence.privacy.schema import Feature
 
 
 def feature(**fields: object) -> Feature:
@@ -27,7 +27,12 @@ def feature(**fields: object) -> Feature:
 
 def test_a_number_has_its_cells_and_one_for_missing() -> None:
     grid = grid_of(feature(kind="number", bounds=[0, 10]))
-    assert (grid.values, grid.other, grid.missing, grid.size) == (NUMBER_CELLS, None, NUMBER_CELLS, NUMBER_CELLS + 1)
+    assert (grid.values, grid.other, grid.missing, grid.size) == (
+        NUMBER_CELLS,
+        None,
+        NUMBER_CELLS,
+        NUMBER_CELLS + 1,
+    )
 
 
 def test_a_category_has_cells_for_other_and_missing_where_the_schema_asks() -> None:
@@ -65,7 +70,10 @@ def test_missing_and_unknown_go_where_the_schema_says() -> None:
     assert category_codes(values, as_missing).tolist() == [0, 1, 2, 2]
 
 
-@given(st.lists(st.sampled_from(["a", "b", "zzz", "(other)", None]), max_size=20), st.permutations(["zzz", "a", "(other)", "b"]))
+@given(
+    st.lists(st.sampled_from(["a", "b", "zzz", "(other)", None]), max_size=20),
+    st.permutations(["zzz", "a", "(other)", "b"]),
+)
 def test_a_categorical_is_coded_as_its_texts_are(entries: list[str | None], order: list[str]) -> None:
     kind = feature(kind="category", categories=["a", "b"])
     texts = pd.Series(entries, dtype="object")
@@ -78,11 +86,18 @@ def test_a_categorical_is_coded_as_its_texts_are(entries: list[str | None], orde
 def test_a_part_among_some_is_the_part_of_those(is_test: list[bool], data: st.DataObject) -> None:
     among = np.array(data.draw(st.lists(st.booleans(), min_size=len(is_test), max_size=len(is_test))))
     codes = np.arange(2 * len(is_test), dtype=np.uint16).reshape(-1, 2)
-    matrix = FeatureMatrix(names=("x", "y"), codes=codes, label=np.arange(len(is_test), dtype=np.uint8), is_test=np.array(is_test))
+    matrix = FeatureMatrix(
+        names=("x", "y"),
+        codes=codes,
+        label=np.arange(len(is_test), dtype=np.uint8),
+        is_test=np.array(is_test),
+    )
     for name in ("train", "test"):
         once, twice = matrix.part(name, among), matrix.take(among).part(name)
         assert once.digest() == twice.digest()
-        assert once.codes.tolist() == [[2 * i, 2 * i + 1] for i, test in enumerate(is_test) if among[i] and test == (name == "test")]
+        assert once.codes.tolist() == [
+            [2 * i, 2 * i + 1] for i, test in enumerate(is_test) if among[i] and test == (name == "test")
+        ]
 
 
 def test_a_missing_value_without_a_cell_is_refused() -> None:

@@ -30,7 +30,7 @@ def samples(draw: st.DrawFn) -> Sample:
 def test_auc_counts_pairs(sample: Sample) -> None:
     score, label = sample
     pairs = [(p > n) + 0.5 * (p == n) for p in score[label == 1] for n in score[label == 0]]
-    assert auc(score, label) == pytest.approx(np.mean(pairs) if pairs else 0.5)
+    assert auc(score, label) == (pytest.approx(np.mean(pairs)) if pairs else None)
 
 
 @settings(deadline=None)
@@ -43,7 +43,8 @@ def test_average_precision_by_its_definition(sample: Sample) -> None:
         recall = label[taken].sum() / max(1, label.sum())
         expected += (recall - before) * label[taken].mean()
         before = recall
-    assert average_precision(score, label) == pytest.approx(expected)
+    both = 0 < label.sum() < len(label)
+    assert average_precision(score, label) == (pytest.approx(expected) if both else None)
 
 
 @settings(deadline=None)
@@ -65,6 +66,12 @@ def test_calibration_groups_hold_everybody() -> None:
     assert np.abs(table["predicted"] - table["observed"]).max() < 0.2
 
 
-def test_an_empty_test_part_has_no_opinion() -> None:
-    metrics = evaluate(np.array([]), np.array([], dtype=np.uint8))
-    assert (metrics.auc, metrics.customers) == (0.5, 0)
+def test_nothing_is_ranked_without_customers_of_both_classes() -> None:
+    nobody = evaluate(np.array([]), np.array([], dtype=np.uint8))
+    assert (nobody.auc, nobody.pr_auc, nobody.ks, nobody.gini, nobody.brier) == (None,) * 5
+    assert nobody.customers == 0
+    for label in (np.zeros(3, dtype=np.uint8), np.ones(3, dtype=np.uint8)):
+        found = evaluate(np.array([0.2, 0.5, 0.8]), label)
+        assert (found.auc, found.pr_auc, found.ks, found.gini) == (None,) * 4
+        assert found.brier == pytest.approx((0.04 + 0.25 + 0.64) / 3)
+        assert (found.customers, found.positives) == (3, label.sum())

@@ -86,8 +86,9 @@ def test_where_there_is_only_noise_no_figure_is_given() -> None:
     rng = np.random.default_rng(14)
     found = noisy(60, 40.0, 8, rng)
     assert not found.measurable
-    assert (found.auc.low, found.auc.high) == (0.0, 1.0)
+    assert (found.auc, found.ks, found.gini, found.calibration_error) == (None,) * 4
     assert found.calibration == ()
+    assert found.as_json()["auc"] is None
 
 
 def test_the_same_release_gives_everybody_the_same_figures() -> None:
@@ -95,3 +96,38 @@ def test_the_same_release_gives_everybody_the_same_figures() -> None:
     predicted = np.array([0.1, 0.2, 0.3, 0.5])
     assert figures(*counts, predicted, 2.0) == figures(*counts, predicted, 2.0)
     assert figures(counts[0] * 20, counts[1] * 20, predicted, 2.0).as_json()["measurable"] is True
+
+
+def test_a_share_that_ends_within_a_cell_follows_the_rate_inside_it() -> None:
+    # 400 customers whose chance is their place from 0 to 1, in four cells: the top t of them hold
+    # (1 - (1 - t)^2) of the positives, which a line through the cells' rates gives exactly.
+    positive = np.array([12.5, 37.5, 62.5, 87.5])
+    found = figures(100 - positive, positive, positive / 100, 0.0, np.array([-1.0, 0.0, 1.0]))
+    assert [cutoff.reached.value for cutoff in found.cutoffs] == pytest.approx([0.0975, 0.19, 0.36])
+    assert [cutoff.lift.value for cutoff in found.cutoffs] == pytest.approx([1.95, 1.9, 1.8])
+    assert [cutoff.rate.value for cutoff in found.cutoffs] == pytest.approx([0.975, 0.95, 0.9])
+
+
+def test_a_share_over_several_cells_counts_the_whole_ones() -> None:
+    # Fifty cells of a rate that stands still: calling 20 % reaches 20 %, whatever cell it ends in.
+    positive = np.full(50, 3.0)
+    found = figures(np.full(50, 7.0), positive, positive / 10, 0.0, np.linspace(-2, 2, 49))
+    assert [cutoff.reached.value for cutoff in found.cutoffs] == pytest.approx([0.05, 0.1, 0.2])
+
+
+def test_a_cut_off_covers_what_calling_the_top_of_such_customers_reaches() -> None:
+    rng = np.random.default_rng(15)
+    score, label = sample(400_000, rng)
+    top = score >= np.quantile(score, 0.95)
+    truth = label[top].sum() / label.sum()
+    found = []
+    for _ in range(TRIALS):
+        score, label = sample(1500, rng)
+        negative, positive, mean = histograms(score, label, 12)
+        noise = rng.normal(0, 6.0, (2, 12))
+        edges = np.quantile(score, np.arange(1, 12) / 12)
+        found.append(figures(negative + noise[0], positive + noise[1], mean, 6.0, edges).cutoffs[0].reached)
+    # A rate that stands still in the top cell is off by seven of these standard errors.
+    error = np.std([each.value for each in found]) / TRIALS**0.5
+    assert abs(np.mean([each.value for each in found]) - truth) < 5 * error
+    assert sum(each.low <= truth <= each.high for each in found) >= fewest(0.9)

@@ -47,7 +47,9 @@ def test_both_candidates_sum_the_same_batch() -> None:
 
 
 def test_a_step_of_either_moves_by_noise_of_the_declared_scale() -> None:
-    """Over 5,000 entries the deviation of the noise is within a tenth of what is declared but for odds below 1e-20."""
+    """Over 5,000 entries the deviation of the noise is within a tenth of what is declared but for odds below
+    1e-20.
+    """
     for architecture in (PERCEPTRON, RECURRENT):
         bench = Bench.make(architecture, 8)
         block = bench.plan.blocks[0]

@@ -1,7 +1,10 @@
-"""Fixed-point sums: additive over customers bit for bit, bounded per customer, and equal to Opacus' within 1e-5."""
+"""Fixed-point sums: additive over customers bit for bit, bounded per customer, and equal to Opacus' within
+1e-5.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,12 +12,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from neural_kit import Twin, context_with_periods, real_inputs, real_vector, rows_for, weights_for
+from kits.neural_kit import Twin, context_with_periods, real_inputs, real_vector, rows_for, weights_for
 
 from ringfence.models.neural import fixed, network
 from ringfence.models.neural.engines import clipped_sum
 from ringfence.models.neural.holder import exact_sum, gradient_sum, rows_of
-from ringfence.models.neural.plan import Design, design
+from ringfence.models.neural.plan import NetworkDesign, design
 from ringfence.models.neural.rounding import (
     WEIGHT_LIMIT,
     rounded_sensitivity_squared,
@@ -27,8 +30,11 @@ from ringfence.privacy.errors import WaistError
 KINDS = pytest.mark.parametrize("kind", ["mlp", "lstm"])
 
 
-def study(kind: Any, **model: Any) -> tuple[StudyContext, Design]:
-    context = context_with_periods(kind, model={"hidden": [9, 5], "recurrent": 6, **model} if kind == "lstm" else {"hidden": [9, 5], **model})
+def study(kind: Any, **model: Any) -> tuple[StudyContext, NetworkDesign]:
+    context = context_with_periods(
+        kind,
+        model={"hidden": [9, 5], "recurrent": 6, **model} if kind == "lstm" else {"hidden": [9, 5], **model},
+    )
     return context, design(kind, context)
 
 
@@ -39,7 +45,9 @@ def equal(left: dict[str, Any], right: dict[str, Any]) -> bool:
 @KINDS
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32), customers=st.integers(1, 40), size=st.sampled_from([0.1, 0.5, 2.0, 8.0]))
-def test_a_sum_is_the_sum_over_its_customers_bit_for_bit(kind: str, seed: int, customers: int, size: float) -> None:
+def test_a_sum_is_the_sum_over_its_customers_bit_for_bit(
+    kind: str, seed: int, customers: int, size: float
+) -> None:
     context, shape = study(kind)
     rng = np.random.default_rng(seed)
     rows, weights = rows_for(context, rng, customers), weights_for(shape.architecture, rng, size)
@@ -47,7 +55,9 @@ def test_a_sum_is_the_sum_over_its_customers_bit_for_bit(kind: str, seed: int, c
     singles = [exact_sum(shape, weights, rows.take(np.array([row]))) for row in range(customers)]
     assert equal(whole, {name: sum(single[name] for single in singles) for name in whole})
     assert equal(whole, exact_sum(shape, weights, rows.take(rng.permutation(customers))))
-    assert max(float(np.linalg.norm(real_vector(single))) for single in singles) <= 1.0 + rounding_slack(shape.architecture, 1.0)
+    assert max(float(np.linalg.norm(real_vector(single))) for single in singles) <= 1.0 + rounding_slack(
+        shape.architecture, 1.0
+    )
 
 
 @KINDS
@@ -63,7 +73,9 @@ def test_batches_and_threads_do_not_show(kind: str, monkeypatch: pytest.MonkeyPa
 @KINDS
 @pytest.mark.parametrize("norm", ["1/16", "4"])
 def test_the_largest_sums_are_still_exact(kind: str, norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Equal customers with the largest weights, in the longest pieces there may be: 1,024 times one of them."""
+    """Equal customers with the largest weights, in the longest pieces there may be: 1,024 times one of
+    them.
+    """
     if kind == "lstm":
         monkeypatch.setattr(network, "PIECE", 1 << 30)
         monkeypatch.setattr(network, "RECURRENT_PIECE", 1 << 30)
@@ -81,7 +93,9 @@ def test_the_largest_sums_are_still_exact(kind: str, norm: str, monkeypatch: pyt
 @KINDS
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32), customers=st.integers(0, 30), size=st.sampled_from([0.1, 1.0, 16.0]))
-def test_neighbouring_tables_differ_by_no_more_than_declared(kind: str, seed: int, customers: int, size: float) -> None:
+def test_neighbouring_tables_differ_by_no_more_than_declared(
+    kind: str, seed: int, customers: int, size: float
+) -> None:
     context, shape = study(kind)
     rng = np.random.default_rng(seed)
     rows = rows_for(context, rng, customers + 1)
@@ -97,11 +111,13 @@ def test_the_largest_weights_reach_the_bound(kind: str) -> None:
     """The declared sensitivity is not idle: without clipping the same customers exceed it many times."""
     context, shape = study(kind)
     rng = np.random.default_rng(2)
-    weights = np.full(shape.architecture.length, WEIGHT_LIMIT, dtype=np.int64) * rng.choice([-1, 1], shape.architecture.length)
+    weights = np.full(shape.architecture.length, WEIGHT_LIMIT, dtype=np.int64) * rng.choice(
+        [-1, 1], shape.architecture.length
+    )
     longest = {}
     for norm in (1.0, 4.0):
         loose = shape.options.model_copy(update={"clipping_norm": norm})
-        other = Design(**{name: getattr(shape, name) for name in Design.__slots__} | {"options": loose})  # type: ignore[attr-defined]
+        other = replace(shape, options=loose)
         singles = (exact_sum(other, weights, rows_for(context, rng, 1)) for _ in range(60))
         longest[norm] = max(float(np.linalg.norm(real_vector(single))) for single in singles)
     assert 0.99 < longest[1.0] <= 1.0 + rounding_slack(shape.architecture, 1.0)
@@ -173,8 +189,13 @@ def test_a_machine_whose_tanh_depends_on_its_place_is_refused(monkeypatch: pytes
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.integers(-(2**50), 2**50), st.integers(-(2**40), 2**40)), min_size=1, max_size=30), st.integers(6, 20))
-def test_rounded_neighbours_stay_within_the_stated_length(entries: list[tuple[int, int]], grid_bits: int) -> None:
+@given(
+    st.lists(st.tuples(st.integers(-(2**50), 2**50), st.integers(-(2**40), 2**40)), min_size=1, max_size=30),
+    st.integers(6, 20),
+)
+def test_rounded_neighbours_stay_within_the_stated_length(
+    entries: list[tuple[int, int]], grid_bits: int
+) -> None:
     total = np.array([entry for entry, _ in entries])
     change = np.array([moved for _, moved in entries])
     norm = float(np.linalg.norm(change / 2.0**41))

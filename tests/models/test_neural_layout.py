@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ringfence.models.neural.architecture import RECURRENT, Architecture
 from ringfence.models.neural.fixed import Scratch
-from ringfence.models.neural.layout import layout_of, sigmoids_first
+from ringfence.models.neural.layout import parameter_layout, sigmoids_first
 from ringfence.models.neural.network import Network, Rows
 from ringfence.models.neural.rounding import ACTIVATION_BITS, sum_bits, to_grid, vector_to_grid
 
@@ -40,7 +40,7 @@ def test_every_parameter_stands_where_it_is_multiplied(architecture: Architectur
 
 @BOTH
 def test_sums_come_back_in_the_order_of_the_parameters(architecture: Architecture) -> None:
-    layout = layout_of(architecture)
+    layout = parameter_layout(architecture)
     named = dict(architecture.split(np.arange(architecture.length)))
     matrices = [sigmoids_first(named[RECURRENT])] if RECURRENT in named else []
     matrices += [
@@ -98,7 +98,11 @@ def test_threads_do_not_share_memory(architecture: Architecture) -> None:
 
     tables: list[tuple[Rows, npt.NDArray[np.uint8]]] = []
     for customers in (30, 200, 700, 41):
-        sequence = numbers(architecture.periods, customers, architecture.channels) if architecture.recurrent else None
+        sequence = (
+            numbers(architecture.periods, customers, architecture.channels)
+            if architecture.recurrent
+            else None
+        )
         rows = Rows(static=numbers(customers, architecture.inputs), sequence=sequence)
         tables.append((rows, rng.integers(0, 2, customers).astype(np.uint8)))
     network = Network.of(architecture, weights)

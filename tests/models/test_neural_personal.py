@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from neural_kit import weights_for
-from small import context_of, frame_of, matrix_of
+from kits.neural_kit import weights_for
+from kits.small import context_of, frame_of, matrix_of
 
 from ringfence.models.catalogue import task_named
 from ringfence.models.features import FeatureMatrix
@@ -44,7 +44,9 @@ def query_of(context: Any, number: int = 1) -> Query:
     return Query(task="mlp", round=number, numbers={"customers": CUSTOMERS}, arrays={"weights": weights})
 
 
-def trained(context: Any, query: Query, before: OwnWeights | None = None) -> tuple[IntVector, OwnWeights, int]:
+def trained(
+    context: Any, query: Query, before: OwnWeights | None = None
+) -> tuple[IntVector, OwnWeights, int]:
     steps = Steps(matrix_of(context, frame_of(CUSTOMERS)))
     assert MLP.personal is not None
     contribution, kept = MLP.personal.train(context, query, steps, before)

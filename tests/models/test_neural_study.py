@@ -1,4 +1,6 @@
-"""Neural tasks over the waist: what a study may say, what a query may ask, what is learned, kept and released."""
+"""Neural tasks over the waist: what a study may say, what a query may ask, what is learned, kept and
+released.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 from checkout import ROOT
-from neural_kit import PERIODS, context_with_periods, learned, rows_for, weights_for
-from parties import federation_of
+from kits.neural_kit import PERIODS, context_with_periods, learned, rows_for, weights_for
+from kits.parties import federation_of
+from kits.small import context_of, frame_of, matrix_of
 from safetensors.numpy import save
-from small import context_of, frame_of, matrix_of
 
 from ringfence.models.catalogue import task_named
 from ringfence.models.features import FeatureMatrix
@@ -81,10 +83,15 @@ def test_the_plan_costs_what_the_study_says(epsilon: str) -> None:
 
 
 def test_sampled_steps_need_less_noise() -> None:
-    """A tenth of the customers a step: amplification pays for noise that is smaller against the sum's price."""
+    """A tenth of the customers a step: amplification pays for noise that is smaller against the sum's
+    price.
+    """
     full, sampled = design("mlp", mlp()), design("mlp", mlp(sampling_rate="1/10"))
     assert sampled.step > 2 * full.step
-    assert all(each.sampling_rate == sampled.options.sampling_rate for each in MLP.plan(mlp(sampling_rate="1/10")).rounds[1:])
+    assert all(
+        each.sampling_rate == sampled.options.sampling_rate
+        for each in MLP.plan(mlp(sampling_rate="1/10")).rounds[1:]
+    )
 
 
 def query_of(context: Any, **changes: Any) -> Query:
@@ -152,7 +159,9 @@ def test_an_lstm_learns_an_order_that_no_sum_shows() -> None:
 
 
 def test_three_holders_learn_together_and_the_model_survives_a_file(tmp_path: Path) -> None:
-    federation = federation_of(tmp_path, customers=500, task="mlp", model={"rounds": 10}, privacy={"epsilon": "30"})
+    federation = federation_of(
+        tmp_path, customers=500, task="mlp", model={"rounds": 10}, privacy={"epsilon": "30"}
+    )
     outcome, holders = run_in_process(federation)
     model = outcome.model
     assert isinstance(model, NeuralModel)
@@ -166,17 +175,25 @@ def test_three_holders_learn_together_and_the_model_survives_a_file(tmp_path: Pa
         assert float(holder.ledger.charged().mu_squared) == pytest.approx(price_now.mu**2, rel=1e-9)
 
 
-@pytest.mark.parametrize("model", [{"local_steps": 3}, {"local_steps": 2, "proximal": "1", "sampling_rate": "1/2"}])
+@pytest.mark.parametrize(
+    "model", [{"local_steps": 3}, {"local_steps": 2, "proximal": "1", "sampling_rate": "1/2"}]
+)
 def test_holders_with_local_noise_train_by_themselves(tmp_path: Path, model: dict[str, Any]) -> None:
     federation = federation_of(
-        tmp_path, customers=300, task="mlp", model={"rounds": 2, **model}, privacy={"noise": "local", "epsilon": "20"}
+        tmp_path,
+        customers=300,
+        task="mlp",
+        model={"rounds": 2, **model},
+        privacy={"noise": "local", "epsilon": "20"},
     )
     outcome, _ = run_in_process(federation)
     assert isinstance(outcome.model, NeuralModel)
 
 
 def test_a_study_that_samples_is_priced_and_runs(tmp_path: Path) -> None:
-    federation = federation_of(tmp_path, customers=300, task="mlp", model={"rounds": 3, "sampling_rate": "1/4"})
+    federation = federation_of(
+        tmp_path, customers=300, task="mlp", model={"rounds": 3, "sampling_rate": "1/4"}
+    )
     outcome, _ = run_in_process(federation)
     assert federation.price().customer_epsilon <= 4.0
     assert isinstance(outcome.model, NeuralModel)
@@ -287,5 +304,9 @@ def test_every_option_stands_on_the_tasks_page_with_its_default() -> None:
     assert set(rows) >= set(NeuralOptions.model_fields)
     for name, field in NeuralOptions.model_fields.items():
         written = rows[name].strip().strip('`"')
-        expected = "none" if field.default is None else str(list(field.default) if isinstance(field.default, tuple) else field.default)
+        expected = (
+            "none"
+            if field.default is None
+            else str(list(field.default) if isinstance(field.default, tuple) else field.default)
+        )
         assert written == expected, name

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small import context_of, frame_of, matrix_of
+from kits.small import context_of, frame_of, matrix_of
 
 from ringfence.models.neural.holder import rows_of
 from ringfence.models.neural.network import Network
 from ringfence.models.neural.personal import mean_regularised
 from ringfence.models.neural.plan import design
-from ringfence.models.scorecard.card import Bin, Part, Scorecard
+from ringfence.models.scorecard.card import Scorecard
+from ringfence.models.scorecard.parts import Bin, FeaturePart
 from ringfence.models.scorecard.prior import prior_of
 from ringfence.privacy.errors import StudyError
 
@@ -25,9 +26,15 @@ def card_of(context: Any) -> Scorecard:
     rng = np.random.default_rng(1)
     parts = []
     for name, grid in zip(context.features, context.grids, strict=True):
-        bins = tuple(Bin(label=str(b), weight=int(rng.integers(-60_000, 60_000)), customers=0) for b in range(2))
-        parts.append(Part(name=name, cells=tuple(int(b) for b in rng.integers(0, 2, grid.size)), bins=bins))
-    return Scorecard(study="s", schema=context.schema.digest(), label="churn", positive="yes", parts=tuple(parts))
+        bins = tuple(
+            Bin(label=str(b), weight=int(rng.integers(-60_000, 60_000)), customers=0) for b in range(2)
+        )
+        parts.append(
+            FeaturePart(name=name, cells=tuple(int(b) for b in rng.integers(0, 2, grid.size)), bins=bins)
+        )
+    return Scorecard(
+        study="s", schema=context.schema.digest(), label="churn", positive="yes", parts=tuple(parts)
+    )
 
 
 def test_a_network_of_zeros_with_a_cards_prior_scores_as_the_card() -> None:

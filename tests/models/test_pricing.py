@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from small import context_of, schema_of, study_of
+from kits.small import context_of, schema_of, study_of
 
 from ringfence.models.catalogue import task_named
 from ringfence.models.pricing import planned, price_of
@@ -36,7 +36,9 @@ def test_an_epsilon_far_too_small_names_one_that_works(epsilon: str) -> None:
 def test_the_coordinator_does_not_sign_it() -> None:
     schema = schema_of()
     with pytest.raises(StudyError, match="RF-S068"):
-        sign_study(Identity.generate("coordinator"), study_of(schema, privacy={"epsilon": "0.000000001"}), schema)
+        sign_study(
+            Identity.generate("coordinator"), study_of(schema, privacy={"epsilon": "0.000000001"}), schema
+        )
 
 
 def test_a_study_that_can_be_drawn_keeps_its_plan() -> None:

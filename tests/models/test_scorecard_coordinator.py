@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 import pytest
+from kits.card_kit import fit, split
+from kits.small import context_of, frame_of, matrix_of, schema_of, study_of
 from sklearn.linear_model import LogisticRegression
-from small import context_of, frame_of, matrix_of, schema_of, study_of
 
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.metrics.exact import auc
@@ -16,40 +15,20 @@ from ringfence.models.scorecard import SCORECARD, Scorecard
 from ringfence.models.scorecard.binning import Binning, empty_bins_joined, merge
 from ringfence.models.scorecard.plan import ScorecardOptions
 from ringfence.models.task import StudyContext
-from ringfence.privacy.mechanisms.source import OsNoise
-from ringfence.privacy.waist import Aggregate, IntVector, Query
-
-
-def fit(context: StudyContext, parts: Sequence[FeatureMatrix], *, noisy: bool = True) -> Scorecard:
-    """The study without masks: what the coordinator would get."""
-    plan = SCORECARD.plan(context)
-    state, step = SCORECARD.start(context)
-    while isinstance(step, Query):
-        lengths = SCORECARD.lengths(context, step)
-        total: dict[str, IntVector] = {name: np.zeros(n, dtype=np.int64) for name, n in lengths.items()}
-        for part in parts:
-            blocks = SCORECARD.contribute(context, step, part).blocks
-            share = OsNoise().share(plan.rounds[step.round], lengths, plan.honest).blocks
-            for name in total:
-                total[name] = total[name] + blocks[name] + (share[name] if noisy else 0)
-        aggregate = Aggregate(round=step.round, holders=len(parts), blocks=total)
-        state, step = SCORECARD.step(context, state, aggregate)
-    return step
+from ringfence.privacy.waist import Aggregate, Query
 
 
 def area(context: StudyContext, card: Scorecard, features: FeatureMatrix) -> float:
     return auc(card.predict(context, features)["probability"].to_numpy(), features.label)
 
 
-def split(features: FeatureMatrix, count: int) -> list[FeatureMatrix]:
-    return [features.take(part) for part in np.array_split(np.arange(len(features.label)), count)]
-
-
 def test_without_noise_it_ranks_like_a_logistic_regression() -> None:
     context = context_of(privacy={"epsilon": "100"}, model={"iterations": 16})
     train, test = matrix_of(context, frame_of(6000, 1)), matrix_of(context, frame_of(4000, 2))
     card = fit(context, split(train, 3), noisy=False)
-    hot_train, hot_test = (np.eye(260)[f.codes.astype(int) // 8].reshape(len(f.label), -1) for f in (train, test))
+    hot_train, hot_test = (
+        np.eye(260)[f.codes.astype(int) // 8].reshape(len(f.label), -1) for f in (train, test)
+    )
     peer = LogisticRegression(C=0.1, max_iter=500).fit(hot_train, train.label)
     assert area(context, card, test) >= auc(peer.decision_function(hot_test), test.label) - 0.01
 
@@ -90,7 +69,9 @@ def test_an_attacker_like_aggregate_cannot_break_the_solver() -> None:
     state, step = SCORECARD.start(context)
     rng = np.random.default_rng(1)
     while isinstance(step, Query):
-        blocks = {n: rng.integers(-(2**31), 2**31, size) for n, size in SCORECARD.lengths(context, step).items()}
+        blocks = {
+            n: rng.integers(-(2**31), 2**31, size) for n, size in SCORECARD.lengths(context, step).items()
+        }
         state, step = SCORECARD.step(context, state, Aggregate(round=step.round, holders=3, blocks=blocks))
     assert np.all(np.isfinite([b.weight for part in step.parts for b in part.bins]))
 
@@ -152,7 +133,9 @@ def test_where_a_cut_goes_through_a_cell_nobody_knows_how_many_are_on_either_sid
 def test_bins_between_the_values_of_a_number_are_not_on_the_card() -> None:
     features = [{"name": "complaints", "kind": "number", "bounds": [0, 8], "missing": "refuse"}]
     schema = schema_of([*features, {"name": "churn", "kind": "flag"}])
-    study = study_of(schema, features=["complaints"], privacy={"epsilon": "8"}, evaluation={"test_fraction": "0"})
+    study = study_of(
+        schema, features=["complaints"], privacy={"epsilon": "8"}, evaluation={"test_fraction": "0"}
+    )
     context = StudyContext.of(study, schema)
     rng = np.random.default_rng(2)
     # Whole numbers stand in 8 of the 256 cells, most customers in the first.
@@ -213,7 +196,9 @@ def test_the_card_tells_its_points_and_its_digest() -> None:
 
 
 def test_features_that_say_the_same_thing_are_not_believed_twice() -> None:
-    """Without two-way tables and the stretch of the curvature steps overshoot here and grow from round to round."""
+    """Without two-way tables and the stretch of the curvature steps overshoot here and grow from round to
+    round.
+    """
     features = [{"name": f"f{i}", "kind": "number", "bounds": [0, 1]} for i in range(8)]
     features.append({"name": "churn", "kind": "flag"})
     schema = schema_of(features)
@@ -233,7 +218,9 @@ def test_features_that_say_the_same_thing_are_not_believed_twice() -> None:
 
 
 def test_no_draw_of_noise_ruins_a_card() -> None:
-    """The worst of twenty draws: at so small an epsilon steps without shrinkage would diverge in some of them."""
+    """The worst of twenty draws: at so small an epsilon steps without shrinkage would diverge in some of
+    them.
+    """
     context = context_of(privacy={"epsilon": "0.5"})
     train, test = split(matrix_of(context, frame_of(9000, 1)), 3), matrix_of(context, frame_of(4000, 2))
     areas = [area(context, fit(context, train), test) for _ in range(20)]

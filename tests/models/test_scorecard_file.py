@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from small import context_of, frame_of, matrix_of
+from kits.small import context_of, frame_of, matrix_of
 
 from ringfence.models.scorecard import SCORECARD, Scorecard
 from ringfence.models.scorecard.prior import with_prior

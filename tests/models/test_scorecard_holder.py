@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import context_of, frame_of, matrix_of
+from kits.small import context_of, frame_of, matrix_of
 
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.scorecard import SCORECARD
-from ringfence.models.scorecard.codes import ONE, code_matrix, encode, simplex
+from ringfence.models.scorecard.codes import ONE, code_matrix, encode_sums, simplex
 from ringfence.models.scorecard.holder import residual_table, residuals
 from ringfence.models.scorecard.pairs import pair_sums, products
 from ringfence.models.scorecard.plan import MOST_GROUPS, TWO_WAY_ROUND, design
@@ -79,7 +80,13 @@ def test_one_customer_stays_within_the_declared_sensitivity(query: Query) -> Non
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10**6), st.integers(0, 2**31 - 1), st.integers(0, 299), st.sampled_from([1, 2, LAST]), st.booleans())
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 2**31 - 1),
+    st.integers(0, 299),
+    st.sampled_from([1, 2, LAST]),
+    st.booleans(),
+)
 def test_hypothesis_finds_no_neighbour_beyond_the_sensitivity(
     seed: int, limit: int, row: int, stage: int, pairs: bool
 ) -> None:
@@ -138,7 +145,8 @@ def test_two_way_tables_against_a_slow_count() -> None:
         for right in range(left + 1, 4):
             sides = [(f, simplex(offsets[f + 1] - offsets[f], one)) for f in (left, right)]
             table = sum(
-                np.outer(*(code[customer[feature] - offsets[feature]] for feature, code in sides)) for customer in groups
+                np.outer(*(code[customer[feature] - offsets[feature]] for feature, code in sides))
+                for customer in groups
             )
             slow += np.asarray(table).ravel().tolist()
     assert found.tolist() == slow
@@ -181,7 +189,9 @@ def test_tables_of_residuals_against_a_slow_sum() -> None:
 
 @pytest.mark.parametrize("features", [2, 3, 10, 23, 60])
 @pytest.mark.parametrize("epsilon", ["0.5", "4"])
-def test_residuals_of_pairs_use_the_bound_of_a_gradient_and_never_pass_it(features: int, epsilon: str) -> None:
+def test_residuals_of_pairs_use_the_bound_of_a_gradient_and_never_pass_it(
+    features: int, epsilon: str
+) -> None:
     shape = replace(design(context_of(privacy={"epsilon": epsilon})), dimensions=features)
     assert shape.pair_code is not None
     bits, one = shape.pair_code
@@ -221,7 +231,7 @@ def test_corners_are_no_longer_than_one_and_hardly_shorter(bins: int) -> None:
 
 def test_a_code_is_what_its_matrix_says() -> None:
     offsets, sums = np.array([0, 3, 4, 6]), np.array([5, -7, 11, 9, 2, 7])
-    coded = encode(offsets, 9, sums)
+    coded = encode_sums(offsets, 9, sums)
     assert np.allclose(code_matrix(offsets).T @ np.concatenate([[9], sums]) * ONE, coded)
     assert len(coded) == 1 + 2 + 0 + 1
 
@@ -243,7 +253,10 @@ def test_one_class_and_a_constant_column_stop_nothing() -> None:
     for query in QUERIES:
         lengths = SCORECARD.lengths(CONTEXT, query)
         whole = SCORECARD.contribute(CONTEXT, query, features).blocks
-        halves = [SCORECARD.contribute(CONTEXT, query, features.take(part)).blocks for part in np.array_split(np.arange(50), 2)]
+        halves = [
+            SCORECARD.contribute(CONTEXT, query, features.take(part)).blocks
+            for part in np.array_split(np.arange(50), 2)
+        ]
         for name, values in whole.items():
             assert values.shape == (lengths[name],)
             assert np.array_equal(values, halves[0][name] + halves[1][name])
@@ -264,6 +277,16 @@ def broken(query: Query, **arrays: object) -> Query:
 
 GOOD = bins_query(CONTEXT, 3)
 TABLES = bins_query(CONTEXT, TWO_WAY_ROUND)
+
+
+def moved(name: str, starts: str, place: int, feature: int) -> npt.NDArray[np.int64]:
+    """The bins, or the groups, of a lawful query, but for one cell that another feature's is put in."""
+    query = TABLES if name == "groups" else GOOD
+    found = query.arrays[name].copy()
+    found[place] = query.arrays[starts][:-1][feature]
+    return found
+
+
 BAD = {
     "parameters in a histogram": replace(GOOD, round=0),
     "no bins": broken(GOOD, bins=None),
@@ -273,6 +296,8 @@ BAD = {
     "theta beyond 32 bits": broken(GOOD, theta=GOOD.arrays["theta"] + 2**40),
     "short bins": broken(GOOD, bins=GOOD.arrays["bins"][:-1]),
     "a bin of another feature": broken(GOOD, bins=np.roll(GOOD.arrays["bins"], 40)),
+    "a bin of the feature before": broken(GOOD, bins=moved("bins", "offsets", -1, 0)),
+    "a bin of the feature after": broken(GOOD, bins=moved("bins", "offsets", 0, -1)),
     "a negative bin": broken(GOOD, bins=GOOD.arrays["bins"] - 1),
     "offsets that fall": broken(GOOD, offsets=GOOD.arrays["offsets"][::-1].copy()),
     "offsets that do not start at 0": broken(GOOD, offsets=GOOD.arrays["offsets"] + 1),
@@ -285,6 +310,8 @@ BAD = {
     "no group offsets in the first": broken(TABLES, group_offsets=None),
     "short groups": broken(TABLES, groups=TABLES.arrays["groups"][1:]),
     "a group of another feature": broken(TABLES, groups=TABLES.arrays["groups"][::-1].copy()),
+    "a group of the feature before": broken(TABLES, groups=moved("groups", "group_offsets", -1, 0)),
+    "a group of the feature after": broken(TABLES, groups=moved("groups", "group_offsets", 0, -1)),
     "too many groups": broken(TABLES, group_offsets=np.arange(5) * (MOST_GROUPS + 1)),
     "more groups than bins": broken(TABLES, offsets=np.arange(5), bins=np.zeros_like(TABLES.arrays["bins"])),
     "an extra number": replace(GOOD, numbers={"rows": 1}),

@@ -1,4 +1,6 @@
-"""Interactions: found where there are some, left alone where there are none, and the same wherever a card is read."""
+"""Interactions: found where there are some, left alone where there are none, and the same wherever a card is
+read.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +9,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small import context_of, schema_of, study_of
+from kits.small import context_of, schema_of, study_of
 
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.metrics.exact import auc
 from ringfence.models.scorecard import SCORECARD, Scorecard
-from ringfence.models.scorecard.card import AND, TIMES
-from ringfence.models.scorecard.interactions import _centred
+from ringfence.models.scorecard.card import TIMES
+from ringfence.models.scorecard.interactions import centred
+from ringfence.models.scorecard.labels import AND
 from ringfence.models.scorecard.reasons import reasons
-from ringfence.models.scorecard.scoring import arrays, check, scores
+from ringfence.models.scorecard.scoring import arrays, check_scorecard, scores
 from ringfence.models.task import StudyContext
 from ringfence.privacy.errors import StudyError, WaistError
 from ringfence.privacy.waist import Query
@@ -37,7 +40,9 @@ def customers(context: StudyContext, interaction: float, count: int = 12_000, se
     """Churn rises with f2, and with f0 where f1 is large but falls with it where f1 is small."""
     rng = np.random.default_rng(seed)
     values = rng.random((count, len(NAMES)))
-    odds = 2 * (values[:, 2] - 0.5) + interaction * np.sign(values[:, 1] - 0.5) * (values[:, 0] - 0.5) * 2 - 0.5
+    odds = (
+        2 * (values[:, 2] - 0.5) + interaction * np.sign(values[:, 1] - 0.5) * (values[:, 0] - 0.5) * 2 - 0.5
+    )
     label = (rng.random(count) < 1 / (1 + np.exp(-odds))).astype(np.uint8)
     return FeatureMatrix(
         names=context.features,
@@ -74,8 +79,9 @@ def test_without_interactions_next_to_none_is_found() -> None:
     for _ in range(4):
         card = fit(CONTEXT, rows)
         found = card.weights(CONTEXT, test)[:, len(NAMES) :]
-        # Standard deviation of the log odds that a pair adds: .75 for the real one above; here .07 at most in 631 draws,
-        # of which a quarter had any pair. An effect of normal noise would reach .2 less than once in 1e9 draws.
+        # Standard deviation of the log odds that a pair adds: .75 for the real one above; here .07 at most in
+        # 631 draws, of which a quarter had any pair. An effect of normal noise would reach .2 less than once
+        # in 1e9 draws.
         assert not found.size or float(found.std(axis=0).max()) / 2**16 < 0.2
 
 
@@ -103,23 +109,25 @@ def test_a_direction_keeps_a_number_out_of_pairs() -> None:
 
 
 def test_a_pair_says_nothing_that_its_members_could_say() -> None:
-    effect = _centred(np.array([[3.0, 1.0], [2.0, -1.0], [0.5, 4.0]]), np.array([[1.0, 2.0], [3.0, 1.0], [1.0, 1.0]]))
+    effect = centred(
+        np.array([[3.0, 1.0], [2.0, -1.0], [0.5, 4.0]]), np.array([[1.0, 2.0], [3.0, 1.0], [1.0, 1.0]])
+    )
     weights = np.array([[1.0, 2.0], [3.0, 1.0], [1.0, 1.0]])
     assert np.allclose((effect * weights).sum(axis=0), 0, atol=1e-6)
     assert np.allclose((effect * weights).sum(axis=1), 0, atol=1e-6)
     assert np.abs(effect).max() > 0.5
     added = np.add.outer([1.0, -2.0, 0.3], [0.7, -0.1])
-    assert np.allclose(_centred(added, weights), 0, atol=1e-6)
+    assert np.allclose(centred(added, weights), 0, atol=1e-6)
 
 
 def test_holders_score_like_the_card() -> None:
     query = Query(task="scorecard", round=99, arrays=arrays(CARD))
-    check(CONTEXT, query)
+    check_scorecard(CONTEXT, query)
     assert np.array_equal(scores(CONTEXT, query, TEST), CARD.scores(CONTEXT, TEST))
     assert np.array_equal(CARD.scores(CONTEXT, TEST), CARD.weights(CONTEXT, TEST).sum(axis=1))
     bare = replace(CARD, pairs=())
     plain = Query(task="scorecard", round=99, arrays=arrays(bare))
-    check(CONTEXT, plain)
+    check_scorecard(CONTEXT, plain)
     assert np.array_equal(scores(CONTEXT, plain, TEST), bare.scores(CONTEXT, TEST))
 
 
@@ -142,7 +150,7 @@ BAD = {
 @pytest.mark.parametrize("found", BAD.values(), ids=BAD.keys())
 def test_pairs_out_of_shape_or_range_are_refused(found: dict[str, np.ndarray]) -> None:
     with pytest.raises(WaistError, match="RF-W050"):
-        check(CONTEXT, Query(task="scorecard", round=99, arrays=found))
+        check_scorecard(CONTEXT, Query(task="scorecard", round=99, arrays=found))
 
 
 def test_a_card_with_pairs_is_read_as_it_was_written() -> None:
@@ -168,7 +176,10 @@ def test_a_pair_that_is_not_of_the_cards_features_is_refused(change: dict[str, o
     alone = replace(CARD, pairs=CARD.pairs[:1])
     # Only features in a pair have groups.
     alone = replace(
-        alone, parts=tuple(p if i < 2 else replace(p, groups=(), group_labels=()) for i, p in enumerate(alone.parts))
+        alone,
+        parts=tuple(
+            p if i < 2 else replace(p, groups=(), group_labels=()) for i, p in enumerate(alone.parts)
+        ),
     )
     whole = json.loads(json.dumps(alone.to_dict()))
     Scorecard.from_json(json.dumps(whole))
@@ -190,14 +201,14 @@ def test_a_card_with_one_pair_twice_or_members_without_groups_is_refused() -> No
 
 
 def test_residuals_of_pairs_are_added_up_exactly_in_single_precision() -> None:
-    from ringfence.models.scorecard.holder import _CHUNK
+    from ringfence.models.scorecard.holder import CHUNK
     from ringfence.models.scorecard.pairs import pair_sums
     from ringfence.models.scorecard.plan import PAIR_RESIDUAL_BITS
 
-    assert _CHUNK << max(PAIR_RESIDUAL_BITS) <= 2**24
-    residual = np.full(_CHUNK, 1 << max(PAIR_RESIDUAL_BITS))
+    assert CHUNK << max(PAIR_RESIDUAL_BITS) <= 2**24
+    residual = np.full(CHUNK, 1 << max(PAIR_RESIDUAL_BITS))
     residual[-1] -= 1
-    groups = np.tile(np.array([[0, 1]]), (_CHUNK, 1))
+    groups = np.tile(np.array([[0, 1]]), (CHUNK, 1))
     assert pair_sums(groups, 2, residual)[0, 1] == int(residual.sum())
 
 
@@ -214,6 +225,28 @@ def test_people_read_pairs_like_features() -> None:
     assert (told["feature_1"] == "f0" + TIMES + "f1").mean() > 0.2
 
 
+def test_points_of_pairs_add_up_too() -> None:
+    table = CARD.points_table().set_index(["feature", "bin"])["points"]
+    total = np.full(len(TEST.label), CARD.base_points)
+    for index, part in enumerate(CARD.parts):
+        bins = np.array(part.cells)[TEST.codes[:, index]]
+        total += np.array([table[part.name, part.bins[b].label] for b in bins])
+    for pair in CARD.pairs:
+        sides = [
+            np.array(CARD.parts[i].groups)[np.array(CARD.parts[i].cells)[TEST.codes[:, i]]]
+            for i in (pair.first, pair.second)
+        ]
+        labels = [CARD.parts[i].group_labels for i in (pair.first, pair.second)]
+        total += np.array(
+            [
+                table[CARD.pair_name(pair), labels[0][a] + AND + labels[1][b]]
+                for a, b in zip(*sides, strict=True)
+            ]
+        )
+    assert CARD.pairs
+    assert (CARD.points(CONTEXT, TEST) == total).all()
+
+
 def test_a_label_of_what_is_below_zero_is_no_formula_to_a_spreadsheet() -> None:
     features = [{"name": "bill", "kind": "number", "bounds": [-500, 500]}, {"name": "churn", "kind": "flag"}]
     schema = schema_of(features)
@@ -228,13 +261,14 @@ def test_a_label_of_what_is_below_zero_is_no_formula_to_a_spreadsheet() -> None:
         is_test=np.zeros(3000, dtype=bool),
     )
     labels = fit(context, rows).points_table()["bin"]
-    assert labels[0].startswith("\N{MINUS SIGN}500 to ")
+    assert labels[0].startswith("below \N{MINUS SIGN}")
+    assert labels[1].startswith("\N{MINUS SIGN}")
     assert not labels.str.match("[-=+@]").any()
 
 
 def test_one_gradient_or_one_feature_leaves_no_room_for_pairs() -> None:
     assert fit(world(iterations=1), ROWS).pairs == ()
     alone = central(context_of(features=["age"], privacy={"epsilon": "8"}))
-    from small import frame_of, matrix_of
+    from kits.small import frame_of, matrix_of
 
     assert fit(alone, matrix_of(alone, frame_of(3000))).pairs == ()

@@ -8,12 +8,13 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import context_of, schema_of, study_of
+from kits.small import context_of, schema_of, study_of
 
 from ringfence.models.catalogue import task_named
 from ringfence.models.scorecard import SCORECARD
-from ringfence.models.scorecard.plan import FEWEST_RESIDUAL_BITS, LARGEST_SCALE, SMALLEST_SCALE, design
+from ringfence.models.scorecard.plan import FEWEST_RESIDUAL_BITS, design
 from ringfence.models.task import StudyContext
+from ringfence.privacy.accounting.scales import LARGEST_SHARE, SMOOTH_SCALE
 from ringfence.privacy.accounting.study import price
 from ringfence.privacy.errors import StudyError
 
@@ -55,9 +56,9 @@ def test_shares_of_noise_are_smooth_and_units_are_powers_of_two() -> None:
             shape = design(context)
             plan = SCORECARD.plan(context)
             for block in (plan.cohort, *(b for r in plan.rounds for b in r.blocks)):
-                assert block.share_scale >= SMALLEST_SCALE * 0.99
+                assert block.share_scale >= SMOOTH_SCALE * 0.99
             gradient = plan.rounds[2].blocks[0]
-            assert gradient.share_scale <= LARGEST_SCALE * 1.01 or shape.residual_bits == FEWEST_RESIDUAL_BITS
+            assert gradient.share_scale <= LARGEST_SHARE * 1.01 or shape.residual_bits == FEWEST_RESIDUAL_BITS
             assert shape.residual_bits >= 5
             assert math.log2(shape.count_unit) == int(math.log2(shape.count_unit))
 
@@ -66,7 +67,10 @@ def test_rounds_are_named_and_counted() -> None:
     plan = SCORECARD.plan(context_of(model={"iterations": 3}))
     assert [r.name for r in plan.rounds] == ["histogram", "gradient-1", "gradient-2", "gradient-3"]
     assert [b.name for b in plan.rounds[1].blocks] == ["gradient", "masses", "two-way"]
-    assert [b.name for b in SCORECARD.plan(context_of(features=["age"])).rounds[1].blocks] == ["gradient", "masses"]
+    assert [b.name for b in SCORECARD.plan(context_of(features=["age"])).rounds[1].blocks] == [
+        "gradient",
+        "masses",
+    ]
     assert plan.reserved_mu_squared > plan.mu_squared
 
 

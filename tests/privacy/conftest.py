@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres_kit import postgresql_database
+from kits.postgres_kit import postgresql_database
 from sqlalchemy import Engine
 
-from ringfence.privacy.store import open_store
+from ringfence.privacy.stores.store import open_store
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

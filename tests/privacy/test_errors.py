@@ -1,4 +1,6 @@
-"""Sentences of errors: fields are filled in as they are, but for clauses, which are translated with the sentence."""
+"""Sentences of errors: fields are filled in as they are, but for clauses, which are translated with the
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ def shouting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         def gettext(self, message: str) -> str:
             return message.upper().replace("{RULE}", "{rule}").replace("{NAME}", "{name}")
 
-    monkeypatch.setattr(errors, "_catalogue", lambda languages: Catalogue())
+    monkeypatch.setattr(errors, "catalogue_of", lambda languages: Catalogue())
     use_language("xx")
     yield
     use_language(None)
@@ -29,7 +31,9 @@ def shouting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("shouting")
 def test_a_clause_is_translated_and_a_name_is_not() -> None:
-    fault = UsageError("RF-U000", "{name} was refused: the rule is that {rule}.", name="theta", rule=Clause("it fits"))
+    fault = UsageError(
+        "RF-U000", "{name} was refused: the rule is that {rule}.", name="theta", rule=Clause("it fits")
+    )
     assert fault.sentence() == "theta WAS REFUSED: THE RULE IS THAT IT FITS."
 
 

@@ -1,7 +1,7 @@
 """Statistics of the proof: a lower bound on mu from two worlds, chi-square against a law, correlation.
 
-Each test fails for a correct product with probability at most 1e-9; what a broken one does to it is shown by the
-mutants, and by the tests under tests/statistical.
+Each test fails for a correct product with probability at most 1e-9; what a broken one does to it is shown by
+the mutants, and by the tests under tests/statistical.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Integers = npt.NDArray[np.int64]
 def lower_bound(absent: Floats, present: Floats) -> float:
     """A mu that the noise certainly does not stay below, from a statistic in two worlds.
 
-    The threshold is fixed on the first fifth of the trials; the errors on the others give Clopper-Pearson bounds
-    (Clopper, Pearson 1934) that fail with probability `CONFIDENCE` together.
+    The threshold is fixed on the first fifth of the trials; the errors on the others give Clopper-Pearson
+    bounds (Clopper, Pearson 1934) that fail with probability `CONFIDENCE` together.
     """
     first = len(absent) // 5
     grid = np.quantile(np.concatenate([absent[:first], present[:first]]), np.linspace(0.2, 0.8, 61))
@@ -32,7 +32,9 @@ def lower_bound(absent: Floats, present: Floats) -> float:
     rest = len(absent) - first
     false_alarms = int((absent[first:] > threshold).sum())
     misses = int((present[first:] <= threshold).sum())
-    alarm = stats.beta.isf(CONFIDENCE / 2, false_alarms + 1, rest - false_alarms) if false_alarms < rest else 1.0
+    alarm = (
+        stats.beta.isf(CONFIDENCE / 2, false_alarms + 1, rest - false_alarms) if false_alarms < rest else 1.0
+    )
     miss = stats.beta.isf(CONFIDENCE / 2, misses + 1, rest - misses) if misses < rest else 1.0
     return float(stats.norm.isf(alarm) - stats.norm.ppf(miss))
 

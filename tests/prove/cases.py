@@ -1,17 +1,19 @@
-"""What the proof asks of each task: a study, hostile queries, and the customer who moves a release the most."""
+"""What the proof asks of each task: a study, hostile queries, and the customer who moves a release the
+most.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from neural_kit import context_with_periods, rows_for
+from kits.neural_kit import context_with_periods, rows_for
+from kits.small import context_of, frame_of, matrix_of
 from prove.probe import asked, moved, mu_of_attack
-from small import context_of, frame_of, matrix_of
 
 from ringfence.models.catalogue import TASKS
 from ringfence.models.features import FeatureMatrix
@@ -44,7 +46,9 @@ class Case:
         varied: the query with parameters by chance, of any size.
         more: other lawful queries, from hostile ones.
         exact: what must be the sum over customers bit for bit; None for the contribution itself.
-        periods: whether its customers have columns by period (of tests/neural_kit.py).
+        periods: whether its customers have columns by period (of tests/kits/neural_kit.py).
+        brief: `[model]` of a study of few rounds, with which every release is looked at (`releases.py`).
+        shapes: what else `[model]` may ask that changes what leaves a holder or how it is noised.
     """
 
     name: str
@@ -54,6 +58,8 @@ class Case:
     more: Callable[[StudyContext, list[Query]], list[Query]] = lambda _context, _queries: []
     exact: Exact | None = None
     periods: bool = False
+    brief: Mapping[str, Any] = field(default_factory=dict)
+    shapes: tuple[Mapping[str, Any], ...] = ({},)
 
     @property
     def task(self) -> Task[Any, Any]:
@@ -74,8 +80,12 @@ class Case:
         return matrix_of(context, frame_of(count))
 
     def queries(self, context: StudyContext) -> list[Query]:
-        """Queries of a real run, with every parameter driven to its limit: a coordinator may ask anything lawful."""
-        return [self.hostile(context, query) for query in asked(self.task, context, self.customers(context, 300))]
+        """Queries of a real run, with every parameter driven to its limit: a coordinator may ask anything
+        lawful.
+        """
+        return [
+            self.hostile(context, query) for query in asked(self.task, context, self.customers(context, 300))
+        ]
 
     def worst(self, context: StudyContext, queries: Sequence[Query]) -> pd.DataFrame:
         """The row of the customer whom the queries single out the most, of sixty with either label."""
@@ -121,7 +131,9 @@ def _over_pairs(query: Query) -> Query:
     """The last gradient as one over pairs, four groups a feature at most."""
     widths = np.diff(query.arrays["offsets"])
     starts = np.concatenate([[0], np.cumsum(np.minimum(4, widths))])
-    groups = np.concatenate([np.arange(width) % 4 + first for width, first in zip(widths, starts[:-1], strict=True)])
+    groups = np.concatenate(
+        [np.arange(width) % 4 + first for width, first in zip(widths, starts[:-1], strict=True)]
+    )
     return replace(query, arrays={**query.arrays, "groups": groups, "group_offsets": starts})
 
 
@@ -130,7 +142,9 @@ def _saturated(kind: Any, context: StudyContext, query: Query) -> Query:
     if "weights" not in query.arrays:
         return query
     shapes = design(kind, context).architecture.shapes
-    pieces = [np.full(int(np.prod(dims)), WEIGHT_LIMIT * name.endswith(".bias")) for name, dims in shapes.items()]
+    pieces = [
+        np.full(int(np.prod(dims)), WEIGHT_LIMIT * name.endswith(".bias")) for name, dims in shapes.items()
+    ]
     return replace(query, arrays={**query.arrays, "weights": np.concatenate(pieces)})
 
 
@@ -164,6 +178,8 @@ SCORECARD = Case(
     hostile=_largest_theta,
     varied=_some_theta,
     more=_last_over_pairs,
+    brief={"iterations": 2},
+    shapes=({}, {"offsets": "holder"}),
 )
 ONE_FEATURE = replace(SCORECARD, study={**SCORECARD.study, "features": ["plan"]})
 MLP = Case(
@@ -178,6 +194,13 @@ MLP = Case(
     hostile=partial(_saturated, "mlp"),
     varied=_some_weights,
     exact=_before_rounding("mlp"),
+    brief={"hidden": [2], "rounds": 2},
+    shapes=(
+        {},
+        {"sampling_rate": "1/2"},
+        {"sampling_rate": "1/2", "local_steps": 2},
+        {"local_steps": 2, "personal": "1"},
+    ),
 )
 LSTM = Case(
     name="lstm",
@@ -186,5 +209,23 @@ LSTM = Case(
     varied=_some_weights,
     exact=_before_rounding("lstm"),
     periods=True,
+    brief={"hidden": [2], "recurrent": 2, "rounds": 2},
+    shapes=({}, {"sampling_rate": "1/2", "local_steps": 2, "personal": "1"}),
 )
-CASES = (SCORECARD, MLP, LSTM)
+_OPACUS = {
+    "engine": "opacus",
+    "hidden": [3],
+    "recurrent": 2,
+    "heads": 1,
+    "embedding": 2,
+    "normalisation": "layer",
+}
+ATTENTION = Case(
+    name="attention",
+    study={"model": {**_OPACUS, "rounds": 3}},
+    hostile=partial(_saturated, "attention"),
+    varied=_some_weights,
+    periods=True,
+    brief={**_OPACUS, "rounds": 2},
+)
+CASES = (SCORECARD, MLP, LSTM, ATTENTION)

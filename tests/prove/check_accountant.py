@@ -1,8 +1,10 @@
-"""The accountant against what it does not know: closed forms, sixty digits, exact discrete laws, published figures.
+"""The accountant against what it does not know: closed forms, sixty digits, exact discrete laws, published
+figures.
 
-`figures` recomputes prices by other means. `discrete` sums the exact privacy loss of the discrete laws that are really
-drawn and compares it with what a plan charges for them. `slacks` measures, with 120 digits, how far a sum of shares is
-from the law it is accounted as. `study` asks whether the signed epsilon covers what the plan costs.
+`figures` recomputes prices by other means. `discrete` sums the exact privacy loss of the discrete laws that
+are really drawn and compares it with what a plan charges for them. `slacks` measures, with 120 digits, how
+far a sum of shares is from the law it is accounted as. `study` asks whether the signed epsilon covers what
+the plan costs.
 """
 
 from __future__ import annotations
@@ -26,11 +28,17 @@ from ringfence.privacy.ledger.planned import quote
 from ringfence.privacy.waist import BlockPlan
 
 AXES = {MU_AXIS: Decimal(0)}
-POINTS = [(mu, mu * mu / 2 + sigmas * mu) for mu in (0.003, 0.1, 0.7, 1.0, 3.0, 12.0) for sigmas in (-1.0, 0.0, 2.0, 6.0)]
+POINTS = [
+    (mu, mu * mu / 2 + sigmas * mu)
+    for mu in (0.003, 0.1, 0.7, 1.0, 3.0, 12.0)
+    for sigmas in (-1.0, 0.0, 2.0, 6.0)
+]
 
 
 def figures() -> Finding:
-    """Prices by other means: mpmath, the closed form at epsilon 0, published numbers, Google's accountants."""
+    """Prices by other means: mpmath, the closed form at epsilon 0, published numbers, Google's
+    accountants.
+    """
     worst = 0.0
     for mu, epsilon in POINTS:
         epsilon = max(epsilon, 0.0)
@@ -46,7 +54,8 @@ def figures() -> Finding:
     ]
     off = max(abs(found - wanted) / wanted for found, wanted, _ in published)
     return Finding(
-        evidence=f"{len(POINTS)} prices within {worst:.0e} of 60 digits; {len(published)} oracle figures within {off:.1e}",
+        evidence=f"{len(POINTS)} prices within {worst:.0e} of 60 digits; {len(published)} oracle figures "
+        f"within {off:.1e}",
         bound="1e-9; the figures' own digits",
         holds=worst < 1e-9 and all(abs(found - wanted) <= digits for found, wanted, digits in published),
     )
@@ -59,7 +68,9 @@ def _log_delta(epsilon: float, mu: float) -> float:
 
 
 def _renyi_epsilon(rate: float, noise: float, steps: int) -> float:
-    """Epsilon at 1e-6 from the divergences that a ledger with the filter `rdp` is charged, at finer orders."""
+    """Epsilon at 1e-6 from the divergences that a ledger with the filter `rdp` is charged, at finer
+    orders.
+    """
     from decimal import Decimal
 
     orders = [Decimal(order) / 10 for order in range(15, 200, 5)]
@@ -73,9 +84,13 @@ def _renyi_epsilon(rate: float, noise: float, steps: int) -> float:
 def discrete() -> Finding:
     """The exact delta of the drawn laws, one share and several, never exceeds the delta that is charged."""
     excess = -math.inf
-    cases = [(scale, shares, shift) for scale in (4.0, 4.5, 6.0) for shares in (1, 2, 3) for shift in (1, 2, 5, 9)]
+    cases = [
+        (scale, shares, shift) for scale in (4.0, 4.5, 6.0) for shares in (1, 2, 3) for shift in (1, 2, 5, 9)
+    ]
     for scale, shares, shift in cases:
-        block = BlockPlan(name="b", sensitivity_squared=shift**2, max_abs=shift, share_scale=scale, max_length=1)
+        block = BlockPlan(
+            name="b", sensitivity_squared=shift**2, max_abs=shift, share_scale=scale, max_length=1
+        )
         mu = math.sqrt(block.mu_squared(shares))
         x, law = masses_of_sum(scale, shares)
         moved = np.interp(x - shift, x, law, left=0.0, right=0.0)
@@ -85,14 +100,17 @@ def discrete() -> Finding:
             if claim > 1e-9:
                 excess = max(excess, math.fsum(gain[gain > 0]) / claim - 1)
     return Finding(
-        evidence=f"exact delta of {len(cases)} discrete laws at 40 epsilons: at most {1 + excess:.4f} of the claim",
+        evidence=f"exact delta of {len(cases)} discrete laws at 40 epsilons: at most {1 + excess:.4f} of the "
+        "claim",
         bound="at most 1",
         holds=excess <= 1e-9,
     )
 
 
 def slacks() -> Finding:
-    """How far the law of h shares is from the one that is accounted, against the slack that epsilon is raised by."""
+    """How far the law of h shares is from the one that is accounted, against the slack that epsilon is raised
+    by.
+    """
     worst, least = mp.mpf(0), mp.inf
     with mp.workdps(120):
         for scale, honest in ((4.0, 2), (4.0, 3), (4.25, 2)):
@@ -101,32 +119,43 @@ def slacks() -> Finding:
             found = 2 * (_divergence(scale, honest) + _rounding())
             worst, least = max(worst, found / claimed if claimed else mp.inf), min(least, found)
     return Finding(
-        evidence=f"divergence of a sum of shares is {mp.nstr(worst, 2)} of its slack (least measured {mp.nstr(least, 2)})",
+        evidence=f"divergence of a sum of shares is {mp.nstr(worst, 2)} of its slack (least measured "
+        f"{mp.nstr(least, 2)})",
         bound="at most 1, with something measured",
         holds=bool(least > 0 and worst <= 1),
     )
 
 
 def _divergence(scale: float, honest: int) -> mp.mpf:
-    """Largest log ratio, over a few integers, of the law of two halves of the shares to the law of the sum."""
+    """Largest log ratio, over a few integers, of the law of two halves of the shares to the law of the
+    sum.
+    """
     square = mp.mpf(scale) ** 2
     one, rest = square, (honest - 1) * square
     total = one + rest
     logs = []
     for x in range(int(3 * scale)):
-        terms = (mp.exp(-(mp.mpf(k) ** 2) / (2 * one) - mp.mpf(x - k) ** 2 / (2 * rest)) for k in range(-100, 101))
+        terms = (
+            mp.exp(-(mp.mpf(k) ** 2) / (2 * one) - mp.mpf(x - k) ** 2 / (2 * rest)) for k in range(-100, 101)
+        )
         logs.append(mp.log(mp.fsum(terms)) + mp.mpf(x) ** 2 / (2 * total))
     return max(logs) - min(logs)
 
 
 def _rounding() -> mp.mpf:
-    """How uneven rounding by a discrete Gaussian of width 2 is: its normaliser at an integer and half way between."""
-    whole, half = (mp.fsum(mp.exp(-((k - y) ** 2) / 8) for k in range(-100, 101)) for y in (mp.mpf(0), mp.mpf("0.5")))
+    """How uneven rounding by a discrete Gaussian of width 2 is: its normaliser at an integer and half way
+    between.
+    """
+    whole, half = (
+        mp.fsum(mp.exp(-((k - y) ** 2) / 8) for k in range(-100, 101)) for y in (mp.mpf(0), mp.mpf("0.5"))
+    )
     return mp.log(whole / half)
 
 
 def study() -> Finding:
-    """Plans cost what the signed study says, with every overlap and form of noise, and retries are reserved."""
+    """Plans cost what the signed study says, with every overlap and form of noise, and retries are
+    reserved.
+    """
     worst, reserved = 0.0, True
     for case in CASES:
         for form in ("distributed", "local"):
@@ -141,7 +170,8 @@ def study() -> Finding:
                 )
                 reserved &= Fraction(quote(plan, AXES).amounts[MU_AXIS]) >= least * (1 - Fraction(1, 10**12))
     return Finding(
-        evidence=f"plans of {len(CASES)} tasks cost at most {worst:.8f} of the signed epsilon (k = 1..3, both noises)",
+        evidence=f"plans of {len(CASES)} tasks cost at most {worst:.8f} of the signed epsilon (k = 1..3, "
+        "both noises)",
         bound="at most 1, and all attempts reserved",
         holds=worst <= 1 and worst > 0.999 and reserved,
     )

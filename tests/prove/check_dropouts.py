@@ -1,8 +1,8 @@
 """Sums that outlive drop-outs: a coordinator that wants both kinds of share of one holder never gets them.
 
-With a share of a holder's seed and of its key from enough of its peers, that holder's own vector would show, under its
-own part of the noise alone. The coordinator asks for the sum of all five first, then, with other lists and other
-signatures, for that of the four without the fifth.
+With a share of a holder's seed and of its key from enough of its peers, that holder's own vector would show,
+under its own part of the noise alone. The coordinator asks for the sum of all five first, then, with other
+lists and other signatures, for that of the four without the fifth.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parties import Parties, federation_of
+from kits.parties import Parties, federation_of
 from prove.finding import Finding
 
+from ringfence.privacy.protocol.control import SurvivorsCall, UnmaskCall, open_message, seal_message
 from ringfence.privacy.secagg.recovery import Revealed
 from ringfence.privacy.secagg.survivors import SurvivorsEcho
-from ringfence.privacy.wire.control import SurvivorsCall, UnmaskCall, open_message, seal_message
 from ringfence.privacy.wire.envelope import MessageKind, read_header
 from ringfence.server.rounds import run_study
 
@@ -80,10 +80,14 @@ def shares() -> Finding:
     """Two lists, one after the other, at every holder but the victim."""
     with tempfile.TemporaryDirectory(prefix="prove-") as folder:
         federation = federation_of(
-            Path(folder), names=FIVE, customers=60, contracts={name: {"min_cohort": 1} for name in FIVE},
-            privacy={"min_holders": 4, "dropouts": "recover"}, model={"iterations": 1},
+            Path(folder),
+            names=FIVE,
+            customers=60,
+            contracts={name: {"min_cohort": 1} for name in FIVE},
+            privacy={"min_holders": 4, "dropouts": "recover"},
+            model={"iterations": 1},
             evaluation={"test_fraction": "0"},
-        )  # fmt: skip
+        )
         coordinator = _Coordinator(Parties.of(federation))
         coordinator.stop()
         seeds, keys = set(), set()
@@ -96,7 +100,8 @@ def shares() -> Finding:
     of_victim = sum(holder == VICTIM for _, holder in seeds)
     both = len(seeds & keys)
     return Finding(
-        evidence=f"{of_victim} shares of one holder's seed revealed for the sum; {both} peers gave its key as well",
+        evidence=f"{of_victim} shares of one holder's seed revealed for the sum; {both} peers gave its key "
+        "as well",
         bound="none gave both",
         holds=both == 0 and of_victim > 0,
     )

@@ -1,8 +1,8 @@
 """The noise in what is released: its law, its independence, and that nobody's sum is without it.
 
-What the coordinator unmasks, less what the holders exactly added, must be a sum of n discrete Gaussian shares of the
-declared scale, a million entries in each of two rounds; the second round is one in which nobody is in the sample.
-The holders' own shares must not be correlated over coordinates, rounds and holders.
+What the coordinator unmasks, less what the holders exactly added, must be a sum of n discrete Gaussian shares
+of the declared scale, a million entries in each of two rounds; the second round is one in which nobody is in
+the sample. The holders' own shares must not be correlated over coordinates, rounds and holders.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def law() -> Finding:
             deviation = max(deviation, abs(off))
             holds &= statistic < chi_square_limit(freedom) and abs(off) < normal_limit()
     return Finding(
-        evidence=f"worst chi-square {worst:.2f} of its limit, second moment {deviation:.1f} sd off, 10^6 entries a block",
+        evidence=f"worst chi-square {worst:.2f} of its limit, second moment {deviation:.1f} sd off, 10^6 "
+        "entries a block",
         bound=f"chi-square below 1, second moment below {normal_limit():.1f} sd",
         holds=holds,
     )

@@ -1,8 +1,8 @@
 """The ledger under kill -9 and in a crowd: what left a holder is in its ledger, and nothing is spent twice.
 
-A child process is a holder with a durable store, and its peers. It writes down every masked answer, on the disk,
-before it passes it on, and is killed by its own hand at named points of the gate, or by ours at random. Then the store
-is opened again and the whole chain is verified.
+A child process is a holder with a durable store, and its peers. It writes down every masked answer, on the
+disk, before it passes it on, and is killed by its own hand at named points of the gate, or by ours at random.
+Then the store is opened again and the whole chain is verified.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ledger_support import STUDY as DIGEST
-from ledger_support import new_ledger, reopen
-from parties import Parties
+from kits.ledger_support import STUDY as DIGEST
+from kits.ledger_support import new_ledger, reopen
+from kits.parties import Parties
 from prove.cases import SCORECARD
 from prove.finding import Finding
 from prove.probe import World
@@ -32,11 +32,11 @@ from ringfence.privacy.errors import BudgetError
 from ringfence.privacy.ledger import chain
 from ringfence.privacy.mechanisms.source import OsNoise
 from ringfence.privacy.secagg.attempts import AttemptStore
-from ringfence.privacy.store import open_store
+from ringfence.privacy.stores.store import open_store
 from ringfence.privacy.wire.envelope import MessageKind, read_header
 from ringfence.server.rounds import run_study
-from ringfence.simulations.assembly import InProcess
 from ringfence.simulations.federation import Federation
+from ringfence.simulations.parties import InProcess
 
 STUDY = {**SCORECARD.study, "model": {"iterations": 2}}
 RANDOM_KILLS = 4
@@ -74,7 +74,8 @@ def crashes() -> Finding:
                 under.append(point)
     told = f"; left uncharged when killed {', '.join(under)}" if under else ""
     return Finding(
-        evidence=f"{killed} holders killed at {len(POINTS) + 1} named points and {RANDOM_KILLS} random moments{told}",
+        evidence=f"{killed} holders killed at {len(POINTS) + 1} named points and {RANDOM_KILLS} random "
+        f"moments{told}",
         bound="nothing left uncharged, every chain verifies",
         holds=not under and killed > len(POINTS),
     )
@@ -97,7 +98,9 @@ def _killed(parties: Parties, federation: Federation, point: str, after: float) 
 
 
 def _live(parties: Parties, federation: Federation, point: str) -> None:
-    """The child: every answer is on the disk before it is passed on; it dies at its point, in the second round."""
+    """The child: every answer is on the disk before it is passed on; it dies at its point, in the second
+    round.
+    """
     victim = federation.holder(VICTIM)
     agents = {**parties.agents, VICTIM: Agent(holder=victim)}
     parties.wire.inner = InProcess(agents=agents)
@@ -173,7 +176,8 @@ def crowd() -> Finding:
         counted = reopen(engine).spent().mu_squared
         engine.dispose()
     return Finding(
-        evidence=f"{len(made)} of 16 reservations of 2/21 of a budget were granted; counted {float(counted / whole):.4f} of it",
+        evidence=f"{len(made)} of 16 reservations of 2/21 of a budget were granted; counted "
+        f"{float(counted / whole):.4f} of it",
         bound="ten, at most 1",
         holds=len(made) == 10 and counted <= whole,
     )

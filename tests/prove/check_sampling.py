@@ -1,7 +1,8 @@
 """Who is in a sample: each customer with the public rate, independently in every round, at every holder.
 
-The numbers of customers that reach the task are counted on the real path of a sampled study. Their mean is that of the
-rate and their spread that of independent draws: fixed batches and samples that are kept have none.
+The numbers of customers that reach the task are counted on the real path of a sampled study. Their mean is
+that of the rate and their spread that of independent draws: fixed batches and samples that are kept have
+none.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def samples() -> Finding:
     spread = float(((counts - counts.mean(axis=0)) ** 2).sum()) / each
     low, high = stats.chi2.ppf(FALSE_ALARM / 2, freedom), stats.chi2.isf(FALSE_ALARM / 2, freedom)
     return Finding(
-        evidence=f"{counts.size} samples at rate {RATE}: mean {off:+.1f} sd off, spread {spread / freedom:.2f} of that of chance",
+        evidence=f"{counts.size} samples at rate {RATE}: mean {off:+.1f} sd off, spread "
+        f"{spread / freedom:.2f} of that of chance",
         bound=f"within {normal_limit():.1f} sd; {low / freedom:.2f} to {high / freedom:.2f}",
         holds=abs(off) < normal_limit() and bool(low < spread < high),
     )

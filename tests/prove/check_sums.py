@@ -70,13 +70,21 @@ class _Study:
 
 
 def masks() -> Finding:
-    """Zeros, masked in two attempts at two rounds: every word, and every difference of two, must look uniform."""
+    """Zeros, masked in two attempts at two rounds: every word, and every difference of two, must look
+    uniform.
+    """
     study = _Study.of(("bank", "shop", "telco"))
     member = study.members[0]
     agreed, nothing = study.agreed(member), np.zeros(WORDS, dtype=np.int64)
     sent = [
         mask(
-            nothing, keys=member.keys, agreed=agreed, round=round_, attempt=attempt, query_digest=QUERY, word_bits=32
+            nothing,
+            keys=member.keys,
+            agreed=agreed,
+            round=round_,
+            attempt=attempt,
+            query_digest=QUERY,
+            word_bits=32,
         ).words
         for round_ in (0, 1)
         for attempt in (0, 1)
@@ -84,7 +92,8 @@ def masks() -> Finding:
     looks = [*sent, *(left - right for i, left in enumerate(sent) for right in sent[:i])]
     worst = max(_unevenness(words) for words in looks)
     return Finding(
-        evidence=f"{len(looks)} streams and differences of {WORDS:,} words: chi-square {worst:.2f} of its limit",
+        evidence=f"{len(looks)} streams and differences of {WORDS:,} words: chi-square {worst:.2f} of its "
+        "limit",
         bound="below 1",
         holds=worst < 1,
     )
@@ -99,7 +108,9 @@ def _unevenness(words: np.ndarray) -> float:
 
 
 def words() -> Finding:
-    """Holders as large as they declared, all their customers at the bound, noise at its largest: the exact sum."""
+    """Holders as large as they declared, all their customers at the bound, noise at its largest: the exact
+    sum.
+    """
     customers = (2_000_000, 1_000_000, 500_000)
     wrong, sizes = 0, []
     for unit, scale in ((512, 16.0), (613, 20_000.0), (1024, 2.0**21), (2**40, 2.0**20)):
@@ -118,7 +129,8 @@ def words() -> Finding:
         except WaistError:
             wrong += 1
     return Finding(
-        evidence=f"{len(sizes)} largest possible sums in words of {sorted(set(sizes))} bits, {wrong} of them wrong",
+        evidence=f"{len(sizes)} largest possible sums in words of {sorted(set(sizes))} bits, {wrong} of them "
+        "wrong",
         bound="none wrong",
         holds=wrong == 0 and set(sizes) == {32, 64},
     )
@@ -127,11 +139,16 @@ def words() -> Finding:
 def _updates(study: _Study, largest: Sequence[int], bits: int) -> list[MaskedUpdate]:
     return [
         mask(
-            np.array([most, -most]), keys=member.keys, agreed=study.agreed(member), round=0, attempt=0,
-            query_digest=QUERY, word_bits=bits,
+            np.array([most, -most]),
+            keys=member.keys,
+            agreed=study.agreed(member),
+            round=0,
+            attempt=0,
+            query_digest=QUERY,
+            word_bits=bits,
         )
         for member, most in zip(study.members, largest, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def rosters() -> Finding:
@@ -140,7 +157,9 @@ def rosters() -> Finding:
     bank, shop, telco, zoo, *puppets = study.members
     split = [bank, shop, telco]
     echoes = [roster_echo(bank.identity, study.roster(bank, split))]
-    echoes += [roster_echo(each.identity, study.roster(each, [bank, shop, telco, zoo])) for each in (shop, telco)]
+    echoes += [
+        roster_echo(each.identity, study.roster(each, [bank, shop, telco, zoo])) for each in (shop, telco)
+    ]
     refusals = {
         "split": _refusal(lambda: verify_echoes(study.roster(bank, split), echoes)),
         "sybils": _refusal(lambda: study.roster(bank, [bank, shop, *puppets], vouched=4)),

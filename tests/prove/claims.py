@@ -9,6 +9,8 @@ from prove import (
     check_dropouts,
     check_law,
     check_ledger,
+    check_price,
+    check_releases,
     check_sampling,
     check_sensitivity,
     check_sums,
@@ -46,6 +48,15 @@ CLAIMS = (
         says="noise is fresh for every coordinate, round and holder",
         check=check_law.independence,
     ),
+    *(
+        Claim(
+            name=f"releases-{task}",
+            says=f"every block of every round of {task}, in every form of sum and at every attempt, has its "
+            "own noise, and is paid",
+            check=check,
+        )
+        for task, check in check_releases.CHECKS.items()
+    ),
     Claim(
         name="sampling",
         says="a sample is drawn anew in every round, each customer by itself",
@@ -76,6 +87,21 @@ CLAIMS = (
         name="price",
         says="a plan costs what the signed study says, all attempts are reserved",
         check=check_accountant.study,
+    ),
+    Claim(
+        name="overlap",
+        says="sampled steps of a customer at several holders are charged what their mixture costs",
+        check=check_price.overlap,
+    ),
+    Claim(
+        name="steps",
+        says="every local step is a release that is paid, at every holder",
+        check=check_price.steps,
+    ),
+    Claim(
+        name="budgets",
+        says="all that a new ledger may ever spend is worth its epsilon and delta",
+        check=check_price.budgets,
     ),
     Claim(name="charges", says="every answer that left its holder is charged", check=check_attempts.charges),
     Claim(name="repeats", says="an attempt is answered once", check=check_attempts.repeats),

@@ -1,8 +1,8 @@
 """Mutants: the product with one line of its own source changed, in this process and for a while.
 
-A mutant's edit names a function, a piece of its source and what to write instead. The new source is compiled and
-put into the function object itself, so that every module that holds the function runs it. An edit that no longer
-fits the source is an error and not a survivor: the proof must be brought up to date.
+A mutant's edit names a function, a piece of its source and what to write instead. The new source is compiled
+and put into the function object itself, so that every module that holds the function runs it. An edit that no
+longer fits the source is an error and not a survivor: the proof must be brought up to date.
 """
 
 from __future__ import annotations
@@ -52,6 +52,11 @@ class Mutant:
     claim: str
 
 
+def broken(name: str, claim: str, *edits: tuple[str, str, str]) -> Mutant:
+    """A mutant; each edit names a function, a piece of its source, and what to write instead."""
+    return Mutant(name=name, edits=tuple(Edit(*edit) for edit in edits), claim=claim)
+
+
 @contextmanager
 def applied(mutant: Mutant) -> Iterator[None]:
     """Run a block with the product broken as the mutant says.
@@ -96,7 +101,9 @@ def _compiled(function: FunctionType, edit: Edit) -> CodeType:
     source = textwrap.dedent(inspect.getsource(function))
     if source.count(edit.old) != 1:
         raise StaleEdit(f"{edit.function}: {source.count(edit.old)} times, not once: {edit.old}")
-    whole = compile("from __future__ import annotations\n" + source.replace(edit.old, edit.new), edit.function, "exec")
+    whole = compile(
+        "from __future__ import annotations\n" + source.replace(edit.old, edit.new), edit.function, "exec"
+    )
     return next(
         part for part in whole.co_consts if isinstance(part, CodeType) and part.co_name == function.__name__
     )

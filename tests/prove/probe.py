@@ -1,9 +1,10 @@
 """The real path, asked many times at once: a federation whose task repeats every entry a customer can move.
 
-A probe keeps a task's own plan, its noise scales, its checks and its integers. It keeps only the entries that one
-known customer moves, and sends each of them many times over side by side in one vector, so that every copy is an
-independent release. Everything else is the product: tables and consent records are read from files, the study is
-signed and approved, shares are drawn, words are masked, sealed, opened, summed and checked.
+A probe keeps a task's own plan, its noise scales, its checks and its integers. It keeps only the entries that
+one known customer moves, and sends each of them many times over side by side in one vector, so that every
+copy is an independent release. Everything else is the product: tables and consent records are read from
+files, the study is signed and approved, shares are drawn, words are masked, sealed, opened, summed and
+checked.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from parties import Parties, contract_of
-from small import frame_of, schema_of, study_of
+from kits.parties import Parties, contract_of
+from kits.small import frame_of, schema_of, study_of
 
 from ringfence.models.catalogue import TASKS
 from ringfence.models.features import FeatureMatrix
@@ -28,9 +29,9 @@ from ringfence.privacy.errors import WaistError
 from ringfence.privacy.mechanisms.source import NoiseSource, NoisyShare, OsNoise
 from ringfence.privacy.waist import Aggregate, BlockPlan, Contribution, IntVector, Query, RoundPlan, StudyPlan
 from ringfence.server.rounds import run_study
-from ringfence.simulations.assembly import Site
-from ringfence.simulations.experiment import _everybody_consents
+from ringfence.simulations.experiment import everybody_consents
 from ringfence.simulations.federation import Federation
+from ringfence.simulations.parties import Site
 
 NAMES = ("bank", "partner", "retailer")
 CUSTOMERS = 250
@@ -191,7 +192,7 @@ class World:
         table = pd.concat([self.extra[name], own]) if name in self.extra else own
         table.to_csv(folder / f"{name}.csv", index=False)
         consent = folder / f"{name}-consent.csv"
-        _everybody_consents(table["key"], study_of(schema_of()), contract).to_csv(consent, index=False)
+        everybody_consents(table["key"], study_of(schema_of()), contract).to_csv(consent, index=False)
         return Site(contract=contract, base=folder, consent=consent)
 
 

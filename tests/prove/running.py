@@ -18,7 +18,20 @@ from prove.mutation import Mutant, applied
 WIDTHS = (46, 58, 30, 9)
 HEAD = ("claim", "evidence", "bound", "verdict")
 # The longest go first, so that no process is left with one of them alone at the end.
-SLOW = ("crashes", "canary", "canary-network", "sensitivity", "canary-overlap", "canary-local", "sampling", "files", "law")
+SLOW = (
+    "releases-mlp",
+    "releases-scorecard",
+    "releases-lstm",
+    "crashes",
+    "canary",
+    "canary-network",
+    "sensitivity",
+    "canary-overlap",
+    "canary-local",
+    "sampling",
+    "files",
+    "law",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +144,9 @@ def _row(cells: Sequence[str]) -> list[str]:
     lines = []
     for number in range(max(len(cell) for cell in wrapped)):
         parts = (cell[number] if number < len(cell) else "" for cell in wrapped)
-        lines.append(" | ".join(part.ljust(width) for part, width in zip(parts, WIDTHS, strict=True)).rstrip())
+        lines.append(
+            " | ".join(part.ljust(width) for part, width in zip(parts, WIDTHS, strict=True)).rstrip()
+        )
     return lines
 
 

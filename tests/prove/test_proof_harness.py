@@ -63,7 +63,9 @@ def test_methods_and_several_edits() -> None:
         Edit("privacy.waist:BlockPlan.mu_squared", "- 4.0", "- 8.0"),
         Edit("privacy.secagg.masks:MaskContext.info", '"ringfence/mask/v1"', '"x"'),
     )
-    context = MaskContext(study="s", run="r", round=0, attempt=0, vector=0, query=b"", roster="", word_bits=32)
+    context = MaskContext(
+        study="s", run="r", round=0, attempt=0, vector=0, query=b"", roster="", word_bits=32
+    )
     with applied(Mutant(name="m", claim="c", edits=edits)):
         assert block.mu_squared(1) == 0.5
         assert b'"type":"x"' in context.info("a", "b")

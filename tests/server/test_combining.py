@@ -42,10 +42,16 @@ def test_by_hand(rule: Any, wrong: int, expected: list[int]) -> None:
 def test_an_even_number_has_the_middle_of_two_and_halves_go_up() -> None:
     assert combined(vectors([1], [2], [4], [9]), Combination(rule="median", wrong=1)).tolist() == [12]
     # 5 x (0 + 0 + 1) / 3 = 5/3 and 5 x -1/3 = -5/3; then 7 x 1/2 and 7 x -1/2.
-    assert combined(vectors([0], [0], [1], [9], [-9]), Combination(rule="trimmed-mean", wrong=1)).tolist() == [2]
-    assert combined(vectors([0], [0], [-1], [9], [-9]), Combination(rule="trimmed-mean", wrong=1)).tolist() == [-2]
+    assert combined(
+        vectors([0], [0], [1], [9], [-9]), Combination(rule="trimmed-mean", wrong=1)
+    ).tolist() == [2]
+    assert combined(
+        vectors([0], [0], [-1], [9], [-9]), Combination(rule="trimmed-mean", wrong=1)
+    ).tolist() == [-2]
     seven = [[9]] * 2 + [[-9]] * 2
-    assert combined(vectors([0], [0], [1], *seven[:2], *seven[2:]), Combination(rule="trimmed-mean", wrong=2)).tolist() == [2]
+    assert combined(
+        vectors([0], [0], [1], *seven[:2], *seven[2:]), Combination(rule="trimmed-mean", wrong=2)
+    ).tolist() == [2]
 
 
 @given(st.data())
@@ -57,7 +63,9 @@ def test_it_is_exact_and_wrong_holders_never_push_it_past_honest_ones(data: st.D
     bad = data.draw(st.lists(entry, min_size=wrong, max_size=wrong))
     everybody = [*honest, *bad]
     for rule in ROBUST:
-        found = int(combined(vectors(*([each] for each in everybody)), Combination(rule=rule, wrong=wrong))[0])  # type: ignore[arg-type]
+        found = int(
+            combined(vectors(*([each] for each in everybody)), Combination(rule=rule, wrong=wrong))[0]
+        )  # type: ignore[arg-type]
         ordered = sorted(everybody)
         dropped = wrong if rule == "trimmed-mean" else (len(ordered) - 1) // 2
         kept = ordered[dropped : len(ordered) - dropped]

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from flower_kit import Deliver, LocalGrid, at_once, context_of, take_task
 from flwr.app import Error, Message
 from flwr.serverapp import Grid
-from parties import Parties, federation_of
+from kits.flower_kit import Deliver, LocalGrid, at_once, context_of, take_task
+from kits.parties import Parties, federation_of
 
 from ringfence.clients.flower import make_client_app
 from ringfence.privacy.errors import WaistError
@@ -58,13 +58,13 @@ def run(tmp_path: Path, deliver: Deliver) -> tuple[Release, Parties]:
     """A study of four holders, three needed, over the local grid."""
     parties = Parties.of(federation_of(tmp_path, names=NAMES, privacy={"min_holders": 3}))
     apps = {
-        node: make_client_app(lambda context: parties.agents[{v: k for k, v in NODES.items()}[context.node_id]])
+        node: make_client_app(
+            lambda context: parties.agents[{v: k for k, v in NODES.items()}[context.node_id]]
+        )
         for node in NODES.values()
     }
     grid = LocalGrid(apps=apps, deliver=deliver)
-    transport = FlowerTransport(
-        grid=grid, nodes=NODES, timeout=NEVER, polling=QUICK, clock=lambda: grid.now
-    )
+    transport = FlowerTransport(grid=grid, nodes=NODES, timeout=NEVER, polling=QUICK, clock=lambda: grid.now)
     return run_study(parties.federation.coordinator, parties.federation.opened, transport), parties
 
 

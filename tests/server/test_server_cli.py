@@ -1,4 +1,6 @@
-"""`ringfence-server`: a home all or nothing, schemas and studies signed over verified declarations, its log."""
+"""`ringfence-server`: a home all or nothing, schemas and studies signed over verified declarations, its
+log.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +11,18 @@ from pathlib import Path
 
 import pytest
 from checkout import ROOT
-from command_kit import SCHEMA, STUDY, Town, fingerprint, new_key, read, refused, server, town
+from kits.command_kit import SCHEMA, STUDY, Town, fingerprint, new_key, read, refused, server, town
 from pydantic import BaseModel
 
 from ringfence.audit.cli import main as audit_main
+from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.keyfile import read_key
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_signed
-from ringfence.privacy.documents.faults import faults_of
 from ringfence.privacy.errors import UsageError
-from ringfence.privacy.study import Study
-from ringfence.server import office
-from ringfence.server.config import ServerConfig, ServerKeys, load_settings
+from ringfence.privacy.toml.faults import faults_of
+from ringfence.server import home as office
+from ringfence.server.config import GatewaySettings, ServerConfig, ServerKeys, load_settings
 
 PAGE = (ROOT / "docs" / "reference" / "server.toml.md").read_text(encoding="utf-8")
 
@@ -37,7 +39,7 @@ def log(here: Town, *words: object) -> list[dict[str, object]]:
     return found
 
 
-@pytest.mark.parametrize("model", [ServerConfig, ServerKeys])
+@pytest.mark.parametrize("model", [ServerConfig, ServerKeys, GatewaySettings])
 def test_every_key_is_documented_with_its_meaning(model: type[BaseModel]) -> None:
     for name, info in model.model_fields.items():
         rows = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")]
@@ -46,7 +48,8 @@ def test_every_key_is_documented_with_its_meaning(model: type[BaseModel]) -> Non
         assert info.description in rows[0]
         assert ("required" in rows[0]) == info.is_required()
     documented = set(re.findall(r"^\| `([a-z_]+)` \|", PAGE, re.MULTILINE))
-    assert documented == {*ServerConfig.model_fields, *ServerKeys.model_fields}
+    models = (ServerConfig, ServerKeys, GatewaySettings)
+    assert documented == {name for each in models for name in each.model_fields}
 
 
 def test_the_documented_example_is_valid_and_faults_have_lines(tmp_path: Path) -> None:
@@ -56,15 +59,24 @@ def test_the_documented_example_is_valid_and_faults_have_lines(tmp_path: Path) -
     assert load_settings(tmp_path).config.holders
     twice = "ed25519:" + "0" * 32
     path.write_text(
-        f'name = "a b"\nstore = "postgresql://u:p@h/d"\nholders = ["{twice}", "{twice}"]\nport = 1\n', encoding="utf-8"
+        f'name = "a b"\nstore = "postgresql://u:p@h/d"\nholders = ["{twice}", "{twice}"]\nport = 1\n',
+        encoding="utf-8",
     )
     with pytest.raises(UsageError) as refusal:
         load_settings(path)
-    assert {(fault.line, fault.code) for fault in faults_of(refusal.value)} >= {(1, "RF-C024"), (4, "RF-C026")}
-    path.write_text(f'name = "a"\nstore = "postgresql://u:p@h/d"\nholders = ["{twice}", "{twice}"]\n', encoding="utf-8")
+    assert {(fault.line, fault.code) for fault in faults_of(refusal.value)} >= {
+        (1, "RF-C024"),
+        (4, "RF-C026"),
+    }
+    path.write_text(
+        f'name = "a"\nstore = "postgresql://u:p@h/d"\nholders = ["{twice}", "{twice}"]\n', encoding="utf-8"
+    )
     with pytest.raises(UsageError) as refusal:
         load_settings(path)
-    assert {(fault.line, fault.code) for fault in faults_of(refusal.value)} == {(2, "RF-C200"), (3, "RF-C210")}
+    assert {(fault.line, fault.code) for fault in faults_of(refusal.value)} == {
+        (2, "RF-C200"),
+        (3, "RF-C210"),
+    }
 
 
 def test_init_is_all_or_nothing(
@@ -78,13 +90,17 @@ def test_init_is_all_or_nothing(
     assert list(tmp_path.iterdir()) == []
     capsys.readouterr()
     refused(capsys, server("init", desk, "--name", "two words", "--no-passphrase"), "RF-U412", 2)
-    refused(capsys, server("init", tmp_path / "no" / "desk", "--name", "city", "--no-passphrase"), "RF-U411", 2)
+    refused(
+        capsys, server("init", tmp_path / "no" / "desk", "--name", "city", "--no-passphrase"), "RF-U411", 2
+    )
     refused(capsys, server("init", desk, "--name", "city"), "RF-U407", 2)
     assert list(tmp_path.iterdir()) == []
     assert server(*words, "--json", tmp_path / "out.json") == 0
     for secret in ("coordinator.db", "keys/coordinator.key", "keys/log.key"):
         assert stat.S_IMODE((desk / secret).stat().st_mode) == 0o600
-    assert read(tmp_path / "out.json")["coordinator_fingerprint"] == fingerprint(desk / "keys" / "coordinator.key")
+    assert read(tmp_path / "out.json")["coordinator_fingerprint"] == fingerprint(
+        desk / "keys" / "coordinator.key"
+    )
     refused(capsys, server(*words), "RF-U410", 2)
 
 
@@ -143,7 +159,9 @@ def sign(here: Town, *declarations: Path, study: str | None = None, **fields: st
     return server("study", "sign", path, *words, "--config", here.desk)
 
 
-def test_what_does_not_fit_is_refused_and_nothing_is_written(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_does_not_fit_is_refused_and_nothing_is_written(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
     north, south, west = here.declarations
     altered = here.root / "altered.json"
     altered.write_text(north.read_text(encoding="utf-8").replace("5000", "5001"), encoding="utf-8")
@@ -151,8 +169,12 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(here: Town, capsys:
     body = json.loads(read_signed(north).body)
     stranger = read_key(new_key(here.root / "stranger.key", "holder"), "holder")
     write_signed(
-        forged, SignedDocument(kind="declaration", body=read_signed(north).body.replace(body["key"].encode(), stranger.public.hex.encode())).signed_by(stranger)
-    )  # fmt: skip
+        forged,
+        SignedDocument(
+            kind="declaration",
+            body=read_signed(north).body.replace(body["key"].encode(), stranger.public.hex.encode()),
+        ).signed_by(stranger),
+    )
     text = STUDY.format(purpose="churn-prediction", epsilon="1.0", expires="2099-12-31")
     holder = f'\n[[holders]]\nname = "x"\nkey = "{64 * "0"}"\nmax_customers = 5\n'
     count = len(log(here))
@@ -166,8 +188,22 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(here: Town, capsys:
     assert "RF-S011" in refused(capsys, sign(here, north, south, north), "RF-C001")
     assert "RF-S021" in refused(capsys, sign(here, north, south, west, expires="2001-01-01"), "RF-C001")
     refused(capsys, sign(here, north, south, west, study=text.replace('"scorecard"', '"magic"')), "RF-S050")
-    refused(capsys, sign(here, north, south, west, study=text.replace('"schema.toml"', '"sha256:' + 64 * "0" + '"')), "RF-S213")
-    refused(capsys, sign(here, north, south, west, study=text.replace("min_holders = 3", "min_holders = 1") .replace("distributed", "local") + holder), "RF-S212")  # fmt: skip
+    refused(
+        capsys,
+        sign(here, north, south, west, study=text.replace('"schema.toml"', '"sha256:' + 64 * "0" + '"')),
+        "RF-S213",
+    )
+    refused(
+        capsys,
+        sign(
+            here,
+            north,
+            south,
+            west,
+            study=text.replace("min_holders = 3", "min_holders = 1").replace("distributed", "local") + holder,
+        ),
+        "RF-S212",
+    )
     other = here.root / "other"
     other.mkdir()
     (other / "schema.toml").write_text(SCHEMA.replace("version = 1", "version = 2"), encoding="utf-8")
@@ -202,7 +238,9 @@ def test_a_schema_is_signed_beside_its_file(
         refused(capsys, server(*words), "RF-U908")
     assert not list(here.root.glob("schema.signed.json"))
     assert server(*words) == 0
-    key = PublicIdentity.from_hex((here.desk / "keys" / "coordinator.key.pub").read_text(encoding="utf-8").split()[0])
+    key = PublicIdentity.from_hex(
+        (here.desk / "keys" / "coordinator.key.pub").read_text(encoding="utf-8").split()[0]
+    )
     read_signed(here.root / "schema.signed.json").verify("schema", [key])
     assert log(here, "--type", "schema.")[0]["action"] == "schema.accepted"
     schema.write_text(SCHEMA.replace("bounds", "bound"), encoding="utf-8")
@@ -212,7 +250,13 @@ def test_a_schema_is_signed_beside_its_file(
 
 @pytest.mark.parametrize(
     ("spoil", "code"),
-    [("store", "RF-B410"), ("rights", "RF-K035"), ("simulation", "RF-K038"), ("another", "RF-U409"), ("config", "RF-U501")],
+    [
+        ("store", "RF-B410"),
+        ("rights", "RF-K035"),
+        ("simulation", "RF-K038"),
+        ("another", "RF-U409"),
+        ("config", "RF-U501"),
+    ],
 )
 def test_a_home_that_is_not_as_it_was_left_is_refused(
     here: Town, capsys: pytest.CaptureFixture[str], spoil: str, code: str
@@ -244,4 +288,7 @@ def test_the_log_is_listed_and_exported(here: Town, capsys: pytest.CaptureFixtur
     refused(capsys, server("log", "export", bundle, "--config", here.desk), "RF-U452", 2)
     refused(capsys, server("log", "--limit", "0", "--config", here.desk), "RF-U451", 2)
     assert server("holders", "--config", here.desk, "--json", here.root / "out.json") == 0
-    assert (len(read(here.root / "out.json")["fingerprints"]), read(here.root / "out.json")["seen"]) == (3, [])
+    assert (len(read(here.root / "out.json")["fingerprints"]), read(here.root / "out.json")["seen"]) == (
+        3,
+        [],
+    )

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kits.small import context_of, frame_of, matrix_of
 from prove.probe import Silent
-from small import context_of, frame_of, matrix_of
 
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.task import StudyContext
+from ringfence.privacy.command_line.terminal import Terminal
 from ringfence.privacy.errors import UsageError
-from ringfence.privacy.terminal import Terminal
 from ringfence.simulations.attack import (
-    _likelihood_ratio,
+    likelihood_ratio,
     membership_inference,
     reconstruction,
     run_attack,
@@ -44,9 +44,9 @@ def test_the_likelihood_ratio_finds_a_difference_where_there_is_one() -> None:
     rng = np.random.default_rng(1)
     inside = rng.random((400, 30)) < 0.5
     seen = rng.normal(0, 1, inside.shape) + 2.0 * inside
-    ratio = _likelihood_ratio(seen[:200], inside[:200], seen[200:])
+    ratio = likelihood_ratio(seen[:200], inside[:200], seen[200:])
     assert ratio[inside[200:]].mean() > ratio[~inside[200:]].mean() + 2
-    blind = _likelihood_ratio(seen[:200], rng.random((200, 30)) < 0.5, seen[200:])
+    blind = likelihood_ratio(seen[:200], rng.random((200, 30)) < 0.5, seen[200:])
     assert abs(blind[inside[200:]].mean() - blind[~inside[200:]].mean()) < 0.5
 
 

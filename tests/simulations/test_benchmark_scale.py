@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from ringfence.privacy.agreements.policy import Request, decide
 from ringfence.simulations.benchmarks import scale
 from ringfence.simulations.benchmarks.timing import Stages
 
@@ -59,11 +62,36 @@ def test_what_fails_is_timed_raised_and_put_back() -> None:
 def test_a_study_is_told_by_all_its_stages(tmp_path: Path, profile: str) -> None:
     watched = {stage: vars(owner)[name] for stage, (owner, name) in scale.STAGES.items()}
     scale.write_tables(tmp_path, 7500, profile)  # type: ignore[arg-type]
-    scale.run_study(tmp_path, 7500, profile)  # type: ignore[arg-type]
+    scale.run_timed_study(tmp_path, 7500, profile)  # type: ignore[arg-type]
     found = json.loads((tmp_path / "result.json").read_text())
     assert list(found["stages"]) == [*scale.STAGES, scale.COORDINATOR]
-    assert sum(each["seconds"] for each in found["stages"].values()) == pytest.approx(found["seconds"], abs=0.02)
+    assert sum(each["seconds"] for each in found["stages"].values()) == pytest.approx(
+        found["seconds"], abs=0.02
+    )
     assert sum(each["processor_seconds"] for each in found["stages"].values()) == pytest.approx(
         found["processor_seconds"], abs=0.02
     )
     assert {stage: vars(owner)[name] for stage, (owner, name) in scale.STAGES.items()} == watched
+
+
+@pytest.mark.parametrize("rows", [30_000, 1_000_000, 1_000_001, 10_000_000, 100_000_000])
+def test_every_holder_may_take_part_whatever_the_rows(tmp_path: Path, rows: int) -> None:
+    federation = scale.signed_federation(tmp_path, rows, "simulation")
+    assert Fraction(scale.delta(rows)) <= Fraction(1, 10 * rows)
+    for name, site in federation.sites.items():
+        others = tuple(
+            federation.keys[each].identity.public.fingerprint for each in federation.sites if each != name
+        )
+        request = Request(
+            study=federation.opened.study,
+            contract=site.contract.revised(peers=tuple(sorted(others))),
+            schema=federation.schema,
+            now=datetime(2026, 1, 1, tzinfo=UTC),
+            key=federation.keys[name].identity.public,
+        )
+        assert [reason.code for reason in decide(request).reasons] == []
+
+
+def test_the_figures_of_a_million_rows_keep_their_delta() -> None:
+    found = [scale.delta(rows) for rows in (3, 30_000, 1_000_000, 10_000_000)]
+    assert found == ["1e-7", "1e-7", "1e-7", "1e-8"]

@@ -1,4 +1,6 @@
-"""The measurements of noise, masks and secure sums at tiny sizes: what they report, not how fast anything is."""
+"""The measurements of noise, masks and secure sums at tiny sizes: what they report, not how fast anything
+is.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ringfence.privacy.command_line.terminal import run
 from ringfence.privacy.errors import WaistError
-from ringfence.privacy.terminal import run
 
 with warnings.catch_warnings():
     # Flower's own imports are deprecated ones; here they are done once, before warnings are errors.
@@ -60,7 +62,11 @@ def test_rates_are_counts_over_processor_seconds(monkeypatch: pytest.MonkeyPatch
     assert report["opendp"] == {"gaussian": 10.0, "laplace": 10.0}
     assert report["ratio"] == {"gaussian": 200.0, "laplace": 200.0}
     assert report["least"]["above_4096"] is None
-    monkeypatch.setattr(masks, "take_turns", lambda candidates, _: dict.fromkeys(candidates, timing.Timing(processor=0.5, wall=9.0)))  # fmt: skip
+    monkeypatch.setattr(
+        masks,
+        "take_turns",
+        lambda candidates, _: dict.fromkeys(candidates, timing.Timing(processor=0.5, wall=9.0)),
+    )
     made = masks.measure(words=1000, peers=3, repetitions=1)
     assert made["masks_32"] == made["cipher"] == made["flower"]["long"] == made["flower"]["step"] == 6000.0
     assert made["flower"]["short"] == 2000.0
@@ -77,7 +83,7 @@ def test_masks_are_measured_against_their_peers() -> None:
 
 def test_the_timed_masks_are_masks() -> None:
     vector = np.zeros(70_001, dtype=np.uint32)
-    masks.masked(vector, 3)
+    masks.derived_and_masked(vector, 3)
     assert np.count_nonzero(vector) > 70_000 - 20  # a word is zero once in 2**32
 
 
@@ -93,9 +99,9 @@ def test_a_secure_sum_is_measured_by_its_steps(holders: int) -> None:
 
 def test_a_wrong_sum_is_not_timed() -> None:
     vectors = [np.arange(10, dtype=np.int64)] * 3
-    secure_sum.one(vectors, 3 * vectors[0])
+    secure_sum.one_sum(vectors, 3 * vectors[0])
     with pytest.raises(WaistError) as error:
-        secure_sum.one(vectors, 3 * vectors[0] + 1)
+        secure_sum.one_sum(vectors, 3 * vectors[0] + 1)
     assert error.value.code == "RF-W290"
 
 

@@ -1,4 +1,6 @@
-"""The packaged case files validate, agree with each other and account for every column of the public files."""
+"""The packaged case files validate, agree with each other and account for every column of the public
+files.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from ringfence.privacy.contract import LoadedContract, load_contract
+from ringfence.privacy.agreements.contract import LoadedContract, load_contract
+from ringfence.privacy.agreements.study import load_study, positive_category
 from ringfence.privacy.errors import UsageError
-from ringfence.privacy.study import load_study, positive_category
 from ringfence.simulations import cases
 from ringfence.simulations.populations import city as populations
 from ringfence.simulations.populations.files import CODINGS
@@ -153,7 +155,9 @@ def test_the_readmes_say_what_they_must() -> None:
 
 def test_the_demo_readme_quotes_the_oracle_of_seed_one() -> None:
     quoted = {
-        (cells[0].replace(" ", "_"), cells[1]): [float(cell.rstrip(" %").replace(",", "")) for cell in cells[2:]]
+        (cells[0].replace(" ", "_"), cells[1]): [
+            float(cell.rstrip(" %").replace(",", "")) for cell in cells[2:]
+        ]
         for line in cases.read_case("demo", "README.md").splitlines()
         if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 6 and cells[2][0].isdigit()
     }
@@ -226,8 +230,12 @@ def test_both_languages_of_the_tutorial_show_the_same_files_and_commands() -> No
     for name in ("contract.toml", "study.toml"):
         assert tomllib.loads(english[name]) == tomllib.loads(chinese[name])
     commands = [
-        re.findall(r"^    (ringfence-.*|member;.*|M\d{5};.*)$", (ROOT / "docs" / name).read_text("utf-8"), re.MULTILINE)
+        re.findall(
+            r"^    (ringfence-.*|member;.*|M\d{5};.*)$",
+            (ROOT / "docs" / name).read_text("utf-8"),
+            re.MULTILINE,
+        )
         for name in ("tutorial-own-table.md", "tutorial-own-table.zh.md")
     ]
     assert commands[0] == commands[1]
-    assert len(commands[0]) == 7
+    assert len(commands[0]) == 9

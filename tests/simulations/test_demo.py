@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from ringfence.audit.cli import main as audit
-from ringfence.privacy.pii import Scanner
-from ringfence.privacy.terminal import run
+from ringfence.privacy.command_line.terminal import run
+from ringfence.privacy.identifiers.pii import Scanner
 from ringfence.simulations.cli import command
 
 
@@ -25,8 +26,15 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_everything_promised_is_there_and_nothing_half_made(demo: Path) -> None:
     assert {path.name for path in demo.iterdir()} == {
-        "report.html", "report-zh.html", "result.json", "scored-sample.csv", "model", "audit-bundle", "data", "keys",
-    }  # fmt: skip
+        "report.html",
+        "report-zh.html",
+        "result.json",
+        "scored-sample.csv",
+        "model",
+        "audit-bundle",
+        "data",
+        "keys",
+    }
     assert [path.name for path in demo.parent.iterdir()] == ["demo"]
     assert {path.name for path in (demo / "model").iterdir()} == {"scorecard.json", "points.csv"}
     for holder in ("bank", "retailer", "partner"):
@@ -69,13 +77,38 @@ def test_one_changed_byte_names_the_first_bad_event(
 
 def test_what_people_are_given_holds_no_planted_identifier(demo: Path) -> None:
     planted = pd.concat(
-        [pd.read_csv(demo / "data" / f"{h}-notes-planted.csv", dtype=str) for h in ("bank", "retailer", "partner")]
+        [
+            pd.read_csv(demo / "data" / f"{h}-notes-planted.csv", dtype=str)
+            for h in ("bank", "retailer", "partner")
+        ]
     )
-    given = [demo / "scored-sample.csv", *(demo / "model").iterdir(), *demo.glob("*.html"), demo / "result.json"]
+    given = [
+        demo / "scored-sample.csv",
+        *(demo / "model").iterdir(),
+        *demo.glob("*.html"),
+        demo / "result.json",
+    ]
     text = "\n".join(path.read_text() for path in given)
     notes = pd.read_csv(demo / "data" / "bank-notes.csv", dtype=str)
     assert notes["note"].str.contains(planted["value"].iloc[0], regex=False).any(), "the leak was planted"
     assert not [value for value in planted["value"].unique() if value in text]
+
+
+def test_the_sample_is_of_customers_whose_consent_stands(demo: Path) -> None:
+    """The sample has no key, but the table's order: its languages are those of the people who consent."""
+    data = demo / "data"
+    read: dict[str, Any] = {"dtype": str, "keep_default_na": False}
+    table = pd.read_csv(data / "bank.csv", **read).rename(columns={"client_ref": "key"})[["key"]]
+    notes = table.merge(pd.read_csv(data / "bank-notes.csv", **read), on="key")
+    events = pd.read_csv(data / "bank-consent.csv", **read)
+    events = events[events["purpose"] == "churn-prediction"].sort_values("at").groupby("customer_key").last()
+    stands = events.index[(events["event"] == "granted") & (events["valid_until"] > "2027")]
+    consenting = notes[notes["key"].isin(stands)].head(200)
+    sample = pd.read_csv(demo / "scored-sample.csv")
+    assert len(sample) == 200
+    assert sample["language"].tolist() == consenting["language"].tolist()
+    assert notes.head(200)["key"].tolist() != consenting["key"].tolist(), "some of them refused"
+    assert sample["language"].tolist() != notes["language"].head(200).tolist()
 
 
 def test_no_event_of_any_log_holds_a_person(demo: Path) -> None:

@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 
-from ringfence.clients.table import read_table
-from ringfence.privacy.contract import load_contract
-from ringfence.privacy.policy import allowed_columns
-from ringfence.privacy.study import load_study
+from ringfence.clients.rows.table import read_table
+from ringfence.privacy.agreements.contract import load_contract
+from ringfence.privacy.agreements.policy import allowed_columns
+from ringfence.privacy.agreements.study import load_study
 from ringfence.simulations import cases
 from ringfence.simulations.cli import command
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("RINGFENCE_DATA", ROOT / ".." / "shared" / "data"))
-# File, customers in the window, share of them silent, least AUC to be seen at epsilon 1: the mean over splits is .83 and
-# .73, a split's own part and noise move it by about .012, so that a correct run falls below by six of these or more.
+# File, customers in the window, share of them silent, least AUC to be seen at epsilon 1: the mean over splits
+# is .83 and .73, a split's own part and noise move it by about .012, so that a correct run falls below by six
+# of these or more.
 CASES: dict[str, tuple[str, int, float, float]] = {
     "cdnow": ("CDNOW_master.txt", 23570, 0.860, 0.75),
     "online_retail": ("online_retail.parquet", 3310, 0.426, 0.62),
@@ -37,7 +38,9 @@ def public(case: str) -> Path:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_case_has_the_customers_and_the_share_of_silent_ones_its_page_says(case: str, tmp_path: Path) -> None:
+def test_the_case_has_the_customers_and_the_share_of_silent_ones_its_page_says(
+    case: str, tmp_path: Path
+) -> None:
     path = public(case)
     cases.copy_case(case, tmp_path)
     loaded = load_contract(tmp_path / "contract.toml")
@@ -57,7 +60,12 @@ def test_the_case_runs_from_the_command_line(case: str, tmp_path: Path) -> None:
     path, out = public(case), tmp_path / "out.json"
     cases.copy_case(case, tmp_path)
     study, contract = str(tmp_path / "study.toml"), str(tmp_path / "contract.toml")
-    assert command(["run", study, "--contract", contract, "--data", str(path), "--holders", "3", "--json", str(out)]) == 0
+    assert (
+        command(
+            ["run", study, "--contract", contract, "--data", str(path), "--holders", "3", "--json", str(out)]
+        )
+        == 0
+    )
     result = json.loads(out.read_text(encoding="utf-8"))
     assert (result["holders"], result["absent"], result["epsilon"]) == (3, [], 1.0)
     assert result["auc"] > CASES[case][3]
@@ -71,7 +79,10 @@ def test_the_studies_ask_for_features_of_the_window(case: str, tmp_path: Path) -
     assert loaded.schema.events is not None
     assert loaded.schema.events.silent_days == 90
     sequence = {name for period in loaded.schema.events.sequence for name in period}
-    for name, whole in (("study.toml", False), ("study-lstm.toml", True)):
+    studies = {"study.toml": False, "study-lstm.toml": True}
+    if case == "cdnow":
+        studies["study-attention.toml"] = True
+    for name, whole in studies.items():
         study = load_study(tmp_path / name)
         features = allowed_columns(loaded.contract, study, loaded.schema).features
         assert study.label == "silent"

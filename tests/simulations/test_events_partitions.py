@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringfence.clients.table import read_table
+from ringfence.clients.rows.table import read_table
+from ringfence.privacy.agreements.policy import allowed_columns
 from ringfence.privacy.errors import UsageError
-from ringfence.privacy.policy import allowed_columns
 from ringfence.simulations.cli import command
-from ringfence.simulations.experiment import Question, lay_out
+from ringfence.simulations.experiment import lay_out
 from ringfence.simulations.partitions import partition_customers
+from ringfence.simulations.question import Question
 
 SCHEMA = """\
 id = "orders"
@@ -79,7 +80,9 @@ def lines(customers: int) -> pd.DataFrame:
         for day in range(int(draw.integers(-89, -70)), 30 if regular else int(draw.integers(-69, -30)), 10):
             moment = cutoff + pd.Timedelta(days=day)
             found.append((f"{who:05d}", f"{moment:%Y%m%d}", "9.50", "north" if who % 3 else "south"))
-    return pd.DataFrame(found, columns=["who", "day", "price", "place"]).sample(frac=1, random_state=1, ignore_index=True)
+    return pd.DataFrame(found, columns=["who", "day", "price", "place"]).sample(
+        frac=1, random_state=1, ignore_index=True
+    )
 
 
 def shop(folder: Path, customers: int = 60, *, header: bool = True) -> Path:
@@ -95,17 +98,24 @@ def shop(folder: Path, customers: int = 60, *, header: bool = True) -> Path:
 
 
 def question(folder: Path, spec: str, holders: int | None) -> Question:
-    return Question.load(folder / "study.toml", folder / "contract.toml", None, spec, holders, 1)
+    return Question.load(folder / "study.toml", [folder / "contract.toml"], spec=spec, holders=holders)
 
 
 @given(
     keys=st.lists(st.sampled_from(["", "a", "b", "c", "d", "e"]), min_size=6, max_size=40),
-    holders=st.integers(1, 3), seed=st.integers(0, 99), by=st.booleans(),
-)  # fmt: skip
+    holders=st.integers(1, 3),
+    seed=st.integers(0, 99),
+    by=st.booleans(),
+)
 @settings(max_examples=100, deadline=None)
-def test_every_line_is_at_one_holder_and_no_customer_at_two(keys: list[str], holders: int, seed: int, by: bool) -> None:
+def test_every_line_is_at_one_holder_and_no_customer_at_two(
+    keys: list[str], holders: int, seed: int, by: bool
+) -> None:
     keys = [*keys, "a", "b", "c"]
-    frame = pd.DataFrame({"line": range(len(keys)), "place": [f"{n % 2}" for n in range(len(keys))]}, index=range(7, 7 + len(keys)))
+    frame = pd.DataFrame(
+        {"line": range(len(keys)), "place": [f"{n % 2}" for n in range(len(keys))]},
+        index=range(7, 7 + len(keys)),
+    )
     spec, count = ("by:place", None) if by else ("iid", holders)
     column = pd.Series(keys)
     try:
@@ -116,7 +126,9 @@ def test_every_line_is_at_one_holder_and_no_customer_at_two(keys: list[str], hol
     where = [{key for line in part["line"] if (key := keys[line])} for part in parts.values()]
     assert sum(len(met) for met in where) == len(set().union(*where))
     assert all(met for met in where), "no holder is without a customer"
-    assert all(part["line"].is_monotonic_increasing and part.equals(frame.loc[part.index]) for part in parts.values())
+    assert all(
+        part["line"].is_monotonic_increasing and part.equals(frame.loc[part.index]) for part in parts.values()
+    )
     first = next(iter(parts.values()))
     assert {line for line, key in enumerate(keys) if not key} <= set(first["line"])
     if not by:
@@ -140,9 +152,10 @@ def test_what_a_holder_is_given_makes_the_rows_the_whole_file_makes(tmp_path: Pa
     asked = question(shop(tmp_path, header=header), "iid", 3)
     (tmp_path / "sites").mkdir()
     sites, counts = lay_out(asked, tmp_path / "sites")
-    schema = asked.contract.schema
-    columns = allowed_columns(asked.contract.contract, asked.study, schema)
-    whole = read_table(asked.contract.contract, schema, columns, tmp_path)
+    (table,) = asked.tables
+    schema = table.contract.schema
+    columns = allowed_columns(table.contract.contract, asked.study, schema)
+    whole = read_table(table.contract.contract, schema, columns, tmp_path)
     expected = dict(zip(whole.keys(), whole._frame.itertuples(index=False, name=None), strict=True))
     found = {}
     for site in sites.values():
@@ -157,11 +170,15 @@ def test_what_a_holder_is_given_makes_the_rows_the_whole_file_makes(tmp_path: Pa
 
 def test_keys_that_are_whole_numbers_with_gaps_consent_as_they_are_read(tmp_path: Path) -> None:
     folder = shop(tmp_path)
-    frame = lines(60).assign(day=lambda table: pd.to_datetime(table["day"]), price=lambda table: table["price"].astype(float))
+    frame = lines(60).assign(
+        day=lambda table: pd.to_datetime(table["day"]), price=lambda table: table["price"].astype(float)
+    )
     frame["who"] = frame["who"].astype(float)  # with a gap, whole numbers are floats
     frame.loc[3, "who"] = None
     frame.to_parquet(folder / "orders.parquet")
-    text = CONTRACT.replace("orders.txt", "orders.parquet").replace('delimiter = "whitespace"\ndate_format = "%Y%m%d"\n', "")
+    text = CONTRACT.replace("orders.txt", "orders.parquet").replace(
+        'delimiter = "whitespace"\ndate_format = "%Y%m%d"\n', ""
+    )
     (folder / "contract.toml").write_text(text, encoding="utf-8")
     (folder / "sites").mkdir()
     sites, _counts = lay_out(question(folder, "iid", 2), folder / "sites")
@@ -172,23 +189,42 @@ def test_keys_that_are_whole_numbers_with_gaps_consent_as_they_are_read(tmp_path
 def test_a_study_of_events_runs_from_the_command_line(tmp_path: Path) -> None:
     folder = shop(tmp_path, 360)
     out = tmp_path / "result.json"
-    arguments = ["run", str(folder / "study.toml"), "--contract", str(folder / "contract.toml"), "--data", str(folder / "orders.txt")]
+    arguments = [
+        "run",
+        str(folder / "study.toml"),
+        "--contract",
+        str(folder / "contract.toml"),
+        "--data",
+        str(folder / "orders.txt"),
+    ]
     assert command([*arguments, "--partition", "iid", "--holders", "3", "--json", str(out)]) == 0
     result = json.loads(out.read_text(encoding="utf-8"))
     assert result["holders"] == 3
     assert result["rows"] == len(lines(360))
-    assert 60 < result["test_customers"] < 160  # 108 of 360 expected, sd 8.7; the split is fixed by the study's name
+    assert (
+        60 < result["test_customers"] < 160
+    )  # 108 of 360 expected, sd 8.7; the split is fixed by the study's name
     assert result["auc"] > 0.9, "who comes to the end comes again: the model has to see it"
 
 
 def test_a_sequence_model_reads_the_periods_of_the_window(tmp_path: Path) -> None:
     folder, out = shop(tmp_path, 360), tmp_path / "result.json"
-    text = STUDY.replace('task = "scorecard"', 'task = "lstm"').replace('features = ["recency_days", "orders"]\n', "")
-    # Next to no noise: what is tested is that the sequence arrives, not what so few people can teach under privacy.
+    text = STUDY.replace('task = "scorecard"', 'task = "lstm"').replace(
+        'features = ["recency_days", "orders"]\n', ""
+    )
+    # Next to no noise: what is tested is that the sequence arrives, not what so few people can teach under
+    # privacy.
     text = text.replace("epsilon = 8", "epsilon = 900")
     text = text.replace("[evaluation]", "[model]\nrecurrent = 6\nhidden = [16]\nrounds = 20\n[evaluation]")
     (folder / "study.toml").write_text(text, encoding="utf-8")
-    arguments = ["run", str(folder / "study.toml"), "--contract", str(folder / "contract.toml"), "--data", str(folder / "orders.txt")]
+    arguments = [
+        "run",
+        str(folder / "study.toml"),
+        "--contract",
+        str(folder / "contract.toml"),
+        "--data",
+        str(folder / "orders.txt"),
+    ]
     assert command([*arguments, "--holders", "3", "--json", str(out)]) == 0
     result = json.loads(out.read_text(encoding="utf-8"))
     assert result["task"] == "lstm"

@@ -1,4 +1,6 @@
-"""A federation over Flower on Ray: the model of the in-process runner bit for bit, and nothing left behind."""
+"""A federation over Flower on Ray: the model of the in-process runner bit for bit, and nothing left
+behind.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flower_kit import LocalGrid, context_of, take_task
 from flwr.app import Error, Message
-from noise import SeededNoises
-from parties import federation_of
+from kits.flower_kit import LocalGrid, context_of, take_task
+from kits.noise import SeededNoises
+from kits.parties import federation_of
 
+from ringfence.audit.events import Profile
 from ringfence.clients.holder import Holder
-from ringfence.models.scorecard.card import Part
+from ringfence.models.scorecard.parts import FeaturePart
 from ringfence.privacy.errors import UsageError, WaistError
 from ringfence.simulations import flower
-from ringfence.simulations.assembly import Profile
 from ringfence.simulations.federation import Federation, Outcome, run_in_process
 from ringfence.simulations.flower import run_on_flower
 
@@ -30,7 +32,6 @@ NAMES = ("bank", "retailer", "partner", "insurer")
 NODES = (40, 10, 30, 20)
 # The insurer's table is too small for its own contract: it stays away, and says so to its own people.
 STRICT = {"insurer": {"min_cohort": 4000}}
-
 
 
 def federation(folder: Path, *, profile: Profile = "durable", min_holders: int = 3) -> Federation:
@@ -45,7 +46,7 @@ def federation(folder: Path, *, profile: Profile = "durable", min_holders: int =
     )
 
 
-def parts(outcome: Outcome) -> tuple[Part, ...]:
+def parts(outcome: Outcome) -> tuple[FeaturePart, ...]:
     return outcome.card.parts
 
 
@@ -232,7 +233,9 @@ def test_stores_in_memory_are_refused(tmp_path: Path) -> None:
     assert caught.value.code == "RF-U346"
 
 
-def test_without_ray_one_sentence_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray_one_sentence_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def nothing(_name: str) -> ModuleSpec | None:
         return None
 

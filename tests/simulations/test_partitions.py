@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ringfence.privacy.agreements.parties import may_be_called
 from ringfence.privacy.errors import UsageError
 from ringfence.simulations.partitions import parse_spec, partition
 
@@ -49,7 +50,11 @@ def test_every_row_is_at_exactly_one_holder_and_no_holder_is_empty(
 
 
 @settings(max_examples=60, deadline=None)
-@given(values=st.lists(st.sampled_from(["A b", "a_b", "Ab", "é", "-1", "1", "月付", "", None, "x" * 60]), min_size=1))
+@given(
+    values=st.lists(
+        st.sampled_from(["A b", "a_b", "Ab", "é", "-1", "1", "月付", "", None, "x" * 60]), min_size=1
+    )
+)
 def test_by_column_gives_one_safe_distinct_name_a_value(values: list[str | None]) -> None:
     frame = pd.DataFrame({"row": range(len(values)), "code": pd.Series(values, dtype=object)})
     parts = partition(frame, "by:code", None, 0)
@@ -76,7 +81,29 @@ def test_thousands_of_holders_are_refused_before_anything_is_cut() -> None:
 
 def test_names_of_values_are_readable() -> None:
     frame = pd.DataFrame({"v": ["Month-to-month", "Two year", "two_year", " ", "月付"]})
-    assert list(partition(frame, "by:v", 5, 0)) == ["missing", "month-to-month", "two-year", "two-year-2", "月付"]
+    assert list(partition(frame, "by:v", 5, 0)) == [
+        "missing",
+        "month-to-month",
+        "two-year",
+        "two-year-2",
+        "月付",
+    ]
+
+
+def test_a_value_that_no_holder_may_be_called_by_gets_another_name() -> None:
+    values = ["coordinator", "nul", "\uff11", "1", "b\u0430nk", "O", "0"]
+    parts = partition(pd.DataFrame({"v": values}), "by:v", None, 0)
+    names = {part["v"].iloc[0]: name for name, part in parts.items()}
+    assert names == {
+        "0": "0",
+        "1": "1",
+        "O": "o-2",
+        "b\u0430nk": "holder",
+        "coordinator": "holder-2",
+        "nul": "holder-3",
+        "\uff11": "1-2",
+    }
+    assert all(may_be_called(name) for name in names.values())
 
 
 def test_numbers_and_missing_values_become_names() -> None:
@@ -118,11 +145,14 @@ def test_small_alpha_skews_labels_and_large_alpha_does_not() -> None:
 def test_dirichlet_shares_have_the_mean_and_variance_of_the_distribution() -> None:
     """Mean 1/K and variance (K-1)/(K^2 (K alpha + 1)) of one holder's share, 400 seeds.
 
-    At alpha = 0.5, K = 4 the share has standard deviation .25, so the mean of 400 lies within 6.1 * .0125 of 1/4
-    with failure probability below 1e-9.
+    At alpha = 0.5, K = 4 the share has standard deviation .25, so the mean of 400 lies within 6.1 * .0125 of
+    1/4 with failure probability below 1e-9.
     """
     frame = pd.DataFrame({"row": range(400), "label": ["a"] * 400})
-    shares = [len(partition(frame, "dirichlet:0.5", 4, seed, label="label")["holder-1"]) / 400 for seed in range(400)]
+    shares = [
+        len(partition(frame, "dirichlet:0.5", 4, seed, label="label")["holder-1"]) / 400
+        for seed in range(400)
+    ]
     assert abs(np.mean(shares) - 0.25) < 6.1 * 0.0125
     assert 0.03 < np.var(shares) < 0.10  # 0.0625; an even cut has 0, one owner for all has 0.1875
 

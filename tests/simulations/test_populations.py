@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from ringfence.privacy import tabular
+from ringfence.privacy.agreements.purposes import catalogue
 from ringfence.privacy.consent.intake import read_events
+from ringfence.privacy.consent.tables import to_micros
 from ringfence.privacy.errors import UsageError
-from ringfence.privacy.purposes import catalogue
+from ringfence.privacy.tables import tabular
 from ringfence.simulations.populations import city as populations
 from ringfence.simulations.populations import files, structure
-from ringfence.simulations.populations.people import PII_KINDS, resident_id
+from ringfence.simulations.populations.people import PII_KINDS, with_check_character
 
 HOLDERS = ("bank", "retailer", "partner")
 SMALL = {"bank": 1500, "retailer": 1200, "partner": 900}
@@ -31,7 +33,7 @@ def city() -> populations.Population:
 @pytest.fixture(scope="module")
 def written(city: populations.Population, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("city") / "new"
-    paths = populations.write(city, directory)
+    paths = populations.write_population(city, directory)
     assert sorted(path.name for path in paths) == sorted(path.name for path in directory.iterdir())
     return directory
 
@@ -111,7 +113,9 @@ def test_the_interactions_are_there(city: populations.Population) -> None:
     )
     assert manual > 2 * automatic
     took, app = table["credit_uptake"] == "yes", table["channel"] == "app"
-    young, old = (rate(took, part & app) / rate(took, part & ~app) for part in (table["age"] < 40, table["age"] >= 40))
+    young, old = (
+        rate(took, part & app) / rate(took, part & ~app) for part in (table["age"] < 40, table["age"] >= 40)
+    )
     assert young > 1.5
     assert old < 1.4
 
@@ -125,16 +129,14 @@ def test_holders_differ_as_real_ones_do(city: populations.Population) -> None:
     assert 0.3 < missing < 0.5
 
 
-def test_a_perfect_and_a_useless_score_have_their_auc() -> None:
-    labels = np.array([0, 0, 1, 1])
-    assert populations.auc(labels, np.array([0.1, 0.2, 0.3, 0.4])) == 1.0
-    assert populations.auc(labels, np.array([0.4, 0.3, 0.2, 0.1])) == 0.0
-    assert populations.auc(labels, np.zeros(4)) == 0.5
-
-
 @pytest.mark.parametrize(
     ("sizes", "code"),
-    [({"insurer": 1000}, "RF-U301"), ({"bank": 499}, "RF-U302"), ({"bank": 20_001}, "RF-U302"), ({"partner": -1}, "RF-U302")],
+    [
+        ({"insurer": 1000}, "RF-U301"),
+        ({"bank": 499}, "RF-U302"),
+        ({"bank": 20_001}, "RF-U302"),
+        ({"partner": -1}, "RF-U302"),
+    ],
 )
 def test_sizes_that_the_contracts_cannot_describe_are_refused(sizes: dict[str, int], code: str) -> None:
     with pytest.raises(UsageError, match=code):
@@ -147,7 +149,9 @@ def decoded(holder: str, raw: pd.DataFrame) -> pd.DataFrame:
     for name, header in coding.headers.items():
         column = raw[header]
         if name in coding.codes:
-            column = column.astype(str).map({str(code): category for category, code in coding.codes[name].items()})
+            column = column.astype(str).map(
+                {str(code): category for category, code in coding.codes[name].items()}
+            )
         out[name] = column
     return pd.DataFrame(out)
 
@@ -189,7 +193,7 @@ def test_values_lie_inside_the_public_bounds(city: populations.Population) -> No
 def test_nothing_is_overwritten(city: populations.Population, written: Path) -> None:
     before = (written / "bank.csv").stat().st_mtime_ns
     with pytest.raises(UsageError, match="RF-U303"):
-        populations.write(city, written)
+        populations.write_population(city, written)
     assert (written / "bank.csv").stat().st_mtime_ns == before
 
 
@@ -200,6 +204,7 @@ def test_the_registry_reads_the_consent_files(city: populations.Population, writ
             purposes=list(catalogue()),
             jurisdiction="CN",
             layout=tabular.Layout(),
+            now=to_micros(datetime(2027, 1, 1, tzinfo=UTC)),
         )
         assert len(intake) == len(city.consents[holder])
 
@@ -221,8 +226,14 @@ def test_the_consent_mix_is_as_documented(city: populations.Population) -> None:
             for seen, meant in zip(states, mix, strict=True):
                 assert abs(seen - meant) < 6.1 * np.sqrt(meant * (1 - meant) / n), purpose
             withdrawn = mine[mine["customer_key"].isin(last.index[last["event"] == "withdrawn"])]
-            assert (withdrawn.groupby("customer_key", sort=False)["event"].agg(tuple) == ("granted", "withdrawn")).all()
-            assert withdrawn.groupby("customer_key", sort=False)["at"].apply(lambda at: at.is_monotonic_increasing).all()
+            assert (
+                withdrawn.groupby("customer_key", sort=False)["event"].agg(tuple) == ("granted", "withdrawn")
+            ).all()
+            assert (
+                withdrawn.groupby("customer_key", sort=False)["at"]
+                .apply(lambda at: at.is_monotonic_increasing)
+                .all()
+            )
 
 
 def test_notes_hold_exactly_what_is_listed_as_planted(city: populations.Population) -> None:
@@ -242,18 +253,24 @@ def test_notes_hold_exactly_what_is_listed_as_planted(city: populations.Populati
 def test_planted_data_is_well_formed_and_fictitious(city: populations.Population) -> None:
     planted = pd.concat(city.planted.values())
     values = planted.groupby("kind")["value"].agg(list)
-    assert all(value == resident_id(value[:17]) and value[2:6] == "9999" for value in values["resident_id"])
+    assert all(
+        value == with_check_character(value[:17]) and value[2:6] == "9999" for value in values["resident_id"]
+    )
     assert all(re.fullmatch(r"154\d{8}", value) for value in values["mobile"])
-    assert all(value.rpartition("@")[2] in {"example.com", "example.org", "example.net"} for value in values["email"])
+    assert all(
+        value.rpartition("@")[2] in {"example.com", "example.org", "example.net"} for value in values["email"]
+    )
 
 
 def test_the_check_character_is_that_of_the_standard() -> None:
     """Both examples stand in annex A of GB 11643-1999."""
-    assert resident_id("11010519491231002") == "11010519491231002X"
-    assert resident_id("44052418800101001") == "440524188001010014"
+    assert with_check_character("11010519491231002") == "11010519491231002X"
+    assert with_check_character("44052418800101001") == "440524188001010014"
 
 
-def test_the_command_prints_the_oracle(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_prints_the_oracle(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sys.argv", ["populations", "1"])
     populations.main()
     printed = capsys.readouterr().out

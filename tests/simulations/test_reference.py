@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from noise import SeededNoise, SeededNoises
-from parties import federation_of
-from small import context_of, frame_of, matrix_of
+from kits.noise import SeededNoise, SeededNoises
+from kits.parties import federation_of
+from kits.small import context_of, frame_of, matrix_of
 
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.scorecard import SCORECARD, Scorecard
@@ -74,7 +74,9 @@ def test_where_customers_are_changes_nothing_at_the_same_noise() -> None:
     nobody = whole.take(np.zeros(0, dtype=np.int64))
 
     def run(parts: list[FeatureMatrix]) -> str:
-        return str(run_reference(context, parts, noise=lambda i: SeededNoise(1, str(i)), task=SCORECARD).digest())
+        return str(
+            run_reference(context, parts, noise=lambda i: SeededNoise(1, str(i)), task=SCORECARD).digest()
+        )
 
     assert run(spread) == run([whole, nobody, nobody])
     assert run(spread) != run([spread[0], nobody, nobody])

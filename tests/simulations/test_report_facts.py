@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from ringfence.clients.holder import Holder
-from ringfence.privacy.contract import load_contract
-from ringfence.privacy.study import load_study
-from ringfence.simulations.assembly import Site
+from ringfence.privacy.agreements.contract import load_contract
+from ringfence.privacy.agreements.study import load_study
 from ringfence.simulations.federation import Federation, Outcome, result_of, run_in_process
+from ringfence.simulations.parties import Site
 from ringfence.simulations.populations import city as populations
-from ringfence.simulations.report.facts import RunFacts, epsilon_of_run, facts_of
+from ringfence.simulations.report.facts import RunFacts
 from ringfence.simulations.report.page import render
+from ringfence.simulations.reporting import epsilon_of_run, run_facts
 
 SIZES = {"bank": 2600, "retailer": 2400, "partner": 2200}
 SEED = 5
@@ -34,7 +35,7 @@ class Run:
 def city(folder: Path, *, present: tuple[str, ...], epsilon: str) -> Run:
     """A run over a small city in which the holders that are not present have lost their table."""
     population = populations.generate(SEED, SIZES)
-    populations.write(population, folder)
+    populations.write_population(population, folder)
     loaded = {name: load_contract(folder / f"contract-{name}.toml") for name in SIZES}
     schema = loaded["bank"].schema
     study = load_study(folder / "study.toml", [schema])
@@ -46,14 +47,20 @@ def city(folder: Path, *, present: tuple[str, ...], epsilon: str) -> Run:
     empty = folder / "nothing-here"
     sites |= {name: replace(sites[name], base=empty) for name in SIZES if name not in present}
     federation = Federation.make(
-        study.model_copy(update={"privacy": terms, "model": {"iterations": 3}}), schema, sites,
-        profile="simulation", folder=folder,
-    )  # fmt: skip
+        study.model_copy(update={"privacy": terms, "model": {"iterations": 3}}),
+        schema,
+        sites,
+        profile="simulation",
+        folder=folder,
+    )
     outcome, holders = run_in_process(federation)
     result = result_of(federation, outcome, rows=SIZES, runner="in-process")
     return Run(
-        federation=federation, outcome=outcome, holders=holders, facts=facts_of(federation, outcome, holders, result)
-    )  # fmt: skip
+        federation=federation,
+        outcome=outcome,
+        holders=holders,
+        facts=run_facts(federation, outcome, holders, result),
+    )
 
 
 @pytest.fixture(scope="module")

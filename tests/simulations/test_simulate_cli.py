@@ -1,4 +1,6 @@
-"""`ringfence-simulate` as its users call it: files of theirs, and what is said when something is wrong with them."""
+"""`ringfence-simulate` as its users call it: files of theirs, and what is said when something is wrong with
+them.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from run_kit import call, table, write
-from small import frame_of
+from kits.run_kit import call, table, write
+from kits.small import frame_of
 
 from ringfence.audit.cli import main as audit_main
-from ringfence.privacy.terminal import run
+from ringfence.privacy.command_line.terminal import run
 from ringfence.simulations.cli import command
 
 
@@ -33,16 +35,30 @@ def test_an_own_table_runs_without_code(case: Path, capsys: pytest.CaptureFixtur
     assert call(case, "--json", str(target), "--audit-bundle", str(case / "bundle")) == 0
     result = json.loads(target.read_text())
     wanted = {
-        "auc", "pr_auc", "epsilon", "delta", "holders", "rows", "rounds", "seconds", "peak_rss_mb", "metrics",
-        "noise", "h",
-    }  # fmt: skip
+        "auc",
+        "pr_auc",
+        "epsilon",
+        "delta",
+        "holders",
+        "rows",
+        "rounds",
+        "seconds",
+        "peak_rss_mb",
+        "metrics",
+        "noise",
+        "h",
+    }
     assert wanted <= result.keys()
     assert result["metrics"] == "exact (simulation only)"
     assert (result["holders"], result["rows"], result["h"]) == (3, 1200, 2)
     assert (result["epsilon"], result["delta"], result["attempts"]) == (4.0, 1e-6, [1] * result["rounds"])
     assert "simulated" in result["consent"]
     assert "AUC" in capsys.readouterr().out
-    assert {path.name for path in (case / "bundle" / "holders").iterdir()} == {"holder-1", "holder-2", "holder-3"}
+    assert {path.name for path in (case / "bundle" / "holders").iterdir()} == {
+        "holder-1",
+        "holder-2",
+        "holder-3",
+    }
 
 
 def test_json_on_standard_output_is_json_alone(case: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +69,19 @@ def test_json_on_standard_output_is_json_alone(case: Path, capsys: pytest.Captur
 
 
 def test_stores_on_disk_give_the_same_kind_of_result(case: Path) -> None:
-    assert call(case, "--durable", "--partition", "dirichlet:0.5", "--holders", "4", "--json", str(case / "r.json")) == 0
+    assert (
+        call(
+            case,
+            "--durable",
+            "--partition",
+            "dirichlet:0.5",
+            "--holders",
+            "4",
+            "--json",
+            str(case / "r.json"),
+        )
+        == 0
+    )
     assert json.loads((case / "r.json").read_text())["profile"] == "durable"
 
 
@@ -158,7 +186,9 @@ def test_bad_input_gets_a_sentence_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_fault_is_at_the_line_of_the_users_file(case: Path, capsys: pytest.CaptureFixture[str], suffix: str) -> None:
+def test_a_fault_is_at_the_line_of_the_users_file(
+    case: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
     frame = table(frame_of(1200)).astype({"age": str})
     frame.loc[[100, 400, 700], "age"] = "abc"  # all with region = 1, rows 34, 134 and 234 of that part
     if suffix == "csv":
@@ -191,11 +221,15 @@ def test_the_contracts_file_is_looked_for_in_the_data_folder_first(
 
 
 GOOD: dict[str, Callable[[Path], None]] = {
-    "a byte order mark": lambda f: (f / "table.csv").write_bytes(b"\xef\xbb\xbf" + (f / "table.csv").read_bytes()),
+    "a byte order mark": lambda f: (f / "table.csv").write_bytes(
+        b"\xef\xbb\xbf" + (f / "table.csv").read_bytes()
+    ),
     "one class at a holder": lambda f: write(
         f, frame_of(1200).assign(churn=lambda t: np.where(np.arange(len(t)) % 3 == 0, "no", t["churn"]))
     ),
-    "an unknown category": lambda f: write(f, frame_of(1200).assign(plan=lambda t: np.where(np.arange(len(t)) % 5, "new", t["plan"]))),
+    "an unknown category": lambda f: write(
+        f, frame_of(1200).assign(plan=lambda t: np.where(np.arange(len(t)) % 5, "new", t["plan"]))
+    ),
     "a constant column": lambda f: write(f, frame_of(1200).assign(age=40.0)),
     "numbers out of bounds": lambda f: write(f, frame_of(1200).assign(age=lambda t: t["age"] * 1000)),
     "a column that the contract lacks": lambda f: write(f, frame_of(1200).assign(secret="x")),
@@ -328,7 +362,8 @@ def test_the_installed_command_helps_without_heavy_libraries() -> None:
         "import sys; sys.argv = ['ringfence-simulate', '--help']\n"
         "from ringfence.simulations.cli import main\n"
         "status = main()\n"
-        "heavy = {'numpy', 'pandas', 'torch', 'flwr', 'ray', 'altair', 'sqlalchemy', 'pydantic'} & set(sys.modules)\n"
+        "heavy = {'numpy', 'pandas', 'torch', 'flwr', 'ray', 'altair', 'sqlalchemy', 'pydantic'} & "
+        "set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy or status else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from run_kit import call, write
+from kits.run_kit import call, write
 
 from ringfence.models.neural import NeuralModel
 from ringfence.models.scorecard import Scorecard

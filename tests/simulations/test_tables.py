@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from parties import contract_of
+from kits.parties import contract_of
 from pyarrow import parquet
 
-from ringfence.privacy import tabular
-from ringfence.privacy.contract import Contract
+from ringfence.privacy.agreements.contract import Contract
 from ringfence.privacy.errors import TableError
-from ringfence.privacy.tabular import Layout
+from ringfence.privacy.tables import tabular
+from ringfence.privacy.tables.tabular import Layout
 from ringfence.simulations.tables import read_whole, write_part
 
 HEADER = "key,age,note\n"
@@ -47,7 +47,11 @@ FORMS: dict[str, tuple[str, dict[str, Any], list[int]]] = {
     "quoted quotation marks": (HEADER + 'a,1,"x ""y"", z"\nb,2,x\nc,3,x\n', {}, [2, 3, 4]),
     "a byte order mark": ("\ufeff" + HEADER + "a,1,x\nb,2,y\n", {}, [2, 3]),
     "carriage returns": (HEADER.replace("\n", "\r\n") + "a,1,x\r\nb,2,y\r\nc,3,z\r\n", {}, [2, 3, 4]),
-    "semicolons and Chinese": ("key;age;note\n甲;1,5;一\n乙;2;二\n", {"delimiter": ";", "encoding": "gb18030"}, [2, 3]),
+    "semicolons and Chinese": (
+        "key;age;note\n甲;1,5;一\n乙;2;二\n",
+        {"delimiter": ";", "encoding": "gb18030"},
+        [2, 3],
+    ),
     "no header": ("a,1,x\nb,2,y\n\nc,3,z\n", {"header": ["key", "age", "note"]}, [1, 2, 4]),
     "blanks between cells": (" key age  note\n a  1 x\n b 2   y\n", {"delimiter": "whitespace"}, [2, 3]),
     "one column": ("key\na\nb\nc\n", {}, [2, 3, 4]),
@@ -72,7 +76,9 @@ def test_parts_hold_the_rows_at_the_lines_of_the_whole(tmp_path: Path, form: str
 
 def test_a_part_of_a_parquet_file_is_known_by_the_rows_of_the_whole(tmp_path: Path) -> None:
     path = tmp_path / "whole.parquet"
-    parquet.write_table(pa.table({"key": ["a", "b", "c", "d"], "age": pa.array([1, 2, None, 4], pa.int16())}), path)
+    parquet.write_table(
+        pa.table({"key": ["a", "b", "c", "d"], "age": pa.array([1, 2, None, 4], pa.int16())}), path
+    )
     whole = read_whole(path, contract())
     write_part(whole, whole.frame.iloc[[3, 1]], tmp_path / "part.parquet")
     assert parquet.read_table(tmp_path / "part.parquet").to_pydict() == {"key": ["d", "b"], "age": [4, 2]}
@@ -105,7 +111,9 @@ def test_a_name_that_stands_twice_is_left_out_unless_it_is_needed(tmp_path: Path
         ("key;age\na;1\n", "RF-T093", "delimiter"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told_with_its_line(tmp_path: Path, content: str, code: str, words: str) -> None:
+def test_a_file_that_cannot_be_read_is_told_with_its_line(
+    tmp_path: Path, content: str, code: str, words: str
+) -> None:
     (tmp_path / "t.csv").write_text(content)
     with pytest.raises(TableError, match=rf"{code}.*{words}"):
         read_whole(tmp_path / "t.csv", contract())

@@ -1,0 +1,1 @@
+"""Offline verification of exported logs: from the standard library and `cryptography` alone."""

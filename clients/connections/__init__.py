@@ -1,0 +1,1 @@
+"""How a holder comes to the coordinator: the federation it joined, and its node there."""

@@ -1,0 +1,214 @@
+"""What a holder keeps of the federation it joined: invitation, admission, and its keys of connections.
+
+Invariant: a connection is made only with what the coordinator of client.toml signed, to the gateway that its
+    invitation names, and with a certificate for the key that lies here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import ssl
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ringfence.clients.connections.supernode import Place
+from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_signed
+from ringfence.privacy.crypto.tls_keys import (
+    node_key,
+    public_bytes,
+    read_tls_key,
+    request_for,
+    tls_key,
+    write_tls_key,
+)
+from ringfence.privacy.errors import N_, KeyFault, WaistError
+from ringfence.privacy.protocol.enrolment import (
+    Admission,
+    Invitation,
+    admission_of,
+    certificate_of,
+    invitation_of,
+    moment,
+)
+
+FOLDER = "federation"
+_INVITATION, _ADMISSION = "invitation.json", "admission.json"
+_TLS, _NODE = "tls.key", "node.key"
+_CERTIFICATE, _NUMBER = "certificate.pem", "node.number"
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipFolder:
+    """The folder.
+
+    Attributes:
+        path: it.
+    """
+
+    path: Path
+
+    def take_up(
+        self, invitation: SignedDocument, holder: str, note: Callable[[], None]
+    ) -> tuple[bytes, bytes]:
+        """Make fresh keys for an invitation; what an earlier one left is replaced as a whole.
+
+        Args:
+            invitation: verified.
+            holder: this holder's name.
+            note: records it, before the folder has its name.
+
+        Returns:
+            The node's public key and the certificate request, PEM.
+        """
+        made = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.name}."))
+        try:
+            node, tls = node_key(), tls_key()
+            write_tls_key(made / _NODE, node)
+            write_tls_key(made / _TLS, tls)
+            write_signed(made / _INVITATION, invitation)
+            note()
+            if self.path.exists():
+                former = self.path.with_name(f".{self.path.name}.former")
+                shutil.rmtree(former, ignore_errors=True)
+                os.replace(self.path, former)
+                os.replace(made, self.path)
+                shutil.rmtree(former)
+            else:
+                os.replace(made, self.path)
+        except BaseException:
+            shutil.rmtree(made, ignore_errors=True)
+            raise
+        return public_bytes(node), request_for(tls, holder)
+
+    def admitted(self, document: SignedDocument, note: Callable[[], None]) -> None:
+        """Keep a verified admission that fits the keys here."""
+        note()
+        write_signed(self.path / _ADMISSION, document)
+
+    def invitation(self, coordinator: PublicIdentity) -> Invitation:
+        """The invitation that was taken up.
+
+        Raises:
+            WaistError: RF-W360 there is none.
+            KeyFault: it is not of the coordinator of client.toml.
+        """
+        if not (self.path / _INVITATION).exists():
+            raise WaistError(
+                "RF-W360",
+                N_("This holder has joined no federation: ringfence-client join INVITATION"),
+            )
+        found = invitation_of(read_signed(self.path / _INVITATION))
+        if found.key != coordinator.hex:
+            raise _another_coordinator(found)
+        return found
+
+    def require_fitting(self, admission: Admission, invitation: Invitation, own: PublicIdentity) -> None:
+        """Refuse an admission of another invitation, of another holder, or for other keys.
+
+        Raises:
+            WaistError: RF-W361.
+        """
+        certificate = certificate_of(admission.certificate)
+        node, tls = read_tls_key(self.path / _NODE), read_tls_key(self.path / _TLS)
+        if (
+            (admission.number, admission.holder, admission.key)
+            != (invitation.number, invitation.holder, own.hex)
+            or admission.node_key.encode("ascii", "replace") != public_bytes(node)
+            or certificate.public_key() != tls.public_key()
+        ):
+            raise WaistError(
+                "RF-W361",
+                N_(
+                    "This admission does not fit the keys that were made here; hand the coordinator the last "
+                    "enrolment, or join anew with a new invitation."
+                ),
+            )
+
+    def place(self, coordinator: PublicIdentity, own: PublicIdentity, now: datetime) -> Place:
+        """Where the node goes to, and what it shows there.
+
+        Raises:
+            WaistError: RF-W360 no federation was joined, RF-W362 the coordinator has not admitted this holder
+                yet, RF-W361 the admission does not fit, RF-W363 its certificate is over or not yet valid.
+            KeyFault: a document is not the coordinator's, or a key is missing or unsafe.
+        """
+        invitation = self.invitation(coordinator)
+        if not (self.path / _ADMISSION).exists():
+            raise WaistError(
+                "RF-W362",
+                N_(
+                    "The coordinator has not admitted this holder yet. When it has, take its file up: "
+                    "ringfence-client join ADMISSION"
+                ),
+            )
+        admission = admission_of(read_signed(self.path / _ADMISSION), coordinator)
+        self.require_fitting(admission, invitation, own)
+        certificate = certificate_of(admission.certificate)
+        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+            raise WaistError(
+                "RF-W363",
+                N_(
+                    "The certificate of this holder is valid from {start} to {end}, and it is {now} here. "
+                    "Look at the clock, or ask the coordinator for a new invitation."
+                ),
+                start=certificate.not_valid_before_utc.isoformat(),
+                end=certificate.not_valid_after_utc.isoformat(),
+                now=now.isoformat(timespec="seconds"),
+            )
+        (self.path / _CERTIFICATE).write_text(admission.certificate, encoding="ascii")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_verify_locations(cadata=invitation.authority)
+        context.load_cert_chain(self.path / _CERTIFICATE, self.path / _TLS)
+        return Place(address=invitation.gateway, tls=context)
+
+    def remembered(self) -> int | None:
+        """The number that the link gave this node last."""
+        try:
+            return int((self.path / _NUMBER).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+
+    def remember(self, number: int) -> None:
+        """Keep the number that the link gave this node."""
+        (self.path / _NUMBER).write_text(f"{number}\n", encoding="ascii")
+
+    @property
+    def node_file(self) -> Path:
+        """The node's key."""
+        return self.path / _NODE
+
+
+def require_for(invitation: Invitation, holder: str, now: datetime) -> None:
+    """Refuse an invitation of another holder, or one that is over.
+
+    Raises:
+        WaistError: RF-W364 another holder's, RF-W365 over.
+    """
+    if invitation.holder != holder:
+        raise WaistError(
+            "RF-W364",
+            N_('The invitation is for the holder "{found}"; this is "{name}".'),
+            found=invitation.holder,
+            name=holder,
+        )
+    if now >= moment(invitation.expires):
+        raise WaistError(
+            "RF-W365",
+            N_("The invitation ended on {expires}; ask the coordinator for a new one."),
+            expires=invitation.expires,
+        )
+
+
+def _another_coordinator(found: Invitation) -> KeyFault:
+    return KeyFault(
+        "RF-K122",
+        N_("The invitation is of {name}, {fingerprint}, and client.toml names another coordinator."),
+        name=found.coordinator,
+        fingerprint=PublicIdentity.from_hex(found.key).fingerprint,
+    )

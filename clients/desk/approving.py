@@ -1,0 +1,147 @@
+"""One person's approval of a study at this holder, given only to what is signed, allowed and in date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ringfence.audit.log import AuditLog
+from ringfence.clients.attesting import attest, passing
+from ringfence.clients.desk.whatif import answer, approvals_that_hold, read_study, seen_lines
+from ringfence.clients.home import Home
+from ringfence.clients.offers import Offers
+from ringfence.clients.snapshots import Attestation
+from ringfence.privacy.agreements.contract import LoadedContract
+from ringfence.privacy.agreements.study import Study
+from ringfence.privacy.crypto.identity import Identity
+from ringfence.privacy.crypto.secret_files import Passphrases
+from ringfence.privacy.crypto.signed import SignedDocument, approve, write_after
+from ringfence.privacy.errors import N_, RingfenceError, StudyError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    """What was written.
+
+    Attributes:
+        study: name of the study.
+        digest: its digest.
+        approver: fingerprint of the person's key.
+        file: the approval.
+        count: approvals now on file that hold.
+        seen: what the coordinator would see besides sums, in a sentence each.
+        warning: why the budget does not cover the study as it stands, or None. A top-up may still come, so
+            the approval is given all the same.
+        attested: when the table was attested that the study would read.
+    """
+
+    study: str
+    digest: str
+    approver: str
+    file: Path
+    count: int
+    seen: tuple[str, ...]
+    warning: RingfenceError | None
+    attested: datetime
+
+
+Keep = Callable[[SignedDocument, Callable[[], None]], None]
+"""Puts an approval on file: calls its second argument, which records the event, before it counts."""
+
+
+def give_approval(log: AuditLog, digest: str, holder: str, person: Identity, keep: Keep) -> SignedDocument:
+    """Sign one person's approval and put it on file, with its event; who approved stands in its private part.
+
+    Args:
+        log: the holder's.
+        digest: of the study.
+        holder: the holder's name.
+        person: key of an approver, whose right to approve the caller has checked.
+        keep: puts the approval on file.
+    """
+    document = approve(digest, holder, person)
+
+    def record() -> None:
+        log.record(
+            "study.approved",
+            "allow",
+            resource=f"study:{digest}",
+            private={"approver": person.public.fingerprint},
+        )
+
+    keep(document, record)
+    return document
+
+
+def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -> Approved:
+    """Write a person's approval into the approvals folder; a refusal is an event.
+
+    Raises:
+        KeyFault: the study is not the coordinator's, or the key cannot be opened or is of another kind.
+        StudyError: RF-S041 the study is not allowed here, RF-S201 the key is no approver's of this holder,
+            RF-S202 this person approved it before.
+        TableError: the table was not attested for the study yet and does not pass.
+    """
+    resource = f"study:{home.settings.name}"
+    with home.refusals("study.refused", resource):
+        study = read_study(home, path)
+    resource = f"study:{study.digest()}"
+    with home.refusals("study.refused", resource):
+        loaded = home.contract()
+        found = answer(home, study, loaded)
+        found.decision.require()
+        person = passphrases.read_key(key, "approver")
+        fingerprint = person.public.fingerprint
+        if person.public not in home.settings.approvers():
+            raise StudyError(
+                "RF-S201",
+                N_("{fingerprint} is not among the approvers of {holder}; client.toml lists them."),
+                fingerprint=fingerprint,
+                holder=home.settings.name,
+            )
+        folder = home.settings.path(home.settings.config.approvals)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        number = fingerprint.removeprefix("ed25519:")
+        file = folder / f"{found.digest.removeprefix('sha256:')}.{number}.json"
+        if file.exists():
+            raise StudyError(
+                "RF-S202",
+                N_(
+                    "{fingerprint} approved this study before; the second approval has to come from another "
+                    "person."
+                ),
+                fingerprint=fingerprint,
+            )
+    # Beside the refusals: what a table's rows are judged to be stays in the private part of its own event.
+    attested = _attested(home, study, loaded)
+    give_approval(
+        home.log,
+        found.digest,
+        home.settings.name,
+        person,
+        lambda document, record: write_after(file, document, record),
+    )
+    Offers(home.engine).reopen(found.digest)
+    return Approved(
+        study=study.id,
+        digest=found.digest,
+        approver=fingerprint,
+        file=file,
+        count=approvals_that_hold(home, found.digest),
+        seen=tuple(seen_lines(study)),
+        warning=found.no_price or found.misfit(),
+        attested=attested.at,
+    )
+
+
+def _attested(home: Home, study: Study, loaded: LoadedContract) -> Attestation:
+    """The attestation that the study would run on; the table is attested now where nobody has done so.
+
+    Raises:
+        TableError: the table cannot be read as the contract says, or does not pass; nobody approves then.
+    """
+    premises = home.premises(loaded)
+    known = passing(premises.snapshots, study.digest(), loaded.contract.digest())
+    return known or attest(premises, study, datetime.now(UTC)).attestation

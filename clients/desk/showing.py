@@ -1,0 +1,199 @@
+"""A study in full sentences, for the people who are asked to approve it: what, with whom, at what price."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from ringfence.clients.desk.standing_copy import StandingCopy
+from ringfence.clients.desk.whatif import Forecast, consents_told, dropout_line, seen_lines
+from ringfence.models.pages.words import Words
+from ringfence.privacy.accounting.gaussian import epsilon_of
+from ringfence.privacy.agreements.contract import LoadedContract
+from ringfence.privacy.agreements.purposes import catalogue
+from ringfence.privacy.agreements.schema import Schema
+from ringfence.privacy.agreements.study import Study
+from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.errors import _, language
+
+
+def sentences(
+    found: Forecast, loaded: LoadedContract, coordinator: PublicIdentity, copy: StandingCopy
+) -> list[str]:
+    """All of it, one sentence or one list item a line; an empty line parts what belongs together.
+
+    Args:
+        found: the study and what it would mean here.
+        loaded: this holder's contract and the schema.
+        coordinator: who signed the study.
+        copy: whether the table is attested for it.
+    """
+    parts = (
+        _question(found.study, loaded.schema, coordinator, found.digest),
+        _columns(found),
+        _holders(found.study, loaded),
+        _price(found),
+        _afterwards(found),
+        _verdict(found, copy),
+    )
+    return [line for part in parts for line in (*part, "")][:-1]
+
+
+def _question(study: Study, schema: Schema, coordinator: PublicIdentity, digest: str) -> Iterator[str]:
+    yield _("The study {study} ({digest}) is signed by the coordinator with the key {key}.").format(
+        study=study.id, digest=digest, key=coordinator.fingerprint
+    )
+    purpose = catalogue().get(study.purpose)
+    yield _("Its purpose is {purpose} ({name}), on the legal basis {basis}.").format(
+        purpose=study.purpose if purpose is None else purpose.label(language()),
+        name=study.purpose,
+        basis=_named(study.legal_basis),
+    )
+    if study.label is not None:
+        yield _("It learns to predict {label} by a {task}.").format(
+            label=_titled(study.label, schema), task=_named(study.task)
+        )
+    else:
+        yield _("It predicts nothing; its task is {task}.").format(task=_named(study.task))
+    features = study.features or ()
+    yield _("The features it looks at ({count}): {features}.").format(
+        count=len(features), features=_(", ").join(_titled(name, schema) for name in features)
+    )
+    yield _("The data protection impact assessment is: {dpia}").format(dpia=study.dpia)
+    yield _("Its last day is {day}.").format(day=study.expires)
+
+
+def _named(term: str) -> str:
+    """A term of a study in words, with the term itself where the words are others."""
+    words = Words.of("zh-CN" if language() == "zh" else "en").fixed(term)
+    return words if words == term else f"{words} ({term})"
+
+
+def _titled(name: str, schema: Schema) -> str:
+    """A feature's name, with its label for people where the schema has one."""
+    feature = next((each for each in schema.features if each.name == name), None)
+    if feature is None:
+        return name
+    title = feature.title_zh if language() == "zh" and feature.title_zh else feature.title
+    return name if title is None else f"{name} ({title})"
+
+
+def _columns(found: Forecast) -> Iterator[str]:
+    if found.decision.obligations is None:
+        return
+    columns = found.decision.obligations.columns
+    yield _("Of this holder's table it would read these columns and no other: {columns}.").format(
+        columns=_(", ").join(columns.decode)
+    )
+    if columns.sensitive:
+        yield _("Sensitive among what it uses, so that separate consent is needed: {features}.").format(
+            features=_(", ").join(columns.sensitive)
+        )
+    if columns.separate:
+        yield _("Every customer it uses must have given these consents apart: {consents}.").format(
+            consents=consents_told(columns.separate)
+        )
+    yield _(
+        "It reads a copy of them and nothing else: the table as it stands when it is attested, at the first "
+        "approval unless somebody does it before (ringfence-client table attest)."
+    )
+    yield _("Only customers whose consent or other legal basis holds at the moment are counted.")
+
+
+def _holders(study: Study, loaded: LoadedContract) -> Iterator[str]:
+    yield _("The holders of the study ({count}):").format(count=len(study.holders))
+    for holder in study.holders:
+        fingerprint = PublicIdentity.from_hex(holder.key).fingerprint
+        if holder.name == loaded.contract.holder:
+            said = _("this holder")
+        elif fingerprint in loaded.contract.peers:
+            said = _("this holder vouches for the key")
+        else:
+            said = _("nobody here vouches for the key, so it never counts")
+        yield _("    {name}, {key}: {said}").format(name=holder.name, key=fingerprint, said=said)
+    terms = study.privacy
+    yield _(
+        "A sum is made of {holders} holders at least. The guarantee holds against the coordinator together "
+        "with up to {colluders} of the other holders."
+    ).format(holders=terms.min_holders, colluders=terms.colluders + 1)
+
+
+def _price(found: Forecast) -> Iterator[str]:
+    if found.price is None:
+        if found.no_price is not None:
+            yield _("It has no price here: {sentence}").format(sentence=found.no_price.sentence())
+        return
+    report = found.price.as_report()
+    yield _(
+        "One run, when no attempt has to be repeated, costs a customer epsilon {epsilon} at delta {delta}, "
+        "counted over all holders of the study, and {own} counted at this holder alone. In the worst case, "
+        "when every attempt is needed, it is {worst} and {own_worst}."
+    ).format(
+        epsilon=report["customer_epsilon"],
+        delta=report["delta"],
+        own=report["holder_epsilon"],
+        worst=report["customer_epsilon_worst_case"],
+        own_worst=report["holder_epsilon_worst_case"],
+    )
+    yield _sentence(dropout_line(found.study))
+    if found.demand is not None and not found.reserved:
+        yield _(
+            "The ledger reserves the worst case when the study is joined, mu^2 {reserve}; {left} is left. "
+            "What was released stays spent for good, and what was not needed is free again when the study "
+            "ends."
+        ).format(reserve=_short(found.demand.mu_squared), left=_short(found.left.mu_squared))
+    if found.plan is not None:
+        alone = epsilon_of(found.price.delta, math.sqrt(found.plan.cohort.mu_squared(1)))
+        yield _(
+            "Joining by itself costs epsilon {alone:.4f} of that: the number of customers who take part is "
+            "counted once, with noise. That stays spent even if the study fails afterwards."
+        ).format(alone=alone)
+
+
+def _afterwards(found: Forecast) -> Iterator[str]:
+    if found.plan is None:
+        return
+    rounds = len(found.plan.rounds)
+    if found.study.privacy.visible:
+        yield from (_sentence(line) for line in seen_lines(found.study))
+    else:
+        yield _(
+            "Noisy vectors under masks that leave this holder: {count}, and one more for every attempt that "
+            "is repeated. The coordinator learns only what they add up to with those of the other holders. "
+            "No row and no customer key leaves."
+        ).format(count=rounds)
+    yield _(
+        "The coordinator makes the result from what it learned. A result cannot be called back: whoever has "
+        "it may keep it, use it for the purpose and combine it with anything else, and the promise to the "
+        "customers still holds."
+    )
+    yield _("A customer who withdraws consent is left out of every round that follows.")
+
+
+def _verdict(found: Forecast, copy: StandingCopy) -> Iterator[str]:
+    if not found.decision.allow:
+        yield _("It is not allowed at this holder:")
+        for reason in found.decision.reasons:
+            yield f"    {reason}"
+        return
+    misfit = found.no_price or found.misfit()
+    if misfit is not None:
+        yield _("The contract allows it, but: {sentence}").format(sentence=misfit.sentence())
+    else:
+        yield _("The contract allows it and the budget covers it.")
+    yield from copy.lines()
+    if found.approvals >= 2:
+        yield _("Two people have approved it here.")
+    else:
+        yield _(
+            "It runs here only when two people have approved it (approvals on file: {count}): "
+            "ringfence-client study approve"
+        ).format(count=found.approvals)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}" + _(".")
+
+
+def _short(amount: object) -> str:
+    return f"{float(str(amount)):.6g}"

@@ -1,0 +1,126 @@
+"""Whether a study's table is attested here, and whether that still serves: for people before they approve.
+
+Nothing is read of the table: the kept copy is compared with its digest, and of the source only when it was
+last written is looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, TypeAlias
+
+from ringfence.clients.home import Home
+from ringfence.clients.snapshots import Attestation
+from ringfence.privacy.agreements.contract import LoadedContract
+from ringfence.privacy.errors import TableError, _
+
+CopyState: TypeAlias = Literal["none", "failed", "other-contract", "other-columns", "gone", "serves", "over"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingCopy:
+    """What would become of a join as far as the table goes.
+
+    Attributes:
+        state: `serves` where a study could join with it; `over` where it ran here and the copy went with it.
+        attested: the attestation, where there is one.
+        newer: whether the source was written since; None where that is not known, as of a database.
+    """
+
+    state: CopyState
+    attested: Attestation | None = None
+    newer: bool | None = None
+
+    @classmethod
+    def of(
+        cls, home: Home, digest: str, loaded: LoadedContract, columns: tuple[str, ...] | None
+    ) -> StandingCopy:
+        """Look at it.
+
+        Args:
+            home: the holder's.
+            digest: of the study.
+            loaded: the contract in force.
+            columns: what the study would decode; None where it is not allowed.
+        """
+        snapshots = home.snapshots()
+        found = snapshots.find(digest)
+        if found is None:
+            return cls(state="over" if home.ledger.reserved_before(digest) else "none")
+        return cls(
+            state=_state(found, loaded, columns) or _kept(home, found),
+            attested=found,
+            newer=_written_since(loaded, found.at),
+        )
+
+    def lines(self) -> list[str]:
+        """The same for people."""
+        moment = "" if self.attested is None else f"{self.attested.at:%Y-%m-%d %H:%M} UTC"
+        match self.state:
+            case "none":
+                told = _(
+                    "The table is not attested for it; the first approval does that, or: ringfence-client "
+                    "table attest"
+                )
+            case "over":
+                told = _("It ran here before; the copy of the table was deleted with it.")
+            case "failed":
+                fault = "" if self.attested is None else self.attested.fault
+                told = _("The table was read on {moment} and did not pass: {fault}").format(
+                    moment=moment, fault=fault
+                )
+            case "serves":
+                told = _("The table is attested for it, as it was on {moment}.").format(moment=moment)
+            case "gone":
+                told = _(
+                    "The table was attested for it on {moment}, and the kept copy is gone or was altered."
+                ).format(moment=moment)
+            case "other-contract" | "other-columns":
+                told = _(
+                    "The table was attested for it on {moment}, under another contract than the one in force."
+                ).format(moment=moment)
+        lines = [told]
+        if self.state in ("gone", "other-contract", "other-columns"):
+            lines.append(_("Attest it again, or this holder stays away: ringfence-client table attest"))
+        if self.state == "serves" and self.newer:
+            lines.append(
+                _("Its file was written since; what changed counts once the table is attested again.")
+            )
+        return lines
+
+    def as_json(self) -> dict[str, object]:
+        """The same for programs."""
+        return {
+            "state": self.state,
+            "at": None if self.attested is None else self.attested.at.isoformat(),
+            "source_newer": self.newer,
+        }
+
+
+def _state(found: Attestation, loaded: LoadedContract, columns: tuple[str, ...] | None) -> CopyState | None:
+    """What speaks against it, before the copy is looked at."""
+    if not found.passed:
+        return "failed"
+    if not found.serves(loaded.contract.digest()):
+        return "other-contract"
+    return None if found.serves(found.contract, columns) else "other-columns"
+
+
+def _kept(home: Home, found: Attestation) -> CopyState:
+    try:
+        home.snapshots().content(found)
+    except TableError:
+        return "gone"
+    return "serves"
+
+
+def _written_since(loaded: LoadedContract, moment: datetime) -> bool | None:
+    source = loaded.contract.source
+    if source.file is None:
+        return None
+    try:
+        written = (loaded.path.parent / source.file).stat().st_mtime
+    except OSError:
+        return None
+    return datetime.fromtimestamp(written, UTC) > moment

@@ -1,0 +1,104 @@
+"""The runs that this holder joined, in its store: a farewell may come to a process that did not join.
+
+Invariant: a run that was joined ends here once, whichever process hears the farewell and however often it is
+said; its reservation never stays open because a process died.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    and_,
+    insert,
+    select,
+    update,
+)
+
+from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.stores.store import reading
+from ringfence.privacy.wire.heads import LogPosition
+
+METADATA = MetaData()
+_ROWS = Table(
+    "participations",
+    METADATA,
+    Column("study", String(71), primary_key=True),
+    Column("run", String(32), primary_key=True),
+    Column("log_key", String(64), nullable=False),
+    Column("log_size", BigInteger, nullable=False),
+    Column("log_root", String(71), nullable=False),
+    Column("ended", Boolean, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Participation:
+    """One run that was joined.
+
+    Attributes:
+        study: digest of the signed study.
+        run: id of the run.
+        coordinator_log: key of the coordinator's log, as the offer named it.
+        position: of this holder's own log as the coordinator was shown it last.
+        ended: whether the farewell was heard.
+    """
+
+    study: str
+    run: str
+    coordinator_log: PublicIdentity
+    position: LogPosition
+    ended: bool = False
+
+
+class Participations:
+    """The runs in a holder's store."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Open the table, making it when absent."""
+        self._engine = engine
+        METADATA.create_all(engine)
+
+    def find(self, study: str, run: str) -> Participation | None:
+        """What is known of a run, or None for one that was not joined here."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(_ROWS).where(_of(study, run))).one_or_none()
+        if row is None:
+            return None
+        return Participation(
+            study=row.study,
+            run=row.run,
+            coordinator_log=PublicIdentity.from_hex(row.log_key),
+            position=LogPosition(size=row.log_size, root=row.log_root),
+            ended=row.ended,
+        )
+
+    def joined(self, known: Participation) -> None:
+        """Keep that a run was joined, before the coordinator hears of it; anew when it is joined again."""
+        values = {
+            "log_key": known.coordinator_log.hex,
+            "log_size": known.position.size,
+            "log_root": known.position.root,
+            "ended": known.ended,
+        }
+        with self._engine.begin() as connection:
+            changed = connection.execute(update(_ROWS).where(_of(known.study, known.run)).values(**values))
+            if not changed.rowcount:
+                connection.execute(insert(_ROWS).values(study=known.study, run=known.run, **values))
+
+    def ended(self, study: str, run: str, *, connection: Connection) -> None:
+        """Keep that a run is over, in the transaction of its event."""
+        connection.execute(update(_ROWS).where(_of(study, run)).values(ended=True))
+
+
+def _of(study: str, run: str) -> ColumnElement[bool]:
+    return and_(_ROWS.c.study == study, _ROWS.c.run == run)

@@ -1,0 +1,37 @@
+"""Where a holder's log and ledger stand, in the form in which its messages say so."""
+
+from __future__ import annotations
+
+from ringfence.audit.checkpoint import read_unverified
+from ringfence.audit.merkle import verify_consistency
+from ringfence.clients.holder import Holder
+from ringfence.privacy.wire.heads import LedgerHead, LogPosition, sign_head
+
+
+def log_checkpoint(holder: Holder) -> tuple[str, LogPosition]:
+    """The log's signed checkpoint as of now, and the position it claims."""
+    note = holder.log.checkpoint()
+    claimed = read_unverified(note)
+    return note.decode(), LogPosition(size=claimed.size, root="sha256:" + claimed.root.hex())
+
+
+def log_proof(holder: Holder, since: LogPosition | None) -> tuple[str, ...]:
+    """Consistency proof from a position another party knows to the log's newest checkpoint.
+
+    Raises:
+        ProofError: the position is beyond this log, or this log had another root at that size.
+    """
+    if since is None or since.size == 0:
+        return ()
+    now = read_unverified(holder.log.checkpoint())
+    nodes = holder.log.consistency(since.size, now.size)
+    verify_consistency(
+        since.size, now.size, bytes.fromhex(since.root.removeprefix("sha256:")), now.root, nodes
+    )
+    return tuple("sha256:" + node.hex() for node in nodes)
+
+
+def ledger_head(holder: Holder) -> LedgerHead:
+    """The ledger's signed head."""
+    head = holder.ledger.head()
+    return sign_head(holder.identity, sequence=head.sequence, entry_hash=head.hash)

@@ -1,0 +1,1 @@
+"""Pages for people: elements, charts and sentences, without any exact figure of a simulation."""

@@ -1,0 +1,1 @@
+"""What the commands of holder, coordinator and researcher share."""

@@ -1,1 +1,0 @@
-"""The files people write: canonical form, faults with their lines, and the parts of schema, contract and study."""

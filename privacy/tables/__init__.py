@@ -1,0 +1,1 @@
+"""Tables as they are read: delimited text, Parquet, one cell's text, and the quality gate."""

@@ -1,0 +1,176 @@
+"""Reads delimited text: cut into fields as bytes, strictly, and only the columns asked for are decoded.
+
+A column nobody may use is thus never decoded, whatever it holds. `tabular` is the way in.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ringfence.privacy.tables import cutting, encodings
+from ringfence.privacy.tables.cutting import BLOCK, WHITESPACE
+from ringfence.privacy.tables.layouts import (
+    MULTIBYTE,
+    Layout,
+    header,
+    misfits,
+    records,
+    require_strict,
+    undecodable,
+    unparsable,
+)
+
+_LARGEST_BLOCK: Final = (1 << 31) - 1
+
+
+def _content(path: Path, layout: Layout) -> Any:
+    """What Arrow reads: the file itself, unless it needs a hand.
+
+    Cells between blanks come with one tab between two of them, for the one reader there is; of several byte
+    order marks Arrow would leave all but the first in the first cell.
+    """
+    if layout.delimiter == WHITESPACE:
+        raw = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return io.BytesIO(b"\n".join(b"\t".join(line.split()) for line in raw.split(b"\n")))
+    with path.open("rb") as stream:
+        start = stream.read(2 * len(cutting.UTF8_MARK))
+    if start != 2 * cutting.UTF8_MARK:
+        return path
+    raw = path.read_bytes()
+    while raw.startswith(cutting.UTF8_MARK):
+        raw = raw[len(cutting.UTF8_MARK) :]
+    return io.BytesIO(raw)
+
+
+def read_delimited(path: Path, names: Sequence[str], wanted: Sequence[str], layout: Layout) -> Any:
+    """The wanted columns as text, a `pyarrow.Table`; `names` are all of the header's, without repeats."""
+    import pyarrow as pa
+
+    require_strict(path, layout)
+    positions = [str(names.index(name)) for name in wanted]
+    try:
+        table, ragged = _parsed(path, names, positions, layout, BLOCK)
+    except UnicodeDecodeError:
+        raise undecodable(path, layout, None, b"") from None
+    except pa.ArrowInvalid:
+        size = path.stat().st_size
+        if not any(True for _record in records(path, layout)):  # a header and nothing else
+            table, ragged = pa.table({position: pa.array([], pa.binary()) for position in positions}), False
+        elif size > BLOCK:  # a row longer than a block
+            table, ragged = _in_one_block(path, names, positions, layout)
+        else:
+            raise (misfits(path, len(names), layout) or unparsable(path)) from None
+    if ragged:
+        raise misfits(path, len(names), layout) or unparsable(path)
+    codec = layout.codec() if layout.splits_as_bytes() else "utf-8"
+    columns = []
+    for name, position in zip(wanted, positions, strict=True):
+        column = table[position].combine_chunks()
+        try:
+            columns.append(_decode(column, codec))
+        except (UnicodeDecodeError, pa.ArrowInvalid):
+            raise undecodable(path, layout, name, _beyond_ascii(table)) from None
+    return pa.table(dict(zip(wanted, columns, strict=True)))
+
+
+def _in_one_block(path: Path, names: Sequence[str], positions: list[str], layout: Layout) -> tuple[Any, bool]:
+    import pyarrow as pa
+
+    try:
+        return _parsed(path, names, positions, layout, min(2 * path.stat().st_size, _LARGEST_BLOCK))
+    except (UnicodeDecodeError, pa.ArrowInvalid):
+        raise (misfits(path, len(names), layout) or unparsable(path)) from None
+
+
+def _parsed(
+    path: Path, names: Sequence[str], positions: list[str], layout: Layout, block: int
+) -> tuple[Any, bool]:
+    """The columns at some positions as bytes, and whether rows had other numbers of cells than the header."""
+    import pyarrow as pa
+    from pyarrow import csv as pa_csv
+
+    ragged = False
+
+    def skip(_row: object) -> str:
+        nonlocal ragged
+        ragged = True
+        return "skip"
+
+    blanks = layout.delimiter == WHITESPACE
+    table = pa_csv.read_csv(
+        _content(path, layout),
+        read_options=pa_csv.ReadOptions(
+            column_names=[str(i) for i in range(len(names))],
+            skip_rows=header(path, layout)[1],
+            encoding="utf8" if layout.splits_as_bytes() else layout.codec(),
+            block_size=block,
+        ),
+        parse_options=pa_csv.ParseOptions(
+            delimiter="\t" if blanks else layout.delimiter,
+            quote_char=False if blanks else '"',
+            newlines_in_values=not blanks,
+            invalid_row_handler=skip,
+        ),
+        convert_options=pa_csv.ConvertOptions(
+            include_columns=positions,
+            column_types=dict.fromkeys(positions, pa.binary()),
+            strings_can_be_null=False,
+            check_utf8=False,
+        ),
+    )
+    return table, ragged
+
+
+def _beyond_ascii(table: Any) -> bytes:
+    """Some bytes that are not ASCII of all columns asked for, one cell a line, to guess an encoding from."""
+    cells: list[bytes] = []
+    for column in table.columns:
+        distinct = column.combine_chunks().dictionary_encode().dictionary.to_pylist()
+        cells += [cell for cell in distinct if not cell.isascii()][:10_000]
+    return b"\n".join(cells)
+
+
+def _decode(column: Any, codec: str) -> Any:
+    """Bytes to text; other encodings than UTF-8 once per distinct value.
+
+    Raises:
+        UnicodeDecodeError: also where the bytes decode but are another encoding's: read so, keys and
+            categories would be other ones without a word.
+    """
+    import pyarrow as pa
+
+    if codec in {"utf-8", "utf-8-sig", "ascii"}:
+        return column.cast(pa.string())
+    coded = column.dictionary_encode()
+    distinct = coded.dictionary.to_pylist()
+    texts = [value.decode(codec) for value in distinct]
+    odd = [value for value in distinct if not value.isascii()]
+    if odd and _is_another(odd, codec):
+        raise UnicodeDecodeError(codec, b"", 0, 0, "another encoding")
+    return pa.DictionaryArray.from_arrays(coded.indices, pa.array(texts, pa.string())).cast(pa.string())
+
+
+def _is_another(values: Sequence[bytes], codec: str) -> bool:
+    """Whether texts that one encoding can read are practically never meant in it."""
+    if codec in MULTIBYTE:
+        return _is_chinese_utf8(values) or (
+            encodings.is_western(b"\n".join(values)) and not encodings.is_chinese(b"\n".join(values))
+        )
+    if codec == "iso8859-1":  # which has control characters where Windows-1252 has signs
+        return encodings.western_encoding(b"\n".join(values)) != "latin-1"
+    return False
+
+
+def _is_chinese_utf8(values: Sequence[bytes]) -> bool:
+    """Whether all of some texts are UTF-8 of East Asian characters, which GB18030 bytes hardly ever are.
+
+    Read as GB18030 they would decode into other characters without an error.
+    """
+    try:
+        texts = [value.decode() for value in values]
+    except UnicodeDecodeError:
+        return False
+    return bool(texts) and all(char.isascii() or char >= "\u2e80" for text in texts for char in text)

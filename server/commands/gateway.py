@@ -1,0 +1,87 @@
+"""`ringfence-server gateway` and `serve`: where holders connect."""
+
+from __future__ import annotations
+
+import argparse
+
+from ringfence.privacy.command_line.commands import stopped_by_signals
+from ringfence.privacy.command_line.terminal import Parser, Terminal
+from ringfence.privacy.errors import _
+from ringfence.server.commands.options import leaf
+
+
+def add(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Declare the sub-commands."""
+    gateway = commands.add_parser("gateway", help=_("make the gateway that holders connect to"))
+    kinds = gateway.add_subparsers(metavar=_("COMMAND"), required=True)
+    make = leaf(
+        kinds,
+        "make",
+        _("make the gateway's certificate authority and enter its addresses into server.toml"),
+        examples=["ringfence-server gateway make --address analytics.example:8443"],
+    )
+    make.add_argument(
+        "--address", required=True, metavar="HOST:PORT", help=_("where holders reach it; invitations say so")
+    )
+    make.add_argument(
+        "--bind",
+        metavar="HOST:PORT",
+        help=_("where it listens on this machine (default: all its addresses, the same port)"),
+    )
+    make.set_defaults(do=_make)
+    serve = leaf(
+        commands,
+        "serve",
+        _("let admitted holders connect, until stopped"),
+        more=_(
+            "Runs Flower's link on loopback and the gateway before it. Studies are run beside it: "
+            "ringfence-server study run."
+        ),
+        json=False,
+    )
+    serve.set_defaults(do=_serve)
+
+
+def _make(arguments: argparse.Namespace) -> int:
+    from ringfence.server.connections.admissions import Admissions
+    from ringfence.server.desk.enrolling import make_gateway, require_reachable
+    from ringfence.server.home import open_office
+
+    host, port = require_reachable(arguments.address)
+    everywhere = "[::]" if ":" in host else "0.0.0.0"
+    bind = arguments.bind or f"{everywhere}:{port}"
+    with open_office(arguments.config) as office:
+        file = make_gateway(office, arguments.address, bind, Admissions(office.engine).now())
+    terminal = Terminal.of(arguments)
+    terminal.say(
+        _("The gateway is {address}, and listens on {bind}.").format(address=arguments.address, bind=bind)
+    )
+    terminal.say(_("Next: ringfence-server serve, and for each holder ringfence-server holder invite"))
+    terminal.write_json({"file": str(file), "address": arguments.address, "bind": bind})
+    return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from ringfence.privacy.stores.lease import lease
+    from ringfence.server.connections.admissions import Admissions
+    from ringfence.server.connections.serving import Serving
+    from ringfence.server.desk.enrolling import gateway_folder, require_host_and_port
+    from ringfence.server.home import open_office
+
+    terminal = Terminal.of(arguments)
+    with open_office(arguments.config) as office, lease(office.engine), stopped_by_signals() as stop:
+        settings, folder, admissions = (
+            office.settings.gateway,
+            gateway_folder(office),
+            Admissions(office.engine),
+        )
+        host, _port = require_host_and_port(settings.address)
+        bind, port = require_host_and_port(settings.bind)
+        folder.issue(host, admissions.now())
+        serving = Serving(folder=folder, admissions=admissions, host=bind, port=port, report=terminal.say)
+        serving.serve(
+            stop,
+            lambda: terminal.say(_("Holders can connect to {address}.").format(address=settings.address)),
+        )
+    terminal.say(_("Stopped."))
+    return 0

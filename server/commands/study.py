@@ -1,0 +1,313 @@
+"""`ringfence-server study`: sign studies over declarations, show them, run them, let their results out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ringfence.privacy.command_line.commands import (
+    add_drafting,
+    add_passphrase,
+    decimal,
+    folder_of,
+    passphrases,
+    require_new_file,
+    seconds,
+    stopped_by_signals,
+    tell_draft,
+)
+from ringfence.privacy.command_line.terminal import Parser, Terminal
+from ringfence.privacy.errors import N_, UsageError, _
+from ringfence.server.commands.options import leaf
+
+if TYPE_CHECKING:
+    import threading
+
+    from ringfence.server.desk.conducting import Conductor, Pace
+    from ringfence.server.rounds import Release
+
+
+def add(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Declare the sub-commands."""
+    study = commands.add_parser("study", help=_("draft studies, sign them, show them and run them"))
+    kinds = study.add_subparsers(metavar=_("COMMAND"), required=True)
+    sign = leaf(
+        kinds,
+        "sign",
+        _("enter the holders by their signed declarations, sign the study and tell its price"),
+        examples=["ringfence-server study sign churn.toml --declaration north.json --declaration south.json"],
+    )
+    sign.add_argument("file", type=Path, metavar="STUDY", help=_("the study's TOML file"))
+    sign.add_argument(
+        "--declaration",
+        action="append",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=_("a holder's declaration (ringfence-client contract declare); one for each holder"),
+    )
+    sign.add_argument(
+        "--prior",
+        type=Path,
+        metavar="CARD",
+        help=_("begin from an earlier scorecard, the scorecard.json of a release"),
+    )
+    sign.add_argument(
+        "--out", type=Path, metavar="FILE", help=_("file to write (default: beside it, .signed.json)")
+    )
+    add_passphrase(sign)
+    sign.set_defaults(do=_sign)
+    _add_draft(kinds)
+    _add_run(kinds)
+    show = leaf(kinds, "show", _("show a study that this coordinator signed"))
+    show.add_argument("file", type=Path, metavar="STUDY", help=_("the signed study"))
+    show.set_defaults(do=_show)
+
+
+def _add_draft(kinds: argparse._SubParsersAction[Parser]) -> None:
+    draft = leaf(
+        kinds,
+        "draft",
+        _("write a first study from the schema and the holders' declarations"),
+        more=_(
+            "Filled in is what they say: features that every holder gives to the purpose, labels that can be "
+            "predicted, delta, and the price. What people decide is left as ???."
+        ),
+        examples=[
+            "ringfence-server study draft schema.toml --declaration north.json --declaration south.json "
+            "--purpose churn-prediction --label churn --out churn.toml",
+        ],
+    )
+    draft.add_argument("schema", type=Path, metavar="SCHEMA", help=_("the schema's TOML file"))
+    draft.add_argument(
+        "--declaration",
+        action="append",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=_("a holder's declaration (ringfence-client contract declare); one for each holder"),
+    )
+    add_drafting(draft)
+    draft.set_defaults(do=_draft)
+
+
+def _add_run(kinds: argparse._SubParsersAction[Parser]) -> None:
+    run = leaf(
+        kinds,
+        "run",
+        _("run a signed study with the holders that are connected, and let its result out"),
+        more=_(
+            "Needs ringfence-server serve beside it, and each holder's ringfence-client run. Stopped or "
+            "killed, it goes on when it is run again; a study that ended is not run again."
+        ),
+        examples=["ringfence-server study run churn.signed.json --out churn-model"],
+    )
+    run.add_argument(
+        "--wait",
+        type=decimal,
+        default=60,
+        metavar="SECONDS",
+        help=_("how long all holders may take to connect (default: 60)"),
+    )
+    run.set_defaults(do=_run)
+    stop = leaf(
+        kinds,
+        "stop",
+        _("end a study's run for good, and tell the holders that are connected"),
+        more=_("Where the sums so far make a model, that is released: ringfence-server study release."),
+    )
+    stop.set_defaults(do=_stop)
+    release = leaf(
+        kinds,
+        "release",
+        _("let the result of a study that ended out once more, from its released sums"),
+        examples=["ringfence-server study release churn.signed.json --out churn-model-again"],
+    )
+    release.set_defaults(do=_release)
+    for each in (run, stop):
+        each.add_argument(
+            "--timeout",
+            type=decimal,
+            default=120,
+            metavar="SECONDS",
+            help=_("how long the holders may take for one answer (default: 120)"),
+        )
+    for each in (run, release):
+        each.add_argument("--out", type=Path, required=True, metavar="DIR", help=_("folder to make"))
+    for each in (run, stop, release):
+        each.add_argument("file", type=Path, metavar="STUDY", help=_("the signed study"))
+        each.add_argument(
+            "--schema", type=Path, metavar="FILE", help=_("its schema (default: schema.toml beside it)")
+        )
+        add_passphrase(each)
+
+
+def _draft(arguments: argparse.Namespace) -> int:
+    from ringfence.server.desk.drafting import draft_from_declarations
+    from ringfence.server.home import open_office
+
+    with open_office(arguments.config) as office:
+        text = draft_from_declarations(
+            office,
+            arguments.schema,
+            arguments.declaration,
+            purpose=arguments.purpose,
+            label=arguments.label,
+            beside=folder_of(arguments.out),
+        )
+    tell_draft(arguments, text)
+    return 0
+
+
+def _sign(arguments: argparse.Namespace) -> int:
+    from ringfence.server.desk.signing import sign_study_file
+    from ringfence.server.home import open_office
+
+    with open_office(arguments.config) as office:
+        made = sign_study_file(
+            office,
+            arguments.file,
+            arguments.declaration,
+            arguments.out,
+            passphrases(arguments),
+            arguments.prior,
+        )
+    terminal = Terminal.of(arguments)
+    report = made.price.as_report()
+    terminal.say(_("Signed {digest}: {file}").format(digest=made.opened.digest, file=made.file))
+    for name, value in report.items():
+        terminal.say(f"  {name:28} {value}")
+    terminal.say(_("features: {features}").format(features=", ".join(made.opened.study.features or ())))
+    for holder, names in made.refusing.items():
+        note = _("Take note: {holder} will refuse it; its contract does not give to {purpose}: {names}")
+        purpose = made.opened.study.purpose
+        terminal.say(note.format(holder=holder, purpose=purpose, names=", ".join(names)))
+    terminal.say(
+        _("Hand the file to every holder; two people approve it there (ringfence-client study approve).")
+    )
+    refusing = {holder: list(names) for holder, names in made.refusing.items()}
+    terminal.write_json(
+        {
+            "digest": made.opened.digest,
+            "signed": str(made.file),
+            "price": report,
+            "would_refuse": refusing,
+        }
+    )
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from ringfence.privacy.toml.canonical import plain
+    from ringfence.server.desk.signing import read_own_study
+    from ringfence.server.home import open_office
+
+    with open_office(arguments.config) as office:
+        study = read_own_study(office, arguments.file)
+    terminal = Terminal.of(arguments)
+    fields = plain(study)
+    terminal.say(study.digest())
+    for name, value in fields.items():
+        terminal.say(
+            f"{name:12} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        )
+    terminal.write_json({"digest": study.digest(), "study": fields})
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from ringfence.server.desk.conducting import Pace, open_conductor
+    from ringfence.server.home import open_office
+
+    require_new_file(arguments.out)
+    pace = Pace(first=seconds(arguments.wait), exchange=seconds(arguments.timeout))
+    terminal, given = Terminal.of(arguments), passphrases(arguments)
+    with open_office(arguments.config, passphrases=given) as office, stopped_by_signals() as stop:
+        conductor = open_conductor(office, arguments.file, arguments.schema, given)
+        release = _conducted(conductor, pace, terminal, stop)
+        if release is None:
+            raise UsageError(
+                "RF-U525",
+                N_("Stopped before the study ended; what was released is kept. Run it again to go on."),
+            )
+        conductor.let_out(release, arguments.out)
+    _tell_release(arguments, terminal, release)
+    return 0
+
+
+def _conducted(conductor: Conductor, pace: Pace, terminal: Terminal, stop: threading.Event) -> Release | None:
+    """The release, or None where it was stopped from outside."""
+    from ringfence.server.flower import Stopped
+
+    done = 0
+    with terminal.progress(conductor.opened.study.id, len(conductor.opened.plan.rounds) + 1) as advance:
+
+        def progress(reached: int, _total: int, _name: str) -> None:
+            nonlocal done
+            advance(reached + 1 - done)
+            done = reached + 1
+
+        try:
+            return conductor.run(pace, progress=progress, report=terminal.say, stop=stop)
+        except Stopped:
+            return None
+
+
+def _stop(arguments: argparse.Namespace) -> int:
+    from ringfence.server.desk.conducting import Pace, open_conductor
+    from ringfence.server.home import open_office
+
+    pace = Pace(first=5.0, exchange=seconds(arguments.timeout))
+    terminal, given = Terminal.of(arguments), passphrases(arguments)
+    with open_office(arguments.config, passphrases=given) as office:
+        conductor = open_conductor(office, arguments.file, arguments.schema, given)
+        release = conductor.end(pace, report=terminal.say)
+    if release is None:
+        terminal.say(_("The run is over; nothing was released."))
+    else:
+        terminal.say(
+            _("The run is over, with the model {digest}: ringfence-server study release").format(
+                digest=release.digest
+            )
+        )
+    terminal.write_json({"model": None if release is None else release.digest})
+    return 0
+
+
+def _release(arguments: argparse.Namespace) -> int:
+    from ringfence.server.desk.conducting import open_conductor
+    from ringfence.server.home import open_office
+
+    require_new_file(arguments.out)
+    terminal, given = Terminal.of(arguments), passphrases(arguments)
+    with open_office(arguments.config, passphrases=given) as office:
+        conductor = open_conductor(office, arguments.file, arguments.schema, given)
+        release = conductor.again()
+        conductor.let_out(release, arguments.out)
+    _tell_release(arguments, terminal, release)
+    return 0
+
+
+def _tell_release(arguments: argparse.Namespace, terminal: Terminal, release: Release) -> None:
+    terminal.say(_("Released {digest}: {folder}").format(digest=release.digest, folder=arguments.out))
+    terminal.say(_("holders: {holders}").format(holders=", ".join(release.holders)))
+    if release.absent:
+        terminal.say(_("not in the last sum: {holders}").format(holders=", ".join(release.absent)))
+    if release.unfinished:
+        terminal.say(
+            _("The study ended early, at {stage}; this is the model it had by then.").format(
+                stage=release.unfinished
+            )
+        )
+    terminal.write_json(
+        {
+            "model": release.digest,
+            "folder": str(arguments.out),
+            "holders": list(release.holders),
+            "absent": list(release.absent),
+            "attempts": list(release.attempts),
+            "unfinished": release.unfinished,
+        }
+    )

@@ -1,0 +1,1 @@
+"""Who may connect, the gateway they come through, and Flower's link behind it."""

@@ -1,0 +1,221 @@
+"""Runs a signed study over the gateway that serves, and lets its result out through the export gate.
+
+A study that was stopped in its middle, however it was stopped, goes on from the sums that were released
+(decision 7) when it is run again; one that ended is not run again, and its result can be let out anew.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ringfence.models.releasing import release_result
+from ringfence.privacy.agreements.schema import Schema, load_schema
+from ringfence.privacy.crypto.secret_files import Passphrases
+from ringfence.privacy.errors import N_, StudyError, WaistError
+from ringfence.privacy.release import Exported
+from ringfence.privacy.stores.lease import lease
+from ringfence.server.connections.superlink import NO_GATEWAY, SuperLink, quick_pulls
+from ringfence.server.coordinator import Coordinator, OpenStudy, sign_study
+from ringfence.server.desk.enrolling import gateway_folder
+from ringfence.server.desk.signing import read_own_study
+from ringfence.server.flower import FlowerTransport, Stopped
+from ringfence.server.home import Office
+from ringfence.server.letters import Letters
+from ringfence.server.registry import HolderRegistry
+from ringfence.server.releasing import export_gate
+from ringfence.server.rounds import Progress, Release, released_again, run_study, stop_study
+from ringfence.server.runs import RunStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How long is waited.
+
+    Attributes:
+        first: seconds for all holders to connect, before the study is offered to those who are there.
+        exchange: seconds for the holders' answers to one message.
+    """
+
+    first: float = 60.0
+    exchange: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conductor:
+    """One study of this coordinator, opened to be run.
+
+    Attributes:
+        coordinator: who runs it.
+        opened: the study.
+        office: the home.
+    """
+
+    coordinator: Coordinator
+    opened: OpenStudy
+    office: Office
+
+    def run(
+        self,
+        pace: Pace,
+        *,
+        progress: Progress = lambda *_: None,
+        report: Callable[[str], None] = lambda _: None,
+        stop: threading.Event | None = None,
+    ) -> Release:
+        """Run the study, or go on with it.
+
+        Raises:
+            StoreError: RF-B120 another study is being run from this home.
+            StudyError: RF-S380 it was run to its end.
+            WaistError: RF-W342 no gateway serves; RF-W357 a holder is not admitted; too few holders joined or
+                stayed.
+            Stopped: it was stopped, and goes on when it is run again.
+        """
+        needed = self.opened.study.privacy.min_holders
+        with self._letters(pace, report, stop or threading.Event(), needed) as (letters, runs):
+            return run_study(self.coordinator, self.opened, letters, progress, runs)
+
+    def end(self, pace: Pace, *, report: Callable[[str], None] = lambda _: None) -> Release | None:
+        """End a run for good, with the model that its sums make, or None; holders that are there are told.
+
+        Where no gateway serves, it ends all the same; holders are told when this is called again.
+
+        Raises:
+            StoreError: RF-B120 the study is being run at this moment.
+            StudyError: RF-S380 it is over, RF-S385 it never began.
+        """
+        try:
+            with self._letters(pace, report, threading.Event(), 0) as (letters, runs):
+                return stop_study(self.coordinator, self.opened, letters, runs)
+        except WaistError as error:
+            if error.code != NO_GATEWAY:
+                raise
+            report(str(error))
+        with lease(self.office.engine, "study"):
+            return stop_study(self.coordinator, self.opened, None, RunStore(self.office.engine))
+
+    @contextmanager
+    def _letters(
+        self, pace: Pace, report: Callable[[str], None], stop: threading.Event, needed: int
+    ) -> Iterator[tuple[Letters, RunStore]]:
+        """The way to the holders, for as long as the block runs."""
+        folder = gateway_folder(self.office)
+        with lease(self.office.engine, "study"):
+            runs = RunStore(self.office.engine)
+            runs.require_open(self.opened)
+            running = folder.running()
+            nodes = self._nodes(running.nodes, report, needed)
+            quick_pulls()
+            with (
+                closing(SuperLink.attach(folder.link_files(), running.port)) as link,
+                link.run() as (grid, _series),
+            ):
+                carrier = FlowerTransport(grid=grid, nodes=nodes, timeout=pace.exchange, stop=stop)
+                _wait(carrier, nodes, pace.first, stop)
+                letters = Letters(
+                    carrier=carrier,
+                    identity=self.coordinator.identity,
+                    holders=self.opened.participants,
+                    report=report,
+                )
+                try:
+                    yield letters, runs
+                finally:
+                    letters.close()
+
+    def again(self) -> Release:
+        """The result of a study that was run to its end.
+
+        Raises:
+            StudyError: RF-S383 it was not, RF-S382 its sums make another model.
+        """
+        return released_again(self.opened, RunStore(self.office.engine))
+
+    def let_out(self, release: Release, folder: Path) -> tuple[Exported, ...]:
+        """Write the result's files into a new folder, through the export gate.
+
+        Raises:
+            ExportRefused, ExportError: it may not leave, or cannot be written; nothing is left behind.
+        """
+        epsilon = self.opened.study.privacy.epsilon
+        return release_result(
+            release.result,
+            folder,
+            gate=export_gate(self.coordinator, epsilon),
+            epsilon=epsilon,
+            resource=f"study:{self.opened.digest}",
+        )
+
+    def _nodes(self, admitted: dict[str, int], report: Callable[[str], None], needed: int) -> dict[str, int]:
+        """Flower's number of each holder of the study that is admitted; one that was revoked is absent.
+
+        Raises:
+            WaistError: RF-W357 fewer are admitted than are needed.
+        """
+        found = {
+            holder.name: admitted[holder.key]
+            for holder in self.opened.study.holders
+            if holder.key in admitted
+        }
+        missing = sorted({holder.name for holder in self.opened.study.holders} - set(found))
+        if missing:
+            absent = WaistError(
+                "RF-W357",
+                N_(
+                    "These holders of the study are not admitted here: {holders}. Invite them: "
+                    "ringfence-server holder invite"
+                ),
+                holders=", ".join(missing),
+            )
+            if len(found) < needed:
+                raise absent
+            report(str(absent))
+        return found
+
+
+def _wait(carrier: FlowerTransport, nodes: dict[str, int], seconds: float, stop: threading.Event) -> None:
+    """Until all nodes are connected, or for so long."""
+    deadline = time.monotonic() + seconds
+    while len(carrier.present(nodes)) < len(nodes) and time.monotonic() < deadline:
+        if stop.wait(0.2):
+            raise Stopped
+
+
+def open_conductor(office: Office, file: Path, schema: Path | None, passphrases: Passphrases) -> Conductor:
+    """A signed study of this coordinator, ready to be run.
+
+    Args:
+        office: opened with the log's key.
+        file: the signed study.
+        schema: its schema's file; `schema.toml` beside the study by default.
+        passphrases: of the coordinator's key.
+
+    Raises:
+        KeyFault: the study is not this coordinator's.
+        SchemaError: the schema has faults.
+        StudyError: RF-S213 it is another schema.
+    """
+    study = read_own_study(office, file)
+    identity = office.key(passphrases)
+    opened = sign_study(identity, study, _schema(schema or file.with_name("schema.toml"), study.schema_ref))
+    return Conductor(
+        coordinator=Coordinator(identity=identity, log=office.log, registry=HolderRegistry(office.engine)),
+        opened=opened,
+        office=office,
+    )
+
+
+def _schema(path: Path, digest: str) -> Schema:
+    found = load_schema(path)
+    if found.digest() != digest:
+        raise StudyError(
+            "RF-S384",
+            N_("{file} is another schema than the study's; name the right one with --schema."),
+            file=path.name,
+        )
+    return found

@@ -1,0 +1,35 @@
+"""Enters holders' keys into server.toml, from their declarations or `.pub` files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ringfence.privacy.agreements.declaration import shown_holder
+from ringfence.privacy.command_line.trust import Keys, enter_list, fingerprint_entry, record_trusted
+from ringfence.privacy.errors import UsageError
+from ringfence.server.home import Office
+
+
+def holders_shown(office: Office, files: Sequence[Path]) -> Keys:
+    """The keys in the files, sorted by whether server.toml lists them.
+
+    Raises:
+        KeyFault or StudyError: a file is neither a declaration nor a holder's public key.
+    """
+    return Keys.sort((shown_holder(file) for file in files), office.settings.config.holders)
+
+
+def enter_holders(office: Office, keys: Keys) -> None:
+    """Write the new ones into server.toml; each is an event.
+
+    Raises:
+        UsageError: RF-U660 the list is written in a way that cannot be changed safely.
+    """
+    enter_list(
+        office.settings.file,
+        "holders",
+        [fingerprint_entry(one) for one in keys.new],
+        UsageError,
+        lambda: record_trusted(office.log, "holder", keys.new),
+    )

@@ -1,0 +1,340 @@
+"""The runs of studies in the coordinator's store: what it takes to go on after a crash at any line.
+
+A task's state is a function of the signed study and of the sums it was given, so the sums are the state
+(decision 7): they are replayed, and every query that comes out must be the one that was asked at the time, or
+the store was written by code that asks otherwise and is refused. What is kept is released values, numbers and
+names; no key and no secret.
+
+Invariants:
+    What must not be used twice, an id, a roster's number or an attempt's, is durable before anybody is shown
+    it.
+    A run's outcome and its event are one transaction; so are its end and that event.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Row,
+    String,
+    Table,
+    Text,
+    insert,
+    select,
+    update,
+)
+
+from ringfence.privacy.errors import N_, StudyError
+from ringfence.privacy.stores.store import reading
+from ringfence.privacy.stores.tensors import read_tensors, write_tensors
+from ringfence.privacy.waist import Aggregate, IntVector, Query
+from ringfence.privacy.wire.fields import utc_now
+from ringfence.server.coordinator import OpenStudy
+
+FORMAT = "ringfence-released-sum-1"
+METADATA = MetaData()
+RUNS = Table(
+    "study_runs",
+    METADATA,
+    Column("run", String(32), primary_key=True),
+    Column("study", String(71), nullable=False, index=True),
+    Column("name", String(64), nullable=False),
+    Column("started", String(40), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("roster", Integer, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("model", String(71), nullable=False),
+    Column("ended", String(40), nullable=False),
+)
+SUMS = Table(
+    "study_sums",
+    METADATA,
+    Column("run", String(32), primary_key=True),
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("query", String(64), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("holders", Text, nullable=False),
+    Column("blocks", LargeBinary, nullable=False),
+)
+MEMBERS = Table(
+    "study_members",
+    METADATA,
+    Column("run", String(32), primary_key=True),
+    Column("holder", String(64), primary_key=True),
+    Column("joined", String(40), nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasedSum:
+    """One round that has ended.
+
+    Attributes:
+        query: digest of what was asked, hexadecimal.
+        aggregate: the noisy sum.
+        attempts: spent on it.
+        names: holders in the sum.
+    """
+
+    query: str
+    aggregate: Aggregate
+    attempts: int
+    names: tuple[str, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class KeptRun:
+    """One run: what is known of it, written through to a store where there is one.
+
+    Attributes:
+        run: its id.
+        sums: released so far, by round.
+        begun: round and attempt that were asked last, which may have no sum.
+        roster: number of the last roster.
+        joined: holders that ever joined; they are told the end.
+        outcome: "released", or the code of what ended it; empty while rounds are asked.
+        model: digest of what was released, or empty.
+    """
+
+    run: str
+    sums: dict[int, ReleasedSum] = field(default_factory=dict)
+    begun: tuple[int, int] = (-1, -1)
+    roster: int = -1
+    joined: set[str] = field(default_factory=set)
+    outcome: str = ""
+    model: str = ""
+    _store: RunStore | None = None
+
+    def numbered(self, roster: int) -> None:
+        """Keep a roster's number, before anybody is shown it."""
+        self.roster = roster
+        self._update(roster=roster)
+
+    def asked(self, query: Query, attempt: int) -> None:
+        """Keep that an attempt begins, before anything is asked."""
+        self.begun = (query.round, attempt)
+        self._update(round=query.round, attempt=attempt)
+
+    def admit(self, names: Iterable[str]) -> None:
+        """Keep who joined."""
+        fresh = sorted(set(names) - self.joined)
+        self.joined |= set(fresh)
+        if self._store is not None and fresh:
+            at = self._store.now()
+            with self._store.engine.begin() as connection:
+                rows = [{"run": self.run, "holder": name, "joined": at} for name in fresh]
+                connection.execute(insert(MEMBERS), rows)
+
+    def released(self, each: ReleasedSum) -> None:
+        """Keep a sum, before the next round begins."""
+        self.sums[each.aggregate.round] = each
+        if self._store is not None:
+            with self._store.engine.begin() as connection:
+                connection.execute(insert(SUMS).values(run=self.run, **_row(each)))
+
+    def replayed(self, query: Query) -> ReleasedSum | None:
+        """The kept sum of a round, or None where the run stopped.
+
+        Raises:
+            StudyError: RF-S072 that round was asked with another query, so by another version.
+        """
+        known = self.sums.get(query.round)
+        if known is not None and known.query != query.digest().hex():
+            raise StudyError(
+                "RF-S072",
+                N_(
+                    "The state asks something else at round {round} than was asked: another version wrote "
+                    "it. Go on with that version, or run the study anew under a new name."
+                ),
+                round=query.round,
+            )
+        return known
+
+    def first_attempt(self, query: Query) -> int:
+        """The first attempt that was not begun before a restart; numbers only grow."""
+        return self.begun[1] + 1 if self.begun[0] == query.round else 0
+
+    @contextmanager
+    def decided(self, outcome: str, model: str = "") -> Iterator[Connection | None]:
+        """Fix the outcome, with what the block writes in the same transaction."""
+        with self._writing(outcome=outcome, model=model) as connection:
+            yield connection
+        self.outcome, self.model = outcome, model
+
+    @contextmanager
+    def over(self) -> Iterator[Connection | None]:
+        """End the run: its holders have been told, and it is taken up no more."""
+        ended = "" if self._store is None else self._store.now()
+        with self._writing(ended=ended) as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self, **values: str) -> Iterator[Connection | None]:
+        if self._store is None:
+            yield None
+            return
+        with self._store.engine.begin() as connection:
+            yield connection
+            connection.execute(update(RUNS).where(RUNS.c.run == self.run).values(**values))
+
+    def _update(self, **values: int) -> None:
+        if self._store is not None:
+            with self._store.engine.begin() as connection:
+                connection.execute(update(RUNS).where(RUNS.c.run == self.run).values(**values))
+
+
+class RunStore:
+    """The runs in a coordinator's store."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], datetime.datetime] = utc_now) -> None:
+        """Open the tables, making them when absent."""
+        self.engine = engine
+        self._clock = clock
+        METADATA.create_all(engine)
+
+    def now(self) -> str:
+        """The moment, as it is written."""
+        return self._clock().isoformat(timespec="seconds")
+
+    def require_open(self, opened: OpenStudy) -> None:
+        """Refuse a study that was run to its end.
+
+        Raises:
+            StudyError: RF-S380.
+        """
+        with reading(self.engine) as connection:
+            row = connection.execute(select(RUNS).where(RUNS.c.study == opened.digest)).one_or_none()
+        if row is not None and row.ended:
+            raise _run_before(opened, row.ended)
+
+    def take_up(self, opened: OpenStudy) -> KeptRun:
+        """Go on with the study's run, or begin it; its id is durable before anybody hears it.
+
+        Raises:
+            StudyError: RF-S380 the study was run to its end, RF-S074 what is kept cannot be read.
+        """
+        with self.engine.begin() as connection:
+            row = connection.execute(select(RUNS).where(RUNS.c.study == opened.digest)).one_or_none()
+            if row is None:
+                connection.execute(
+                    insert(RUNS).values(
+                        run=opened.run,
+                        study=opened.digest,
+                        name=opened.study.id,
+                        started=self.now(),
+                        round=-1,
+                        attempt=-1,
+                        roster=-1,
+                        outcome="",
+                        model="",
+                        ended="",
+                    )
+                )
+                return KeptRun(run=opened.run, _store=self)
+        if row.ended:
+            raise _run_before(opened, row.ended)
+        return self._kept(row, opened)
+
+    def find(self, opened: OpenStudy) -> KeptRun | None:
+        """The study's run, ended or not; None where there is none.
+
+        Raises:
+            StudyError: RF-S073 or RF-S074 what is kept cannot be read.
+        """
+        with reading(self.engine) as connection:
+            row = connection.execute(select(RUNS).where(RUNS.c.study == opened.digest)).one_or_none()
+        return None if row is None else self._kept(row, opened)
+
+    def _kept(self, row: Row[Any], opened: OpenStudy) -> KeptRun:
+        with reading(self.engine) as connection:
+            sums = connection.execute(select(SUMS).where(SUMS.c.run == row.run)).all()
+            joined = connection.scalars(select(MEMBERS.c.holder).where(MEMBERS.c.run == row.run)).all()
+        return KeptRun(
+            run=row.run,
+            sums={each.round: _sum(each.round, each, opened) for each in sums},
+            begun=(row.round, row.attempt),
+            roster=row.roster,
+            joined=set(joined),
+            outcome=row.outcome,
+            model=row.model,
+            _store=self,
+        )
+
+
+def _run_before(opened: OpenStudy, ended: str) -> StudyError:
+    return StudyError(
+        "RF-S380",
+        N_(
+            "The study {study} was run here to its end, {ended}; its approvals were for that run. A "
+            "repetition is a new study."
+        ),
+        study=opened.study.id,
+        ended=ended,
+    )
+
+
+def _row(each: ReleasedSum) -> dict[str, object]:
+    blocks = {name: values.astype(np.int64) for name, values in each.aggregate.blocks.items()}
+    described = {"format": FORMAT, "blocks": list(blocks), "holders": each.aggregate.holders}
+    return {
+        "round": each.aggregate.round,
+        "query": each.query,
+        "attempts": each.attempts,
+        "holders": json.dumps(each.names),
+        "blocks": write_tensors(described, blocks),
+    }
+
+
+def _sum(index: int, row: Row[Any], opened: OpenStudy) -> ReleasedSum:
+    """A sum as it was kept.
+
+    Raises:
+        StudyError: RF-S073 another version wrote it, RF-S074 it is damaged.
+    """
+    try:
+        described, tensors = read_tensors(bytes(row.blocks))
+        if described["format"] != FORMAT:
+            raise _other_form(opened, str(described["format"]))
+        blocks: dict[str, IntVector] = {}
+        for name in described["blocks"]:
+            values = tensors[name]
+            if values.dtype != np.int64 or values.ndim != 1:
+                raise ValueError(name)
+            blocks[name] = values
+        names = tuple(str(name) for name in json.loads(row.holders))
+        aggregate = Aggregate(round=index, holders=int(described["holders"]), blocks=blocks)
+    except (KeyError, TypeError, ValueError):
+        raise StudyError(
+            "RF-S074",
+            N_("The sum of round {round} of the study {study} cannot be read; restore the store."),
+            round=index,
+            study=opened.study.id,
+        ) from None
+    return ReleasedSum(query=row.query, aggregate=aggregate, attempts=row.attempts, names=names)
+
+
+def _other_form(opened: OpenStudy, found: str) -> StudyError:
+    return StudyError(
+        "RF-S073",
+        N_(
+            "The sums of the study {study} are of the form {found}; this version reads {expected}. Use the "
+            "version that wrote them."
+        ),
+        study=opened.study.id,
+        found=found[:60],
+        expected=FORMAT,
+    )

@@ -1,0 +1,227 @@
+"""A study over a real SuperLink: each holder's process is the SuperNode, the coordinator claims the run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.app import Message
+from flwr.proto.fleet_pb2 import ActivateNodeRequest
+from flwr.proto.message_pb2 import PullObjectRequest
+from flwr.proto.node_pb2 import Node as NodeNumber
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from kits.link_kit import Door, gateway, superlink, trusting
+from kits.parties import Parties, federation_of
+
+from ringfence.clients.connections.supernode import Connection, Place, SuperNode, send_reply
+from ringfence.clients.flower import make_client_app
+from ringfence.clients.letters import LetterBox
+from ringfence.privacy.crypto.sealing import SealingKey
+from ringfence.privacy.errors import WaistError
+from ringfence.privacy.protocol.bundle import bundle
+from ringfence.privacy.protocol.control import seal_message
+from ringfence.privacy.wire.envelope import read_header
+from ringfence.privacy.wire.letters import MAGIC, greeting
+from ringfence.server.connections import superlink as superlink_module
+from ringfence.server.connections.superlink import SuperLink, quick_pulls
+from ringfence.server.flower import FlowerTransport, packed, unpacked, wait_for_nodes
+from ringfence.server.letters import Letters
+from ringfence.server.rounds import run_study
+
+
+@pytest.fixture(scope="module")
+def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SuperLink]:
+    with superlink(tmp_path_factory.mktemp("link")) as running:
+        yield running
+
+
+@contextmanager
+def nodes_of(
+    parties: Parties, link: SuperLink, but: str = "", door: Door | None = None
+) -> Iterator[Mapping[str, int]]:
+    """The holders' nodes, connected, through a gateway where there is one; number by name."""
+    stop, numbers, threads = threading.Event(), {}, []
+    for name, agent in parties.agents.items():
+        if name == but:
+            continue
+        key = ec.generate_private_key(ec.SECP384R1())
+        public = public_key_to_bytes(key.public_key())
+        numbers[name] = link.register(public, name)
+        place = Place(address=link.address, tls=trusting(link))
+        if door is not None:
+            place = Place(address=door.address, tls=door.partner(name, public))
+        box = LetterBox(agent=agent)
+        node = SuperNode(
+            place=place,
+            key=key,
+            app=make_client_app(lambda _context, box=box: box),  # type: ignore[misc]
+            report=parties.said[name].append,
+        )
+        threads.append(threading.Thread(target=node.serve, args=(stop,), daemon=True))
+        threads[-1].start()
+    try:
+        yield numbers
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(20)
+
+
+def test_a_study_runs_over_flower_s_deployment_through_the_gateway(tmp_path: Path, link: SuperLink) -> None:
+    parties = Parties.of(federation_of(tmp_path, customers=150, model={"iterations": 1}))
+    federation, stop = parties.federation, threading.Event()
+    quick_pulls()
+    with (
+        gateway(tmp_path / "door", link.address, link.files.authority) as door,
+        nodes_of(parties, link, door=door) as numbers,
+        link.run() as (grid, _series),
+    ):
+        wait_for_nodes(grid, len(numbers), timeout=60, stop=stop)
+        release = run_study(
+            federation.coordinator, federation.opened, letters_over(grid, numbers, parties, [])
+        )
+    assert release.holders == ("bank", "partner", "retailer")
+    assert set(release.attempts) == {1}
+    assert parties.said == {name: [] for name in parties.holders}
+
+
+def test_a_run_of_another_bundle_is_not_answered(
+    tmp_path: Path, link: SuperLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version of the protocol, or code that somebody would like to run beside the tables."""
+    monkeypatch.setattr(superlink_module, "bundle", lambda: bundle(1))
+    parties = Parties.of(federation_of(tmp_path, customers=150))
+    quick_pulls()
+    with nodes_of(parties, link) as numbers, link.run() as (grid, _series):
+        wait_for_nodes(grid, len(numbers), timeout=60, stop=threading.Event())
+        transport = FlowerTransport(grid=grid, nodes=numbers, timeout=3)
+        assert transport.exchange(dict.fromkeys(numbers, b"anything")) == {}
+    for name in numbers:
+        assert [sentence[:7] for sentence in parties.said[name]] == ["RF-W330"]
+
+
+def test_a_run_that_nobody_lived_to_claim_stands_in_nobodys_way(link: SuperLink) -> None:
+    content = bundle()
+    for _ in range(2):
+        link.start_run(content)
+    with link.run() as (grid, _series):
+        assert list(grid.get_node_ids()) == []
+
+
+class Tapped:
+    """A grid that keeps what was pushed through it: a registered node could learn the ids from timing."""
+
+    def __init__(self, grid: Any) -> None:
+        self.grid = grid
+        self.pushed: list[Message] = []
+
+    def push_messages(self, messages: Iterable[Message]) -> list[str]:
+        messages = list(messages)
+        ids = list(self.grid.push_messages(messages))
+        self.pushed += messages
+        return ids
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.grid, name)
+
+
+@contextmanager
+def mallory(link: SuperLink) -> Iterator[tuple[FleetHttpClient, NodeNumber]]:
+    """A registered node of somebody else, connected."""
+    key = ec.generate_private_key(ec.SECP384R1())
+    public = public_key_to_bytes(key.public_key())
+    link.register(public, "mallory")
+    with Connection(Place(address=link.address, tls=trusting(link)), key) as client:
+        request = ActivateNodeRequest(public_key=public, heartbeat_interval=60)
+        yield client, NodeNumber(node_id=client.ActivateNode(request).node_id)
+
+
+def letters_over(grid: Any, nodes: Mapping[str, int], parties: Parties, said: list[str]) -> Letters:
+    return Letters(
+        carrier=FlowerTransport(grid=grid, nodes=nodes, timeout=10, stop=threading.Event()),
+        identity=parties.federation.coordinator.identity,
+        holders=parties.federation.opened.participants,
+        report=said.append,
+    )
+
+
+def test_a_registered_node_that_reads_anothers_messages_reads_letters(
+    tmp_path: Path, link: SuperLink
+) -> None:
+    """The link hands any node the objects of any message, given their ids."""
+    parties = Parties.of(federation_of(tmp_path, customers=150, model={"iterations": 1}))
+    federation, read = parties.federation, list[bytes]()
+    quick_pulls()
+
+    class Listening(Tapped):
+        def push_messages(self, messages: Iterable[Message]) -> list[str]:
+            ids = super().push_messages(messages)
+            for message in self.pushed[-len(ids) :]:
+                for name in get_all_nested_objects(message):
+                    found = client.PullObject(
+                        PullObjectRequest(node=own, run_id=message.metadata.run_id, object_id=name)
+                    )
+                    read.append(found.object_content)
+            return ids
+
+    with nodes_of(parties, link) as numbers, link.run() as (grid, _), mallory(link) as (client, own):
+        wait_for_nodes(grid, len(numbers), timeout=60, stop=threading.Event())
+        letters = letters_over(Listening(grid), numbers, parties, [])
+        run_study(federation.coordinator, federation.opened, letters)
+    letters_read = [data for data in read if MAGIC in data]
+    assert len(letters_read) > 3 * len(federation.opened.plan.rounds), "it does read them"
+    for data in letters_read:
+        assert federation.opened.digest.encode() not in data
+        assert b'"kind"' not in data
+
+
+def test_an_answer_in_another_nodes_name_is_not_believed(tmp_path: Path, link: SuperLink) -> None:
+    """The link does not look at who a reply says it is from."""
+    parties = Parties.of(federation_of(tmp_path, customers=150))
+    federation, said = parties.federation, list[str]()
+    shop = parties.agents["retailer"]
+    quick_pulls()
+
+    class Forged(Tapped):
+        def push_messages(self, messages: Iterable[Message]) -> list[str]:
+            ids = super().push_messages(messages)
+            for message in self.pushed[-len(ids) :]:
+                if message.metadata.dst_node_id == nodes["bank"]:
+                    self.forge(message)
+            return ids
+
+        def forge(self, message: Message) -> None:
+            """What the shop would answer, sent as the bank's."""
+            asked = read_header(unpacked(message))
+            answer = seal_message(
+                shop.holder.identity,
+                greeting(SealingKey(), "ab" * 32, datetime.now(UTC)),
+                study=asked.study,
+                run=asked.run,
+                sender="bank",
+                recipient="coordinator",
+            )
+            reply = Message(packed(answer), reply_to=message)
+            assert reply.metadata.src_node_id == nodes["bank"]
+            send_reply(client, own, reply)
+
+    with (
+        nodes_of(parties, link, but="bank") as numbers,
+        link.run() as (grid, _),
+        mallory(link) as (client, own),
+        mallory(link) as (_, silent),  # the bank's node is there, and does not answer
+    ):
+        nodes = {**numbers, "bank": silent.node_id}
+        wait_for_nodes(grid, len(nodes) + 1, timeout=60, stop=threading.Event())
+        letters = letters_over(Forged(grid), nodes, parties, said)
+        with pytest.raises(WaistError, match="RF-W200"):
+            run_study(federation.coordinator, federation.opened, letters)
+    assert {sentence[:13] for sentence in said} == {"bank: RF-W113"}

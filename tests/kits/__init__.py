@@ -1,0 +1,1 @@
+"""What tests of several folders share: small inputs, parties, stores, and noise of their own."""

@@ -1,0 +1,26 @@
+"""Every party computes the same bundle, byte for byte, on every machine and Python."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+from ringfence.privacy.protocol.bundle import PROTOCOL, SPOKEN, bundle, bundle_hash, version_of
+
+
+def test_the_hash_is_the_agreed_one() -> None:
+    """A changed hash is another protocol version to every holder: change `PROTOCOL` with it."""
+    assert bundle_hash(2) == "804e05ad6e71a4de0fb5c367739f210568012093fcdd966ff7c9abda852793a7"
+
+
+def test_it_holds_a_description_and_no_code() -> None:
+    with zipfile.ZipFile(io.BytesIO(bundle())) as archive:
+        assert archive.namelist() == ["pyproject.toml"]
+        text = archive.read("pyproject.toml").decode()
+    assert f'version = "{PROTOCOL}.0.0"' in text
+
+
+def test_only_spoken_versions_are_known() -> None:
+    assert [version_of(bundle_hash(version)) for version in SPOKEN] == list(SPOKEN)
+    for other in (bundle_hash(1), bundle_hash(99), "", "0" * 64):
+        assert version_of(other) is None
