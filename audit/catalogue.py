@@ -44,6 +44,12 @@ EVENT_TYPES: Mapping[str, str] = MappingProxyType(
         "reply.refused": N_("A holder's reply was not what was asked for, and counts as none."),
         "attempt.voided": N_("An attempt at a round was given up; its price stays charged."),
         "aggregate.received": N_("The noisy sum of a round was formed."),
+        "release.intended": N_("A coordinator means to release a model, and asks holders to cosign."),
+        "release.witnessed": N_(
+            "A holder cosigned the coordinator's log with the intent to release a model."
+        ),
+        "release.lowered": N_("Fewer holders than the quorum cosigned, as the signed study allows by now."),
+        "witness.refused": N_("A log that does not continue what was cosigned of it was not cosigned."),
         "model.released": N_("A model or result of a study was released."),
         "model.kept": N_("A holder left its own model of a study at its own place, which it never leaves."),
         "budget.created": N_("A privacy budget was opened."),

@@ -64,6 +64,24 @@ def _message(body: bytes, stamp: int) -> bytes:
     return f"cosignature/v1\ntime {stamp}\n".encode() + body
 
 
+def cosign_body(body: bytes, *, signer: Signer, stamp: int) -> bytes:
+    """The 64-byte signature of a witness over a checkpoint's body and the moment.
+
+    Args:
+        body: the three lines of the checkpoint; it must be checked and stored first.
+        signer: key of the witness, not the key of any log.
+        stamp: seconds since 1970 in UTC.
+    """
+    return signer.sign(_message(body, stamp))
+
+
+def check_cosignature(body: bytes, key: WitnessKey, *, stamp: int, signature: bytes) -> None:
+    """Raise `NoteError` unless the witness made this cosignature of a checkpoint's body at that moment."""
+    if not 0 <= stamp < 1 << 63:
+        raise NoteError("RF-A123", N_("The moment of the cosignature by {name} is no time."), name=key.name)
+    key.check(body, stamp.to_bytes(_TIME_SIZE, "big") + signature)
+
+
 def add_cosignature(note: bytes, *, name: str, signer: Signer, stamp: int) -> bytes:
     """The note with one more line: this witness's cosignature.
 
@@ -80,7 +98,7 @@ def add_cosignature(note: bytes, *, name: str, signer: Signer, stamp: int) -> by
     """
     body = parse_note(note).text.encode()
     key = WitnessKey(name=name, raw=signer.public.raw)
-    value = stamp.to_bytes(_TIME_SIZE, "big") + signer.sign(_message(body, stamp))
+    value = stamp.to_bytes(_TIME_SIZE, "big") + cosign_body(body, signer=signer, stamp=stamp)
     key.check(body, value)
     line = f"\u2014 {name} {base64.b64encode(key.key_id + value).decode()}\n"
     return note + line.encode()

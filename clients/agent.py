@@ -16,18 +16,16 @@ from typing import Literal, TypeVar
 
 from sqlalchemy import Connection
 
-from ringfence.audit.checkpoint import read_unverified, verify_checkpoint
 from ringfence.audit.errors import AuditError
-from ringfence.audit.guard import check_token
-from ringfence.audit.note import Verifier
 from ringfence.clients import joining, pipeline
 from ringfence.clients.holder import Holder
 from ringfence.clients.offers import MOST_REFUSALS
 from ringfence.clients.own_model import leave_own
-from ringfence.clients.participations import Participation
+from ringfence.clients.participations import Participation, Witnesses
 from ringfence.clients.recover_steps import not_bound
 from ringfence.clients.runs import Run
 from ringfence.clients.standing import ledger_head, log_checkpoint, log_proof
+from ringfence.clients.witnesses.cosigning import check_farewell, cosign
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, RingfenceError, StudyError, WaistError
 from ringfence.privacy.protocol.control import (
@@ -48,6 +46,7 @@ from ringfence.privacy.protocol.control import (
     decode,
     seal_message,
 )
+from ringfence.privacy.protocol.releases import WitnessCall
 from ringfence.privacy.secagg.attempts import AttemptKey
 from ringfence.privacy.secagg.keys import SessionKeys, key_message
 from ringfence.privacy.wire.envelope import Expected, Header, MessageKind, open_envelope, read_header
@@ -66,6 +65,7 @@ _ASKED = frozenset(
         MessageKind.ROUND_CALL,
         MessageKind.SURVIVORS_CALL,
         MessageKind.UNMASK_CALL,
+        MessageKind.WITNESS_CALL,
         MessageKind.FINISH,
     )
 )
@@ -201,6 +201,9 @@ class Agent:
             case MessageKind.UNMASK_CALL.value:
                 asked, fresh = decode(UnmaskCall, payload), self._run(header).attempt()
                 return self._seal(header, fresh.reveal(self.holder, asked, (header.round, header.attempt)))
+            case MessageKind.WITNESS_CALL.value:
+                known, shown = self._participation(header), decode(WitnessCall, payload)
+                return self._seal(header, cosign(self.holder, known, shown))
             case _:
                 return self._finished(header, decode(Finish, payload))
 
@@ -215,7 +218,9 @@ class Agent:
         admitted = pipeline.admit(self.holder, offer)
         if (admitted.digest, offer.run, 0, 0) != (header.study, header.run, header.round, header.attempt):
             raise not_bound()
-        # The coordinator's view of this log is checked before anything is paid for.
+        # The coordinator's log, and its view of this one, are checked before anything is paid for.
+        log_key = PublicIdentity.from_hex(offer.log_key)
+        self.holder.witness.require_log(self.holder.coordinator, log_key, None)
         log_proof(self.holder, offer.log)
         run = self._runs.get((header.study, header.run)) or self._join(admitted)
         self._runs[header.study, header.run] = run
@@ -224,8 +229,9 @@ class Agent:
             Participation(
                 study=header.study,
                 run=header.run,
-                coordinator_log=PublicIdentity.from_hex(offer.log_key),
+                coordinator_log=log_key,
                 position=position,
+                witnesses=Witnesses.of(admitted.study),
             )
         )
         message = Join(
@@ -282,13 +288,11 @@ class Agent:
         The process that joined may be gone, and the farewell may be said again by a coordinator that did not
         live to hear the answer: the run ends once, and everybody who says farewell is answered.
         """
-        known = self.holder.participations.find(header.study, header.run)
-        if known is None:
+        if self.holder.participations.find(header.study, header.run) is None:
             # A process that died between reserving and keeping that it joined left a reservation.
             self._close_reservations(header)
-            raise pipeline.not_joined(header.run)
-        origin = check_token(read_unverified(finish.checkpoint.encode()).origin, "coordinator_log")
-        verify_checkpoint(finish.checkpoint.encode(), [Verifier(name=origin, raw=known.coordinator_log.raw)])
+        known = self._participation(header)
+        origin = check_farewell(self.holder, known, finish)
         if not known.ended:
             self._end(header, finish, origin)
         checkpoint, _ = log_checkpoint(self.holder)
@@ -323,6 +327,12 @@ class Agent:
                 header.run
             }:
                 self.holder.ledger.commit(reservation)
+
+    def _participation(self, header: Header) -> Participation:
+        known = self.holder.participations.find(header.study, header.run)
+        if known is None:
+            raise pipeline.not_joined(header.run)
+        return known
 
     def _run(self, header: Header) -> Run:
         run = self._runs.get((header.study, header.run))

@@ -14,6 +14,7 @@ from ringfence.clients.attesting import Premises
 from ringfence.clients.offers import Offers
 from ringfence.clients.participations import Participations
 from ringfence.clients.snapshots import Snapshots
+from ringfence.clients.witnesses.memory import WitnessMemory
 from ringfence.privacy.agreements.contract import Contract
 from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.consent.registry import ConsentRegistry
@@ -44,6 +45,7 @@ class Holder:
         snapshots: the tables that its people attested for studies.
         offers: how often studies were refused.
         participations: the runs that it joined.
+        witness: what it remembers as a witness of the coordinator's log.
         coordinator: the coordinator whose studies are considered.
         approvers: the people who may approve a study here.
         approvals: approvals on file for a study's digest.
@@ -66,6 +68,7 @@ class Holder:
     snapshots: Snapshots
     offers: Offers
     participations: Participations
+    witness: WitnessMemory
     coordinator: PublicIdentity
     approvers: tuple[PublicIdentity, ...]
     approvals: Callable[[str], Sequence[SignedDocument]]

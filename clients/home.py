@@ -27,6 +27,7 @@ from ringfence.clients.own_model import FOLDER
 from ringfence.clients.participations import Participations
 from ringfence.clients.snapshots import FOLDER as SNAPSHOTS
 from ringfence.clients.snapshots import Snapshots
+from ringfence.clients.witnesses.memory import WitnessMemory
 from ringfence.privacy.agreements.contract import LoadedContract, load_contract
 from ringfence.privacy.command_line.homes import log_signer, own_key
 from ringfence.privacy.consent.registry import ConsentRegistry
@@ -290,6 +291,7 @@ def load_holder(home: Home, passphrases: Passphrases | None = None) -> Holder:
         snapshots=home.snapshots(),
         offers=Offers(home.engine),
         participations=Participations(home.engine),
+        witness=WitnessMemory(home.engine),
         models=settings.folder / FOLDER,
     )
 

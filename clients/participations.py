@@ -6,7 +6,9 @@ said; its reservation never stays open because a process died.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import (
     BigInteger,
@@ -18,12 +20,14 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     and_,
     insert,
     select,
     update,
 )
 
+from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.stores.store import reading
 from ringfence.privacy.wire.heads import LogPosition
@@ -38,7 +42,36 @@ _ROWS = Table(
     Column("log_size", BigInteger, nullable=False),
     Column("log_root", String(71), nullable=False),
     Column("ended", Boolean, nullable=False),
+    Column("witnesses", Text, nullable=False),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witnesses:
+    """Who cosigns a release, as the signed study fixes it.
+
+    Attributes:
+        keys: public key of each holder of the study in hexadecimal, by name.
+        quorum: how many cosign.
+        floor: how many suffice after the waiting time.
+        wait_hours: the waiting time, from the intent on.
+    """
+
+    keys: Mapping[str, str]
+    quorum: int
+    floor: int
+    wait_hours: int
+
+    @classmethod
+    def of(cls, study: Study) -> Witnesses:
+        """Those of a signed study."""
+        quorum, floor = study.quorums()
+        return cls(
+            keys={holder.name: holder.key for holder in study.holders},
+            quorum=quorum,
+            floor=floor,
+            wait_hours=study.release.wait_hours,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +83,7 @@ class Participation:
         run: id of the run.
         coordinator_log: key of the coordinator's log, as the offer named it.
         position: of this holder's own log as the coordinator was shown it last.
+        witnesses: who cosigns its release.
         ended: whether the farewell was heard.
     """
 
@@ -57,6 +91,7 @@ class Participation:
     run: str
     coordinator_log: PublicIdentity
     position: LogPosition
+    witnesses: Witnesses
     ended: bool = False
 
 
@@ -79,6 +114,7 @@ class Participations:
             run=row.run,
             coordinator_log=PublicIdentity.from_hex(row.log_key),
             position=LogPosition(size=row.log_size, root=row.log_root),
+            witnesses=Witnesses(**json.loads(row.witnesses)),
             ended=row.ended,
         )
 
@@ -89,6 +125,7 @@ class Participations:
             "log_size": known.position.size,
             "log_root": known.position.root,
             "ended": known.ended,
+            "witnesses": json.dumps(asdict(known.witnesses)),
         }
         with self._engine.begin() as connection:
             changed = connection.execute(update(_ROWS).where(_of(known.study, known.run)).values(**values))

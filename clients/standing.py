@@ -5,6 +5,7 @@ from __future__ import annotations
 from ringfence.audit.checkpoint import read_unverified
 from ringfence.audit.merkle import verify_consistency
 from ringfence.clients.holder import Holder
+from ringfence.privacy.protocol.releases import Proof, proof_of
 from ringfence.privacy.wire.heads import LedgerHead, LogPosition, sign_head
 
 
@@ -15,7 +16,7 @@ def log_checkpoint(holder: Holder) -> tuple[str, LogPosition]:
     return note.decode(), LogPosition(size=claimed.size, root="sha256:" + claimed.root.hex())
 
 
-def log_proof(holder: Holder, since: LogPosition | None) -> tuple[str, ...]:
+def log_proof(holder: Holder, since: LogPosition | None) -> Proof:
     """Consistency proof from a position another party knows to the log's newest checkpoint.
 
     Raises:
@@ -28,7 +29,7 @@ def log_proof(holder: Holder, since: LogPosition | None) -> tuple[str, ...]:
     verify_consistency(
         since.size, now.size, bytes.fromhex(since.root.removeprefix("sha256:")), now.root, nodes
     )
-    return tuple("sha256:" + node.hex() for node in nodes)
+    return proof_of(nodes)
 
 
 def ledger_head(holder: Holder) -> LedgerHead:

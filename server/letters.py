@@ -1,8 +1,8 @@
 """A transport over which everything is sealed from end to end: whoever carries the bytes reads none of them.
 
-Before a run's offer and before its farewell both sides greet each other with fresh encryption keys, since a
-holder may have been restarted in between and its keys live in its process alone. A holder whose greeting is
-missing or not valid is asked nothing.
+Before a run's offer, its release and its farewell both sides greet each other with fresh encryption keys,
+since a holder may have been restarted in between and its keys live in its process alone. A holder whose
+greeting is missing or not valid is asked nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from ringfence.privacy.wire.letters import (
 from ringfence.server.transport import Transport
 
 _MARGIN = timedelta(hours=1)
-_AFTER_A_GREETING = frozenset({MessageKind.STUDY_OFFER.value, MessageKind.FINISH.value})
+_AFTER_A_GREETING = frozenset(
+    {MessageKind.STUDY_OFFER.value, MessageKind.WITNESS_CALL.value, MessageKind.FINISH.value}
+)
 
 
 @dataclass(slots=True, kw_only=True)

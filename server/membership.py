@@ -18,18 +18,19 @@ from ringfence.privacy.errors import N_, RingfenceError, WaistError
 from ringfence.privacy.protocol.control import (
     COORDINATOR,
     Done,
-    Finish,
     Join,
     StudyOffer,
     open_message,
     seal_message,
 )
+from ringfence.privacy.protocol.releases import Proof, nodes_of
 from ringfence.privacy.secagg.keys import KeyMessage, verify_key_message
 from ringfence.privacy.stores.journal import listed
 from ringfence.privacy.wire.fields import new_nonce
 from ringfence.privacy.wire.heads import LedgerHead, LogPosition, verify_head
 from ringfence.server.approvals import approvers_of
 from ringfence.server.coordinator import Coordinator, OpenStudy
+from ringfence.server.intents import farewell
 from ringfence.server.registry import HolderLog
 from ringfence.server.replies import refuse_reply
 from ringfence.server.runs import KeptRun
@@ -155,8 +156,7 @@ def finish(
         model: digest of what was released; None when the study ended without.
         kept: the run, which is over once all were told.
     """
-    note = coordinator.log.checkpoint().decode()
-    message = Finish(model=model, checkpoint=note)
+    message = farewell(coordinator, kept.intent, model)
     replies = transport.exchange(
         {
             name: seal_message(
@@ -260,17 +260,16 @@ def _anchor(
     holder: PublicIdentity,
     log_key: PublicIdentity,
     note: str,
-    proof: tuple[str, ...],
+    proof: Proof,
     head: LedgerHead,
 ) -> None:
     """Anchor a holder's checkpoint and remember where it stands."""
     claimed = read_unverified(note.encode())
     coordinator.registry.check_log(holder, claimed.origin, log_key)
     verify_head(head, holder)
-    nodes = [bytes.fromhex(node.removeprefix("sha256:")) for node in proof]
     position = LogPosition(size=claimed.size, root="sha256:" + claimed.root.hex())
     known = HolderLog(origin=claimed.origin, key=log_key, position=position)
     verifier = Verifier(name=claimed.origin, raw=log_key.raw)
     with coordinator.registry.engine.begin() as connection:
-        coordinator.log.anchor(note.encode(), verifier, nodes, connection)
+        coordinator.log.anchor(note.encode(), verifier, nodes_of(proof), connection)
         coordinator.registry.seen(holder, head, known, connection)

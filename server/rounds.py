@@ -21,14 +21,16 @@ from ringfence.server.coordinator import Coordinator, OpenStudy
 from ringfence.server.membership import Members, finish, offer
 from ringfence.server.recover_sums import Recover
 from ringfence.server.retry_sums import Retry
-from ringfence.server.runs import KeptRun, ReleasedSum, RunStore
+from ringfence.server.runs import RELEASED, KeptRun, ReleasedSum, RunStore
 from ringfence.server.sums import Conduct
 from ringfence.server.transport import Nobody, Transport
+from ringfence.server.witnessing import TOO_FEW_COSIGNED, Intended, release_witnessed
 
 Progress = Callable[[int, int, str], None]
-RELEASED, STOPPED = "released", "stopped"
+STOPPED = "stopped"
 TOO_FEW = "RF-W200"
 """The code that says that too few holders could be reached."""
+_GOES_ON = frozenset({TOO_FEW, TOO_FEW_COSIGNED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,7 @@ class Release:
         attempts: attempts spent on each round, those of a last one without a sum included.
         unfinished: name of the stage that could not be summed, so that the study ended with the model it had
             by then; empty for a study that went to its end.
+        witnesses: names of the holders that cosigned the release.
     """
 
     result: Released
@@ -53,6 +56,7 @@ class Release:
     absent: tuple[str, ...]
     attempts: tuple[int, ...]
     unfinished: str = ""
+    witnesses: tuple[str, ...] = ()
 
 
 def run_study(
@@ -72,8 +76,9 @@ def run_study(
         runs: keeps the run; where the study's run is in it already, that run goes on. In the log's store.
 
     Raises:
-        WaistError: RF-W200 too few holders joined or stayed: a run that is kept goes on from here when it is
-            run again, one that is not is over; or a round failed in all its attempts.
+        WaistError: RF-W200 too few holders joined or stayed, RF-W237 too few cosigned the release: a run that
+            is kept goes on from here when it is run again, one that is not is over; or a round failed in all
+            its attempts.
         StudyError: the study's run is over, or was kept by another version.
     """
     conduct, kept = _taken_up(coordinator, opened, transport, runs)
@@ -83,7 +88,7 @@ def run_study(
     try:
         release = _run(conduct, kept, progress, waits=runs is not None)
     except WaistError as error:
-        if runs is not None and error.code == TOO_FEW:
+        if runs is not None and error.code in _GOES_ON:
             # Who cannot be reached today may be tomorrow, and what was released is paid for.
             raise
         # The holders close their reservations; nothing is released.
@@ -96,7 +101,12 @@ def run_study(
 
 
 def stop_study(
-    coordinator: Coordinator, opened: OpenStudy, transport: Transport | None, runs: RunStore
+    coordinator: Coordinator,
+    opened: OpenStudy,
+    transport: Transport | None,
+    runs: RunStore,
+    *,
+    discard: bool = False,
 ) -> Release | None:
     """End a run that is not over: with the model that its sums make, or without one.
 
@@ -106,12 +116,15 @@ def stop_study(
         transport: reaches the holders, who are told; None where nobody can be: the outcome is fixed, and they
             are told when this is called again.
         runs: keeps the run.
+        discard: end it without a model, whether or not its sums make one.
 
     Returns:
         What was released, or None.
 
     Raises:
-        StudyError: RF-S380 the run is over, RF-S385 it never began.
+        StudyError: RF-S380 the run is over, RF-S385 it never began, RF-S464 its sums make a model, and nobody
+            can be asked to cosign the release.
+        WaistError: RF-W237 too few cosigned.
     """
     if runs.find(opened) is None:
         raise StudyError(
@@ -124,13 +137,23 @@ def stop_study(
     if kept.outcome == RELEASED:
         release = _replayed(conduct.opened, kept, lambda *_: None)
     elif not kept.outcome:
-        with suppress(WaistError):  # sums that make no model yet
-            release = _released(conduct.opened, kept, lambda *_: None, _only_kept(kept))
+        if not discard:
+            with suppress(WaistError):  # sums that make no model yet
+                release = _released(conduct.opened, kept, lambda *_: None, _only_kept(kept))
         if release is None:
             with kept.decided(STOPPED):
                 pass
+        elif transport is None:
+            raise StudyError(
+                "RF-S464",
+                N_(
+                    "The sums of {study} make a model, and holders cosign before it is released: start the "
+                    "gateway (ringfence-server serve), or end the run without the model: --without-model"
+                ),
+                study=opened.study.id,
+            )
         else:
-            _decide(conduct, kept, release)
+            release = _decide(conduct, kept, release)
     if transport is not None:
         digest = None if release is None else release.digest
         finish(coordinator, conduct.opened, transport, conduct.members, digest, kept)
@@ -170,24 +193,19 @@ def _run(conduct: Conduct, kept: KeptRun, progress: Progress, *, waits: bool) ->
             offered = True
         return _summed(way, kept, query)
 
-    release = _released(conduct.opened, kept, progress, sum_of, waits=waits)
-    _decide(conduct, kept, release)
-    return release
+    # What is to be released is fixed with the intent: nothing further is asked of anybody's rows.
+    asked = sum_of if kept.intent is None else _only_kept(kept)
+    release = _released(conduct.opened, kept, progress, asked, waits=waits)
+    return _decide(conduct, kept, release)
 
 
-def _decide(conduct: Conduct, kept: KeptRun, release: Release) -> None:
-    """Fix what is released, in one transaction with its event."""
+def _decide(conduct: Conduct, kept: KeptRun, release: Release) -> Release:
+    """Have the release cosigned, and fix it."""
     opened = conduct.opened
     told: dict[str, Json] = {"model": release.digest, "run": opened.run, "holders": listed(release.holders)}
     told |= {"unfinished": release.unfinished} if release.unfinished else {}
-    with kept.decided(RELEASED, release.digest) as connection:
-        conduct.coordinator.log.record(
-            "model.released",
-            "allow",
-            resource=f"study:{opened.digest}",
-            public=told,
-            connection=connection,
-        )
+    names = release_witnessed(conduct, kept, Intended(digest=release.digest, told=told))
+    return replace(release, witnesses=names)
 
 
 def _released(
@@ -274,7 +292,9 @@ def _replayed(opened: OpenStudy, kept: KeptRun, progress: Progress) -> Release:
             ),
             study=opened.study.id,
         )
-    return release
+    proof = None if kept.intent is None else kept.intent.proof
+    cosigned = () if proof is None else proof.cosignatures
+    return replace(release, witnesses=tuple(each.holder for each in cosigned))
 
 
 def _only_kept(kept: KeptRun) -> Callable[[Query], ReleasedSum]:

@@ -43,8 +43,12 @@ from ringfence.privacy.stores.tensors import read_tensors, write_tensors
 from ringfence.privacy.waist import Aggregate, IntVector, Query
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.coordinator import OpenStudy
+from ringfence.server.intents import METADATA as INTENTS
+from ringfence.server.intents import KeptIntent, keep_intent, keep_proof, read_intent
 
 FORMAT = "ringfence-released-sum-1"
+RELEASED = "released"
+"""The outcome of a run that released something."""
 METADATA = MetaData()
 RUNS = Table(
     "study_runs",
@@ -106,8 +110,9 @@ class KeptRun:
         begun: round and attempt that were asked last, which may have no sum.
         roster: number of the last roster.
         joined: holders that ever joined; they are told the end.
-        outcome: "released", or the code of what ended it; empty while rounds are asked.
+        outcome: `RELEASED`, or the code of what ended it; empty while rounds are asked.
         model: digest of what was released, or empty.
+        intent: what is about to be released, once the sums make a model.
     """
 
     run: str
@@ -117,6 +122,7 @@ class KeptRun:
     joined: set[str] = field(default_factory=set)
     outcome: str = ""
     model: str = ""
+    intent: KeptIntent | None = None
     _store: RunStore | None = None
 
     def numbered(self, roster: int) -> None:
@@ -168,10 +174,26 @@ class KeptRun:
         """The first attempt that was not begun before a restart; numbers only grow."""
         return self.begun[1] + 1 if self.begun[0] == query.round else 0
 
+    def moment(self) -> datetime.datetime:
+        """The present, UTC."""
+        return utc_now() if self._store is None else self._store.clock()
+
+    def intends(self, intent: KeptIntent, connection: Connection | None) -> None:
+        """Keep what is about to be released, in the transaction of its event."""
+        self.intent = intent
+        if connection is not None:
+            keep_intent(connection, self.run, intent)
+
+    def proven(self, intent: KeptIntent, connection: Connection | None) -> None:
+        """Keep under whose eyes it is released, in the transaction of the release."""
+        self.intent = intent
+        if connection is not None and intent.proof is not None:
+            keep_proof(connection, self.run, intent.proof)
+
     @contextmanager
     def decided(self, outcome: str, model: str = "") -> Iterator[Connection | None]:
         """Fix the outcome, with what the block writes in the same transaction."""
-        with self._writing(outcome=outcome, model=model) as connection:
+        with self.writing(outcome=outcome, model=model) as connection:
             yield connection
         self.outcome, self.model = outcome, model
 
@@ -179,17 +201,19 @@ class KeptRun:
     def over(self) -> Iterator[Connection | None]:
         """End the run: its holders have been told, and it is taken up no more."""
         ended = "" if self._store is None else self._store.now()
-        with self._writing(ended=ended) as connection:
+        with self.writing(ended=ended) as connection:
             yield connection
 
     @contextmanager
-    def _writing(self, **values: str) -> Iterator[Connection | None]:
+    def writing(self, **values: str) -> Iterator[Connection | None]:
+        """A transaction that also changes these columns of the run; None where nothing is stored."""
         if self._store is None:
             yield None
             return
         with self._store.engine.begin() as connection:
             yield connection
-            connection.execute(update(RUNS).where(RUNS.c.run == self.run).values(**values))
+            if values:
+                connection.execute(update(RUNS).where(RUNS.c.run == self.run).values(**values))
 
     def _update(self, **values: int) -> None:
         if self._store is not None:
@@ -203,12 +227,13 @@ class RunStore:
     def __init__(self, engine: Engine, clock: Callable[[], datetime.datetime] = utc_now) -> None:
         """Open the tables, making them when absent."""
         self.engine = engine
-        self._clock = clock
+        self.clock = clock
         METADATA.create_all(engine)
+        INTENTS.create_all(engine)
 
     def now(self) -> str:
         """The moment, as it is written."""
-        return self._clock().isoformat(timespec="seconds")
+        return self.clock().isoformat(timespec="seconds")
 
     def require_open(self, opened: OpenStudy) -> None:
         """Refuse a study that was run to its end.
@@ -263,6 +288,7 @@ class RunStore:
         with reading(self.engine) as connection:
             sums = connection.execute(select(SUMS).where(SUMS.c.run == row.run)).all()
             joined = connection.scalars(select(MEMBERS.c.holder).where(MEMBERS.c.run == row.run)).all()
+            intent = read_intent(connection, row.run)
         return KeptRun(
             run=row.run,
             sums={each.round: _sum(each.round, each, opened) for each in sums},
@@ -271,6 +297,7 @@ class RunStore:
             joined=set(joined),
             outcome=row.outcome,
             model=row.model,
+            intent=intent,
             _store=self,
         )
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ringfence.audit.errors import AuditError
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, RingfenceError, WaistError
 from ringfence.privacy.protocol.control import (
@@ -111,7 +112,12 @@ class Conduct:
         )[1]
 
     def refuse(
-        self, name: str, data: bytes | None, error: RingfenceError, round_index: int, attempt: int
+        self,
+        name: str,
+        data: bytes | None,
+        error: RingfenceError | AuditError,
+        round_index: int,
+        attempt: int,
     ) -> None:
         """Let a reply count as none, on record and told."""
         code = refuse_reply(

@@ -28,6 +28,7 @@ from ringfence.clients.own_model import FOLDER
 from ringfence.clients.participations import Participations
 from ringfence.clients.snapshots import FOLDER as SNAPSHOTS
 from ringfence.clients.snapshots import Snapshots
+from ringfence.clients.witnesses.memory import WitnessMemory
 from ringfence.privacy.accounting.filters import FilterName
 from ringfence.privacy.agreements.contract import Contract
 from ringfence.privacy.agreements.schema import Schema
@@ -201,6 +202,7 @@ def make_holder(
         snapshots=Snapshots(engine, _snapshots(folder, name, profile), keys.attempts),
         offers=Offers(engine),
         participations=Participations(engine),
+        witness=WitnessMemory(engine),
         approvers=tuple(person.public for person in keys.approvers),
         approvals=_approving(keys, name, log),
         models=folder / FOLDER / name,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar, TypeAlias
 
@@ -17,6 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from ringfence.privacy.agreements.law import Country, LegalBasis
 from ringfence.privacy.agreements.parties import alike
 from ringfence.privacy.agreements.purposes import catalogue, unknown_purpose
+from ringfence.privacy.agreements.quorum import ReleaseTerms, quorum_problems, quorums
 from ringfence.privacy.agreements.schema import Schema, resolve_schema
 from ringfence.privacy.agreements.terms import Evaluation, Participant, PrivacyTerms
 from ringfence.privacy.errors import N_, RingfenceError, StudyError
@@ -38,6 +40,7 @@ __all__ = [
     "LegalBasis",
     "Participant",
     "PrivacyTerms",
+    "ReleaseTerms",
     "Setting",
     "Study",
     "load_study",
@@ -98,6 +101,9 @@ class Study(Document):
         examples=[{"iterations": 8}],
     )
     evaluation: Evaluation = Field(default_factory=Evaluation, description="How the result is measured.")
+    release: ReleaseTerms = Field(
+        default_factory=ReleaseTerms, description="Who cosigns before the result is released."
+    )
     holders: tuple[Participant, ...] = Field(
         default=(),
         max_length=10_000,
@@ -124,7 +130,12 @@ class Study(Document):
     @model_validator(mode="after")
     def _whole(self) -> Study:
         settle(
-            study_problems(self.purpose, self.label, self.positive, self.features, self.privacy, self.holders)
+            chain(
+                study_problems(
+                    self.purpose, self.label, self.positive, self.features, self.privacy, self.holders
+                ),
+                quorum_problems(self.release, self.privacy, len(self.holders)),
+            )
         )
         return self
 
@@ -138,6 +149,10 @@ class Study(Document):
         if not self.distributed:
             return 1
         return self.privacy.min_holders - 1 - self.privacy.colluders
+
+    def quorums(self) -> tuple[int, int]:
+        """How many holders cosign a release, and how many suffice once its waiting time has passed."""
+        return quorums(self.release, self.privacy, len(self.holders))
 
     def overlap(self) -> int:
         """In how many holders of this study one customer may be, k.
@@ -233,7 +248,9 @@ def _holder_problems(holders: tuple[Participant, ...], privacy: PrivacyTerms | N
                 values={"name": holder.name},
                 template=N_('The holder "{name}" is listed twice.'),
             )
-        twin = next((o.name for o in before if o.name != holder.name and _twins(o.name, holder.name)), None)
+        twin = next(
+            (o.name for o in before if o.name != holder.name and alike(o.name) == alike(holder.name)), None
+        )
         if twin is not None:
             yield Problem(
                 code="RF-S420",
@@ -262,10 +279,6 @@ def _holder_problems(holders: tuple[Participant, ...], privacy: PrivacyTerms | N
             values={"count": len(holders), "needed": privacy.min_holders},
             template=N_("Holders in the study: {count}; min_holders asks for {needed}."),
         )
-
-
-def _twins(one: str, other: str) -> bool:
-    return alike(one) == alike(other)
 
 
 def study_against_schema(

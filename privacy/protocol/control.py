@@ -7,6 +7,8 @@
                    <------------------ RosterEcho
     RoundCall      ------------------>
                    <------------------ (data plane: MaskedUpdate) or Unavailable
+    WitnessCall    ------------------>  (`releases.py`)
+                   <------------------ Cosigned
     Finish         ------------------>
                    <------------------ Done
 
@@ -40,6 +42,7 @@ from typing import Annotated, TypeAlias, TypeVar
 
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.protocol.releases import Cosigned, Proof, ReleaseProof, WitnessCall
 from ringfence.privacy.secagg.ephemeral import EphemeralMessage
 from ringfence.privacy.secagg.keys import KeyMessage
 from ringfence.privacy.secagg.recovery import Revealed, SealedShares
@@ -88,7 +91,6 @@ Boxes: TypeAlias = Annotated[tuple[SealedShares, ...], AtMost(MAX_HOLDERS)]
 Survivors: TypeAlias = Annotated[tuple[Name, ...], AtMost(MAX_HOLDERS)]
 SurvivorsEchoes: TypeAlias = Annotated[tuple[SurvivorsEcho, ...], AtMost(MAX_HOLDERS)]
 Approvals: TypeAlias = Annotated[tuple[SignedText, ...], AtMost(8)]
-Proof: TypeAlias = Annotated[tuple[Digest, ...], AtMost(128)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,10 +214,19 @@ class UnmaskCall(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finish(Record):
-    """Coordinator to holder: the study is over; what was released, if anything, and its audit checkpoint."""
+    """Coordinator to holder: the study is over.
+
+    Attributes:
+        model: digest of what was released, if anything was.
+        release: under whose eyes; there where a model is.
+        checkpoint: of the coordinator's log as of now.
+        proof: that it continues the cosigned one; empty without a release.
+    """
 
     model: Digest | None
+    release: ReleaseProof | None
     checkpoint: NoteText
+    proof: Proof
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +261,8 @@ ControlMessage: TypeAlias = (
     | Finish
     | Done
     | Unavailable
+    | WitnessCall
+    | Cosigned
 )
 Message = TypeVar(
     "Message",
@@ -270,6 +283,8 @@ Message = TypeVar(
     Finish,
     Done,
     Unavailable,
+    WitnessCall,
+    Cosigned,
 )
 
 KINDS: Mapping[type[ControlMessage], MessageKind] = {
@@ -290,6 +305,8 @@ KINDS: Mapping[type[ControlMessage], MessageKind] = {
     Finish: MessageKind.FINISH,
     Done: MessageKind.DONE,
     Unavailable: MessageKind.UNAVAILABLE,
+    WitnessCall: MessageKind.WITNESS_CALL,
+    Cosigned: MessageKind.COSIGNED,
 }
 
 

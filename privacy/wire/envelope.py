@@ -58,6 +58,8 @@ class MessageKind(StrEnum):
     REVEALED = "revealed"
     FINISH = "finish"
     DONE = "done"
+    WITNESS_CALL = "witness-call"
+    COSIGNED = "cosigned"
     UNAVAILABLE = "unavailable"
 
 

@@ -90,6 +90,7 @@ NoteText: TypeAlias = Annotated[
         1 << 14,
     ),
 ]
+LeafText: TypeAlias = Annotated[str, _text("log leaf", r"\{.*\}", 1 << 16)]
 Number: TypeAlias = Annotated[int, NumberRule(low=0, high=MAX_NUMBER)]
 Turn: TypeAlias = Annotated[int, NumberRule(low=0, high=(1 << 31) - 1)]
 

@@ -263,7 +263,7 @@ def _stop(arguments: argparse.Namespace) -> int:
     terminal, given = Terminal.of(arguments), passphrases(arguments)
     with open_office(arguments.config, passphrases=given) as office:
         conductor = open_conductor(office, arguments.file, arguments.schema, given)
-        release = conductor.end(pace, report=terminal.say)
+        release = conductor.end(pace, report=terminal.say, discard=arguments.without_model)
     if release is None:
         terminal.say(_("The run is over; nothing was released."))
     else:
@@ -293,6 +293,7 @@ def _release(arguments: argparse.Namespace) -> int:
 def _tell_release(arguments: argparse.Namespace, terminal: Terminal, release: Release) -> None:
     terminal.say(_("Released {digest}: {folder}").format(digest=release.digest, folder=arguments.out))
     terminal.say(_("holders: {holders}").format(holders=", ".join(release.holders)))
+    terminal.say(_("cosigned by: {holders}").format(holders=", ".join(release.witnesses)))
     if release.absent:
         terminal.say(_("not in the last sum: {holders}").format(holders=", ".join(release.absent)))
     if release.unfinished:
@@ -309,5 +310,6 @@ def _tell_release(arguments: argparse.Namespace, terminal: Terminal, release: Re
             "absent": list(release.absent),
             "attempts": list(release.attempts),
             "unfinished": release.unfinished,
+            "witnesses": list(release.witnesses),
         }
     )

@@ -80,24 +80,34 @@ class Conductor:
         with self._letters(pace, report, stop or threading.Event(), needed) as (letters, runs):
             return run_study(self.coordinator, self.opened, letters, progress, runs)
 
-    def end(self, pace: Pace, *, report: Callable[[str], None] = lambda _: None) -> Release | None:
+    def end(
+        self, pace: Pace, *, report: Callable[[str], None] = lambda _: None, discard: bool = False
+    ) -> Release | None:
         """End a run for good, with the model that its sums make, or None; holders that are there are told.
 
-        Where no gateway serves, it ends all the same; holders are told when this is called again.
+        Where no gateway serves, it ends all the same if it ends without a model; holders are told when this is
+        called again.
+
+        Args:
+            pace: how long is waited.
+            report: told what goes otherwise than meant.
+            discard: end it without a model, whether or not its sums make one.
 
         Raises:
             StoreError: RF-B120 the study is being run at this moment.
-            StudyError: RF-S380 it is over, RF-S385 it never began.
+            StudyError: RF-S380 it is over, RF-S385 it never began, RF-S464 a model, and nobody to cosign it.
+            WaistError: RF-W237 too few cosigned.
         """
         try:
             with self._letters(pace, report, threading.Event(), 0) as (letters, runs):
-                return stop_study(self.coordinator, self.opened, letters, runs)
+                return stop_study(self.coordinator, self.opened, letters, runs, discard=discard)
         except WaistError as error:
             if error.code != NO_GATEWAY:
                 raise
             report(str(error))
         with lease(self.office.engine, "study"):
-            return stop_study(self.coordinator, self.opened, None, RunStore(self.office.engine))
+            runs = RunStore(self.office.engine)
+            return stop_study(self.coordinator, self.opened, None, runs, discard=discard)
 
     @contextmanager
     def _letters(

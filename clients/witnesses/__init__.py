@@ -1,0 +1,1 @@
+"""A holder as a witness of its coordinator's log."""

@@ -1,0 +1,245 @@
+"""This holder as a witness of its coordinator's log: it cosigns one history, and one release of a run.
+
+Invariants:
+    What is cosigned is anchored in this holder's own log first, in one transaction with the event that says
+    so. A log that does not continue what was anchored is never cosigned; both checkpoints are kept as proof.
+    The coordinator has one log: its name and key are fixed when it is cosigned first.
+    Of a run one model is witnessed, and a farewell that names a model is believed with its proof alone.
+What is answered depends on logs and on no row.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ringfence.audit.checkpoint import Checkpoint, read_unverified, verify_checkpoint
+from ringfence.audit.errors import ProofError
+from ringfence.audit.events import Event, parse_event
+from ringfence.audit.guard import check_token
+from ringfence.audit.merkle import leaf_hash, verify_consistency, verify_inclusion
+from ringfence.audit.note import Verifier, parse_note
+from ringfence.audit.store import last_checkpoint
+from ringfence.audit.witness import WitnessKey, check_cosignature, cosign_body
+from ringfence.clients.holder import Holder
+from ringfence.clients.participations import Participation
+from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.protocol.control import Finish
+from ringfence.privacy.protocol.releases import (
+    Cosignature,
+    Cosigned,
+    ReleaseProof,
+    WitnessCall,
+    nodes_of,
+)
+
+INTENT = "release.intended"
+_UNEVEN_CLOCKS = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What a coordinator means to release, as an event of its log says it; verified by `intent_of`."""
+
+    model: str
+    time: datetime
+
+
+def cosign(holder: Holder, known: Participation, call: WitnessCall) -> Cosigned:
+    """Cosign the coordinator's log where it continues what is remembered of it, or say where that stands.
+
+    Args:
+        holder: the witness.
+        known: the run, which it joined.
+        call: what it is asked.
+
+    Raises:
+        WaistError: RF-W230 the log does not continue what was cosigned; RF-W231 the event is no intent to
+            release this run; RF-W232, RF-W233.
+        AuditError: the checkpoint, or the proof that the event is in it, does not verify.
+    """
+    log, shown = _shown(holder, known, call.checkpoint)
+    intent = intent_of(known, log, shown, call)
+    before = holder.log.anchored(log.name)
+    stands = 0 if before is None else before.size
+    if call.since != stands or shown.size < stands:
+        return Cosigned(stands=stands, cosignature=None)
+    try:
+        with holder.engine.begin() as connection:
+            holder.witness.keep(
+                connection,
+                coordinator=holder.coordinator,
+                log=log,
+                study=known.study,
+                run=known.run,
+                model=intent.model,
+            )
+            holder.log.anchor(call.checkpoint.encode(), log, nodes_of(call.proof), connection)
+            holder.log.record(
+                "release.witnessed",
+                "allow",
+                resource=f"study:{known.study}",
+                public={
+                    "run": known.run,
+                    "model": intent.model,
+                    "coordinator_log": log.name,
+                    "size": shown.size,
+                    "root": shown.root.hex(),
+                },
+                connection=connection,
+            )
+    except ProofError:
+        if before is None:
+            raise
+        raise _forked(holder, known, log, call.checkpoint) from None
+    stamp = int(holder.clock().timestamp())
+    signature = cosign_body(shown.body().encode(), signer=holder.identity, stamp=stamp)
+    return Cosigned(
+        stands=shown.size,
+        cosignature=Cosignature(holder=holder.name, time=stamp, signature=signature.hex()),
+    )
+
+
+def check_farewell(holder: Holder, known: Participation, finish: Finish) -> str:
+    """Check a farewell's checkpoint, and that a model it names was released as the study says.
+
+    Returns:
+        The name of the coordinator's log.
+
+    Raises:
+        WaistError: RF-W234 there is no proof, RF-W235 it is of another model, RF-W236 too few cosigned.
+        AuditError: something in it does not verify.
+    """
+    log, shown = _shown(holder, known, finish.checkpoint)
+    if finish.model is None:
+        return log.name
+    release = finish.release
+    if release is None:
+        raise WaistError(
+            "RF-W234",
+            N_(
+                "The coordinator says that a model was released, and shows no cosignatures of it; it is not "
+                "believed."
+            ),
+        )
+    cosigned = verify_checkpoint(release.checkpoint.encode(), [log])
+    intent = intent_of(known, log, cosigned, release)
+    if intent.model != finish.model:
+        raise WaistError(
+            "RF-W235",
+            N_(
+                "The model that the coordinator says was released is another than the one that was witnessed."
+            ),
+        )
+    _require_quorum(holder, known, cosigned, release, intent)
+    nodes = nodes_of(finish.proof)
+    verify_consistency(cosigned.size, shown.size, cosigned.root, shown.root, nodes)
+    before = holder.log.anchored(log.name)
+    if before is not None and before.size == cosigned.size:
+        if before.root != cosigned.root:
+            raise _forked(holder, known, log, release.checkpoint)
+        holder.log.anchor(finish.checkpoint.encode(), log, nodes)
+    return log.name
+
+
+def intent_of(
+    known: Participation, log: Verifier, shown: Checkpoint, said: WitnessCall | ReleaseProof
+) -> Intent:
+    """The intent to release, shown to be an event of the log under the checkpoint.
+
+    Raises:
+        WaistError: RF-W231 the event says something else.
+        AuditError: it is no event, or not in the log.
+    """
+    leaf = said.leaf.encode()
+    verify_inclusion(said.event, shown.size, leaf_hash(leaf), nodes_of(said.inclusion), shown.root)
+    event = parse_event(leaf)
+    model = event.public.get("model")
+    if not isinstance(model, str) or not _intends(event, log, known):
+        raise WaistError(
+            "RF-W231", N_("The coordinator asks to witness an event that is no intent to release this run.")
+        )
+    return Intent(model=model, time=datetime.fromisoformat(event.time))
+
+
+def _intends(event: Event, log: Verifier, known: Participation) -> bool:
+    return (
+        event.action == INTENT
+        and event.outcome == "allow"
+        and event.source.rpartition("#")[0] == log.name
+        and event.resource == f"study:{known.study}"
+        and event.public.get("run") == known.run
+    )
+
+
+def _shown(holder: Holder, known: Participation, note: str) -> tuple[Verifier, Checkpoint]:
+    """The coordinator's log and its checkpoint, once its signature holds and the log is the known one."""
+    origin = check_token(read_unverified(note.encode()).origin, "coordinator_log")
+    holder.witness.require_log(holder.coordinator, known.coordinator_log, origin)
+    log = Verifier(name=origin, raw=known.coordinator_log.raw)
+    return log, verify_checkpoint(note.encode(), [log])
+
+
+def _require_quorum(
+    holder: Holder, known: Participation, cosigned: Checkpoint, release: ReleaseProof, intent: Intent
+) -> None:
+    """Enough holders of the study cosigned the checkpoint.
+
+    Raises:
+        WaistError: RF-W236.
+        AuditError: a cosignature is not its holder's.
+    """
+    body, terms = cosigned.body().encode(), known.witnesses
+    found = set[str]()
+    for each in release.cosignatures:
+        key = terms.keys.get(each.holder)
+        if key is None:
+            continue
+        witness = WitnessKey(name=each.holder, raw=bytes.fromhex(key))
+        check_cosignature(body, witness, stamp=each.time, signature=bytes.fromhex(each.signature))
+        found.add(key)
+    waits = intent.time + timedelta(hours=terms.wait_hours) - _UNEVEN_CLOCKS
+    needed = terms.floor if not terms.wait_hours or holder.clock() >= waits else terms.quorum
+    if len(found) < needed:
+        raise WaistError(
+            "RF-W236",
+            N_(
+                "Holders that cosigned the release: {count}; by the signed study {needed} are needed at this "
+                "moment."
+            ),
+            count=len(found),
+            needed=needed,
+        )
+
+
+def _forked(holder: Holder, known: Participation, log: Verifier, note: str) -> WaistError:
+    """The refusal of a log that does not continue what was cosigned; both are kept, once a run."""
+    with holder.engine.begin() as connection:
+        last = last_checkpoint(connection, log.name)
+        kept = b"" if last is None else last[2]
+        if holder.witness.forked(connection, known.run):
+            holder.log.record(
+                "witness.refused",
+                "deny",
+                resource=f"log:{log.name}",
+                public={"run": known.run, "reasons": ["RF-W230"]},
+                private={"kept": _signed(kept, log), "shown": _signed(note.encode(), log)},
+                connection=connection,
+            )
+    return WaistError(
+        "RF-W230",
+        N_(
+            "The log {origin} does not continue the checkpoint that this holder cosigned before; it was not "
+            "cosigned. Both are in the private part of the event witness.refused: hand them to auditors."
+        ),
+        origin=log.name,
+    )
+
+
+def _signed(note: bytes, log: Verifier) -> str:
+    """A checkpoint with the log's own signature alone; others may add lines without end."""
+    parsed = parse_note(note)
+    own = next(each for each in parsed.signatures if (each.name, each.key_id) == (log.name, log.key_id))
+    line = base64.b64encode(own.key_id + own.value).decode()
+    return f"{parsed.text}\n\u2014 {log.name} {line}\n"
