@@ -32,6 +32,7 @@ EVENT_TYPES: Mapping[str, str] = MappingProxyType(
         "study.refused": N_("A study was refused."),
         "study.finished": N_("A study ended and asks for nothing more."),
         "cohort.counted": N_("The cohort was counted once, with noise, and the count was charged."),
+        "round.answered": N_("Answers came to a round of a study; their digests are public."),
         "round.opened": N_("A round of a study began."),
         "waist.reserved": N_("Budget for a masked update was reserved before anything was computed."),
         "waist.send": N_("A noisy update is about to leave the holder; it says whether under masks."),

@@ -16,6 +16,7 @@ from ringfence.audit.catalogue import require_known
 from ringfence.audit.errors import N_, AuditError, AuditUsageError, _, printable, system_reason, use_language
 from ringfence.audit.events import Event, parse_event
 from ringfence.audit.opening import Opening
+from ringfence.audit.reconciling import reconcile_bundles
 from ringfence.audit.time_spans import TimeSpan, span
 from ringfence.audit.usage import AuditHelp, speak_as_the_reader, wrong_call_in_words
 from ringfence.audit.verification.folders import find_logs
@@ -32,6 +33,7 @@ EXAMPLES = N_(
   ringfence-audit verify evidence/ --json -
   ringfence-audit verify evidence/holders/bank-a --alone
   ringfence-audit show evidence/ --type waist.send --since 2026-11-01
+  ringfence-audit reconcile bank-a/ coordinator/
   ringfence-audit open event.json --trust bank-a.pub
 
 exit status: 0 intact, 1 refused or failed, 2 called in a wrong way, 3 incomplete: nothing is wrong, but not
@@ -111,6 +113,12 @@ def build_parser() -> argparse.ArgumentParser:
     show.add_argument(
         "--until", metavar="TIME", help=_("only events up to the end of this day or time, UTC likewise")
     )
+    reconciled = commands.add_parser(
+        "reconcile", help=_("compare what holders and their coordinator say of the same runs")
+    )
+    reconciled.add_argument(
+        "bundle", type=Path, nargs="+", help=_("folder of an exported bundle; together they hold both sides")
+    )
     opened = commands.add_parser("open", help=_("check an opened event and show it"))
     opened.add_argument("file", type=Path, help=_("file with the opened event"))
     for command in (verify, opened):
@@ -124,7 +132,7 @@ def build_parser() -> argparse.ArgumentParser:
                 "with one of them; may be given several times"
             ),
         )
-    for command in (verify, show, opened):
+    for command in (verify, show, reconciled, opened):
         command.add_argument(
             "--json", metavar="PATH", help=_("write the result as JSON; - is standard output")
         )
@@ -288,6 +296,22 @@ def _show(arguments: argparse.Namespace, screen: _Screen) -> int:
     return status
 
 
+def _reconcile(arguments: argparse.Namespace, screen: _Screen) -> int:
+    found = reconcile_bundles(arguments.bundle)
+    for each in found.findings:
+        kind = _("CONTRADICTION") if each.contradicts else _("ONE-SIDED")
+        screen.line(f"{kind}: {each.sentence()}")
+    screen.line(
+        _("Compared runs: {runs}; said by both sides: {pairs}; by one side alone: {alone}").format(
+            runs=found.runs, pairs=found.pairs, alone=len(found.findings)
+        )
+    )
+    if found.unpaired:
+        screen.line(_("No counterpart here: {logs}").format(logs=", ".join(found.unpaired)))
+    screen.finish(found.to_json())
+    return found.status
+
+
 def _open(arguments: argparse.Namespace, screen: _Screen) -> int:
     if not arguments.trust:
         raise AuditUsageError(
@@ -327,7 +351,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before the parser is built, since its help texts are translated too; it may stand after the sub-command.
     language, given = _language_taken(list(sys.argv[1:] if arguments is None else arguments))
     use_language(language)
-    run = {"verify": _verify, "show": _show, "open": _open}
+    run = {"verify": _verify, "show": _show, "reconcile": _reconcile, "open": _open}
     try:
         parsed = build_parser().parse_args(given)
         return run[parsed.command](parsed, _Screen(parsed.json))

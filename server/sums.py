@@ -38,6 +38,7 @@ from ringfence.privacy.waist import (
     split_blocks,
 )
 from ringfence.privacy.wire.envelope import Expected, MessageKind, open_envelope
+from ringfence.privacy.wire.fields import digest_of
 from ringfence.privacy.wire.heads import LedgerHead, verify_head
 from ringfence.privacy.wire.payload import decode_update
 from ringfence.server.combining import combined
@@ -159,6 +160,9 @@ class Conduct:
             except RingfenceError as error:
                 self.refuse(name, data, error, query.round, attempt)
         self.coordinator.registry.spent(heads)
+        names = sorted(updates)
+        came = [digest_of(replies[name]) for name in names]
+        self._record("round.answered", "allow", query, attempt, roster=names, received=came)
         return updates
 
     def enough(self, answered: Collection[str], roster: Collection[str]) -> bool:

@@ -11,6 +11,7 @@ from ringfence.models.pages.words import Words
 from ringfence.privacy.accounting.gaussian import epsilon_of
 from ringfence.privacy.agreements.contract import LoadedContract
 from ringfence.privacy.agreements.purposes import catalogue
+from ringfence.privacy.agreements.quorum import safe_quorum
 from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import PublicIdentity
@@ -34,6 +35,7 @@ def sentences(
         _holders(found.study, loaded),
         _price(found),
         _afterwards(found),
+        _release(found.study),
         _verdict(found, copy),
     )
     return [line for part in parts for line in (*part, "")][:-1]
@@ -168,6 +170,20 @@ def _afterwards(found: Forecast) -> Iterator[str]:
         "customers still holds."
     )
     yield _("A customer who withdraws consent is left out of every round that follows.")
+
+
+def _release(study: Study) -> Iterator[str]:
+    quorum, floor = study.quorums()
+    count = len(study.holders)
+    yield _(
+        "Before a result is released, {quorum} of the {count} holders cosign the coordinator's log; from "
+        "{hours} hours after the intent on, {floor} suffice."
+    ).format(quorum=quorum, count=count, hours=study.release.wait_hours, floor=floor)
+    if floor < safe_quorum(count, study.privacy.colluders):
+        yield _(
+            "Take note: so few can be found twice without an honest holder in common, so that two histories "
+            "of the log could both be cosigned."
+        )
 
 
 def _verdict(found: Forecast, copy: StandingCopy) -> Iterator[str]:

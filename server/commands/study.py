@@ -118,6 +118,11 @@ def _add_run(kinds: argparse._SubParsersAction[Parser]) -> None:
         _("end a study's run for good, and tell the holders that are connected"),
         more=_("Where the sums so far make a model, that is released: ringfence-server study release."),
     )
+    stop.add_argument(
+        "--without-model",
+        action="store_true",
+        help=_("release nothing, whether or not the sums so far make a model"),
+    )
     stop.set_defaults(do=_stop)
     release = leaf(
         kinds,

@@ -85,8 +85,8 @@ class Conductor:
     ) -> Release | None:
         """End a run for good, with the model that its sums make, or None; holders that are there are told.
 
-        Where no gateway serves, it ends all the same if it ends without a model; holders are told when this is
-        called again.
+        Where no gateway serves, a run without a model ends all the same; holders are told when this is called
+        again.
 
         Args:
             pace: how long is waited.

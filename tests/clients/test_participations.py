@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine, inspect
 
-from ringfence.clients.participations import Participation, Participations
+from ringfence.clients.participations import Participation, Participations, Witnesses
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.stores.store import open_store
 from ringfence.privacy.wire.heads import LogPosition
@@ -27,6 +27,7 @@ def known(study: str = STUDY, run: str = RUN, size: int = 7) -> Participation:
         run=run,
         coordinator_log=Identity.generate("log").public,
         position=LogPosition(size=size, root=f"sha256:{size:064x}"),
+        witnesses=Witnesses(keys={"bank": "ab" * 32, "银行": "cd" * 32}, quorum=2, floor=1, wait_hours=size),
     )
 
 
@@ -88,6 +89,7 @@ def test_the_table_that_older_stores_have(engine: Engine) -> None:
         ("log_size", False, False),
         ("log_root", False, False),
         ("ended", False, False),
+        ("witnesses", False, False),
     ]
     lengths = [getattr(c["type"], "length", None) for c in columns]
     assert lengths == [71, 32, 64, None, 71, None]

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from kits.asking import Asking
+from kits.witness_kit import MODEL, ending
 from sqlalchemy import select
 
 from ringfence.audit.checkpoint import Checkpoint, verify_checkpoint
 from ringfence.audit.log import AuditLog
 from ringfence.audit.merkle import verify_consistency
 from ringfence.audit.note import Verifier
-from ringfence.clients.participations import Participation
+from ringfence.clients.participations import Participation, Witnesses
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import WaistError
 from ringfence.privacy.protocol.control import Done, Finish, Join, RosterCall, StudyOffer
@@ -23,7 +24,6 @@ from ringfence.privacy.wire.envelope import MessageKind
 from ringfence.privacy.wire.heads import LedgerHead, LogPosition, verify_head
 
 ORIGIN = "ringfence.simulation/coordinator"
-MODEL = "sha256:" + "5a" * 32
 
 
 def checkpoint(asking: Asking, note: str) -> Checkpoint:
@@ -56,8 +56,7 @@ def known(asking: Asking) -> Participation:
 
 
 def farewell(asking: Asking, model: str | None = MODEL) -> Finish:
-    note = asking.parties.federation.coordinator.log.checkpoint().decode()
-    return Finish(model=model, checkpoint=note)
+    return ending(asking.parties, model)
 
 
 def study_offer(asking: Asking) -> StudyOffer:
@@ -84,6 +83,7 @@ def test_a_join_says_where_the_holder_stands(tmp_path: Path) -> None:
         run=offer.run,
         coordinator_log=known(asking).coordinator_log,
         position=position(found),
+        witnesses=Witnesses.of(asking.parties.federation.opened.study),
     )
     assert known(asking).coordinator_log.hex == offer.log_key
 
@@ -197,7 +197,7 @@ def test_a_farewell_that_another_log_signed_ends_nothing(tmp_path: Path) -> None
     for origin, code in ((ORIGIN, "RF-A"), ("ümlaut", "RF-A")):
         made = Checkpoint(origin=origin, size=head.size, root=head.root)
         note = made.sign(Identity.generate("log", simulation=True)).decode()
-        assert asking.ask(Finish(model=MODEL, checkpoint=note))[0] == "unavailable"
+        assert asking.ask(replace(farewell(asking), checkpoint=note))[0] == "unavailable"
         assert asking.parties.said["bank"][-1].startswith(code)
         assert asking.parties.actions("bank")[-1] == ("study.refused", "deny")
     assert not known(asking).ended
@@ -254,6 +254,6 @@ def test_a_verifier_is_of_the_key_the_offer_named(tmp_path: Path) -> None:
     made = Checkpoint(origin="another/name", size=3, root=b"\1" * 32)
     note = made.sign(key).decode()
     assert verify_checkpoint(note.encode(), [Verifier(name="another/name", raw=key.public.raw)]).size == 3
-    assert asking.ask(Finish(model=None, checkpoint=note))[0] == "done"
+    assert asking.ask(Finish(model=None, release=None, checkpoint=note, proof=()))[0] == "done"
     found = next(asking.bank.log.events(action="study.finished"))
     assert found.event.public["coordinator_log"] == "another/name"

@@ -130,7 +130,7 @@ def test_refusals_are_events_of_what_was_asked(tmp_path: Path) -> None:
         (RosterCall(number=0, round=3, attempt=2, members=()), "study.refused"),
         (KeyCall(number=0, round=3, attempt=2), "study.refused"),
         (ShareCall(number=0, round=3, attempt=2, members=()), "study.refused"),
-        (Finish(model=None, checkpoint=note), "study.refused"),
+        (Finish(model=None, release=None, checkpoint=note, proof=()), "study.refused"),
         (RoundCall(number=0, echoes=(), query=query), "waist.refused"),
         (SurvivorsCall(number=0, survivors=("bank",)), "waist.refused"),
         (UnmaskCall(number=0, echoes=()), "waist.refused"),

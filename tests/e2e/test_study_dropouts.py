@@ -244,6 +244,7 @@ def test_what_leaves_and_what_is_written_down(tmp_path: Path) -> None:
         "masked-update",
         "survivors-echo",
         "revealed",
+        "cosigned",
         "done",
     }
     actions = [action for action, _ in parties.actions("telco")]

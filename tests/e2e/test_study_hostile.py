@@ -140,7 +140,12 @@ def test_strangers_get_no_answer_no_signature_and_no_event(tmp_path: Path) -> No
     before = len(parties.actions("bank"))
     for message in (
         RosterCall(number=0, round=0, attempt=0, members=()),
-        Finish(model=None, checkpoint=parties.federation.coordinator.log.checkpoint().decode()),
+        Finish(
+            model=None,
+            release=None,
+            proof=(),
+            checkpoint=parties.federation.coordinator.log.checkpoint().decode(),
+        ),
     ):
         data = seal_message(
             stranger, message, study=opened.digest, run=opened.run, sender="coordinator", recipient="bank"

@@ -67,7 +67,7 @@ def test_nothing_but_signed_envelopes_crosses_and_nothing_repeats(tmp_path: Path
     parties = Parties.of(federation_of(tmp_path))
     run(parties)
     kinds = [read_header(reply).kind for _, _, reply in parties.wire.sent]
-    assert set(kinds) == {"join", "roster-echo", "masked-update", "done"}
+    assert set(kinds) == {"join", "roster-echo", "masked-update", "cosigned", "done"}
     updates = [reply for _, _, reply in parties.wire.sent if read_header(reply).kind == "masked-update"]
     assert len(set(updates)) == len(updates)
     keys = [f"bank-{i}".encode() for i in range(400)]

@@ -38,6 +38,7 @@ from ringfence.privacy.protocol.control import (
     open_message,
     seal_message,
 )
+from ringfence.privacy.protocol.releases import Cosignature, Cosigned, ReleaseProof, WitnessCall
 from ringfence.privacy.secagg.ephemeral import EphemeralKeys, EphemeralMessage, ephemeral_message
 from ringfence.privacy.secagg.graph import Terms
 from ringfence.privacy.secagg.keys import SessionKeys, key_message
@@ -117,7 +118,22 @@ MESSAGES: list[Any] = [
     LISTED,
     UnmaskCall(number=3, echoes=(LISTED,)),
     Revealed(seeds=(SHARE,), keys=()),
-    Finish(model=digest_of(b"model"), checkpoint=NOTE),
+    Finish(model=None, release=None, checkpoint=NOTE, proof=()),
+    Finish(
+        model=digest_of(b"model"),
+        release=ReleaseProof(
+            checkpoint=NOTE,
+            cosignatures=(Cosignature(holder="bank", time=1, signature="ab" * 64),),
+            event=7,
+            leaf="{}",
+            inclusion=PROOF,
+        ),
+        checkpoint=NOTE,
+        proof=PROOF,
+    ),
+    WitnessCall(checkpoint=NOTE, since=3, proof=PROOF, event=7, leaf='{"a":1}', inclusion=PROOF),
+    Cosigned(stands=9, cosignature=None),
+    Cosigned(stands=9, cosignature=Cosignature(holder="shop", time=2, signature="cd" * 64)),
     Done(checkpoint=NOTE, proof=PROOF, ledger=HEAD),
     Unavailable(),
 ]
@@ -143,6 +159,8 @@ def test_the_list_is_closed() -> None:
         "Finish",
         "Done",
         "Unavailable",
+        "WitnessCall",
+        "Cosigned",
     }
     assert set(control.KINDS) == set(get_args(control.ControlMessage))
     assert {*control.KINDS.values(), MessageKind.MASKED_UPDATE, MessageKind.VISIBLE_UPDATE} == set(
@@ -182,6 +200,7 @@ CLOSED = {
     fields.SignatureHex,
     fields.SignedText,
     fields.NoteText,
+    fields.LeafText,  # an event of a log, which its reader parses as one: tokens, numbers and digests
     fields.ShareHex,
     fields.SealedHex,
     letters.SealingKeyHex,
@@ -243,7 +262,7 @@ def test_text_types_refuse_a_sentence(text_field: Any) -> None:
 )
 def test_a_checkpoint_has_no_room_for_more(note: str) -> None:
     with pytest.raises(WaistError, match="RF-W101"):
-        Finish(model=STUDY, checkpoint=note)
+        Finish(model=STUDY, release=None, checkpoint=note, proof=())
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
