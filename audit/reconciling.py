@@ -74,8 +74,8 @@ class Said:
                 self.coordinated.add(run)
                 yield Claim(run=run, holder=str(public["holder"]), what=JOINED, detail="")
             case "round.answered":
-                pairs = zip(_texts(public.get("roster")), _texts(public.get("received")), strict=False)
-                for name, digest in pairs:
+                for each in _texts(public.get("received")):
+                    name, _sign, digest = each.rpartition("=")
                     yield Claim(run=run, holder=name, what=SENT, detail=digest)
             case "model.released":
                 self.models[run] = str(public.get("model"))

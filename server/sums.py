@@ -160,9 +160,8 @@ class Conduct:
             except RingfenceError as error:
                 self.refuse(name, data, error, query.round, attempt)
         self.coordinator.registry.spent(heads)
-        names = sorted(updates)
-        came = [digest_of(replies[name]) for name in names]
-        self._record("round.answered", "allow", query, attempt, roster=names, received=came)
+        came = [f"{name}={digest_of(replies[name])}" for name in updates]
+        self._record("round.answered", "allow", query, attempt, received=came)
         return updates
 
     def enough(self, answered: Collection[str], roster: Collection[str]) -> bool:

@@ -32,6 +32,7 @@ _PEOPLE = ("ana", "ben")
 _PEOPLE_OF = {"bank": "clients", "retailer": "members", "partner": "subscribers"}
 _DESK = "desk"
 _LONGEST = 240.0
+_ONE_SIDED = 3
 _CALL = "import sys; from ringfence.{module} import main; sys.exit(main(sys.argv[1:]))"
 _CLIENT, _SERVER = "clients.commands.cli", "server.commands.cli"
 
@@ -84,11 +85,15 @@ class _Rehearsal:
             WaistError: RF-W370 it refused.
         """
         log = self.folder / "commands.txt"
-        with log.open("a", encoding="utf-8") as file, _quietly(file):
-            start = file.tell()
-            status = main([*map(str, words), "--lang", "en"])
-        if status:
-            raise _failed(" ".join(map(str, words[:3])), log.read_text(encoding="utf-8")[start:])
+        start = log.stat().st_size if log.exists() else 0
+        if self.asked(main, *words):
+            said = log.read_bytes()[start:].decode("utf-8", errors="replace")
+            raise _failed(" ".join(map(str, words[:3])), said)
+
+    def asked(self, main: Callable[[Sequence[str]], int], *words: object) -> int:
+        """The exit status of one command, its words kept."""
+        with (self.folder / "commands.txt").open("a", encoding="utf-8") as file, _quietly(file):
+            return main([*map(str, words), "--lang", "en"])
 
     def start(self, name: str, module: str, *words: object) -> _Process:
         count = sum(1 for _said in self.folder.glob(f"{name}-*.txt"))
@@ -242,7 +247,9 @@ def _killed_in_the_middle(here: _Rehearsal, study: Path) -> None:
     _until(lambda: process.running.poll() is not None)
     if process.running.returncode:
         raise _failed("study run", process.said())
-    here.tell(_("released"))
+    said = process.said()
+    witnesses = next((line for line in said.splitlines() if line.startswith("cosigned by")), "")
+    here.tell(_("released; {witnesses}").format(witnesses=witnesses))
 
 
 def _sums(here: _Rehearsal, process: _Process, count: int) -> int:
@@ -273,6 +280,26 @@ def _verify(here: _Rehearsal) -> None:
         here.command(client, "log", "export", bundle / "holders" / name, *here.home(name))
     here.command(audit, "verify", bundle)
     here.tell(_("all logs verified: {folder}").format(folder=bundle))
+    _reconcile(here, bundle)
+
+
+def _reconcile(here: _Rehearsal, bundle: Path) -> None:
+    """The holders' logs and the coordinator's say the same, but for messages that died on their way.
+
+    Raises:
+        WaistError: RF-W370 the coordinator's log says what a holder's does not.
+    """
+    told = here.folder / "reconciled.json"
+    status = here.asked(audit, "reconcile", bundle, "--json", told)
+    found = json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
+    if status not in (0, _ONE_SIDED):
+        raise _failed("reconcile", json.dumps(found))
+    alone = len(found["findings"])
+    here.tell(
+        _("logs reconciled: said by both sides {pairs}, by a killed party's peer alone {alone}").format(
+            pairs=found["pairs"], alone=alone
+        )
+    )
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def hub_of(*, received: tuple[str, ...] = (SENT,), witnesses: tuple[str, ...] = 
     say(hub, "study.offered", holders=["bank"])
     say(hub, "study.joined", holder="bank")
     for number, digest in enumerate(received):
-        say(hub, "round.answered", round=number, attempt=0, roster=["bank"], received=[digest])
+        say(hub, "round.answered", round=number, attempt=0, received=[f"bank={digest}"])
     say(hub, "model.released", model=MODEL, holders=["bank"], witnesses=list(witnesses))
     say(hub, "study.finished")
     return hub
@@ -131,9 +131,7 @@ def test_runs_with_other_coordinators_and_refusals_are_nobody_else_s(
     assert "No counterpart here: shop" in out
 
 
-def test_logs_that_cannot_be_compared_are_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_logs_that_cannot_be_compared_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a").mkdir()
     assert compared(tmp_path / "a", capsys, hub_of())[0] == 1
     (tmp_path / "b").mkdir()
