@@ -42,7 +42,7 @@ def release_witnessed(conduct: Conduct, kept: KeptRun, intended: Intended) -> tu
 
     Raises:
         WaistError: RF-W237 too few cosigned by now; what was intended stays, and is asked again.
-        StudyError: RF-S382 another model was intended, by another version.
+        StudyError: RF-S463 another model was intended, by another version.
     """
     intent = kept.intent or _intend(conduct, kept, intended)
     if intent.model != intended.digest:
@@ -154,7 +154,8 @@ def _elsewhere(name: str, stands: int, asked: int, shown: Checkpoint) -> dict[st
     """Where to start from for a holder whose memory stands elsewhere; it is asked so once.
 
     Raises:
-        WaistError: RF-W239 it remembers more events than the log has, RF-W240 it says so again.
+        WaistError: RF-W239 it remembers more events than the log has, RF-W240 it says so again, or was asked from
+            there.
     """
     if stands > shown.size:
         raise WaistError(
@@ -167,7 +168,7 @@ def _elsewhere(name: str, stands: int, asked: int, shown: Checkpoint) -> dict[st
             stands=stands,
             size=shown.size,
         )
-    if asked:
+    if asked or stands == asked:
         raise WaistError(
             "RF-W240",
             N_("{holder} does not stand by what it said it saw of this log."),

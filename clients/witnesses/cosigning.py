@@ -125,7 +125,7 @@ def check_farewell(holder: Holder, known: Participation, finish: Finish) -> str:
         )
     cosigned = verify_checkpoint(release.checkpoint.encode(), [log])
     intent = intent_of(known, log, cosigned, release)
-    if intent.model != finish.model:
+    if intent.model != finish.model or holder.witness.witnessed(known.run) not in {None, intent.model}:
         raise WaistError(
             "RF-W235",
             N_(

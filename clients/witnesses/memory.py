@@ -87,6 +87,11 @@ class WitnessMemory:
                 run=run,
             )
 
+    def witnessed(self, run: str) -> str | None:
+        """The model whose release in this run was witnessed, or None."""
+        with reading(self._engine) as connection:
+            return connection.scalar(select(_RELEASES.c.model).where(_RELEASES.c.run == run))
+
     def forked(self, connection: Connection, run: str) -> bool:
         """Keep that another history was shown in a run; whether this is the first time."""
         if connection.scalar(select(_FORKS.c.run).where(_FORKS.c.run == run)) is not None:

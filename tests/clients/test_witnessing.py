@@ -22,6 +22,7 @@ from ringfence.privacy.stores.store import open_store
 from ringfence.privacy.wire.envelope import MessageKind
 
 ORIGIN = "ringfence.simulation/coordinator"
+OTHER = "sha256:" + "6b" * 32
 
 
 def joined(folder: Path, **changes: Any) -> Asking:
@@ -281,3 +282,14 @@ def test_fewer_suffice_once_the_waiting_time_has_passed(tmp_path: Path) -> None:
     asking.replaced(clock=clock(49))
     refused(asking, ending(asking.parties, proof=proven(asking.parties, event, ["bank"])), "RF-W236")
     assert asking.ask(ending(asking.parties, proof=proof))[0] == "done"
+
+
+def test_a_farewell_names_the_model_that_this_holder_witnessed(tmp_path: Path) -> None:
+    """One checkpoint can hold two intents: what was cosigned for one of them is no proof of the other here."""
+    asking = joined(tmp_path)
+    first, second = intended(asking.parties), intended(asking.parties, OTHER)
+    assert answered(asking, witness_call(asking.parties, first)).cosignature
+    end = ending(asking.parties, OTHER, proof=proven(asking.parties, second))
+    assert asking.ask(end)[0] == "unavailable"
+    asking.refused("RF-W235", "study.refused")
+    assert asking.ask(ending(asking.parties, proof=proven(asking.parties, first)))[0] == "done"

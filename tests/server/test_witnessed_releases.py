@@ -150,6 +150,7 @@ def test_below_the_floor_no_waiting_helps(tmp_path: Path) -> None:
         (lambda said: replace(said, cosignature=replace(said.cosignature, signature="0" * 128)), "RF-A036"),
         (lambda said: Cosigned(stands=10**9, cosignature=None), "RF-W239"),
         (lambda said: Cosigned(stands=1, cosignature=None), "RF-W240"),
+        (lambda said: Cosigned(stands=0, cosignature=None), "RF-W240"),
     ],
 )
 def test_an_answer_that_is_no_cosignature_counts_as_none_and_is_an_event(
