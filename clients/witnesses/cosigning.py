@@ -14,6 +14,7 @@ import base64
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ringfence.audit.canonical import Json
 from ringfence.audit.checkpoint import Checkpoint, read_unverified, verify_checkpoint
 from ringfence.audit.errors import ProofError
 from ringfence.audit.events import Event, parse_event
@@ -35,6 +36,8 @@ from ringfence.privacy.protocol.releases import (
 )
 
 INTENT = "release.intended"
+MOST_WITNESSED = 1000
+"""Checkpoints that are cosigned for the release of one run: each is written down, and the disk is finite."""
 _UNEVEN_CLOCKS = timedelta(hours=1)
 
 
@@ -56,7 +59,7 @@ def cosign(holder: Holder, known: Participation, call: WitnessCall) -> Cosigned:
 
     Raises:
         WaistError: RF-W230 the log does not continue what was cosigned; RF-W231 the event is no intent to
-            release this run; RF-W232, RF-W233.
+            release this run; RF-W241 that ended, or asked too often; RF-W232, RF-W233.
         AuditError: the checkpoint, or the proof that the event is in it, does not verify.
     """
     log, shown = _shown(holder, known, call.checkpoint)
@@ -65,6 +68,24 @@ def cosign(holder: Holder, known: Participation, call: WitnessCall) -> Cosigned:
     stands = 0 if before is None else before.size
     if call.since != stands or shown.size < stands:
         return Cosigned(stands=stands, cosignature=None)
+    told = _told(holder, known, "release.witnessed")
+    if known.ended or len(told) >= MOST_WITNESSED:
+        raise WaistError(
+            "RF-W241",
+            N_(
+                "The run {run} ended here, or its release was cosigned {most} times; it is not cosigned "
+                "further."
+            ),
+            run=known.run,
+            most=MOST_WITNESSED,
+        )
+    public: dict[str, Json] = {
+        "run": known.run,
+        "model": intent.model,
+        "coordinator_log": log.name,
+        "size": shown.size,
+        "root": shown.root.hex(),
+    }
     try:
         with holder.engine.begin() as connection:
             holder.witness.keep(
@@ -76,19 +97,14 @@ def cosign(holder: Holder, known: Participation, call: WitnessCall) -> Cosigned:
                 model=intent.model,
             )
             holder.log.anchor(call.checkpoint.encode(), log, nodes_of(call.proof), connection)
-            holder.log.record(
-                "release.witnessed",
-                "allow",
-                resource=f"study:{known.study}",
-                public={
-                    "run": known.run,
-                    "model": intent.model,
-                    "coordinator_log": log.name,
-                    "size": shown.size,
-                    "root": shown.root.hex(),
-                },
-                connection=connection,
-            )
+            if not any(dict(event.public) == public for event in told):
+                holder.log.record(
+                    "release.witnessed",
+                    "allow",
+                    resource=f"study:{known.study}",
+                    public=public,
+                    connection=connection,
+                )
     except ProofError:
         if before is None:
             raise
@@ -160,7 +176,7 @@ def intent_of(
         raise WaistError(
             "RF-W231", N_("The coordinator asks to witness an event that is no intent to release this run.")
         )
-    return Intent(model=model, time=datetime.fromisoformat(event.time))
+    return Intent(model=model, time=_moment(event))
 
 
 def _intends(event: Event, log: Verifier, known: Participation) -> bool:
@@ -199,7 +215,7 @@ def _require_quorum(
         witness = WitnessKey(name=each.holder, raw=bytes.fromhex(key))
         check_cosignature(body, witness, stamp=each.time, signature=bytes.fromhex(each.signature))
         found.add(key)
-    waits = intent.time + timedelta(hours=terms.wait_hours) - _UNEVEN_CLOCKS
+    waits = _since(holder, known, intent) + timedelta(hours=terms.wait_hours) - _UNEVEN_CLOCKS
     needed = terms.floor if not terms.wait_hours or holder.clock() >= waits else terms.quorum
     if len(found) < needed:
         raise WaistError(
@@ -211,6 +227,27 @@ def _require_quorum(
             count=len(found),
             needed=needed,
         )
+
+
+def _since(holder: Holder, known: Participation, intent: Intent) -> datetime:
+    """From when the waiting time counts: as the intent says, but within what this holder's own log says.
+
+    A run has no intent before it was joined, and one that was witnessed was there by then: a coordinator's
+    clock that is behind, or set back, makes no waiting time shorter.
+    """
+    seen = [_moment(event) for event in _told(holder, known, "release.witnessed")[:1]]
+    joined = [_moment(event) for event in _told(holder, known, "study.joined")[:1]]
+    return max([min([intent.time, *seen]), *joined])
+
+
+def _told(holder: Holder, known: Participation, action: str) -> list[Event]:
+    """What this holder's own log says of a run."""
+    found = holder.log.events(action=action, resource=f"study:{known.study}")
+    return [each.event for each in found if each.event.public.get("run") == known.run]
+
+
+def _moment(event: Event) -> datetime:
+    return datetime.fromisoformat(event.time)
 
 
 def _forked(holder: Holder, known: Participation, log: Verifier, note: str) -> WaistError:

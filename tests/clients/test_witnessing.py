@@ -15,6 +15,7 @@ from ringfence.audit.checkpoint import read_unverified, verify_checkpoint
 from ringfence.audit.log import AuditLog
 from ringfence.audit.note import Verifier
 from ringfence.audit.witness import WitnessKey, check_cosignature
+from ringfence.clients.witnesses import cosigning
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.protocol.control import Finish, StudyOffer
 from ringfence.privacy.protocol.releases import Cosigned, WitnessCall
@@ -285,7 +286,7 @@ def test_fewer_suffice_once_the_waiting_time_has_passed(tmp_path: Path) -> None:
 
 
 def test_a_farewell_names_the_model_that_this_holder_witnessed(tmp_path: Path) -> None:
-    """One checkpoint can hold two intents: what was cosigned for one of them is no proof of the other here."""
+    """One checkpoint can hold two intents: what was cosigned for one is no proof of the other here."""
     asking = joined(tmp_path)
     first, second = intended(asking.parties), intended(asking.parties, OTHER)
     assert answered(asking, witness_call(asking.parties, first)).cosignature
@@ -293,3 +294,49 @@ def test_a_farewell_names_the_model_that_this_holder_witnessed(tmp_path: Path) -
     assert asking.ask(end)[0] == "unavailable"
     asking.refused("RF-W235", "study.refused")
     assert asking.ask(ending(asking.parties, proof=proven(asking.parties, first)))[0] == "done"
+
+
+def test_a_checkpoint_that_is_cosigned_again_is_no_further_event(tmp_path: Path) -> None:
+    asking = joined(tmp_path)
+    event = intended(asking.parties)
+    size = answered(asking, witness_call(asking.parties, event)).stands
+    events = asking.bank.log.size
+    for _ in range(3):
+        assert answered(asking, witness_call(asking.parties, event, since=size)).cosignature
+    assert asking.bank.log.size == events
+
+
+def test_a_run_s_release_is_cosigned_so_often_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = joined(tmp_path)
+    monkeypatch.setattr(cosigning, "MOST_WITNESSED", 2)
+    event, size = intended(asking.parties), 0
+    for number in range(2):
+        size = answered(asking, witness_call(asking.parties, event, since=size)).stands
+        asking.parties.federation.coordinator.log.record("key.created", "allow", resource=f"key:{number}")
+    refused(asking, witness_call(asking.parties, event, since=size), "RF-W241")
+
+
+def test_a_run_that_ended_is_not_cosigned_further(tmp_path: Path) -> None:
+    asking = joined(tmp_path)
+    assert asking.ask(ending(asking.parties, None))[0] == "done"
+    refused(asking, witness_call(asking.parties, intended(asking.parties)), "RF-W241")
+
+
+@pytest.mark.parametrize(("days", "witnesses"), [(-3, False), (-3, True), (3, True)])
+def test_a_coordinator_s_clock_makes_no_waiting_time_shorter_or_longer(
+    tmp_path: Path, days: int, witnesses: bool
+) -> None:
+    asking = joined(tmp_path, release={"floor": 2, "wait_hours": 48})
+    log, now = asking.parties.federation.coordinator.log, asking.bank.clock()
+    log._clock = lambda: now + timedelta(days=days)
+    event = intended(asking.parties)
+    if witnesses:
+        assert answered(asking, witness_call(asking.parties, event)).cosignature
+    proof = proven(asking.parties, event, ["bank", "partner"])
+    asking.replaced(clock=lambda: now + timedelta(hours=46))
+    assert asking.ask(ending(asking.parties, proof=proof))[0] == "unavailable"
+    asking.refused("RF-W236", "study.refused")
+    asking.replaced(clock=lambda: now + timedelta(hours=49))
+    assert asking.ask(ending(asking.parties, proof=proof))[0] == "done"
