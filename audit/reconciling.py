@@ -44,24 +44,31 @@ class Said:
 
     Attributes:
         organisation: who runs the log.
+        origin: name of the log.
         coordinated: runs that it conducted.
         joined: runs that it took part in.
         claims: of a holder about itself, or of a coordinator about holders, with the event's number.
         models: what a coordinator released, by run.
+        hubs: runs by the log of their coordinator, as a holder names it.
     """
 
     organisation: str = ""
+    origin: str = ""
     coordinated: set[str] = field(default_factory=set)
     joined: set[str] = field(default_factory=set)
     claims: dict[Claim, int] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
+    hubs: dict[str, set[str]] = field(default_factory=dict)
 
     def take(self, number: int, event: Event) -> None:
         """Take note of an event."""
         self.organisation = self.organisation or event.organisation
+        self.origin = self.origin or event.source.rpartition("#")[0]
         run = event.public.get("run")
         if not isinstance(run, str) or event.outcome == "deny":
             return
+        if isinstance(hub := event.public.get("coordinator_log"), str):
+            self.hubs.setdefault(hub, set()).add(run)
         for claim in (*self._as_coordinator(run, event), *self._as_holder(run, event)):
             self.claims.setdefault(claim, number)
 
@@ -207,16 +214,18 @@ def reconcile(logs: Sequence[Said]) -> Reconciled:
     _require_distinct(logs)
     found, pairs, shared, paired = list[Finding](), 0, set[str](), set[str]()
     for hub in (log for log in logs if log.coordinated):
-        for holder in (log for log in logs if not log.coordinated):
+        # Whoever conducted runs, or says so, may be a holder in others.
+        for holder in (log for log in logs if log is not hub):
             theirs = _of(hub, hub.coordinated, holder.organisation)
-            runs = (hub.coordinated & holder.joined) | {claim.run for claim in theirs}
+            runs = hub.coordinated & holder.joined
+            runs |= {claim.run for claim in theirs} | holder.hubs.get(hub.origin, set())
             ours = _of(holder, runs, holder.organisation)
             answered = {claim for claim in ours if claim in theirs or _ended(hub, claim)}
             shared |= runs
             paired |= {hub.organisation, holder.organisation} if runs else set()
             pairs += len(answered)
-            found += [_alone(each, theirs, hub, holder) for each in theirs if each not in ours]
-            found += [_alone(each, ours, holder, hub) for each in ours if each not in answered]
+            found += [_alone(each, hub, holder, contradicts=True) for each in theirs if each not in ours]
+            found += [_alone(each, holder, hub, contradicts=False) for each in ours if each not in answered]
     if not shared:
         raise BundleError(
             "RF-A241",
@@ -261,11 +270,11 @@ def _ended(hub: Said, claim: Claim) -> bool:
     return claim.what == ENDED and hub.models.get(claim.run) == claim.detail
 
 
-def _alone(claim: Claim, said: dict[Claim, int], by: Said, other: Said) -> Finding:
+def _alone(claim: Claim, by: Said, other: Said, *, contradicts: bool) -> Finding:
     return Finding(
         claim=claim,
         by=by.organisation,
-        number=said[claim],
+        number=by.claims[claim],
         missing=other.organisation,
-        contradicts=bool(by.coordinated),
+        contradicts=contradicts,
     )

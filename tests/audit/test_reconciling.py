@@ -159,3 +159,25 @@ def test_a_run_of_the_demo_is_said_by_all_parties(tmp_path: Path, capsys: pytest
     status, found, _ = compared(tmp_path / "out", capsys, *logs)
     assert (status, found["findings"], found["unpaired"]) == (0, [], [])
     assert found["pairs"] >= 3 * 4
+
+
+def test_a_holder_that_says_it_conducted_a_run_is_compared_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bank = bank_of(sent=())
+    bank.record("study.offered", "allow", resource="study:2", public={"run": OTHER, "holders": ["x"]})
+    status, found, _ = compared(tmp_path, capsys, hub_of(), bank)
+    assert (status, kinds(found)) == (1, [("sent", "hub", True)])
+
+
+def test_a_run_that_a_coordinator_leaves_out_as_a_whole_is_one_sided(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bank = bank_of()
+    for hub, run in (("x.example/coordinator", OTHER), ("y.example/coordinator", "ef" * 16)):
+        for action in ("study.joined", "release.witnessed", "study.finished"):
+            named = {} if action == "study.joined" else {"model": MORE, "coordinator_log": hub}
+            bank.record(action, "allow", resource="study:2", public={"run": run} | named)
+    status, found, _ = compared(tmp_path, capsys, hub_of(), bank)
+    assert (status, {each["run"] for each in found["findings"]}) == (3, {OTHER})
+    assert {kind for kind, _, _ in kinds(found)} == {"joined", "witnessed", "ended"}
