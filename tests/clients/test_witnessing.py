@@ -128,7 +128,9 @@ def test_a_proof_that_starts_elsewhere_is_answered_with_the_place(tmp_path: Path
     asking.parties.federation.coordinator.log.record("key.created", "allow", resource="key:3")
     assert answered(asking, witness_call(asking.parties, event, since=size)).stands == size + 1
     assert answered(asking, witness_call(asking.parties, event, since=size + 1)).cosignature
-    assert answered(asking, call) == Cosigned(stands=size + 1, cosignature=None)
+    for old in (call, replace(call, since=size + 1)):
+        assert answered(asking, old) == Cosigned(stands=size + 1, cosignature=None)
+    assert not list(asking.bank.log.events(action="witness.refused"))
 
 
 def test_a_second_history_is_not_cosigned_and_both_are_kept_once(tmp_path: Path) -> None:
@@ -338,5 +340,15 @@ def test_a_coordinator_s_clock_makes_no_waiting_time_shorter_or_longer(
     asking.replaced(clock=lambda: now + timedelta(hours=46))
     assert asking.ask(ending(asking.parties, proof=proof))[0] == "unavailable"
     asking.refused("RF-W236", "study.refused")
-    asking.replaced(clock=lambda: now + timedelta(hours=49))
+    asking.replaced(clock=lambda: now + timedelta(hours=47.5))  # clocks of parties may differ by an hour
     assert asking.ask(ending(asking.parties, proof=proof))[0] == "done"
+
+
+def test_what_was_cosigned_is_signed_by_the_log(tmp_path: Path) -> None:
+    asking = joined(tmp_path)
+    whole = ending(asking.parties)
+    assert whole.release is not None
+    text, _, line = whole.release.checkpoint.rpartition(" ")
+    swapped = line[:20] + ("B" if line[20] == "A" else "A") + line[21:]
+    unsigned = replace(whole.release, checkpoint=f"{text} {swapped}")
+    refused(asking, replace(whole, release=unsigned), "RF-A036")

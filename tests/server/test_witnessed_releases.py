@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from kits.parties import Parties
 from kits.reply_kit import THREE, events, message_of, tiny
+from sqlalchemy import update
 
 from ringfence.audit.checkpoint import read_unverified
 from ringfence.privacy.errors import StudyError, WaistError
@@ -17,6 +18,7 @@ from ringfence.privacy.protocol.control import Finish, open_message, seal_messag
 from ringfence.privacy.protocol.releases import Cosigned, nodes_of
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.privacy.wire.fields import utc_now
+from ringfence.server.intents import RELEASES
 from ringfence.server.rounds import Release, released_again, run_study, stop_study
 from ringfence.server.runs import RunStore
 
@@ -138,8 +140,9 @@ def test_the_floor_suffices_only_after_the_waiting_time(tmp_path: Path) -> None:
 def test_below_the_floor_no_waiting_helps(tmp_path: Path) -> None:
     parties = tiny(tmp_path, names=FOUR, privacy={"min_holders": 3}, release={"wait_hours": 5})
     silent(parties, "agency", "bank")
-    with pytest.raises(WaistError, match=r"RF-W237.*2 of 4"):
-        go(parties, 500)
+    for hours in (0, 500):
+        with pytest.raises(WaistError, match=r"RF-W237.*2 of 4"):
+            go(parties, hours)
 
 
 @pytest.mark.parametrize(
@@ -198,3 +201,16 @@ def test_a_stop_releases_under_the_same_eyes(tmp_path: Path) -> None:
     assert stop_study(coordinator, opened, parties.wire, runs, discard=True) is None
     assert "model.released" not in actions(parties)
     assert all(holder.ledger.reservations() == () for holder in parties.holders.values())
+
+
+def test_another_model_than_was_intended_is_not_released(tmp_path: Path) -> None:
+    parties = tiny(tmp_path)
+    silent(parties, "bank")
+    with pytest.raises(WaistError, match="RF-W237"):
+        go(parties)
+    with parties.federation.coordinator.registry.engine.begin() as connection:
+        connection.execute(update(RELEASES).values(model="sha256:" + "6b" * 32))
+    parties.wire.on_reply = lambda _name, _message, reply: reply
+    with pytest.raises(StudyError, match="RF-S463"):
+        go(parties)
+    assert "model.released" not in actions(parties)
