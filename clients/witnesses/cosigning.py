@@ -69,16 +69,7 @@ def cosign(holder: Holder, known: Participation, call: WitnessCall) -> Cosigned:
     if call.since != stands or shown.size < stands:
         return Cosigned(stands=stands, cosignature=None)
     told = _told(holder, known, "release.witnessed")
-    if known.ended or len(told) >= MOST_WITNESSED:
-        raise WaistError(
-            "RF-W241",
-            N_(
-                "The run {run} ended here, or its release was cosigned {most} times; it is not cosigned "
-                "further."
-            ),
-            run=known.run,
-            most=MOST_WITNESSED,
-        )
+    _require_open(known, len(told))
     public: dict[str, Json] = {
         "run": known.run,
         "model": intent.model,
@@ -115,6 +106,24 @@ def cosign(holder: Holder, known: Participation, call: WitnessCall) -> Cosigned:
         stands=shown.size,
         cosignature=Cosignature(holder=holder.name, time=stamp, signature=signature.hex()),
     )
+
+
+def _require_open(known: Participation, times: int) -> None:
+    """The run goes on, and its release was not cosigned too often.
+
+    Raises:
+        WaistError: RF-W241.
+    """
+    if known.ended or times >= MOST_WITNESSED:
+        raise WaistError(
+            "RF-W241",
+            N_(
+                "The run {run} ended here, or its release was cosigned {most} times; it is not cosigned "
+                "further."
+            ),
+            run=known.run,
+            most=MOST_WITNESSED,
+        )
 
 
 def check_farewell(holder: Holder, known: Participation, finish: Finish) -> str:
