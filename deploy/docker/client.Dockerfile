@@ -15,4 +15,4 @@ ENV PATH=/opt/ringfence/bin:/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE
 WORKDIR /var/lib/ringfence
 USER 10001:10001
 ENTRYPOINT ["ringfence-client"]
-CMD ["run", "--config", "/var/lib/ringfence", "--passphrase-file", "/run/secrets/passphrase"]
+CMD ["run", "--config", "/var/lib/ringfence/home", "--passphrase-file", "/run/secrets/passphrase"]

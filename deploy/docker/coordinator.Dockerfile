@@ -16,4 +16,4 @@ WORKDIR /var/lib/ringfence
 USER 10001:10001
 EXPOSE 8443
 ENTRYPOINT ["ringfence-server"]
-CMD ["serve", "--config", "/var/lib/ringfence"]
+CMD ["serve", "--config", "/var/lib/ringfence/home"]
