@@ -151,6 +151,4 @@ def _as_licences(wheel: Wheel) -> list[dict[str, object]]:
     if wheel.expression:
         return [{"expression": wheel.licences[0]}]
     known = set(_SPDX.values())
-    return [
-        {"license": {"id" if name in known else "name": name}} for name in wheel.licences or (UNKNOWN,)
-    ]
+    return [{"license": {"id" if name in known else "name": name}} for name in wheel.licences or (UNKNOWN,)]

@@ -43,10 +43,17 @@ class WheelhouseFault(Exception):
     """The folder cannot be made; one sentence says why."""
 
 
-def pip(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the pip of this Python; what it says is kept."""
+def pip(*words: str, settings: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the pip of this Python; what it says is kept.
+
+    Args:
+        words: of the command line.
+        settings: whether pip looks where this machine is configured to; otherwise it sees its words alone.
+    """
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *words]
-    return subprocess.run(command, capture_output=True, text=True)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    environment = dict(os.environ) if settings else {**kept, "PIP_CONFIG_FILE": os.devnull}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
 def own_build(package: str = "torch") -> str | None:
@@ -86,7 +93,9 @@ def collect(wheel: Path, folder: Path, pins: str, kinds: Mapping[str, str]) -> N
             if held
             else ""
         )
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
+        said = [
+            line for line in done.stderr.splitlines() if line.startswith("ERROR")
+        ] or done.stderr.splitlines()
         raise WheelhouseFault(f"pip could not collect the wheels: {' '.join(said[-2:])}{hint}")
 
 
@@ -99,7 +108,7 @@ def chosen(folder: Path, extra: str, name: str = "ringfence") -> dict[str, Path]
     asked = f"{name}[{extra}]" if extra else name
     words = ("--dry-run", "--ignore-installed", "--no-index", "--find-links", str(folder))
     report = folder.parent / "report.json"
-    done = pip("install", "--quiet", *words, "--report", str(report), asked)
+    done = pip("install", "--quiet", *words, "--report", str(report), asked, settings=False)
     if done.returncode:
         raise WheelhouseFault(f"The folder does not hold what {asked} needs: {done.stderr.strip()}")
     found = json.loads(report.read_text(encoding="utf-8"))["install"]
@@ -169,7 +178,9 @@ def tell(wheels: Sequence[Wheel], out: Path) -> None:
     print(f"{len(wheels)} wheels, {size / 1e6:.0f} MB, in {out}; who needs what: {', '.join(KINDS)}.")
     for each in wheels:
         if each.needs_a_look:
-            print(f"Read the licence of {each.name} {each.version}: {', '.join(each.licences) or 'it names none'}")
+            print(
+                f"Read the licence of {each.name} {each.version}: {', '.join(each.licences) or 'it names none'}"
+            )
     if any(each.name.startswith("nvidia-") for each in wheels):
         print(
             "PyTorch's CUDA build was taken. For the CPU build install that one beside this Python first and run this "

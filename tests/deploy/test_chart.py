@@ -31,7 +31,11 @@ def test_nothing_runs_until_a_party_says_what_it_is() -> None:
 
 
 def test_each_party_gets_its_own_part() -> None:
-    coordinator = {("StatefulSet", "rf-coordinator"), ("Service", "rf-coordinator"), ("NetworkPolicy", "rf-coordinator")}
+    coordinator = {
+        ("StatefulSet", "rf-coordinator"),
+        ("Service", "rf-coordinator"),
+        ("NetworkPolicy", "rf-coordinator"),
+    }
     holder = {("StatefulSet", "rf-holder"), ("NetworkPolicy", "rf-holder")}
     assert objects(COORDINATOR).keys() == coordinator
     assert objects(HOLDER).keys() == holder, "a holder offers no service"
@@ -114,7 +118,9 @@ def test_values_that_would_not_do_are_refused(given: dict[str, dict[str, Any]]) 
         jsonschema.validate(values_of(CHART, given), SCHEMA)
 
 
-@pytest.mark.parametrize("text", ["{{ .Values.absent }}", "{{ include \"x\" . }}", "{{- if .Values.a }}", "{{ .Values.a"])
+@pytest.mark.parametrize(
+    "text", ["{{ .Values.absent }}", '{{ include "x" . }}', "{{- if .Values.a }}", "{{ .Values.a"]
+)
 def test_what_cannot_be_rendered_fails(text: str) -> None:
     with pytest.raises(AssertionError):
         filled(text, {"Values": {"a": "b"}})

@@ -13,7 +13,10 @@ from ringfence.privacy.command_line.terminal import Parser
 from ringfence.privacy.errors import UsageError
 from ringfence.server.commands import cli as server
 
-PARSERS: dict[str, Callable[[], Parser]] = {"ringfence-client": client.parser, "ringfence-server": server.parser}
+PARSERS: dict[str, Callable[[], Parser]] = {
+    "ringfence-client": client.parser,
+    "ringfence-server": server.parser,
+}
 FOUND = list(command_lines())
 
 

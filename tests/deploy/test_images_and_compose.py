@@ -26,7 +26,9 @@ def valid(path: Path) -> bool:
 def test_the_compose_file_is_valid(tmp_path: Path) -> None:
     assert valid(COMPOSE)
     broken = tmp_path / "compose.yaml"
-    broken.write_text(COMPOSE.read_text(encoding="utf-8").replace("read_only:", "readonly:"), encoding="utf-8")
+    broken.write_text(
+        COMPOSE.read_text(encoding="utf-8").replace("read_only:", "readonly:"), encoding="utf-8"
+    )
     assert not valid(broken)
 
 
@@ -57,8 +59,13 @@ def test_one_coordinator_listens_and_three_holders_do_not() -> None:
 def test_an_image_is_made_of_the_wheelhouse_alone(path: Path) -> None:
     steps = instructions(path)
     role = path.stem
-    assert [argument for name, argument in steps if name == "ARG"] == ["PYTHON_IMAGE"], "no version is a default"
-    assert [argument for name, argument in steps if name == "FROM"] == ["${PYTHON_IMAGE} AS build", "${PYTHON_IMAGE}"]
+    assert [argument for name, argument in steps if name == "ARG"] == ["PYTHON_IMAGE"], (
+        "no version is a default"
+    )
+    assert [argument for name, argument in steps if name == "FROM"] == [
+        "${PYTHON_IMAGE} AS build",
+        "${PYTHON_IMAGE}",
+    ]
     assert {name for name, _argument in steps}.isdisjoint({"ADD", "SHELL", "ONBUILD", "VOLUME"})
     runs = [json.loads(argument) for name, argument in steps if name == "RUN"]
     assert all(isinstance(run, list) for run in runs), "no shell takes part"
@@ -73,7 +80,9 @@ def test_an_image_runs_as_nobody(path: Path) -> None:
     steps = instructions(path)
     final = steps[[at for at, step in enumerate(steps) if step[0] == "FROM"][-1] :]
     assert [argument for name, argument in final if name == "USER"] == ["10001:10001"]
-    assert "RUN" not in {name for name, _argument in final}, "what the image holds was installed in the first stage"
+    assert "RUN" not in {name for name, _argument in final}, (
+        "what the image holds was installed in the first stage"
+    )
     assert json.loads(dict(final)["ENTRYPOINT"]) == [PROGRAMS[path.stem]]
     assert [argument for name, argument in final if name == "EXPOSE"] == (
         ["8443"] if path.stem == "coordinator" else []

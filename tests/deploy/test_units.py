@@ -86,4 +86,6 @@ def test_systemd_understands_the_units(tmp_path: Path) -> None:
         assert subprocess.run([ANALYZE, *words], capture_output=True).returncode == 0, path
     with Path(paths[0]).open("a", encoding="utf-8") as file:
         file.write("[Service]\nProtectSystems=strict\n")
-    assert "ProtectSystems" in subprocess.run([ANALYZE, "verify", *paths], capture_output=True, text=True).stderr
+    assert (
+        "ProtectSystems" in subprocess.run([ANALYZE, "verify", *paths], capture_output=True, text=True).stderr
+    )

@@ -25,7 +25,9 @@ def wheel(folder: Path, name: str, *lines: str, version: str = "1.0") -> Path:
     info = f"{name}-{version}.dist-info"
     files = {
         f"{name}.py": "",
-        f"{info}/METADATA": "\n".join(["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *lines, ""]),
+        f"{info}/METADATA": "\n".join(
+            ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *lines, ""]
+        ),
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = [
@@ -71,7 +73,9 @@ def install(folder: Path, target: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_folder_holds_the_pinned_versions_and_who_needs_them(made: Path) -> None:
     names = ["alpha", "beta", "ringfence"]
-    assert sorted(each.name for each in made.glob("*.whl")) == [f"{name}-1.0-py3-none-any.whl" for name in names]
+    assert sorted(each.name for each in made.glob("*.whl")) == [
+        f"{name}-1.0-py3-none-any.whl" for name in names
+    ]
     assert [each.name for each in made.parent.iterdir()] == ["wheelhouse"]
     lines = {kind: (made / f"{kind}.txt").read_text().splitlines() for kind in KINDS}
     assert [line.partition("==")[0] for line in lines["client"][6:]] == ["alpha", "ringfence"]

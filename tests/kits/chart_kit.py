@@ -23,10 +23,14 @@ def values_of(chart: Path, given: Mapping[str, Mapping[str, object]]) -> dict[st
     return {name: {**part, **given.get(name, {})} for name, part in own.items()}
 
 
-def render(chart: Path, values: Mapping[str, Mapping[str, object]], release: str = "rf") -> list[dict[str, Any]]:
+def render(
+    chart: Path, values: Mapping[str, Mapping[str, object]], release: str = "rf"
+) -> list[dict[str, Any]]:
     """All objects that the chart makes of these values."""
     scope = {"Values": values, "Release": {"Name": release}}
-    texts = [filled(path.read_text(encoding="utf-8"), scope) for path in sorted((chart / "templates").iterdir())]
+    texts = [
+        filled(path.read_text(encoding="utf-8"), scope) for path in sorted((chart / "templates").iterdir())
+    ]
     return [each for text in texts for each in yaml.safe_load_all(text) if each]
 
 

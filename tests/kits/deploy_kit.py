@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 from checkout import ROOT
+
 from kits.chart_kit import render, values_of
 
 FOLDER = ROOT / "deploy"
@@ -23,7 +24,9 @@ _IMAGE = "registry.example/ringfence@sha256:" + 64 * "a"
 
 def instructions(path: Path) -> list[tuple[str, str]]:
     """Instruction and argument of each line of a Dockerfile; ours are not continued."""
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    lines = [
+        line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")
+    ]
     assert not any(line.endswith("\\") for line in lines)
     return [(line.partition(" ")[0], line.partition(" ")[2]) for line in lines]
 
