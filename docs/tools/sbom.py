@@ -1,5 +1,5 @@
-"""A software bill of materials of a folder of wheels, as CycloneDX 1.6 in JSON: name, version, SHA-256 and licence of
-each, and who needs it.
+"""A software bill of materials of a folder of wheels, as CycloneDX 1.6 in JSON: name, version, SHA-256 and
+licence of each, and who needs it.
 
 The same wheels give the same bytes: there is no time in it, and its serial number follows from the hashes.
 """
@@ -32,8 +32,8 @@ _SPDX = {
 }
 # What asks nothing of whoever installs it beside software under Apache-2.0.
 _PLAIN = re.compile(
-    r"(0BSD|Apache[- ]2\.0|BSD|BSD-[23]-Clause|3-Clause BSD License|BSL-1\.0|CC0-1\.0|CNRI-Python|ISC( License)?"
-    r"|LLVM-exception|MIT|MIT-0|MPL-2\.0|PSF-2\.0|Zlib|Unlicense|BSD License|Public Domain|AND|OR|WITH|,|\s)+"
+    r"(0BSD|Apache[- ]2\.0|BSD|BSD-[23]-Clause|3-Clause BSD License|BSL-1\.0|CC0-1\.0|CNRI-Python"
+    r"|ISC( License)?|LLVM-exception|MIT|MIT-0|MPL-2\.0|PSF-2\.0|Zlib|Unlicense|BSD License|Public Domain|AND|OR|WITH|,|\s)+"
 )
 
 
@@ -91,7 +91,7 @@ def sha256(path: Path) -> str:
 
 
 def _licences(metadata: Message) -> tuple[tuple[str, ...], bool]:
-    """Licences, and whether they are one SPDX expression: the newer field, the classifiers, then the old field."""
+    """Licences, and whether they are one SPDX expression: newer field, classifiers, then older field."""
     if metadata["License-Expression"]:
         return (str(metadata["License-Expression"]),), True
     said = [

@@ -1,10 +1,10 @@
-"""Collect the wheels of Ringfence and of everything it needs into one folder, from which machines without a network
-install: `make wheelhouse`.
+"""Collect the wheels of Ringfence and of everything it needs into one folder, from which machines without a
+network install: `make wheelhouse`.
 
 Run by the Python that the machines will have, with Ringfence's own wheel: `python docs/tools/wheelhouse.py
 dist/ringfence-*.whl`. pip takes the versions in `constraints.txt` from wherever it is configured to. Where
-PyTorch is installed beside this Python as a build of its own, such as `2.13.0+cpu`, that build is taken and no
-other. The folder gets one requirements file for each kind of installation, with the SHA-256 of every wheel,
+PyTorch is installed beside this Python as a build of its own, such as `2.13.0+cpu`, that build is taken and
+no other. The folder gets one requirements file for each kind of installation, with the SHA-256 of every wheel,
 and a bill of materials. It takes the place of an earlier one when it is whole, and not before.
 """
 
@@ -57,7 +57,7 @@ def pip(*words: str, settings: bool = True) -> subprocess.CompletedProcess[str]:
 
 
 def own_build(package: str = "torch") -> str | None:
-    """The constraint that holds a package to the build that is installed here; None where it is a plain one."""
+    """The constraint that holds a package to the build installed here; None where it is a plain one."""
     try:
         installed = version(package)
     except PackageNotFoundError:
@@ -75,7 +75,7 @@ def constraints(pins: str, build: str | None) -> str:
 
 
 def collect(wheel: Path, folder: Path, pins: str, kinds: Mapping[str, str]) -> None:
-    """Put a wheel and all that its kinds of installation need into a folder; what has no wheel is built into one.
+    """Put a wheel and all that its installations need into a folder; what has no wheel is built into one.
 
     Raises:
         WheelhouseFault: pip finds no set of versions, or cannot fetch or build one.
@@ -88,8 +88,8 @@ def collect(wheel: Path, folder: Path, pins: str, kinds: Mapping[str, str]) -> N
     if done.returncode:
         held = [line for line in pins.splitlines() if "+" in line]
         hint = (
-            f" {held[0]} is installed here and was asked for; if it is the one that was not found, name the index it "
-            "came from in PIP_EXTRA_INDEX_URL, or a folder with its wheel in PIP_FIND_LINKS."
+            f" {held[0]} is installed here and was asked for; if it was not found, name the index that it came "
+            "from in PIP_EXTRA_INDEX_URL, or a folder with its wheel in PIP_FIND_LINKS."
             if held
             else ""
         )
@@ -133,7 +133,7 @@ def requirements(kind: str, wheels: Sequence[Wheel]) -> str:
 
 
 def fill(folder: Path, kinds: Mapping[str, str]) -> list[Wheel]:
-    """Write the requirements files and the bill of a folder of wheels; wheels that nobody takes are removed."""
+    """Write the requirements files and the bill of a folder; wheels that nobody takes are removed."""
     needed_by: defaultdict[str, set[str]] = defaultdict(set)
     taken: dict[Path, Wheel] = {}
     for kind, extra in kinds.items():
@@ -178,13 +178,12 @@ def tell(wheels: Sequence[Wheel], out: Path) -> None:
     print(f"{len(wheels)} wheels, {size / 1e6:.0f} MB, in {out}; who needs what: {', '.join(KINDS)}.")
     for each in wheels:
         if each.needs_a_look:
-            print(
-                f"Read the licence of {each.name} {each.version}: {', '.join(each.licences) or 'it names none'}"
-            )
+            licences = ", ".join(each.licences) or "it names none"
+            print(f"Read the licence of {each.name} {each.version}: {licences}")
     if any(each.name.startswith("nvidia-") for each in wheels):
         print(
-            "PyTorch's CUDA build was taken. For the CPU build install that one beside this Python first and run this "
-            "again (README.md, Three commands)."
+            "PyTorch's CUDA build was taken. For the CPU build install that one beside this Python first and run "
+            "this again (README.md, Three commands)."
         )
     print(f"Install: pip install --no-index --find-links {out} --require-hashes -r {out / 'client.txt'}")
 

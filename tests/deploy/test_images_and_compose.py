@@ -1,4 +1,4 @@
-"""The images hold what the wheelhouse says and run without rights; the compose file is valid and as contained."""
+"""The images hold what the wheelhouse says and run without rights, as the compose file does, which is valid."""
 
 from __future__ import annotations
 

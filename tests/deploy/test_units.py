@@ -1,4 +1,4 @@
-"""The systemd units are ones that systemd understands, and they give a process nothing that it does not need."""
+"""The systemd units are ones that systemd understands, and give a process nothing that it does not need."""
 
 from __future__ import annotations
 

@@ -47,9 +47,13 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "source"
     folder.mkdir()
     wheel(
-        folder, "ringfence", "License-Expression: Apache-2.0", "Requires-Dist: alpha", "Provides-Extra: server",
+        folder,
+        "ringfence",
+        "License-Expression: Apache-2.0",
+        "Requires-Dist: alpha",
+        "Provides-Extra: server",
         'Requires-Dist: beta; extra == "server"',
-    )  # fmt: skip
+    )
     wheel(folder, "alpha", "Classifier: License :: OSI Approved :: MIT License")
     wheel(folder, "alpha", version="2.0")
     wheel(folder, "beta", "License: GPL-3.0")

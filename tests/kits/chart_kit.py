@@ -1,4 +1,5 @@
-"""Renders the templates of the Helm chart as far as they go: a value, quoted or not, and a block under a condition.
+"""Renders the templates of the Helm chart as far as they go: a value, quoted or not, and a block under a
+condition.
 
 The chart uses this part of Helm's language and no other; whatever else a template holds fails here.
 """

@@ -1,4 +1,4 @@
-"""What stands in deploy/, read for tests: instructions of an image, keys of a unit, and every command line of ours."""
+"""What stands in deploy/, read for tests: instructions of an image, keys of a unit, every command line."""
 
 from __future__ import annotations
 
