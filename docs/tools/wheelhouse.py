@@ -1,11 +1,12 @@
 """Collect the wheels of Ringfence and of everything it needs into one folder, from which machines without a
 network install: `make wheelhouse`.
 
-Run by the Python that the machines will have, with Ringfence's own wheel: `python docs/tools/wheelhouse.py
-dist/ringfence-*.whl`. pip takes the versions in `constraints.txt` from wherever it is configured to. Where
-PyTorch is installed beside this Python as a build of its own, such as `2.13.0+cpu`, that build is taken and
-no other. The folder gets one requirements file for each kind of installation, with the SHA-256 of every wheel,
-and a bill of materials. It takes the place of an earlier one when it is whole, and not before.
+Run by the Python that the machines will have, with Ringfence's own wheel:
+`python docs/tools/wheelhouse.py dist/ringfence-*.whl`. pip takes the versions in `constraints.txt` from
+wherever it is configured to. Where PyTorch is installed beside this Python as a build of its own, such as
+`2.13.0+cpu`, that build is taken and no other. The folder gets one requirements file for each kind of
+installation, with the SHA-256 of every wheel, and a bill of materials. It takes the place of an earlier one
+when it is whole, and not before.
 """
 
 from __future__ import annotations
@@ -88,8 +89,8 @@ def collect(wheel: Path, folder: Path, pins: str, kinds: Mapping[str, str]) -> N
     if done.returncode:
         held = [line for line in pins.splitlines() if "+" in line]
         hint = (
-            f" {held[0]} is installed here and was asked for; if it was not found, name the index that it came "
-            "from in PIP_EXTRA_INDEX_URL, or a folder with its wheel in PIP_FIND_LINKS."
+            f" {held[0]} is installed here and was asked for; if it was not found, name the index "
+            "that it came from in PIP_EXTRA_INDEX_URL, or a folder with its wheel in PIP_FIND_LINKS."
             if held
             else ""
         )
@@ -182,8 +183,8 @@ def tell(wheels: Sequence[Wheel], out: Path) -> None:
             print(f"Read the licence of {each.name} {each.version}: {licences}")
     if any(each.name.startswith("nvidia-") for each in wheels):
         print(
-            "PyTorch's CUDA build was taken. For the CPU build install that one beside this Python first and run "
-            "this again (README.md, Three commands)."
+            "PyTorch's CUDA build was taken. For the CPU build install that one beside this Python "
+            "first and run this again (README.md, Three commands)."
         )
     print(f"Install: pip install --no-index --find-links {out} --require-hashes -r {out / 'client.txt'}")
 

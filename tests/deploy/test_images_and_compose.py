@@ -1,4 +1,4 @@
-"""The images hold what the wheelhouse says and run without rights, as the compose file does, which is valid."""
+"""The images hold what the wheelhouse says and run without rights, and so does the compose file."""
 
 from __future__ import annotations
 
