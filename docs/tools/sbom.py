@@ -33,7 +33,8 @@ _SPDX = {
 # What asks nothing of whoever installs it beside software under Apache-2.0.
 _PLAIN = re.compile(
     r"(0BSD|Apache[- ]2\.0|BSD|BSD-[23]-Clause|3-Clause BSD License|BSL-1\.0|CC0-1\.0|CNRI-Python"
-    r"|ISC( License)?|LLVM-exception|MIT|MIT-0|MPL-2\.0|PSF-2\.0|Zlib|Unlicense|BSD License|Public Domain|AND|OR|WITH|,|\s)+"
+    r"|ISC( License)?|LLVM-exception|MIT|MIT-0|MPL-2\.0|PSF-2\.0"
+    r"|Zlib|Unlicense|BSD License|Public Domain|AND|OR|WITH|,|\s)+"
 )
 
 
