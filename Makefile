@@ -14,7 +14,7 @@ FOLDERS := audit clients models privacy server simulations
 SOURCES := $(shell find $(FOLDERS) -type f ! -path '*/__pycache__/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo federation test prove mutants soak coverage bench bench-privacy newest lint ruff mypy pyright imports docs messages clean
+.PHONY: help demo federation test prove mutants soak coverage bench bench-privacy newest wheelhouse lint ruff mypy pyright imports docs messages clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -54,6 +54,9 @@ bench-privacy: $(VENV)/.bench ## measure the privacy engine beside its peers: ou
 
 newest: ## try the newest versions of everything in .venv-newest and say what they break (out/newest)
 	$(PYTHON) docs/tools/newest.py
+
+wheelhouse: dist/.built ## collect all wheels, with hashes and a bill of materials, for machines without a network: out/wheelhouse
+	$(BIN)/python docs/tools/wheelhouse.py dist/ringfence-*.whl
 
 lint: ruff mypy pyright imports docs ## run every static check
 
