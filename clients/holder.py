@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from ringfence.audit.log import AuditLog
 from ringfence.clients.attesting import Premises
+from ringfence.clients.inbox import Inbox
 from ringfence.clients.offers import Offers
 from ringfence.clients.participations import Participations
 from ringfence.clients.snapshots import Snapshots
@@ -44,6 +45,7 @@ class Holder:
         snapshots: the tables that its people attested for studies.
         offers: how often studies were refused.
         participations: the runs that it joined.
+        inbox: studies that came for its people to decide on.
         coordinator: the coordinator whose studies are considered.
         approvers: the people who may approve a study here.
         approvals: approvals on file for a study's digest.
@@ -66,6 +68,7 @@ class Holder:
     snapshots: Snapshots
     offers: Offers
     participations: Participations
+    inbox: Inbox
     coordinator: PublicIdentity
     approvers: tuple[PublicIdentity, ...]
     approvals: Callable[[str], Sequence[SignedDocument]]

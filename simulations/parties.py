@@ -23,6 +23,7 @@ from ringfence.clients.agent import Agent
 from ringfence.clients.attesting import attest
 from ringfence.clients.desk.approving import give_approval
 from ringfence.clients.holder import Holder
+from ringfence.clients.inbox import Inbox
 from ringfence.clients.offers import Offers
 from ringfence.clients.own_model import FOLDER
 from ringfence.clients.participations import Participations
@@ -201,6 +202,7 @@ def make_holder(
         snapshots=Snapshots(engine, _snapshots(folder, name, profile), keys.attempts),
         offers=Offers(engine),
         participations=Participations(engine),
+        inbox=Inbox(engine),
         approvers=tuple(person.public for person in keys.approvers),
         approvals=_approving(keys, name, log),
         models=folder / FOLDER / name,

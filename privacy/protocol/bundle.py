@@ -11,7 +11,7 @@ import hashlib
 import io
 import zipfile
 
-PROTOCOL = 2
+PROTOCOL = 3
 SPOKEN = (PROTOCOL,)
 """Protocol versions that this release understands, the newest first."""
 _PROJECT = """\

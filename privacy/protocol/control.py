@@ -23,8 +23,10 @@ A study with `dropouts = "recover"` has no `RosterCall`; each attempt at a round
     UnmaskCall     ------------------>
                    <------------------ Revealed
 
+A study that waits for people, and is no run yet, goes into the holders' inboxes (`notices.py`).
+
 Where others carry the messages, each side greets the other with its encryption key for the run (`Greeting`)
-before the offer and before `Finish`, and everything else travels in letters (`privacy/wire/letters.py`).
+before the offer, the notice and `Finish`, and everything else travels in letters (`privacy/wire/letters.py`).
 
 Invariant: no message has a field for free text. A holder that cannot or will not answer says `Unavailable`,
 which has no field at all; the reason stays with the holder's own people and log. Everything else is a name, a
@@ -40,6 +42,7 @@ from typing import Annotated, TypeAlias, TypeVar
 
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.protocol.notices import Approvals, Notice, Standing
 from ringfence.privacy.secagg.ephemeral import EphemeralMessage
 from ringfence.privacy.secagg.keys import KeyMessage
 from ringfence.privacy.secagg.recovery import Revealed, SealedShares
@@ -87,7 +90,6 @@ FreshMembers: TypeAlias = Annotated[tuple[EphemeralMessage, ...], AtMost(MAX_HOL
 Boxes: TypeAlias = Annotated[tuple[SealedShares, ...], AtMost(MAX_HOLDERS)]
 Survivors: TypeAlias = Annotated[tuple[Name, ...], AtMost(MAX_HOLDERS)]
 SurvivorsEchoes: TypeAlias = Annotated[tuple[SurvivorsEcho, ...], AtMost(MAX_HOLDERS)]
-Approvals: TypeAlias = Annotated[tuple[SignedText, ...], AtMost(8)]
 Proof: TypeAlias = Annotated[tuple[Digest, ...], AtMost(128)]
 
 
@@ -250,6 +252,8 @@ ControlMessage: TypeAlias = (
     | Finish
     | Done
     | Unavailable
+    | Notice
+    | Standing
 )
 Message = TypeVar(
     "Message",
@@ -270,6 +274,8 @@ Message = TypeVar(
     Finish,
     Done,
     Unavailable,
+    Notice,
+    Standing,
 )
 
 KINDS: Mapping[type[ControlMessage], MessageKind] = {
@@ -290,6 +296,8 @@ KINDS: Mapping[type[ControlMessage], MessageKind] = {
     Finish: MessageKind.FINISH,
     Done: MessageKind.DONE,
     Unavailable: MessageKind.UNAVAILABLE,
+    Notice: MessageKind.NOTICE,
+    Standing: MessageKind.STANDING,
 }
 
 

@@ -59,9 +59,11 @@ class MessageKind(StrEnum):
     FINISH = "finish"
     DONE = "done"
     UNAVAILABLE = "unavailable"
+    NOTICE = "notice"
+    STANDING = "standing"
 
 
-_FIRST = frozenset({MessageKind.GREETING, MessageKind.STUDY_OFFER})
+_FIRST = frozenset({MessageKind.GREETING, MessageKind.STUDY_OFFER, MessageKind.NOTICE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What the receiver is waiting for; `study` and `run` may be None for a greeting or an offer only.
+    """What the receiver is waiting for; `study` and `run` may be None in the first messages alone.
 
     Attributes:
         kind: which message.

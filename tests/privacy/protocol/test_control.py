@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.sealing import SealingKey
 from ringfence.privacy.errors import WaistError
-from ringfence.privacy.protocol import control
+from ringfence.privacy.protocol import control, notices
 from ringfence.privacy.protocol.control import (
     Dealt,
     Done,
@@ -38,6 +38,7 @@ from ringfence.privacy.protocol.control import (
     open_message,
     seal_message,
 )
+from ringfence.privacy.protocol.notices import Notice, Standing
 from ringfence.privacy.secagg.ephemeral import EphemeralKeys, EphemeralMessage, ephemeral_message
 from ringfence.privacy.secagg.graph import Terms
 from ringfence.privacy.secagg.keys import SessionKeys, key_message
@@ -120,6 +121,9 @@ MESSAGES: list[Any] = [
     Finish(model=digest_of(b"model"), checkpoint=NOTE),
     Done(checkpoint=NOTE, proof=PROOF, ledger=HEAD),
     Unavailable(),
+    Notice(study=SIGNED, schema=SIGNED, nonce=new_nonce()),
+    Standing(nonce=new_nonce(), study=STUDY, state="approved", approvals=(SIGNED, SIGNED)),
+    Standing(nonce=new_nonce(), study=STUDY, state="waiting", approvals=()),
 ]
 
 
@@ -143,6 +147,8 @@ def test_the_list_is_closed() -> None:
         "Finish",
         "Done",
         "Unavailable",
+        "Notice",
+        "Standing",
     }
     assert set(control.KINDS) == set(get_args(control.ControlMessage))
     assert {*control.KINDS.values(), MessageKind.MASKED_UPDATE, MessageKind.VISIBLE_UPDATE} == set(
@@ -185,6 +191,7 @@ CLOSED = {
     fields.ShareHex,
     fields.SealedHex,
     letters.SealingKeyHex,
+    notices.StandingWord,
     fields.Number,
     fields.Turn,
 }
@@ -224,6 +231,7 @@ SENTENCE = "customer 4711 has no label"
         fields.NoteText,
         fields.ShareHex,
         fields.SealedHex,
+        notices.StandingWord,
     ],
 )
 def test_text_types_refuse_a_sentence(text_field: Any) -> None:
