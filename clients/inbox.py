@@ -55,7 +55,7 @@ _REJECTED = Table(
 )
 _SHOWN = tuple(column for column in _ROWS.c if column.name not in {"coordinator", "document", "schema"})
 
-Record = Callable[[Connection], None]
+Record = Callable[[Connection], object]
 """Writes an event in the transaction of what it speaks of."""
 
 
