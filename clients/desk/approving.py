@@ -121,15 +121,13 @@ def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -
             )
     # Beside the refusals: what a table's rows are judged to be stays in the private part of its own event.
     attested = _attested(home, study, loaded)
-
-    def keep(document: SignedDocument, record: Callable[[], None]) -> None:
-        def recorded() -> None:
-            record()
-            inbox.accept(found.digest, rejected)
-
-        write_after(file, document, recorded)
-
-    give_approval(home.log, found.digest, home.settings.name, person, keep)
+    give_approval(
+        home.log,
+        found.digest,
+        home.settings.name,
+        person,
+        _kept_at(file, lambda: inbox.accept(found.digest, rejected)),
+    )
     Offers(home.engine).reopen(found.digest)
     return Approved(
         study=study.id,
@@ -142,6 +140,19 @@ def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -
         attested=attested.at,
         rejected=rejected,
     )
+
+
+def _kept_at(file: Path, accept: Callable[[], None]) -> Keep:
+    """Puts an approval at its place, once its event stands and a rejection that it takes back is gone."""
+
+    def keep(document: SignedDocument, record: Callable[[], None]) -> None:
+        def recorded() -> None:
+            record()
+            accept()
+
+        write_after(file, document, recorded)
+
+    return keep
 
 
 def _attested(home: Home, study: Study, loaded: LoadedContract) -> Attestation:

@@ -8,6 +8,7 @@ stands.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ from ringfence.server.desk.enrolling import gateway_folder
 from ringfence.server.home import Office
 from ringfence.server.post.posting import post
 from ringfence.server.post.submissions import OPEN, Submissions, SubmittedStudy
+
+_BUSY_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,14 +130,19 @@ def standing_of(office: Office, digest: str) -> SubmittedStudy | None:
 @contextmanager
 def _alone(office: Office) -> Iterator[None]:
     """One process of a home delivers at a time."""
+    deadline = time.monotonic() + _BUSY_SECONDS
     with ExitStack() as held:
-        try:
-            held.enter_context(lease(office.engine, "post"))
-        except StoreError as error:
-            raise WaistError(
-                "RF-W392",
-                N_("Another process delivers studies from this home at this moment."),
-            ) from error
+        while True:
+            try:
+                held.enter_context(lease(office.engine, "post"))
+                break
+            except StoreError as error:
+                if time.monotonic() > deadline:
+                    raise WaistError(
+                        "RF-W392",
+                        N_("Another process delivers studies from this home; wait until it is done."),
+                    ) from error
+            time.sleep(0.1)
         yield
 
 

@@ -180,24 +180,8 @@ class Submissions:
             StudyError: RF-S441 another study has its name.
         """
         with self._engine.begin() as connection:
-            rows = connection.execute(
-                select(_ROWS.c.study, _ROWS.c.name, _ROWS.c.submitted).where(
-                    (_ROWS.c.study == study) | (_ROWS.c.name == name)
-                )
-            ).all()
-            if any(row.study == study for row in rows):
+            if _known(study, name, connection):
                 return False
-            for row in rows:
-                raise StudyError(
-                    "RF-S441",
-                    N_(
-                        "Another study named {study} was submitted on {at} ({known}); holders' people act by "
-                        "names, so give this one an id of its own and sign it anew."
-                    ),
-                    study=name,
-                    at=row.submitted,
-                    known=row.study,
-                )
             connection.execute(
                 insert(_ROWS).values(
                     study=study,
@@ -286,6 +270,30 @@ class Submissions:
         with self._engine.begin() as connection:
             which = and_(_of(study, holder), _STANDINGS.c.missed == "")
             connection.execute(update(_STANDINGS).where(which).values(missed=self.now()))
+
+
+def _known(study: str, name: str, connection: Connection) -> bool:
+    """Whether a study is there already.
+
+    Raises:
+        StudyError: RF-S441 another study has its name.
+    """
+    called = (_ROWS.c.study == study) | (_ROWS.c.name == name)
+    rows = connection.execute(select(_ROWS.c.study, _ROWS.c.submitted).where(called)).all()
+    if any(row.study == study for row in rows):
+        return True
+    for row in rows:
+        raise StudyError(
+            "RF-S441",
+            N_(
+                "Another study named {study} was submitted on {at} ({known}); holders' people act by names, "
+                "so give this one an id of its own and sign it anew."
+            ),
+            study=name,
+            at=row.submitted,
+            known=row.study,
+        )
+    return False
 
 
 def _became(run: Row[Any] | None, over: bool) -> dict[str, Any]:
