@@ -78,7 +78,8 @@ def test_a_study_waits_until_people_decide(here: Post) -> None:
 def test_paired_events_share_the_nonce(here: Post) -> None:
     here.post(here.study())
     log = here.federation.coordinator.log
-    delivered = {e.event.public["holder"]: e.event.public["nonce"] for e in log.events(action="study.delivered")}
+    public = [each.event.public for each in log.events(action="study.delivered")]
+    delivered = {each["holder"]: each["nonce"] for each in public}
     for name in THREE:
         (event,) = here.holders[name].log.events(action="study.delivered")
         assert event.event.public == {"nonce": delivered[name]}
