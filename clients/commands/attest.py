@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ringfence.clients.commands.options import add_study, leaf
+from ringfence.clients.commands.options import add_named_study, leaf
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 
@@ -31,7 +31,7 @@ def add_attesting(kinds: argparse._SubParsersAction[Parser]) -> None:
     )
     gone.set_defaults(do=_forget)
     for each in (made, gone):
-        add_study(each)
+        add_named_study(each)
 
 
 def _attest(arguments: argparse.Namespace) -> int:

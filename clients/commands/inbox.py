@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ringfence.clients.commands.options import add_study, leaf
+from ringfence.clients.commands.options import add_named_study, leaf
 from ringfence.privacy.command_line.alignment import padded
 from ringfence.privacy.command_line.commands import add_passphrase, passphrases
 from ringfence.privacy.command_line.terminal import Parser, Terminal
@@ -40,7 +40,7 @@ def add_inbox(kinds: argparse._SubParsersAction[Parser]) -> None:
         ),
         examples=["ringfence-client study reject churn-1 --reason-private 'the label is not ours to give'"],
     )
-    add_study(reject)
+    add_named_study(reject)
     reject.add_argument(
         "--reason-private",
         default="",
@@ -55,7 +55,7 @@ def add_inbox(kinds: argparse._SubParsersAction[Parser]) -> None:
         more=_("With fewer than two approvals left this holder answers no further round."),
         examples=["ringfence-client study revoke churn-1 --key ana.key"],
     )
-    add_study(revoke)
+    add_named_study(revoke)
     revoke.add_argument("--key", type=Path, required=True, metavar="FILE", help=_("the approver's key file"))
     add_passphrase(revoke)
     revoke.set_defaults(do=_revoke)

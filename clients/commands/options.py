@@ -16,7 +16,7 @@ leaf = partial(
 )
 
 
-def add_study(parser: argparse.ArgumentParser, *, needed: bool = True) -> None:
+def add_named_study(parser: argparse.ArgumentParser, *, needed: bool = True) -> None:
     """Give a command the study it is about.
 
     Args:

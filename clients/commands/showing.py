@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ringfence.clients.commands.options import add_study, leaf
+from ringfence.clients.commands.options import add_named_study, leaf
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 
@@ -21,7 +21,7 @@ def add_showing(kinds: argparse._SubParsersAction[Parser]) -> None:
             "ringfence-client study show churn.signed.json --lang zh",
         ],
     )
-    add_study(show)
+    add_named_study(show)
     show.set_defaults(do=_show)
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ringfence.clients.commands.inbox import add_inbox
-from ringfence.clients.commands.options import add_study, leaf
+from ringfence.clients.commands.options import add_named_study, leaf
 from ringfence.clients.commands.showing import add_showing
 from ringfence.privacy.command_line.commands import add_passphrase, passphrases
 from ringfence.privacy.command_line.terminal import Parser, Terminal
@@ -29,7 +29,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         ),
         examples=["ringfence-client study check churn-1", "ringfence-client study check churn.signed.json"],
     )
-    add_study(check)
+    add_named_study(check)
     check.set_defaults(do=_check)
     approve = leaf(
         kinds,
@@ -37,7 +37,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         _("approve a study as one person; two different people are needed"),
         examples=["ringfence-client study approve churn-1 --key ana.key"],
     )
-    add_study(approve)
+    add_named_study(approve)
     approve.add_argument("--key", type=Path, required=True, metavar="FILE", help=_("the approver's key file"))
     add_passphrase(approve)
     approve.set_defaults(do=_approve)

@@ -105,8 +105,7 @@ def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -
                 fingerprint=fingerprint,
                 holder=home.settings.name,
             )
-        inbox = Inbox(home.engine)
-        rejected = inbox.rejected(found.digest)
+        rejected = Inbox(home.engine).rejected(found.digest)
         if rejected:  # what was approved before counts no more
             void_approvals(home, found.digest)
         file = home.approval_file(found.digest, fingerprint)
@@ -121,13 +120,8 @@ def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -
             )
     # Beside the refusals: what a table's rows are judged to be stays in the private part of its own event.
     attested = _attested(home, study, loaded)
-    give_approval(
-        home.log,
-        found.digest,
-        home.settings.name,
-        person,
-        _kept_at(file, lambda: inbox.accept(found.digest, rejected)),
-    )
+    keep = _kept_at(file, home, found.digest, rejected)
+    give_approval(home.log, found.digest, home.settings.name, person, keep)
     Offers(home.engine).reopen(found.digest)
     return Approved(
         study=study.id,
@@ -142,13 +136,14 @@ def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -
     )
 
 
-def _kept_at(file: Path, accept: Callable[[], None]) -> Keep:
+def _kept_at(file: Path, home: Home, digest: str, rejected: str) -> Keep:
     """Puts an approval at its place, once its event stands and a rejection that it takes back is gone."""
 
     def keep(document: SignedDocument, record: Callable[[], None]) -> None:
         def recorded() -> None:
             record()
-            accept()
+            with home.refusals("study.refused", f"study:{digest}"):
+                Inbox(home.engine).accept(digest, rejected)
 
         write_after(file, document, recorded)
 

@@ -67,9 +67,9 @@ def _serve(arguments: argparse.Namespace) -> int:
     from ringfence.privacy.stores.lease import lease
     from ringfence.server.connections.admissions import Admissions
     from ringfence.server.connections.serving import Serving
-    from ringfence.server.desk.couriering import Courier
     from ringfence.server.desk.enrolling import gateway_folder, require_host_and_port
     from ringfence.server.home import open_office
+    from ringfence.server.post.couriering import Courier
 
     terminal = Terminal.of(arguments)
     with open_office(arguments.config) as office, lease(office.engine), stopped_by_signals() as stop:

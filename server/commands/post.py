@@ -149,9 +149,9 @@ def _delivered(
 
 
 def _tell(office: Office, terminal: Terminal) -> None:
-    from ringfence.server.desk.submitting import standings
+    from ringfence.server.desk.submitting import all_submitted
 
-    found = standings(office)
+    found = all_submitted(office)
     terminal.say(_("Submitted studies: {count}").format(count=len(found)))
     for each in found:
         terminal.say(study_line(each))

@@ -27,7 +27,7 @@ from ringfence.server.home import Office
 from ringfence.server.post.posting import post
 from ringfence.server.post.submissions import OPEN, Submissions, SubmittedStudy
 
-_BUSY_SECONDS = 90.0
+BUSY_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,7 @@ def deliver(
                 post(coordinator, each, replace(carrier, nodes=there), submissions, report)
 
 
-def standings(office: Office) -> tuple[SubmittedStudy, ...]:
+def all_submitted(office: Office) -> tuple[SubmittedStudy, ...]:
     """Every submitted study, the last that was submitted first."""
     return Submissions(office.engine).listed()
 
@@ -130,7 +130,7 @@ def standing_of(office: Office, digest: str) -> SubmittedStudy | None:
 @contextmanager
 def _alone(office: Office) -> Iterator[None]:
     """One process of a home delivers at a time."""
-    deadline = time.monotonic() + _BUSY_SECONDS
+    deadline = time.monotonic() + BUSY_SECONDS
     with ExitStack() as held:
         while True:
             try:

@@ -140,7 +140,7 @@ class Submissions:
 
     def __init__(self, engine: Engine, clock: Callable[[], datetime.datetime] = utc_now) -> None:
         """Open the tables, making them when absent."""
-        self._engine = engine
+        self.engine = engine
         self._clock = clock
         METADATA.create_all(engine)
         RunStore(engine)  # makes the table of runs where it is missing
@@ -179,7 +179,7 @@ class Submissions:
         Raises:
             StudyError: RF-S441 another study has its name.
         """
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             if _known(study, name, connection):
                 return False
             connection.execute(
@@ -202,7 +202,7 @@ class Submissions:
     def documents(self, given: str) -> tuple[str, str] | None:
         """The signed study and schema of a name or a digest, as they were kept; None where there is none."""
         called = (_ROWS.c.name == given) | (_ROWS.c.study == given)
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             row = connection.execute(select(_ROWS.c.document, _ROWS.c.schema).where(called)).first()
         return None if row is None else (row.document, row.schema)
 
@@ -213,7 +213,7 @@ class Submissions:
         if study is not None:
             columns = columns.where(_ROWS.c.study == study)
             standings, runs = standings.where(_STANDINGS.c.study == study), runs.where(RUNS.c.study == study)
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             rows = connection.execute(columns.order_by(_ROWS.c.submitted.desc(), _ROWS.c.name)).all()
             held: dict[str, list[HolderStanding]] = {}
             for each in connection.execute(standings.order_by(_STANDINGS.c.holder)):
@@ -251,7 +251,7 @@ class Submissions:
                 holder has said nothing before, so that the study is delivered.
         """
         at, which = self.now(), _of(study, holder)
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             row = connection.execute(select(_STANDINGS).where(which)).one()
             values = {"heard": at, "missed": "", "state": state, "delivered": row.delivered or at}
             connection.execute(update(_STANDINGS).where(which).values(**values))
@@ -260,14 +260,14 @@ class Submissions:
 
     def answered(self, study: str, holder: str) -> None:
         """A holder answered, and did not say how the study stands."""
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             connection.execute(
                 update(_STANDINGS).where(_of(study, holder)).values(heard=self.now(), missed="")
             )
 
     def missed(self, study: str, holder: str) -> None:
         """A holder did not answer; the first time since it did counts."""
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             which = and_(_of(study, holder), _STANDINGS.c.missed == "")
             connection.execute(update(_STANDINGS).where(which).values(missed=self.now()))
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from kits.command_kit import NAMES, Town, server, town
 
-from ringfence.server.desk.couriering import FIRST, LONGEST, SHORTEST, Courier
 from ringfence.server.home import open_office
+from ringfence.server.post.couriering import FIRST, LONGEST, SHORTEST, Courier
 from ringfence.server.post.submissions import Submissions
 
 

@@ -97,7 +97,7 @@ def test_two_deliveries_take_turns_for_a_while(
     here: Town, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert server("study", "submit", here.sign(), "--config", here.desk) == 0
-    monkeypatch.setattr(submitting, "_BUSY_SECONDS", 0.0)
+    monkeypatch.setattr(submitting, "BUSY_SECONDS", 0.0)
     engine = open_store(here.desk / "coordinator.db")
     try:
         with lease(engine, "post"):
@@ -118,7 +118,7 @@ def test_two_deliveries_take_turns_for_a_while(
 )
 def test_what_became_of_a_study_is_its_run(outcome: str, state: str, why: str | None) -> None:
     submissions = filled(1)
-    with submissions._engine.begin() as connection:
+    with submissions.engine.begin() as connection:
         connection.execute(
             insert(RUNS).values(
                 run="ab" * 16,
@@ -164,7 +164,7 @@ def test_many_studies_are_listed_with_three_questions() -> None:
     from sqlalchemy import event
 
     submissions, asked = filled(50), list[str]()
-    event.listen(submissions._engine, "before_cursor_execute", lambda *given: asked.append(str(given[2])))
+    event.listen(submissions.engine, "before_cursor_execute", lambda *given: asked.append(str(given[2])))
     assert len(submissions.listed()) == 50
     assert sum(text.startswith("SELECT") for text in asked) == 3
     assert not any("document" in text for text in asked)
