@@ -207,7 +207,7 @@ class SuperLink:
         Yields:
             The run's grid and the number of its series.
         """
-        with _claiming(self.files.folder):
+        with claiming(self.files.folder):
             run, own_series = self.start_run(bundle(), series)
             grid = self._claimed(run)
         over = threading.Event()
@@ -306,7 +306,7 @@ class SuperLink:
 
 
 @contextmanager
-def _claiming(folder: Path) -> Iterator[None]:
+def claiming(folder: Path) -> Iterator[None]:
     """One process of this machine claims at a time: else one would take, and stop, what another started."""
     handle = os.open(folder / _CLAIM, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
