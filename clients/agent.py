@@ -22,7 +22,7 @@ from ringfence.audit.guard import check_token
 from ringfence.audit.note import Verifier
 from ringfence.clients import joining, pipeline
 from ringfence.clients.holder import Holder
-from ringfence.clients.notices import notified
+from ringfence.clients.inbox.notices import notified
 from ringfence.clients.offers import MOST_REFUSALS
 from ringfence.clients.own_model import leave_own
 from ringfence.clients.participations import Participation
@@ -189,7 +189,11 @@ class Agent:
             case MessageKind.STUDY_OFFER.value:
                 return self._offered(header, decode(StudyOffer, payload))
             case MessageKind.NOTICE.value:
-                return self._seal(header, notified(self.holder, header, decode(Notice, payload)))
+                of_study = header.study if header.round == header.attempt == 0 else ""
+                told = notified(self.holder.addressee, of_study, decode(Notice, payload))
+                if told is None:
+                    raise not_bound()
+                return self._seal(header, told)
             case MessageKind.ROSTER_CALL.value:
                 roster = bound(header, decode(RosterCall, payload))
                 return self._seal(header, self._run(header).echo(self.holder, roster))

@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 
 from ringfence.audit.log import AuditLog
 from ringfence.clients.attesting import Premises
-from ringfence.clients.inbox import Inbox
+from ringfence.clients.inbox.notices import Addressee
+from ringfence.clients.inbox.store import Inbox
 from ringfence.clients.offers import Offers
 from ringfence.clients.participations import Participations
 from ringfence.clients.snapshots import Snapshots
@@ -75,6 +76,20 @@ class Holder:
     models: Path
     noise: NoiseSource = field(default_factory=OsNoise)
     clock: Callable[[], datetime] = utc_now
+
+    @property
+    def addressee(self) -> Addressee:
+        """Whom a coordinator's notices are for."""
+        return Addressee(
+            name=self.name,
+            key=self.identity.public,
+            coordinator=self.coordinator,
+            approvers=self.approvers,
+            approvals=self.approvals,
+            inbox=self.inbox,
+            log=self.log,
+            clock=self.clock,
+        )
 
     @property
     def premises(self) -> Premises:

@@ -22,7 +22,7 @@ from ringfence.audit.note import Signer
 from ringfence.clients.attesting import Premises
 from ringfence.clients.config import HolderSettings, load_settings
 from ringfence.clients.holder import Holder
-from ringfence.clients.inbox import Inbox
+from ringfence.clients.inbox.store import Inbox
 from ringfence.clients.offers import Offers
 from ringfence.clients.own_model import FOLDER
 from ringfence.clients.participations import Participations

@@ -23,7 +23,7 @@ from ringfence.clients.agent import Agent
 from ringfence.clients.attesting import attest
 from ringfence.clients.desk.approving import give_approval
 from ringfence.clients.holder import Holder
-from ringfence.clients.inbox import Inbox
+from ringfence.clients.inbox.store import Inbox
 from ringfence.clients.offers import Offers
 from ringfence.clients.own_model import FOLDER
 from ringfence.clients.participations import Participations

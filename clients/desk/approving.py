@@ -12,7 +12,7 @@ from ringfence.clients.attesting import attest, passing
 from ringfence.clients.desk.deciding import void_approvals
 from ringfence.clients.desk.whatif import answer, approvals_that_hold, read_study, seen_lines
 from ringfence.clients.home import Home
-from ringfence.clients.inbox import Inbox
+from ringfence.clients.inbox.store import Inbox
 from ringfence.clients.offers import Offers
 from ringfence.clients.snapshots import Attestation
 from ringfence.privacy.agreements.contract import LoadedContract

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from ringfence.clients.home import Home
-from ringfence.clients.inbox import Inbox
+from ringfence.clients.inbox.store import Inbox
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed
 from ringfence.privacy.errors import N_, StudyError, _
 

@@ -11,7 +11,7 @@ import pytest
 from kits.command_kit import Town, client, events, new_key, newest, read, refused, town
 
 from ringfence.clients.home import open_home
-from ringfence.clients.inbox import Inbox, InboxStudy
+from ringfence.clients.inbox.store import Inbox, InboxStudy
 from ringfence.clients.participations import Participation, Participations
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import PublicIdentity

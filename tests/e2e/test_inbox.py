@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from kits.inbox_kit import THREE, Post
 
-from ringfence.clients import inbox as inbox_module
-from ringfence.clients.inbox import InboxStudy
+from ringfence.clients.inbox import store as inbox_module
+from ringfence.clients.inbox.store import InboxStudy
 from ringfence.clients.letters import MOST_KEYS
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.signed import SignedDocument, approve

@@ -6,11 +6,15 @@ row, no check and no budget is looked at.
 
 from __future__ import annotations
 
-from ringfence.clients.holder import Holder
-from ringfence.clients.inbox import InboxStudy
-from ringfence.clients.recover_steps import not_bound
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ringfence.audit.log import AuditLog
+from ringfence.clients.inbox.store import Inbox, InboxStudy
 from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.agreements.study import Study
+from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.signed import SignedDocument, check_approvals
 from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.protocol.notices import (
@@ -21,23 +25,53 @@ from ringfence.privacy.protocol.notices import (
     Notice,
     Standing,
 )
-from ringfence.privacy.wire.envelope import Header
 
 
-def notified(holder: Holder, header: Header, notice: Notice) -> Standing:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addressee:
+    """Whom a notice is for: a holder without its secret key.
+
+    Attributes:
+        name: in studies.
+        key: its public key.
+        coordinator: whose studies it takes.
+        approvers: the people who may approve.
+        approvals: approvals on file for a study's digest.
+        inbox, log: its own.
+        clock: the present moment, UTC.
+    """
+
+    name: str
+    key: PublicIdentity
+    coordinator: PublicIdentity
+    approvers: tuple[PublicIdentity, ...]
+    approvals: Callable[[str], Sequence[SignedDocument]]
+    inbox: Inbox
+    log: AuditLog
+    clock: Callable[[], datetime]
+
+
+def notified(holder: Addressee, bound_to: str, notice: Notice) -> Standing | None:
     """Verify a study, keep it, and say how it stands.
+
+    Args:
+        holder: whose people decide.
+        bound_to: digest of the study that the message names.
+        notice: what came.
+
+    Returns:
+        None where the message names another study than it brings.
 
     Raises:
         KeyFault: a document is not signed by the coordinator.
         StudyError: RF-S430 it is not this holder's, RF-S431 it comes with another schema, RF-S432 it is over,
             RF-S433 another has its name, RF-S434 the inbox is full.
-        WaistError: RF-W065 the message is bound to something else.
     """
     document = SignedDocument.from_json(notice.study)
     study = Study.from_canonical(document.verify("study", [holder.coordinator]))
     digest = study.digest()
-    if (digest, 0, 0) != (header.study, header.round, header.attempt):
-        raise not_bound()
+    if digest != bound_to:
+        return None
     _require_own(holder, study)
     schema = SignedDocument.from_json(notice.schema)
     if Schema.from_canonical(schema.verify("schema", [holder.coordinator])).digest() != study.schema_ref:
@@ -56,7 +90,7 @@ def notified(holder: Holder, header: Header, notice: Notice) -> Standing:
     )
 
 
-def standing(holder: Holder, digest: str) -> tuple[str, tuple[SignedDocument, ...]]:
+def standing(holder: Addressee, digest: str) -> tuple[str, tuple[SignedDocument, ...]]:
     """What people here decided on a study, with the approvals of one that two of them approved."""
     if holder.inbox.rejected(digest):
         return REJECTED, ()
@@ -68,8 +102,8 @@ def standing(holder: Holder, digest: str) -> tuple[str, tuple[SignedDocument, ..
     return APPROVED, approvals[:MOST_APPROVALS]
 
 
-def _require_own(holder: Holder, study: Study) -> None:
-    key = holder.identity.public.hex
+def _require_own(holder: Addressee, study: Study) -> None:
+    key = holder.key.hex
     if not any((each.name, each.key) == (holder.name, key) for each in study.holders):
         raise StudyError(
             "RF-S430",
@@ -79,7 +113,7 @@ def _require_own(holder: Holder, study: Study) -> None:
         )
 
 
-def _keep(holder: Holder, study: Study, digest: str, notice: Notice) -> None:
+def _keep(holder: Addressee, study: Study, digest: str, notice: Notice) -> None:
     now = holder.clock()
     found = InboxStudy(
         study=digest,
