@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from ringfence.audit.errors import AuditError
 from ringfence.clients import joining, pipeline
 from ringfence.clients.holder import Holder
+from ringfence.clients.inbox.notices import notified
 from ringfence.clients.offers import MOST_REFUSALS
 from ringfence.clients.own_model import leave_own
 from ringfence.clients.participations import Participation, Witnesses
@@ -46,6 +47,7 @@ from ringfence.privacy.protocol.control import (
     decode,
     seal_message,
 )
+from ringfence.privacy.protocol.notices import Notice
 from ringfence.privacy.protocol.releases import WitnessCall
 from ringfence.privacy.secagg.attempts import AttemptKey
 from ringfence.privacy.secagg.keys import SessionKeys, key_message
@@ -67,8 +69,10 @@ _ASKED = frozenset(
         MessageKind.UNMASK_CALL,
         MessageKind.WITNESS_CALL,
         MessageKind.FINISH,
+        MessageKind.NOTICE,
     )
 )
+_FIRST = frozenset((MessageKind.STUDY_OFFER.value, MessageKind.NOTICE.value))
 _OF_A_SUM = frozenset(
     kind.value for kind in (MessageKind.ROUND_CALL, MessageKind.SURVIVORS_CALL, MessageKind.UNMASK_CALL)
 )
@@ -151,7 +155,7 @@ class Agent:
         header = read_header(data)
         if header.kind not in _ASKED:
             raise _Stranger("a message of a kind that holders are not asked")
-        first = header.kind == MessageKind.STUDY_OFFER.value
+        first = header.kind in _FIRST
         expect = Expected(
             kind=MessageKind(header.kind),
             study=None if first else header.study,
@@ -160,9 +164,8 @@ class Agent:
             round=header.round,
             attempt=header.attempt,
         )
-        envelope = open_envelope(
-            data, senders={COORDINATOR: self.holder.coordinator}, expect=expect, max_bytes=MAX_MESSAGE
-        )
+        senders = {COORDINATOR: self.holder.coordinator}
+        envelope = open_envelope(data, senders=senders, expect=expect, max_bytes=MAX_MESSAGE)
         return header, envelope.payload
 
     def _once(self, data: bytes, header: Header, payload: bytes) -> bytes:
@@ -184,6 +187,12 @@ class Agent:
         match header.kind:
             case MessageKind.STUDY_OFFER.value:
                 return self._offered(header, decode(StudyOffer, payload))
+            case MessageKind.NOTICE.value:
+                of_study = header.study if header.round == header.attempt == 0 else ""
+                told = notified(self.holder.addressee, of_study, decode(Notice, payload))
+                if told is None:
+                    raise not_bound()
+                return self._seal(header, told)
             case MessageKind.ROSTER_CALL.value:
                 roster = bound(header, decode(RosterCall, payload))
                 return self._seal(header, self._run(header).echo(self.holder, roster))
@@ -367,7 +376,8 @@ class Agent:
         """Count a refusal, of an offer durably, of another step by run; whether it is still recorded."""
         if header.kind == MessageKind.STUDY_OFFER.value:
             return self.holder.offers.refused(header.study, connection=connection)
-        key = (header.study, header.run)
+        # A notice is no run: it comes under a fresh id each time.
+        key = (header.study, "" if header.kind == MessageKind.NOTICE.value else header.run)
         if len(self._refusals) >= MOST_RUNS * MOST_REFUSALS and key not in self._refusals:
             return False
         self._refusals[key] = self._refusals.get(key, 0) + 1

@@ -22,6 +22,7 @@ from ringfence.audit.note import Signer
 from ringfence.clients.attesting import Premises
 from ringfence.clients.config import HolderSettings, load_settings
 from ringfence.clients.holder import Holder
+from ringfence.clients.inbox.store import Inbox
 from ringfence.clients.offers import Offers
 from ringfence.clients.own_model import FOLDER
 from ringfence.clients.participations import Participations
@@ -118,9 +119,19 @@ class Home:
         Raises:
             KeyFault: a file of this study's approvals is malformed.
         """
+        return [read_signed(file) for file in self.approval_files(digest)]
+
+    def approval_files(self, digest: str) -> list[Path]:
+        """Files of the approvals of a study; of all studies where the digest is empty."""
         folder = self.settings.path(self.settings.config.approvals)
-        files = sorted(folder.glob(f"{digest.removeprefix('sha256:')}.*.json"))
-        return [read_signed(file) for file in files]
+        return sorted(folder.glob(f"{digest.removeprefix('sha256:') or '*'}.*.json"))
+
+    def approval_file(self, digest: str, fingerprint: str) -> Path:
+        """Where one person's approval of a study stands; its folder is made."""
+        folder = self.settings.path(self.settings.config.approvals)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        number = fingerprint.removeprefix("ed25519:")
+        return folder / f"{digest.removeprefix('sha256:')}.{number}.json"
 
     @contextmanager
     def refusals(
@@ -292,6 +303,7 @@ def load_holder(home: Home, passphrases: Passphrases | None = None) -> Holder:
         offers=Offers(home.engine),
         participations=Participations(home.engine),
         witness=WitnessMemory(home.engine),
+        inbox=Inbox(home.engine),
         models=settings.folder / FOLDER,
     )
 

@@ -23,6 +23,7 @@ from ringfence.clients.agent import Agent
 from ringfence.clients.attesting import attest
 from ringfence.clients.desk.approving import give_approval
 from ringfence.clients.holder import Holder
+from ringfence.clients.inbox.store import Inbox
 from ringfence.clients.offers import Offers
 from ringfence.clients.own_model import FOLDER
 from ringfence.clients.participations import Participations
@@ -203,6 +204,7 @@ def make_holder(
         offers=Offers(engine),
         participations=Participations(engine),
         witness=WitnessMemory(engine),
+        inbox=Inbox(engine),
         approvers=tuple(person.public for person in keys.approvers),
         approvals=_approving(keys, name, log),
         models=folder / FOLDER / name,

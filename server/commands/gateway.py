@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ringfence.privacy.command_line.commands import stopped_by_signals
+from ringfence.privacy.command_line.commands import add_passphrase, stopped_by_signals
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 from ringfence.server.commands.options import leaf
@@ -34,11 +34,13 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         "serve",
         _("let admitted holders connect, until stopped"),
         more=_(
-            "Runs Flower's link on loopback and the gateway before it. Studies are run beside it: "
-            "ringfence-server study run."
+            "Runs Flower's link on loopback and the gateway before it. Submitted studies are delivered to "
+            "holders now and then, for which the coordinator's key is opened (--passphrase-file where it is "
+            "wrapped). Studies are run beside it: ringfence-server study run."
         ),
         json=False,
     )
+    add_passphrase(serve)
     serve.set_defaults(do=_serve)
 
 
@@ -67,6 +69,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from ringfence.server.connections.serving import Serving
     from ringfence.server.desk.enrolling import gateway_folder, require_host_and_port
     from ringfence.server.home import open_office
+    from ringfence.server.post.couriering import Courier
 
     terminal = Terminal.of(arguments)
     with open_office(arguments.config) as office, lease(office.engine), stopped_by_signals() as stop:
@@ -78,10 +81,26 @@ def _serve(arguments: argparse.Namespace) -> int:
         host, _port = require_host_and_port(settings.address)
         bind, port = require_host_and_port(settings.bind)
         folder.issue(host, admissions.now())
-        serving = Serving(folder=folder, admissions=admissions, host=bind, port=port, report=terminal.say)
-        serving.serve(
-            stop,
-            lambda: terminal.say(_("Holders can connect to {address}.").format(address=settings.address)),
+        courier = Courier(
+            office=office,
+            config=arguments.config,
+            passphrase_files=arguments.passphrase_file,
+            report=terminal.say,
         )
+        serving = Serving(
+            folder=folder,
+            admissions=admissions,
+            host=bind,
+            port=port,
+            report=terminal.say,
+            look=courier.look,
+        )
+        try:
+            serving.serve(
+                stop,
+                lambda: terminal.say(_("Holders can connect to {address}.").format(address=settings.address)),
+            )
+        finally:
+            courier.close()
     terminal.say(_("Stopped."))
     return 0

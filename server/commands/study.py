@@ -20,7 +20,8 @@ from ringfence.privacy.command_line.commands import (
 )
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import N_, UsageError, _
-from ringfence.server.commands.options import leaf
+from ringfence.server.commands.options import add_asked, leaf
+from ringfence.server.commands.post import add_post, holder_lines, study_line
 
 if TYPE_CHECKING:
     import threading
@@ -60,9 +61,10 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     add_passphrase(sign)
     sign.set_defaults(do=_sign)
     _add_draft(kinds)
+    add_post(kinds)
     _add_run(kinds)
     show = leaf(kinds, "show", _("show a study that this coordinator signed"))
-    show.add_argument("file", type=Path, metavar="STUDY", help=_("the signed study"))
+    add_asked(show)
     show.set_defaults(do=_show)
 
 
@@ -102,7 +104,10 @@ def _add_run(kinds: argparse._SubParsersAction[Parser]) -> None:
             "Needs ringfence-server serve beside it, and each holder's ringfence-client run. Stopped or "
             "killed, it goes on when it is run again; a study that ended is not run again."
         ),
-        examples=["ringfence-server study run churn.signed.json --out churn-model"],
+        examples=[
+            "ringfence-server study run churn-1 --out churn-model",
+            "ringfence-server study run churn.signed.json --out churn-model",
+        ],
     )
     run.add_argument(
         "--wait",
@@ -142,9 +147,12 @@ def _add_run(kinds: argparse._SubParsersAction[Parser]) -> None:
     for each in (run, release):
         each.add_argument("--out", type=Path, required=True, metavar="DIR", help=_("folder to make"))
     for each in (run, stop, release):
-        each.add_argument("file", type=Path, metavar="STUDY", help=_("the signed study"))
+        add_asked(each)
         each.add_argument(
-            "--schema", type=Path, metavar="FILE", help=_("its schema (default: schema.toml beside it)")
+            "--schema",
+            type=Path,
+            metavar="FILE",
+            help=_("its schema (default: as submitted, or schema.toml beside the file)"),
         )
         add_passphrase(each)
 
@@ -190,7 +198,10 @@ def _sign(arguments: argparse.Namespace) -> int:
         purpose = made.opened.study.purpose
         terminal.say(note.format(holder=holder, purpose=purpose, names=", ".join(names)))
     terminal.say(
-        _("Hand the file to every holder; two people approve it there (ringfence-client study approve).")
+        _(
+            "Next: ringfence-server study submit, or hand the file to every holder; two people approve it "
+            "there (ringfence-client study approve)."
+        )
     )
     refusing = {holder: list(names) for holder, names in made.refusing.items()}
     terminal.write_json(
@@ -206,11 +217,13 @@ def _sign(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace) -> int:
     from ringfence.privacy.toml.canonical import plain
-    from ringfence.server.desk.signing import read_own_study
+    from ringfence.server.desk.asking import study_asked
+    from ringfence.server.desk.submitting import standing_of
     from ringfence.server.home import open_office
 
     with open_office(arguments.config) as office:
-        study = read_own_study(office, arguments.file)
+        study = study_asked(office, arguments.file)
+        found = standing_of(office, study.digest())
     terminal = Terminal.of(arguments)
     fields = plain(study)
     terminal.say(study.digest())
@@ -218,7 +231,17 @@ def _show(arguments: argparse.Namespace) -> int:
         terminal.say(
             f"{name:12} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
         )
-    terminal.write_json({"digest": study.digest(), "study": fields})
+    if found is not None:
+        terminal.say(study_line(found))
+        for line in holder_lines(found):
+            terminal.say(line)
+    terminal.write_json(
+        {
+            "digest": study.digest(),
+            "study": fields,
+            "standing": None if found is None else found.as_json(),
+        }
+    )
     return 0
 
 

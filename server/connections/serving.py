@@ -33,6 +33,7 @@ class Serving:
         admissions: who is let in.
         host, port: where the door listens.
         report: told, in sentences for the coordinator's people, what happens.
+        look: called once a second while all is well.
     """
 
     folder: GatewayFolder
@@ -40,6 +41,7 @@ class Serving:
     host: str
     port: int
     report: Callable[[str], None] = lambda _: None
+    look: Callable[[], None] = lambda: None
     _allowed: Mapping[str, bytes] = field(default_factory=dict)
     _nodes: dict[str, int] = field(default_factory=dict)
 
@@ -62,6 +64,7 @@ class Serving:
                         link.stop()
                         link = self._link()
                     self._look_up(link)
+                    self.look()
         finally:
             self.folder.ended()
             link.stop()

@@ -11,6 +11,7 @@ Invariants: the link listens on loopback alone; it installs and runs nothing; it
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import secrets
@@ -58,6 +59,7 @@ MEMORY = ":flwr-in-memory:"
 NO_GATEWAY = "RF-W342"
 """The code that says that no gateway serves."""
 _SECRET = "executor.secret"
+_CLAIM = "claim.lock"
 _ACQUIRE = "/flwr.proto.Runtime/AcquireTask"
 _TASK = "flwr-serverapp"
 _UP_SECONDS = 60.0
@@ -205,9 +207,10 @@ class SuperLink:
         Yields:
             The run's grid and the number of its series.
         """
-        run, own_series = self.start_run(bundle(), series)
+        with claiming(self.files.folder):
+            run, own_series = self.start_run(bundle(), series)
+            grid = self._claimed(run)
         over = threading.Event()
-        grid = self._claimed(run)
         beat = threading.Thread(target=_beat, args=(grid, over), daemon=True)
         beat.start()
         done = False
@@ -300,6 +303,17 @@ class SuperLink:
             port=self.port,
             log=str(self.files.folder / "superlink.log"),
         )
+
+
+@contextmanager
+def claiming(folder: Path) -> Iterator[None]:
+    """One process of this machine claims at a time: else one would take, and stop, what another started."""
+    handle = os.open(folder / _CLAIM, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def no_gateway() -> WaistError:
