@@ -40,14 +40,15 @@ def verify_rows(connection: Connection, verifier: Verifier) -> int:
         .order_by(event.c.seq)
         .execution_options(yield_per=1000)
     )
-    for seq, leaf, closed, salt, body in connection.execute(query):
-        whole = isinstance(leaf, bytes) and b"".join(tree.append(leaf_hash(leaf))) == closed
-        if seq != tree.size - 1 or not whole:
-            raise LogError("RF-B616", N_("Event {seq} of the log is missing or was changed."), seq=seq)
-        if salt is not None:
-            open_event(leaf, salt, body)
-        if signed is not None and tree.size == signed.size and tree.root() != signed.root:
-            raise _not_signed(signed.size)
+    with connection.execute(query) as rows:
+        for seq, leaf, closed, salt, body in rows:
+            whole = isinstance(leaf, bytes) and b"".join(tree.append(leaf_hash(leaf))) == closed
+            if seq != tree.size - 1 or not whole:
+                raise LogError("RF-B616", N_("Event {seq} of the log is missing or was changed."), seq=seq)
+            if salt is not None:
+                open_event(leaf, salt, body)
+            if signed is not None and tree.size == signed.size and tree.root() != signed.root:
+                raise _not_signed(signed.size)
     if (tree.size, tree.pack()) != (row.size, row.edge) or (signed is not None and signed.size > tree.size):
         raise _not_signed(row.size)
     return tree.size

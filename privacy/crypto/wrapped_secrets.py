@@ -1,4 +1,4 @@
-"""A house's secrets under a passphrase, for a copy that leaves its disk: scrypt (RFC 7914), then AES-256-GCM."""
+"""A house's secrets under a passphrase, for a copy that leaves its disk: scrypt (RFC 7914), AES-256-GCM."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def copy_out(engine: Engine, path: Path, names: Iterable[str]) -> None:
         tables = [_plain(source, name) for name in (*names, VERSION_TABLE) if name in there]
         for table in tables:
             table.create(target)
-            _copy_rows(source, target, table, table)
+            _copy_rows(source, target, table)
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def copy_in(source: Connection, target: Connection, *, lacking: bool = False) ->
         if {each["name"] for each in inspect(source).get_columns(table.name)} != set(plain.c.keys()):
             raise _damaged()
         try:
-            _copy_rows(source, target, plain, plain)
+            _copy_rows(source, target, plain)
         except (SQLAlchemyError, ValueError, TypeError) as error:
             raise _damaged() from error
         _number_on(target, plain)
@@ -135,10 +135,10 @@ def _plain(connection: Connection, name: str) -> Table:
     return Table(name, MetaData(), *columns)
 
 
-def _copy_rows(source: Connection, target: Connection, read: Table, written: Table) -> None:
-    streamed = source.execution_options(yield_per=_AT_ONCE)
-    for part in streamed.execute(select(read)).partitions():
-        target.execute(insert(written), [dict(row._mapping) for row in part])
+def _copy_rows(source: Connection, target: Connection, table: Table) -> None:
+    with source.execute(select(table).execution_options(yield_per=_AT_ONCE)) as rows:
+        for part in rows.partitions():
+            target.execute(insert(table), [dict(row._mapping) for row in part])
 
 
 def _number_on(target: Connection, table: Table) -> None:

@@ -203,6 +203,6 @@ class Admissions:
 
 
 def withdraw_invitations(connection: Connection, now: datetime.datetime) -> None:
-    """Void all invitations that are open, e.g. in a store that was restored: they may have been used since."""
+    """Void all invitations that are open, as in a restored store: they may have been used since."""
     at = now.replace(microsecond=0).isoformat()
     connection.execute(update(INVITATIONS).where(INVITATIONS.c.used == "").values(used=at))

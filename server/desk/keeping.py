@@ -70,10 +70,14 @@ def restore_office(file: Path, folder: Path, passphrase: Callable[[], str], **mo
     def house_in(settings: Path) -> House:
         return office_house(load_settings(settings))
 
-    with restoring(file, folder, COORDINATOR_STORE, passphrase, house_in=house_in, **more) as (
-        settings,
-        known,
-    ), open_office(settings) as office, office.engine.begin() as connection:
+    with (
+        restoring(file, folder, COORDINATOR_STORE, passphrase, house_in=house_in, **more) as (
+            settings,
+            known,
+        ),
+        open_office(settings) as office,
+        office.engine.begin() as connection,
+    ):
         withdraw_invitations(connection, utc_now())
         office.log.record(
             "store.restored",

@@ -110,7 +110,7 @@ Table(
     "consent_subject",
     TABLES,
     Column("id", _Number, primary_key=True, autoincrement=False),
-    Column("pseudonym", LargeBinary, unique=True),
+    Column("pseudonym", LargeBinary, unique=True, comment="null once the subject is erased"),
 )
 Table(
     "consent_terms",
