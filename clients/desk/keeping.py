@@ -33,9 +33,8 @@ def house_of(settings: HolderSettings) -> House:
     named = [settings.file, *(public_path(settings.path(each)) for each in (keys.holder, keys.log))]
     if settings.config.contract is not None:
         named.append(settings.contract())
-    for name in (settings.config.coordinator, *settings.config.approvers):
-        if name is not None and settings.path(name).is_file():
-            named.append(settings.path(name))
+    public = (settings.config.coordinator, *settings.config.approvers)
+    named += [settings.path(name) for name in public if name is not None and settings.path(name).is_file()]
     for pattern in ("*.toml", "*.signed.json", "*.pub"):
         named += sorted(folder.glob(pattern))
     named += sorted(settings.path(settings.config.approvals).glob("*.json"))
@@ -75,15 +74,17 @@ def restore_home(file: Path, folder: Path, passphrase: Callable[[], str], **more
     def house_in(settings: Path) -> House:
         return house_of(load_settings(settings))
 
-    with restoring(file, folder, HOLDER_STORE, passphrase, house_in=house_in, **more) as (settings, known):
-        with open_home(settings) as home:
-            home.ledger.freeze(RESTORED)
-            home.log.record(
-                "store.restored",
-                "allow",
-                resource=f"store:{HOLDER_STORE.head}",
-                private={"backup": file.name[:200], "made": known.made[:40]},
-            )
+    with (
+        restoring(file, folder, HOLDER_STORE, passphrase, house_in=house_in, **more) as (settings, known),
+        open_home(settings) as home,
+    ):
+        home.ledger.freeze(RESTORED)
+        home.log.record(
+            "store.restored",
+            "allow",
+            resource=f"store:{HOLDER_STORE.head}",
+            private={"backup": file.name[:200], "made": known.made[:40]},
+        )
     return known
 
 

@@ -190,9 +190,7 @@ def _known(archive: Archive, schema: StoreSchema) -> Restored:
     if revision and revision not in schema.revisions:
         raise UsageError(
             "RF-U540",
-            N_(
-                "The backup's store is of the version {found}; this program knows {expected}. Use a newer one."
-            ),
+            N_("The backup's store has the version {found}; this program knows {expected}. Use a newer one."),
             found=revision[:40],
             expected=schema.head,
         )
