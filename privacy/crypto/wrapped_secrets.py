@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from ringfence.privacy.crypto.encrypted_files import read_encrypted, write_encrypted
 from ringfence.privacy.errors import N_, KeyFault
 
-_SALT, _LOG2_COST, _CONTEXT = 16, 17, b"ringfence/wrapped-secrets/v1"
+_SALT, LOG2_COST, _CONTEXT = 16, 17, b"ringfence/wrapped-secrets/v1"
 
 
 def wrap_secrets(files: Mapping[str, bytes], passphrase: str) -> bytes:
@@ -49,4 +49,4 @@ def unwrap_secrets(wrapped: bytes, passphrase: str) -> dict[str, bytes]:
 
 
 def _key(passphrase: str, salt: bytes) -> bytes:
-    return Scrypt(salt=salt, length=32, n=1 << _LOG2_COST, r=8, p=1).derive(passphrase.encode())
+    return Scrypt(salt=salt, length=32, n=1 << LOG2_COST, r=8, p=1).derive(passphrase.encode())

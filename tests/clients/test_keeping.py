@@ -26,7 +26,7 @@ REVISION = "holder_0001"
 
 @pytest.fixture(autouse=True)
 def quick_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wrapped_secrets, "_LOG2_COST", 4)
+    monkeypatch.setattr(wrapped_secrets, "LOG2_COST", 4)
 
 
 @pytest.fixture
