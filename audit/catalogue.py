@@ -73,6 +73,9 @@ EVENT_TYPES: Mapping[str, str] = MappingProxyType(
         "table.read": N_("Allowed columns of a customer table were read for a purpose."),
         "table.assessed": N_("A table was read as a study would and judged; the verdict is private."),
         "table.refused": N_("Reading a customer table was refused."),
+        "store.copied": N_("A backup of the home was about to be written."),
+        "store.restored": N_("The home was restored from a backup; what happened since is not in it."),
+        "store.migrated": N_("The store was brought to a newer version."),
         "event.opened": N_("The private part of one event was handed to an auditor."),
         "log.exported": N_("This log was exported as a bundle for an auditor."),
     }

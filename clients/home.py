@@ -23,6 +23,7 @@ from ringfence.clients.attesting import Premises
 from ringfence.clients.config import HolderSettings, load_settings
 from ringfence.clients.holder import Holder
 from ringfence.clients.inbox.store import Inbox
+from ringfence.clients.migrations.schema import HOLDER_STORE
 from ringfence.clients.offers import Offers
 from ringfence.clients.own_model import FOLDER
 from ringfence.clients.participations import Participations
@@ -41,6 +42,7 @@ from ringfence.privacy.ledger import Ledger
 from ringfence.privacy.secagg.attempts import AttemptStore
 from ringfence.privacy.stores.journal import Json
 from ringfence.privacy.stores.lease import lease
+from ringfence.privacy.stores.schema import require_current
 from ringfence.privacy.stores.store import open_store, require_durable
 
 ACTOR = "client"
@@ -241,6 +243,7 @@ def open_home(
     signer = log_signer(settings.path(keys.log), opened)
     engine = open_existing(settings.store)
     try:
+        require_current(engine, HOLDER_STORE)
         log = make_log(engine, settings.name, settings.origin, signer)
         yield Home(
             settings=settings, identity=identity, engine=engine, log=log, ledger=Ledger.open(engine, log)

@@ -105,6 +105,15 @@ class Passphrases:
             raise UsageError("RF-U406", N_("The two passphrases differ; nothing was made. Start again."))
         return first
 
+    def asked(self, prompt: str) -> str:
+        """A passphrase that exists: from the first file given, or from the terminal.
+
+        Raises:
+            UsageError: RF-U407 there is no terminal to ask at.
+        """
+        given = self._given(0)
+        return _ask(prompt) if given is None else given
+
     def _given(self, position: int) -> str | None:
         if not self.files:
             return None

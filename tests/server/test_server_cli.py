@@ -85,7 +85,7 @@ def test_init_is_all_or_nothing(
     desk = tmp_path / "desk"
     words = ("init", desk, "--name", "city", "--no-passphrase")
     with monkeypatch.context() as patch:
-        patch.setattr(office, "HolderRegistry", lambda _engine: 1 / 0)
+        patch.setattr(office, "record_key", lambda *_: 1 / 0)
         assert server(*words) == 1
     assert list(tmp_path.iterdir()) == []
     capsys.readouterr()
