@@ -52,7 +52,7 @@ class Seen:
 def shown_by(stream: Any) -> tuple[str, x509.Certificate | None]:
     """TLS version of a stream of httpcore, and the certificate that its other side presented."""
     link = stream.get_extra_info("ssl_object")
-    raw = None if link is None else link.getpeercert(binary_form=True)
+    raw = None if link is None else link.getpeercert(True)  # positional: TLS within TLS knows no names
     return ("" if link is None else str(link.version())), None if not raw else _read(raw)
 
 
@@ -108,6 +108,15 @@ def reason_unreached(
         address, route, tls: of the connection that failed.
         error: with which.
     """
+    try:
+        return _reason(address, route, tls, error)
+    except Exception:  # a stranger's bytes may fit no form; whoever asks goes on all the same
+        return None
+
+
+def _reason(
+    address: str, route: ProxyRoute | None, tls: ssl.SSLContext, error: BaseException
+) -> RingfenceError | None:
     chain = list(_chain(error))
     own = next((each for each in chain if isinstance(each, KeyFault)), None)
     if own is not None:

@@ -5,11 +5,12 @@ inspects TLS: it answers in the tunnel itself, with a certificate of its own.
 from __future__ import annotations
 
 import base64
+import select
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,25 +64,29 @@ def proxy(
     found = Proxy("https" if tls else "http", listener.getsockname()[1], files.authority)
 
     def serve(arrived: socket.socket) -> None:
-        with suppress(OSError, ValueError), arrived:
+        with ExitStack() as open_, suppress(OSError, ValueError):
+            open_.enter_context(arrived)
             arrived.settimeout(20)
-            side = made.wrap_socket(arrived, server_side=True) if tls else arrived
+            side = open_.enter_context(made.wrap_socket(arrived, server_side=True)) if tls else arrived
             target, given = _request(side)
             found.asked.append(target)
             found.logins.append(given)
             wanted = "Basic " + base64.b64encode(login.encode()).decode() if login else ""
             if login and given != wanted:
                 side.sendall(b"HTTP/1.1 407 who are you, \x1b[31mstranger\r\ncontent-length: 0\r\n\r\n")
-            elif status != 200:
+                return
+            if status != 200:
                 side.sendall(f"HTTP/1.1 {status} no\r\ncontent-length: 0\r\n\r\n".encode())
+                return
+            host, _, port = target.rpartition(":")
+            if inspects:
+                beyond, inside = socket.socketpair()
+                threading.Thread(target=_answer_inside, args=(inside, made), daemon=True).start()
             else:
-                side.sendall(b"HTTP/1.1 200 ok\r\n\r\n")
-                if inspects:
-                    _answer_inside(made.wrap_socket(side, server_side=True))
-                else:
-                    host, _, port = target.rpartition(":")
-                    with socket.create_connection((host, int(port)), timeout=20) as beyond:
-                        _carry(side, beyond, found)
+                beyond = socket.create_connection((host, int(port)), timeout=20)
+            open_.enter_context(beyond)
+            side.sendall(b"HTTP/1.1 200 ok\r\n\r\n")
+            _carry(side, beyond, found)
 
     def accept() -> None:
         while True:
@@ -116,27 +121,24 @@ def _request(side: socket.socket) -> tuple[str, str]:
     return target, {name.lower(): value for name, value in headers.items()}.get("proxy-authorization", "")
 
 
-def _answer_inside(link: ssl.SSLSocket) -> None:
-    with link:
-        link.recv(4096)
-        link.sendall(b"HTTP/1.1 200 ok\r\ncontent-length: 0\r\n\r\n")
+def _answer_inside(inside: socket.socket, made: ssl.SSLContext) -> None:
+    with suppress(OSError), inside:
+        inside.settimeout(20)
+        with made.wrap_socket(inside, server_side=True) as link:
+            link.recv(4096)
+            link.sendall(b"HTTP/1.1 200 ok\r\ncontent-length: 0\r\n\r\n")
 
 
 def _carry(side: socket.socket, beyond: socket.socket, found: Proxy) -> None:
-    def back() -> None:
-        with suppress(OSError):
-            while data := beyond.recv(65536):
-                found.carried += data
-                side.sendall(data)
-        with suppress(OSError):
-            side.shutdown(socket.SHUT_RDWR)
-
-    thread = threading.Thread(target=back, daemon=True)
-    thread.start()
-    with suppress(OSError):
-        while data := side.recv(65536):
+    """Both ways, in one thread: two may not use one TLS connection at once."""
+    while True:
+        waiting = isinstance(side, ssl.SSLSocket) and side.pending()
+        ready = [side] if waiting else select.select([side, beyond], [], [], 20)[0]
+        if not ready:
+            return
+        for one in ready:
+            data = one.recv(65536)
+            if not data:
+                return
             found.carried += data
-            beyond.sendall(data)
-    with suppress(OSError):
-        beyond.shutdown(socket.SHUT_RDWR)
-    thread.join(20)
+            (beyond if one is side else side).sendall(data)
