@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, IPvAnyAddress, model_validator
+from pydantic import Field, model_validator
 
 from ringfence.privacy.agreements.contract import Fingerprint
 from ringfence.privacy.agreements.parties import PartyName
@@ -59,8 +58,8 @@ class Listener(Document):
     """Something that `serve` shows to those who watch its machine."""
 
     port: Port = Field(description="Port that it listens on.", examples=[9465])
-    host: IPvAnyAddress = Field(
-        default=IPv4Address("127.0.0.1"),
+    host: Text = Field(
+        default="127.0.0.1",
         description="Address of this machine that it listens on; others than loopback need a wall around them.",
         examples=["127.0.0.1"],
     )
