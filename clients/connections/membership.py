@@ -169,6 +169,11 @@ class MembershipFolder:
         context.load_cert_chain(self.path / _CERTIFICATE, self.path / _TLS)
         return Place(address=invitation.gateway, tls=context)
 
+    @property
+    def admitted_before(self) -> bool:
+        """Whether an admission was taken up here."""
+        return (self.path / _ADMISSION).exists()
+
     def certificate(self, coordinator: PublicIdentity) -> x509.Certificate:
         """The certificate of connections that the coordinator's admission carries.
 
