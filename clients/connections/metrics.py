@@ -26,7 +26,7 @@ _GRID = 30
 _HOUR = 3600
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class HolderMetrics(Collector):
     """The metrics of `ringfence-client run`.
 

@@ -23,7 +23,7 @@ from ringfence.server.connections.vitals import Vitals
 STATES = ("running", "released", "ended")
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class CoordinatorMetrics(Collector):
     """The metrics of `ringfence-server serve`.
 
