@@ -60,7 +60,8 @@ class Listener(Document):
     port: Port = Field(description="Port that it listens on.", examples=[9465])
     host: Text = Field(
         default="127.0.0.1",
-        description="Address of this machine that it listens on; others than loopback need a wall around them.",
+        description="Address of this machine that it listens on; others than loopback need a wall around "
+        "them.",
         examples=["127.0.0.1"],
     )
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ringfence.audit.errors import use_language
-from ringfence.clients.commands import budget, consent, contract, federation, home, log, operations, study, table, trust
+from ringfence.clients.commands import (
+    budget,
+    consent,
+    contract,
+    federation,
+    home,
+    log,
+    operations,
+    study,
+    table,
+    trust,
+)
 from ringfence.privacy.command_line.commands import in_full, top_parser
 from ringfence.privacy.command_line.terminal import Parser, run
 from ringfence.privacy.errors import _
@@ -42,5 +53,8 @@ def parser() -> Parser:
             "ringfence-client study check churn.signed.json",
             "ringfence-client log --sent",
         ],
-        [module.add for module in (home, contract, trust, consent, budget, study, table, federation, operations, log)],
+        [
+            module.add
+            for module in (home, contract, trust, consent, budget, study, table, federation, operations, log)
+        ],
     )

@@ -67,7 +67,9 @@ class Contact:
     def connected(self) -> bool:
         """Whether the gateway answers at this moment."""
         return (
-            not self.trouble and self.heard is not None and timedelta(0) <= self.clock() - self.heard < LOST_AFTER
+            not self.trouble
+            and self.heard is not None
+            and timedelta(0) <= self.clock() - self.heard < LOST_AFTER
         )
 
     def answered(self) -> None:

@@ -1,9 +1,9 @@
 """What a holder's process shows of itself on loopback: its connection, its certificate, its budget.
 
 Invariant: nothing shown depends on rows. Left out are therefore counts of messages and rounds, sizes, times
-    of answers, use of processor, memory and disk, and what the Python process tells of itself: how long a round
-    computes grows with the number of rows, and who looks every second would see it. The budget is read once an
-    hour, with what is reserved counted as spent, so that no charge of a round shows.
+    of answers, use of processor, memory and disk, and what the Python process tells of itself: how long a
+    round computes grows with the number of rows, and who looks every second would see it. The budget is read
+    once an hour, with what is reserved counted as spent, so that no charge of a round shows.
 """
 
 from __future__ import annotations

@@ -124,7 +124,9 @@ def _federation(made: Examination, settings: HolderSettings, now: datetime) -> N
         return
     route = route_of(settings)
     if route is not None and route.login is not None and route.url.startswith("http:"):
-        said = _("The login of the proxy goes over the house's network in clear; use https:// where it can be.")
+        said = _(
+            "The login of the proxy goes over the house's network in clear; use https:// where it can be."
+        )
         made.note("proxy", "warning", said)
     made.check("gateway", lambda: _gateway(made, folder, places[0], route, now))
 
@@ -147,7 +149,9 @@ def _gateway(
     if seen.certificate is not None:
         _clock(made, seen, now)
     if seen.status is None:
-        raise (error and reason_unreached(place.address, route, place.tls, error)) or _not_in(seen, place.address)
+        raise (error and reason_unreached(place.address, route, place.tls, error)) or _not_in(
+            seen, place.address
+        )
     if seen.status != 404:  # what the gateway answers to who is let in and asks for no page of it
         raise _not_in(seen, place.address)
     way = _("straight") if route is None else _("through {proxy}").format(proxy=route.url)
@@ -166,7 +170,9 @@ def _clock(made: Examination, seen: Seen, now: datetime) -> None:
         made.note(
             "clock",
             "fault",
-            _("It is {now} here, and the gateway's certificate is good from {begin} to {end}. Set the clock.").format(
+            _(
+                "It is {now} here, and the gateway's certificate is good from {begin} to {end}. Set the clock."
+            ).format(
                 now=now.isoformat(timespec="minutes"),
                 begin=begin.isoformat(timespec="minutes"),
                 end=end.isoformat(timespec="minutes"),
@@ -179,8 +185,8 @@ def _not_in(seen: Seen, address: str) -> WaistError:
         return WaistError(
             "RF-U573",
             N_(
-                "The gateway {address} is there and does not let this holder in: its certificate was revoked, "
-                "or another node key belongs to it. Ask the coordinator for a new invitation."
+                "The gateway {address} is there and does not let this holder in: its certificate was "
+                "revoked, or another node key belongs to it. Ask the coordinator for a new invitation."
             ),
             address=address,
         )

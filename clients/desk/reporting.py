@@ -92,7 +92,9 @@ class HolderStatus:
             ]
         else:
             said = [
-                _("{name} belongs to {coordinator}, at {gateway}; its certificate is good until {until}.").format(
+                _(
+                    "{name} belongs to {coordinator}, at {gateway}; its certificate is good until {until}."
+                ).format(
                     name=self.name,
                     coordinator=self.coordinator,
                     gateway=self.gateway,

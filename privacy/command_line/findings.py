@@ -101,7 +101,9 @@ def tell_findings(arguments: argparse.Namespace, made: Examination) -> int:
     return made.status
 
 
-def check_expiry(made: Examination, name: str, what: str, until: datetime, now: datetime, remedy: str) -> None:
+def check_expiry(
+    made: Examination, name: str, what: str, until: datetime, now: datetime, remedy: str
+) -> None:
     """A certificate's end: a warning 30 days ahead, a fault when it is past.
 
     Args:
@@ -138,7 +140,9 @@ def check_flower(made: Examination) -> None:
     wanted = next((line for line in _required() if line.startswith("flwr")), "")
     found = version("flwr")
     if in_range(found, wanted):
-        made.note("flower", "ok", _("Flower {found} is one that this version was tried with.").format(found=found))
+        made.note(
+            "flower", "ok", _("Flower {found} is one that this version was tried with.").format(found=found)
+        )
         return
     said = _("Flower {found} is installed; expected {wanted}. Install Ringfence anew, with its dependencies.")
     made.note("flower", "fault", said.format(found=found, wanted=wanted or "?"))

@@ -72,5 +72,7 @@ def leave_proxies_out(
     for name in found:
         del environment[name]
     if found:
-        said = _("{names} in the environment is not used by this process.").format(names=", ".join(sorted(found)))
+        said = _("{names} in the environment is not used by this process.").format(
+            names=", ".join(sorted(found))
+        )
         tell("proxy", f"{said} {instead}".strip())

@@ -1,8 +1,8 @@
 """What a process that runs for long says: sentences for people, or one JSON object a line for programs.
 
 Invariant: a JSON line holds no personal data. Its sentence is one of ours, and where a sentence hangs on rows
-    of a customer table or on consents, or carries a foreign text, it is left in the log of the holder and only
-    its code stands here.
+    of a customer table or on consents, or carries a foreign text, it is left in the log of the holder and
+    only its code stands here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def add_log_format(parser: argparse.ArgumentParser) -> None:
         "--log-format",
         choices=(TEXT, JSON),
         default=TEXT,
-        help=_("how it says what happens: sentences (default), or one JSON object a line without personal data"),
+        help=_(
+            "how it says what happens: sentences (default), or one JSON object a line without personal data"
+        ),
     )
 
 
@@ -76,9 +78,7 @@ def _moment() -> datetime:
     return datetime.now(UTC)
 
 
-def json_line(
-    level: Level, event: str, sentence: str, code: str = "", *, now: datetime | None = None
-) -> str:
+def json_line(level: Level, event: str, sentence: str, code: str = "", *, now: datetime | None = None) -> str:
     """One line, without its end; what a sentence may not tell is left out.
 
     Args:
@@ -101,7 +101,9 @@ def json_line(
 
 
 WITHHELD = N_("The sentence of this code is not written here; the holder's log says what happened.")
-UNCODED = N_("Something happened that has no sentence of its own; started without --log-format json it is said.")
+UNCODED = N_(
+    "Something happened that has no sentence of its own; started without --log-format json it is said."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

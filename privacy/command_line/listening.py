@@ -1,8 +1,8 @@
 """A few plain pages over HTTP for the house's own machines: metrics, and probes of life and readiness.
 
 Invariants: pages are read, never written; there are those that were named and no other. Where loopback alone
-    listens, a page is shown only to who asked for a name of loopback, so that no web page that somebody opened
-    on the machine can read it under a name of its own.
+    listens, a page is shown only to who asked for a name of loopback, so that no web page that somebody
+    opened on the machine can read it under a name of its own.
 """
 
 from __future__ import annotations
@@ -147,9 +147,7 @@ def listening(pages: Pages, *, host: str, port: int, name: str) -> Iterator[int]
             port=port,
             name=name,
         ) from error
-    thread = threading.Thread(
-        target=server.serve_forever, args=(0.1,), name=f"ringfence-{name}", daemon=True
-    )
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name=f"ringfence-{name}", daemon=True)
     thread.start()
     try:
         yield server.server_port

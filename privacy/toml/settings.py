@@ -17,7 +17,6 @@ from ringfence.privacy.toml.faults import Problem
 from ringfence.privacy.toml.reading import read_toml
 from ringfence.privacy.toml.validation import build
 
-
 Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
 """A port that something listens on."""
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\]")

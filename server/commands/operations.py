@@ -18,9 +18,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         more=_("One line for each, with what to do. The exit status is 1 where there is a fault."),
     )
     doctor.set_defaults(do=_doctor)
-    status = leaf(
-        commands, "status", _("say what this coordinator is doing now, also while it serves")
-    )
+    status = leaf(commands, "status", _("say what this coordinator is doing now, also while it serves"))
     status.set_defaults(do=_status)
 
 

@@ -1,7 +1,7 @@
 """What a coordinator's serving process shows to those who watch its machines.
 
-Invariant: nothing shown tells how long a holder computed, which grows with its rows: no times, sizes or counts of
-    messages, and a holder's last contact to half a minute. Names are those of organisations; no study is named.
+Invariant: nothing shown tells how long a holder computed, which grows with its rows: no times, sizes or counts
+    of messages, and a holder's last contact to half a minute. Names are of organisations; no study is named.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class CoordinatorMetrics(Collector):
         ):
             yield GaugeMetricFamily(name, text, value=float(value))
         yield CounterMetricFamily(
-            "ringfence_link_restarts", "How often the link ended and was started again.", value=self.vitals.restarts
+            "ringfence_link_restarts",
+            "How often the link ended and was started again.",
+            value=self.vitals.restarts,
         )
         refusals = CounterMetricFamily(
             "ringfence_gateway_refusals", "Requests that the gateway refused, by status.", labels=["status"]
@@ -65,7 +67,9 @@ class CoordinatorMetrics(Collector):
             refusals.add_metric([str(status)], count)
         yield refusals
         yield from self._of_holders()
-        runs = GaugeMetricFamily("ringfence_runs", "Runs of studies in the store, by state.", labels=["state"])
+        runs = GaugeMetricFamily(
+            "ringfence_runs", "Runs of studies in the store, by state.", labels=["state"]
+        )
         found = self.runs()
         for state in STATES:
             runs.add_metric([state], found[state])
@@ -73,14 +77,18 @@ class CoordinatorMetrics(Collector):
 
     def _of_holders(self) -> Iterator[Metric]:
         admitted = self.admissions.let_in()
-        yield GaugeMetricFamily("ringfence_holders_admitted", "Holders that may connect.", value=len(admitted))
+        yield GaugeMetricFamily(
+            "ringfence_holders_admitted", "Holders that may connect.", value=len(admitted)
+        )
         contact = GaugeMetricFamily(
             "ringfence_holder_last_contact_timestamp_seconds",
             "When a holder was heard of last, rounded down to half a minute; 0 if never.",
             labels=["holder"],
         )
         ends = GaugeMetricFamily(
-            "ringfence_certificate_expiry_timestamp_seconds", "When a certificate ends.", labels=["certificate"]
+            "ringfence_certificate_expiry_timestamp_seconds",
+            "When a certificate ends.",
+            labels=["certificate"],
         )
         for name, until in self.expires().items():
             ends.add_metric([name], until.timestamp())

@@ -1,6 +1,6 @@
 """What a coordinator's serving process knows of itself, for its people, its probes and its other processes.
 
-Which holder was heard of when is kept beside the gateway, to half a minute. Nothing of a study is counted here:
+Which holder was heard of when is kept beside the gateway, to half a minute. Nothing of a study is counted:
 how often a holder asks and when it answers shows how long it computed, and that grows with its rows.
 """
 

@@ -112,4 +112,3 @@ def _holders(made: Examination, office: Office, now: datetime) -> None:
             remedy = _("Invite it anew: ringfence-server holder invite")
             end = datetime.fromisoformat(each.until)
             check_expiry(made, "holder", what, end, now, remedy)
-

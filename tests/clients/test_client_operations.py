@@ -19,10 +19,10 @@ from kits.federation_kit import enrol
 from kits.link_kit import free_port
 from kits.proxy_kit import proxy
 
+from ringfence.clients.config import load_settings
 from ringfence.clients.connections.contact import Contact, LastContact
 from ringfence.clients.connections.membership import FOLDER, MembershipFolder
 from ringfence.clients.connections.node import shown
-from ringfence.clients.config import load_settings
 from ringfence.clients.desk.examining import examine_holder
 from ringfence.clients.home import load_holder, open_home
 from ringfence.privacy.crypto.tls_keys import public_bytes, read_tls_key
@@ -184,7 +184,9 @@ def test_a_holder_that_joined_nothing_says_so(here: Town, capsys: pytest.Capture
     assert "south has joined no federation." in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"heard": 3, "trouble": ""}', '{"heard": "2026-01-01"}'])
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", '{"heard": 3, "trouble": ""}', '{"heard": "2026-01-01"}']
+)
 def test_a_contact_that_cannot_be_read_is_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "contact.json").write_text(content, encoding="utf-8")
     assert LastContact.read(tmp_path) == LastContact()
@@ -250,9 +252,11 @@ def test_metrics_and_probes_on_loopback_and_nothing_that_depends_on_rows(here: T
 
 
 def test_nothing_listens_where_nobody_asked(here: Town) -> None:
-    with open_home(here.home, opens="log") as home:
-        with shown(load_holder(home), load_settings(here.home), Contact(), NOW) as found:
-            assert found == {}
+    with (
+        open_home(here.home, opens="log") as home,
+        shown(load_holder(home), load_settings(here.home), Contact(), NOW) as found,
+    ):
+        assert found == {}
 
 
 WRONG = {

@@ -1,4 +1,4 @@
-"""A holder's way through the proxy of its house: a tunnel, TLS end to end in it, and each fault by its name."""
+"""A holder's way through the proxy of its house: a tunnel, TLS end to end in it, each fault by its name."""
 
 from __future__ import annotations
 

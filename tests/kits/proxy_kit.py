@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kits.link_kit import NOW, link_files
-
 from ringfence.server.connections.certificates import Authority
 
 

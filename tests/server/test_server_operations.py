@@ -42,7 +42,18 @@ def findings(here: Town, expected: int) -> dict[str, tuple[str, str]]:
 def test_all_is_well(here: Town) -> None:
     found = findings(here, 0)
     assert set(found) == {
-        *("settings", "flower", "programs", "disk", "keys", "store", "log", "certificate", "gateway", "holder")
+        *(
+            "settings",
+            "flower",
+            "programs",
+            "disk",
+            "keys",
+            "store",
+            "log",
+            "certificate",
+            "gateway",
+            "holder",
+        )
     }
     assert {grade for name, (grade, _code) in found.items() if name != "disk"} == {"ok"}
 
@@ -93,7 +104,10 @@ def test_status_says_who_is_there_and_since_when_one_is_not(here: Town) -> None:
         vitals = Vitals(folder=here.desk / "gateway", clock=lambda: now.timestamp() - 20)
         vitals.answered(admitted.identity, 200)
         vitals.tick()
-        assert "  north: last heard of at 2026-11-28T11:59:30+00:00" in CoordinatorStatus.read(here.desk, now).lines()
+        assert (
+            "  north: last heard of at 2026-11-28T11:59:30+00:00"
+            in CoordinatorStatus.read(here.desk, now).lines()
+        )
         with lease(office.engine), lease(office.engine, "study"):
             found = CoordinatorStatus.read(here.desk, now)
             assert (found.serves, found.conducts) == (True, True)

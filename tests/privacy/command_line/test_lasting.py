@@ -78,9 +78,7 @@ def test_a_line_repeats_nothing_that_hangs_on_rows_or_is_anybodys(told: str) -> 
         (["run"], False),
     ],
 )
-def test_the_end_is_told_as_asked(
-    capsys: pytest.CaptureFixture[str], argv: list[str], is_json: bool
-) -> None:
+def test_the_end_is_told_as_asked(capsys: pytest.CaptureFixture[str], argv: list[str], is_json: bool) -> None:
     complaining(argv)(UsageError("RF-U901", "No."))
     said = capsys.readouterr().err
     assert said.startswith("{") == is_json
@@ -121,9 +119,11 @@ def test_proxies_of_the_environment_are_left_out_and_said() -> None:
 def test_a_port_that_is_taken_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(RingfenceError, match="RF-U570"):
-            with listening({}, host="127.0.0.1", port=port, name="metrics"):
-                pass
+        with (
+            pytest.raises(RingfenceError, match="RF-U570"),
+            listening({}, host="127.0.0.1", port=port, name="metrics"),
+        ):
+            pass
 
 
 def ask(port: int, head: str) -> str:
