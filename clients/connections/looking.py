@@ -130,7 +130,7 @@ def _reason(
         return None
     seen, met = look(address, route)
     if seen.certificate is not None:
-        return None if _signed_by(seen.certificate, tls) else inspected(address, seen.certificate)
+        return None if signed_by(seen.certificate, tls) else inspected(address, seen.certificate)
     if route is not None and not seen.arrived:
         return WaistError(
             "RF-U563",
@@ -195,7 +195,7 @@ def inspected(address: str, certificate: x509.Certificate) -> RingfenceError:
     )
 
 
-def _signed_by(certificate: x509.Certificate, tls: ssl.SSLContext) -> bool:
+def signed_by(certificate: x509.Certificate, tls: ssl.SSLContext) -> bool:
     """Whether an authority that is trusted for the gateway has signed this."""
     for raw in tls.get_ca_certs(binary_form=True):
         try:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from ringfence.clients.config import HolderSettings, load_settings
-from ringfence.clients.connections.looking import Seen, look, reason_unreached
+from ringfence.clients.connections.looking import Seen, look, reason_unreached, signed_by
 from ringfence.clients.connections.membership import FOLDER, MembershipFolder
 from ringfence.clients.connections.routes import ProxyRoute, route_of
 from ringfence.clients.connections.supernode import Place
@@ -146,8 +146,9 @@ def _gateway(
     key = public_bytes(read_tls_key(folder.node_file))
     headers = {"flwr-public-key": base64.b64encode(key).decode("ascii")}
     seen, error = look(place.address, route, place.tls, headers)
-    if seen.certificate is not None:
-        _clock(made, seen, now)
+    met = seen if seen.certificate is not None else look(place.address, route)[0]
+    if met.certificate is not None and signed_by(met.certificate, place.tls):
+        _clock(made, met, now)
     if seen.status is None:
         raise (error and reason_unreached(place.address, route, place.tls, error)) or _not_in(
             seen, place.address
@@ -171,7 +172,8 @@ def _clock(made: Examination, seen: Seen, now: datetime) -> None:
             "clock",
             "fault",
             _(
-                "It is {now} here, and the gateway's certificate is good from {begin} to {end}. Set the clock."
+                "It is {now} here, and the gateway's certificate is good from {begin} to {end}. Set the "
+                "clock."
             ).format(
                 now=now.isoformat(timespec="minutes"),
                 begin=begin.isoformat(timespec="minutes"),
