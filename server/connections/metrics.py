@@ -1,7 +1,7 @@
 """What a coordinator's serving process shows to those who watch its machines.
 
 Invariant: nothing shown tells how long a holder computed, which grows with its rows: no times, sizes or
-    counts of messages, and a holder's last contact to half a minute. Names are of organisations; no study is named.
+    counts of messages, and a holder's last contact to half a minute. No study is named.
 """
 
 from __future__ import annotations
