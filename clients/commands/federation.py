@@ -17,7 +17,7 @@ from ringfence.privacy.command_line.commands import (
     stopped_by_signals,
 )
 from ringfence.privacy.command_line.lasting import ended_in_time, leave_proxies_out
-from ringfence.privacy.command_line.lines import Lines, add_log_format
+from ringfence.privacy.command_line.lines import SaidLines, add_log_format
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import N_, UsageError, _
 
@@ -116,7 +116,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from ringfence.clients.connections.node import serve_holder
     from ringfence.clients.home import serving
 
-    lines = Lines.of(arguments, Terminal.of(arguments).say)
+    lines = SaidLines.of(arguments, Terminal.of(arguments).say)
     leave_proxies_out(lines.tell, _("Name one in client.toml, under [connection]."))
     settings = load_settings(arguments.config)
     with (

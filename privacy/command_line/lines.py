@@ -39,7 +39,7 @@ def add_log_format(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class Coded(Protocol):
+class CodedEnd(Protocol):
     """An exception with a code and a sentence, whichever folder it comes from."""
 
     @property
@@ -52,7 +52,7 @@ class Coded(Protocol):
         ...
 
 
-def complaining(argv: Sequence[str]) -> Callable[[Coded], None]:
+def complaining(argv: Sequence[str]) -> Callable[[CodedEnd], None]:
     """How the end of a command is told on standard error, by a command line that is not parsed yet."""
     if _format_in(argv) == JSON:
         return lambda error: _complain(json_line("error", "ended", error.sentence(), error.code))
@@ -107,7 +107,7 @@ UNCODED = N_(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lines:
+class SaidLines:
     """Where one process says what happens.
 
     Attributes:
@@ -124,7 +124,7 @@ class Lines:
     _lock: Lock = field(default_factory=Lock)
 
     @classmethod
-    def of(cls, arguments: argparse.Namespace, say: Callable[[str], None]) -> Lines:
+    def of(cls, arguments: argparse.Namespace, say: Callable[[str], None]) -> SaidLines:
         """As the command line says."""
         return cls(say=say, json=arguments.log_format == JSON)
 

@@ -50,7 +50,7 @@ def probes(alive: Callable[[], bool], ready: Callable[[], bool]) -> Pages:
     return {"/healthz": probe(alive, "alive"), "/readyz": probe(ready, "ready")}
 
 
-class _Reader(BaseHTTPRequestHandler):
+class _PageReader(BaseHTTPRequestHandler):
     """Answers GET and HEAD for the pages that there are."""
 
     pages: ClassVar[Pages] = {}
@@ -127,7 +127,7 @@ def listening(pages: Pages, *, host: str, port: int, name: str) -> Iterator[int]
     """
     reader = type(
         "Reader",
-        (_Reader,),
+        (_PageReader,),
         {
             "pages": pages,
             "loopback_only": _is_loopback(host),

@@ -6,7 +6,7 @@ import argparse
 
 from ringfence.privacy.command_line.commands import stopped_by_signals
 from ringfence.privacy.command_line.lasting import ended_in_time, leave_proxies_out
-from ringfence.privacy.command_line.lines import Lines, add_log_format
+from ringfence.privacy.command_line.lines import SaidLines, add_log_format
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 from ringfence.server.commands.options import leaf
@@ -70,10 +70,10 @@ def _serve(arguments: argparse.Namespace) -> int:
     from ringfence.server.connections.serving import Serving
     from ringfence.server.connections.vitals import Vitals
     from ringfence.server.desk.enrolling import gateway_folder, require_host_and_port
-    from ringfence.server.desk.watching import shown
+    from ringfence.server.desk.watching import watched
     from ringfence.server.home import open_office
 
-    lines = Lines.of(arguments, Terminal.of(arguments).say)
+    lines = SaidLines.of(arguments, Terminal.of(arguments).say)
     leave_proxies_out(lines.tell, "")
     with (
         open_office(arguments.config) as office,
@@ -90,7 +90,7 @@ def _serve(arguments: argparse.Namespace) -> int:
             folder=folder, admissions=admissions, host=bind, port=port, report=lines.report, vitals=vitals
         )
         sentence = _("Holders can connect to {address}.").format(address=settings.address)
-        with shown(office, vitals, admissions):
+        with watched(office, vitals, admissions):
             serving.serve(stop, lambda: lines.tell("ready", sentence))
     lines.tell("stopped", _("Stopped."))
     return 0

@@ -20,7 +20,7 @@ from ringfence.privacy.command_line.commands import (
     tell_draft,
 )
 from ringfence.privacy.command_line.lasting import leave_proxies_out
-from ringfence.privacy.command_line.lines import Lines, add_log_format
+from ringfence.privacy.command_line.lines import SaidLines, add_log_format
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import N_, UsageError, _
 from ringfence.server.commands.options import leaf
@@ -228,7 +228,7 @@ def _run(arguments: argparse.Namespace) -> int:
     require_new_file(arguments.out)
     pace = Pace(first=seconds(arguments.wait), exchange=seconds(arguments.timeout))
     terminal, given = Terminal.of(arguments), passphrases(arguments)
-    lines = Lines.of(arguments, terminal.say)
+    lines = SaidLines.of(arguments, terminal.say)
     leave_proxies_out(lines.tell, "")
     with open_office(arguments.config, passphrases=given) as office, stopped_by_signals() as stop:
         conductor = open_conductor(office, arguments.file, arguments.schema, given)
@@ -244,7 +244,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _conducted(
-    conductor: Conductor, pace: Pace, terminal: Terminal, lines: Lines, stop: threading.Event
+    conductor: Conductor, pace: Pace, terminal: Terminal, lines: SaidLines, stop: threading.Event
 ) -> Release | None:
     """The release, or None where it was stopped from outside."""
     from ringfence.server.flower import Stopped
@@ -299,9 +299,9 @@ def _release(arguments: argparse.Namespace) -> int:
 
 
 def _tell_release(
-    arguments: argparse.Namespace, terminal: Terminal, release: Release, lines: Lines | None = None
+    arguments: argparse.Namespace, terminal: Terminal, release: Release, lines: SaidLines | None = None
 ) -> None:
-    say = partial((lines or Lines(say=terminal.say)).tell, "released")
+    say = partial((lines or SaidLines(say=terminal.say)).tell, "released")
     say(_("Released {digest}: {folder}").format(digest=release.digest, folder=arguments.out))
     say(_("holders: {holders}").format(holders=", ".join(release.holders)))
     if release.absent:

@@ -21,7 +21,7 @@ from ringfence.server.runs import standings
 
 
 @contextmanager
-def shown(office: Office, vitals: Vitals, admissions: Admissions) -> Iterator[dict[str, int]]:
+def watched(office: Office, vitals: Vitals, admissions: Admissions) -> Iterator[dict[str, int]]:
     """Show them for as long as the block runs.
 
     Yields:

@@ -19,7 +19,7 @@ from ringfence.server.connections.premises import GatewayFolder
 from ringfence.server.connections.vitals import GRID, Vitals, last_heard
 from ringfence.server.desk.examining import examine_coordinator
 from ringfence.server.desk.reporting import CoordinatorStatus
-from ringfence.server.desk.watching import shown
+from ringfence.server.desk.watching import watched
 from ringfence.server.home import open_office
 
 
@@ -170,7 +170,7 @@ def test_metrics_name_no_study_and_count_no_message(here: Town) -> None:
     with open_office(here.desk) as office:
         vitals = Vitals()
         vitals.answered("", 404)
-        with shown(office, vitals, Admissions(office.engine)) as found:
+        with watched(office, vitals, Admissions(office.engine)) as found:
             assert found == {"metrics": port}
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with opener.open(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:

@@ -13,7 +13,7 @@ import pytest
 
 from ringfence.privacy.command_line.findings import Examination, check_space, in_range
 from ringfence.privacy.command_line.lasting import ended_in_time, leave_proxies_out
-from ringfence.privacy.command_line.lines import Lines, complaining
+from ringfence.privacy.command_line.lines import SaidLines, complaining
 from ringfence.privacy.command_line.listening import Page, listening
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.keyfile import write_key
@@ -25,9 +25,9 @@ from ringfence.privacy.stores.store import open_store
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 
 
-def lines() -> tuple[Lines, io.StringIO]:
+def lines() -> tuple[SaidLines, io.StringIO]:
     stream = io.StringIO()
-    return Lines(say=lambda _: None, json=True, stream=stream, clock=lambda: NOW), stream
+    return SaidLines(say=lambda _: None, json=True, stream=stream, clock=lambda: NOW), stream
 
 
 def test_a_line_is_one_object() -> None:
@@ -64,7 +64,7 @@ def test_a_line_repeats_nothing_that_hangs_on_rows_or_is_anybodys(told: str) -> 
     assert "secret" not in stream.getvalue()
     assert "customers" not in stream.getvalue()
     said: list[str] = []
-    Lines(say=said.append).report(told)
+    SaidLines(say=said.append).report(told)
     assert said == [told], "for people nothing is left out"
 
 
