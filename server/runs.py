@@ -229,7 +229,7 @@ class RunStanding:
         return "released" if self.outcome == "released" else "ended"
 
 
-def standings(engine: Engine) -> tuple[RunStanding, ...]:
+def runs_kept(engine: Engine) -> tuple[RunStanding, ...]:
     """All runs in a store, the newest first."""
     METADATA.create_all(engine)
     with reading(engine) as connection:

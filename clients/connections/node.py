@@ -72,7 +72,7 @@ def serve_holder(
         contact=contact,
     )
     expires = folder.certificate(holder.coordinator).not_valid_after_utc
-    with shown(holder, settings, contact, expires):
+    with on_loopback(holder, settings, contact, expires):
         ready(_("Answering {address}.").format(address=place.address))
         node.serve(stop)
     if guard.changed:
@@ -86,7 +86,7 @@ def serve_holder(
 
 
 @contextmanager
-def shown(
+def on_loopback(
     holder: Holder, settings: HolderSettings, contact: Contact, expires: datetime
 ) -> Iterator[dict[str, int]]:
     """Metrics and probes on loopback, where client.toml asks for them; their ports, by section."""

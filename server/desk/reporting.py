@@ -12,7 +12,7 @@ from ringfence.server.connections.admissions import Admissions
 from ringfence.server.connections.vitals import LOST_AFTER, last_heard, moment_of
 from ringfence.server.desk.enrolling import gateway_folder
 from ringfence.server.home import open_office
-from ringfence.server.runs import RunStanding, standings
+from ringfence.server.runs import RunStanding, runs_kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class CoordinatorStatus:
                     _contact(each.holder, heard.get(each.identity), serves, now)
                     for each in Admissions(office.engine).let_in()
                 ),
-                runs=standings(office.engine),
+                runs=runs_kept(office.engine),
             )
 
     def lines(self) -> list[str]:

@@ -17,7 +17,7 @@ from ringfence.server.connections.premises import GatewayFolder
 from ringfence.server.connections.vitals import Vitals
 from ringfence.server.desk.enrolling import gateway_folder
 from ringfence.server.home import Office
-from ringfence.server.runs import standings
+from ringfence.server.runs import runs_kept
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def watched(office: Office, vitals: Vitals, admissions: Admissions) -> Iterator[
     metrics = CoordinatorMetrics(
         vitals=vitals,
         admissions=admissions,
-        runs=lambda: Counter(each.state for each in standings(office.engine)),
+        runs=lambda: Counter(each.state for each in runs_kept(office.engine)),
         expires=lambda: ends_of_certificates(folder),
     )
     wanted: Mapping[str, tuple[Listener | None, Pages]] = {

@@ -22,7 +22,7 @@ from kits.proxy_kit import proxy
 from ringfence.clients.config import load_settings
 from ringfence.clients.connections.contact import Contact, LastContact
 from ringfence.clients.connections.membership import FOLDER, MembershipFolder
-from ringfence.clients.connections.node import shown
+from ringfence.clients.connections.node import on_loopback
 from ringfence.clients.desk.examining import examine_holder
 from ringfence.clients.home import load_holder, open_home
 from ringfence.privacy.crypto.tls_keys import public_bytes, read_tls_key
@@ -235,7 +235,7 @@ def test_metrics_and_probes_on_loopback_and_nothing_that_depends_on_rows(here: T
     contact = Contact(clock=lambda: NOW)
     with open_home(here.home, opens="log") as home:
         holder = load_holder(home)
-        with shown(holder, load_settings(here.home), contact, NOW) as found:
+        with on_loopback(holder, load_settings(here.home), contact, NOW) as found:
             assert found == {"metrics": ports[0], "probes": ports[1]}
             assert fetch(ports[1], "/healthz") == (200, '{"alive": true}\n')
             assert fetch(ports[1], "/readyz") == (503, '{"ready": false}\n')
@@ -255,7 +255,7 @@ def test_metrics_and_probes_on_loopback_and_nothing_that_depends_on_rows(here: T
 def test_nothing_listens_where_nobody_asked(here: Town) -> None:
     with (
         open_home(here.home, opens="log") as home,
-        shown(load_holder(home), load_settings(here.home), Contact(), NOW) as found,
+        on_loopback(load_holder(home), load_settings(here.home), Contact(), NOW) as found,
     ):
         assert found == {}
 

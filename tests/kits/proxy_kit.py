@@ -62,38 +62,14 @@ def proxy(
     listener = socket.create_server(("127.0.0.1", 0))
     found = Proxy("https" if tls else "http", listener.getsockname()[1], files.authority)
 
-    def serve(arrived: socket.socket) -> None:
-        with ExitStack() as open_, suppress(OSError, ValueError):
-            open_.enter_context(arrived)
-            arrived.settimeout(20)
-            side = open_.enter_context(made.wrap_socket(arrived, server_side=True)) if tls else arrived
-            target, given = _request(side)
-            found.asked.append(target)
-            found.logins.append(given)
-            wanted = "Basic " + base64.b64encode(login.encode()).decode() if login else ""
-            if login and given != wanted:
-                side.sendall(b"HTTP/1.1 407 who are you, \x1b[31mstranger\r\ncontent-length: 0\r\n\r\n")
-                return
-            if status != 200:
-                side.sendall(f"HTTP/1.1 {status} no\r\ncontent-length: 0\r\n\r\n".encode())
-                return
-            host, _, port = target.rpartition(":")
-            if inspects:
-                beyond, inside = socket.socketpair()
-                threading.Thread(target=_answer_inside, args=(inside, made), daemon=True).start()
-            else:
-                beyond = socket.create_connection((host, int(port)), timeout=20)
-            open_.enter_context(beyond)
-            side.sendall(b"HTTP/1.1 200 ok\r\n\r\n")
-            _carry(side, beyond, found)
-
     def accept() -> None:
         while True:
             try:
                 arrived, _ = listener.accept()
             except OSError:
                 return
-            threading.Thread(target=serve, args=(arrived,), daemon=True).start()
+            given = (arrived, made, found, login, status, inspects)
+            threading.Thread(target=_serve, args=given, daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
     try:
@@ -102,6 +78,38 @@ def proxy(
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+
+
+def _serve(
+    arrived: socket.socket, made: ssl.SSLContext, found: Proxy, login: str, status: int, inspects: bool
+) -> None:
+    with ExitStack() as open_, suppress(OSError, ValueError):
+        open_.enter_context(arrived)
+        arrived.settimeout(20)
+        side = (
+            open_.enter_context(made.wrap_socket(arrived, server_side=True))
+            if found.scheme == "https"
+            else arrived
+        )
+        target, given = _request(side)
+        found.asked.append(target)
+        found.logins.append(given)
+        wanted = "Basic " + base64.b64encode(login.encode()).decode() if login else ""
+        if login and given != wanted:
+            side.sendall(b"HTTP/1.1 407 who are you, \x1b[31mstranger\r\ncontent-length: 0\r\n\r\n")
+            return
+        if status != 200:
+            side.sendall(f"HTTP/1.1 {status} no\r\ncontent-length: 0\r\n\r\n".encode())
+            return
+        host, _, port = target.rpartition(":")
+        if inspects:
+            beyond, inside = socket.socketpair()
+            threading.Thread(target=_answer_inside, args=(inside, made), daemon=True).start()
+        else:
+            beyond = socket.create_connection((host, int(port)), timeout=20)
+        open_.enter_context(beyond)
+        side.sendall(b"HTTP/1.1 200 ok\r\n\r\n")
+        _carry(side, beyond, found)
 
 
 def _request(side: socket.socket) -> tuple[str, str]:
