@@ -221,6 +221,60 @@ class KeptRun:
                 connection.execute(update(RUNS).where(RUNS.c.run == self.run).values(**values))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStanding:
+    """How far one run is, for people and programs; no sum and no result is in it.
+
+    Attributes:
+        run, study: its id, and the digest of its study.
+        name: the study's.
+        started: when it began.
+        round, attempt: asked last; -1 before the first.
+        outcome: "released", or the code of what ended it; empty while rounds are asked.
+        ended: when its holders had been told, or empty.
+        holders: that ever joined.
+    """
+
+    run: str
+    study: str
+    name: str
+    started: str
+    round: int
+    attempt: int
+    outcome: str
+    ended: str
+    holders: tuple[str, ...]
+
+    @property
+    def state(self) -> str:
+        """One word for it: `running` (or to be run on), `released` or `ended` without a model."""
+        if not self.outcome:
+            return "ended" if self.ended else "running"
+        return "released" if self.outcome == "released" else "ended"
+
+
+def runs_kept(engine: Engine) -> tuple[RunStanding, ...]:
+    """All runs in a store, the newest first."""
+    METADATA.create_all(engine)
+    with reading(engine) as connection:
+        rows = connection.execute(select(RUNS).order_by(RUNS.c.started.desc(), RUNS.c.run)).all()
+        joined = connection.execute(select(MEMBERS.c.run, MEMBERS.c.holder).order_by(MEMBERS.c.holder)).all()
+    return tuple(
+        RunStanding(
+            run=row.run,
+            study=row.study,
+            name=row.name,
+            started=row.started,
+            round=row.round,
+            attempt=row.attempt,
+            outcome=row.outcome,
+            ended=row.ended,
+            holders=tuple(each.holder for each in joined if each.run == row.run),
+        )
+        for row in rows
+    )
+
+
 class RunStore:
     """The runs in a coordinator's store."""
 

@@ -13,6 +13,7 @@ from ringfence.clients.commands import (
     home,
     keeping,
     log,
+    operations,
     study,
     table,
     trust,
@@ -55,6 +56,9 @@ def parser() -> Parser:
         ],
         [
             module.add
-            for module in (home, contract, trust, consent, budget, study, table, federation, log, keeping)
+            for module in (
+                *(home, contract, trust, consent, budget, study, table),
+                *(federation, operations, log, keeping),
+            )
         ],
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 
 from ringfence.privacy.command_line.commands import add_passphrase, stopped_by_signals
+from ringfence.privacy.command_line.lasting import ended_in_time, leave_proxies_out
+from ringfence.privacy.command_line.lines import SaidLines, add_log_format
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 from ringfence.server.commands.options import leaf
@@ -41,6 +43,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         json=False,
     )
     add_passphrase(serve)
+    add_log_format(serve)
     serve.set_defaults(do=_serve)
 
 
@@ -67,17 +70,22 @@ def _serve(arguments: argparse.Namespace) -> int:
     from ringfence.privacy.stores.lease import lease
     from ringfence.server.connections.admissions import Admissions
     from ringfence.server.connections.serving import Serving
+    from ringfence.server.connections.vitals import Vitals
     from ringfence.server.desk.enrolling import gateway_folder, require_host_and_port
+    from ringfence.server.desk.watching import watched
     from ringfence.server.home import open_office
     from ringfence.server.post.couriering import Courier
 
-    terminal = Terminal.of(arguments)
-    with open_office(arguments.config) as office, lease(office.engine), stopped_by_signals() as stop:
-        settings, folder, admissions = (
-            office.settings.gateway,
-            gateway_folder(office),
-            Admissions(office.engine),
-        )
+    lines = SaidLines.of(arguments, Terminal.of(arguments).say)
+    leave_proxies_out(lines.tell, "")
+    with (
+        open_office(arguments.config) as office,
+        lease(office.engine),
+        stopped_by_signals() as stop,
+        ended_in_time(stop, lines.tell),
+    ):
+        settings, folder = office.settings.gateway, gateway_folder(office)
+        admissions, vitals = Admissions(office.engine), Vitals(folder=folder.path)
         host, _port = require_host_and_port(settings.address)
         bind, port = require_host_and_port(settings.bind)
         folder.issue(host, admissions.now())
@@ -85,22 +93,22 @@ def _serve(arguments: argparse.Namespace) -> int:
             office=office,
             config=arguments.config,
             passphrase_files=arguments.passphrase_file,
-            report=terminal.say,
+            report=lines.report,
         )
         serving = Serving(
             folder=folder,
             admissions=admissions,
             host=bind,
             port=port,
-            report=terminal.say,
+            report=lines.report,
             look=courier.look,
+            vitals=vitals,
         )
+        sentence = _("Holders can connect to {address}.").format(address=settings.address)
         try:
-            serving.serve(
-                stop,
-                lambda: terminal.say(_("Holders can connect to {address}.").format(address=settings.address)),
-            )
+            with watched(office, vitals, admissions):
+                serving.serve(stop, lambda: lines.tell("ready", sentence))
         finally:
             courier.close()
-    terminal.say(_("Stopped."))
+    lines.tell("stopped", _("Stopped."))
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from ringfence.privacy.command_line.commands import (
     stopped_by_signals,
     tell_draft,
 )
+from ringfence.privacy.command_line.lasting import leave_proxies_out
+from ringfence.privacy.command_line.lines import SaidLines, add_log_format
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import N_, UsageError, _
 from ringfence.server.commands.options import add_asked, leaf
@@ -116,6 +119,7 @@ def _add_run(kinds: argparse._SubParsersAction[Parser]) -> None:
         metavar="SECONDS",
         help=_("how long all holders may take to connect (default: 60)"),
     )
+    add_log_format(run)
     run.set_defaults(do=_run)
     stop = leaf(
         kinds,
@@ -252,20 +256,24 @@ def _run(arguments: argparse.Namespace) -> int:
     require_new_file(arguments.out)
     pace = Pace(first=seconds(arguments.wait), exchange=seconds(arguments.timeout))
     terminal, given = Terminal.of(arguments), passphrases(arguments)
+    lines = SaidLines.of(arguments, terminal.say)
+    leave_proxies_out(lines.tell, "")
     with open_office(arguments.config, passphrases=given) as office, stopped_by_signals() as stop:
         conductor = open_conductor(office, arguments.file, arguments.schema, given)
-        release = _conducted(conductor, pace, terminal, stop)
+        release = _conducted(conductor, pace, terminal, lines, stop)
         if release is None:
             raise UsageError(
                 "RF-U525",
                 N_("Stopped before the study ended; what was released is kept. Run it again to go on."),
             )
         conductor.let_out(release, arguments.out)
-    _tell_release(arguments, terminal, release)
+    _tell_release(arguments, terminal, release, lines)
     return 0
 
 
-def _conducted(conductor: Conductor, pace: Pace, terminal: Terminal, stop: threading.Event) -> Release | None:
+def _conducted(
+    conductor: Conductor, pace: Pace, terminal: Terminal, lines: SaidLines, stop: threading.Event
+) -> Release | None:
     """The release, or None where it was stopped from outside."""
     from ringfence.server.flower import Stopped
 
@@ -278,7 +286,7 @@ def _conducted(conductor: Conductor, pace: Pace, terminal: Terminal, stop: threa
             done = reached + 1
 
         try:
-            return conductor.run(pace, progress=progress, report=terminal.say, stop=stop)
+            return conductor.run(pace, progress=progress, report=lines.report, stop=stop)
         except Stopped:
             return None
 
@@ -318,14 +326,17 @@ def _release(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _tell_release(arguments: argparse.Namespace, terminal: Terminal, release: Release) -> None:
-    terminal.say(_("Released {digest}: {folder}").format(digest=release.digest, folder=arguments.out))
-    terminal.say(_("holders: {holders}").format(holders=", ".join(release.holders)))
-    terminal.say(_("cosigned by: {holders}").format(holders=", ".join(release.witnesses)))
+def _tell_release(
+    arguments: argparse.Namespace, terminal: Terminal, release: Release, lines: SaidLines | None = None
+) -> None:
+    say = partial((lines or SaidLines(say=terminal.say)).tell, "released")
+    say(_("Released {digest}: {folder}").format(digest=release.digest, folder=arguments.out))
+    say(_("holders: {holders}").format(holders=", ".join(release.holders)))
+    say(_("cosigned by: {holders}").format(holders=", ".join(release.witnesses)))
     if release.absent:
-        terminal.say(_("not in the last sum: {holders}").format(holders=", ".join(release.absent)))
+        say(_("not in the last sum: {holders}").format(holders=", ".join(release.absent)))
     if release.unfinished:
-        terminal.say(
+        say(
             _("The study ended early, at {stage}; this is the model it had by then.").format(
                 stage=release.unfinished
             )

@@ -63,3 +63,10 @@ def test_messages_have_the_fields_they_had(message: type) -> None:
 def test_the_nine_routes_are_the_nine_routes() -> None:
     for name, route in ROUTES.items():
         assert f'path="/v1/fleet/{route}"' in inspect.getsource(getattr(FleetHttpClient, name))
+
+
+def test_a_clients_own_client_of_http_can_be_exchanged() -> None:
+    """It is, for one that goes the way that client.toml names and no other."""
+    source = inspect.getsource(ProtobufClient)
+    assert "self._client = httpx.Client(" in source
+    assert "self._client.build_request(" in source
