@@ -19,7 +19,7 @@ from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.errors import N_, StudyError, WaistError
 from ringfence.privacy.release import Exported
 from ringfence.privacy.stores.lease import lease
-from ringfence.server.connections.superlink import NO_GATEWAY, SuperLink, quick_pulls
+from ringfence.server.connections.superlink import NO_GATEWAY, SuperLink
 from ringfence.server.coordinator import Coordinator, OpenStudy, sign_study
 from ringfence.server.desk.enrolling import gateway_folder
 from ringfence.server.desk.signing import read_own_study
@@ -110,12 +110,13 @@ class Conductor:
             runs.require_open(self.opened)
             running = folder.running()
             nodes = self._nodes(running.nodes, report, needed)
-            quick_pulls()
             with (
                 closing(SuperLink.attach(folder.link_files(), running.port)) as link,
                 link.run() as (grid, _series),
             ):
-                carrier = FlowerTransport(grid=grid, nodes=nodes, timeout=pace.exchange, stop=stop)
+                carrier = FlowerTransport(
+                    grid=grid, nodes=nodes, timeout=pace.exchange, stop=stop, arrivals=grid
+                )
                 _wait(carrier, nodes, pace.first, stop)
                 letters = Letters(
                     carrier=carrier,
