@@ -1,0 +1,150 @@
+"""The trivial exchange as stock Flower does it: its SuperLink, three SuperNodes, `flwr run`; no TLS, no letters."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from ringfence.server.connections.serving import free_loopback_port
+
+_HOLDERS = 3
+_LONGEST = 240.0
+_APP = """\
+import json, time
+import numpy as np
+from flwr.app import Array, ArrayRecord, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import ServerApp
+
+client, server = ClientApp(), ServerApp()
+
+
+def content():
+    return RecordDict({"a": ArrayRecord({"a": Array(np.zeros(125))})})
+
+
+@client.query()
+def answer(message, context):
+    return Message(content(), reply_to=message)
+
+
+@server.main()
+def main(grid, context):
+    while len(nodes := list(grid.get_node_ids())) < HOLDERS:
+        time.sleep(0.1)
+    took = []
+    for _ in range(PHASES):
+        began = time.monotonic()
+        replies = list(grid.send_and_receive([Message(content(), n, "query") for n in nodes], timeout=60))
+        assert len(replies) == HOLDERS and not any(reply.has_error() for reply in replies)
+        took.append(time.monotonic() - began)
+    with open(OUT + ".part", "w") as file:
+        json.dump(took, file)
+    import os
+    os.replace(OUT + ".part", OUT)
+"""
+_PROJECT = """\
+[project]
+name = "stock"
+version = "1.0.0"
+description = ""
+license = "Apache-2.0"
+dependencies = []
+
+[tool.flwr.app]
+publisher = "none"
+
+[tool.flwr.app.components]
+serverapp = "stock:server"
+clientapp = "stock:client"
+
+[tool.flwr.app.config]
+"""
+
+
+def stock_phases(count: int) -> dict[str, object]:
+    """Seconds of phases of stock Flower on this machine.
+
+    Raises:
+        RuntimeError: it did not finish; what its processes said.
+    """
+    programs = Path(sys.prefix) / "bin"
+    if not (programs / "flwr").exists():
+        import flwr
+
+        programs = Path(flwr.__file__).parents[4] / "bin"
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        out, app = folder / "took.json", folder / "app"
+        app.mkdir()
+        head = f"PHASES, HOLDERS, OUT = {count}, {_HOLDERS}, {str(out)!r}\n"
+        (app / "stock.py").write_text(head + _APP, encoding="utf-8")
+        (app / "pyproject.toml").write_text(_PROJECT, encoding="utf-8")
+        home, port = folder / "home", free_loopback_port()
+        home.mkdir()
+        (home / "config.toml").write_text(
+            f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "127.0.0.1:{port}"\ninsecure = true\n',
+            encoding="utf-8",
+        )
+        env = {
+            **os.environ,
+            "FLWR_HOME": str(home),
+            "FLWR_TELEMETRY_ENABLED": "0",
+            "PATH": f"{programs}:{os.environ.get('PATH', '')}",
+        }
+        said = stack.enter_context((folder / "said.txt").open("wb"))
+
+        def start(*words: object) -> None:
+            process = subprocess.Popen(
+                [str(programs / str(words[0])), *map(str, words[1:])],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+            )
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+
+        start(
+            "flower-superlink",
+            "--insecure",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            port,
+            "--disable-runtime-dependency-installation",
+        )
+        time.sleep(5)
+        for _ in range(_HOLDERS):
+            start(
+                "flower-supernode",
+                "--insecure",
+                "--superlink",
+                f"127.0.0.1:{port}",
+                "--port",
+                free_loopback_port(),
+            )
+        time.sleep(8)
+        start("flwr", "run", app, "here")
+        deadline = time.monotonic() + _LONGEST
+        while not out.exists():
+            if time.monotonic() > deadline:
+                raise RuntimeError(
+                    (folder / "said.txt").read_text(encoding="utf-8", errors="replace")[-3000:]
+                )
+            time.sleep(0.2)
+        took = json.loads(out.read_text(encoding="utf-8"))
+    return {
+        "holders": _HOLDERS,
+        "phases": count,
+        "median_s": round(statistics.median(took), 3),
+        "longest_s": round(max(took), 3),
+    }
