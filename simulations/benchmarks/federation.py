@@ -1,8 +1,8 @@
 """Phases over a real link and gateway: how long one takes, beside stock Flower, and what idle holders cost.
 
-A phase is one exchange of sealed letters with all holders: through the gateway with certificates of both sides,
-over Flower's link, to nodes that answer with a message of the same size. Nodes, gateway and coordinator are
-threads of this process and share its interpreter; the link is a process of its own.
+A phase is one exchange of sealed letters with all holders: through the gateway with certificates of both
+sides, over Flower's link, to nodes that answer with a message of the same size. Nodes, gateway and coordinator
+are threads of this process and share its interpreter; the link is a process of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from ringfence.clients.connections.supernode import Place, SuperNode
 from ringfence.clients.flower import make_client_app
 from ringfence.clients.letters import LetterBox
-from ringfence.privacy.command_line.terminal import Terminal
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.tls_keys import key_pem, node_key, public_bytes, request_for, tls_key
 from ringfence.privacy.protocol.control import COORDINATOR, Unavailable, seal_message
@@ -63,23 +62,22 @@ class _Trivial:
                 sender=self.holder.name,
                 recipient=COORDINATOR,
             )
-        return bytes(seal(self.holder.identity, _header(self.holder.name, COORDINATOR), bytes(self.size)))
+        return _large(self.holder.identity, self.holder.name, COORDINATOR, self.size)
 
     def report(self, sentence: str) -> None:
         print(self.holder.name, sentence)
 
 
-def _header(sender: str, recipient: str) -> Any:
-    from ringfence.privacy.wire.envelope import Header
-
-    return Header(
-        kind=MessageKind.MASKED_UPDATE.value,
+def _large(identity: Identity, sender: str, recipient: str, size: int) -> bytes:
+    """A message that holds so many bytes."""
+    return seal(
+        identity,
+        kind=MessageKind.MASKED_UPDATE,
         study=_STUDY,
         run=_RUN,
         sender=sender,
         recipient=recipient,
-        round=0,
-        attempt=0,
+        payload=bytes(size),
     )
 
 
@@ -175,7 +173,7 @@ def _place(
 
 def _message(letters: Letters, name: str, size: int) -> bytes:
     if size:
-        return bytes(seal(letters.identity, _header(COORDINATOR, name), bytes(size)))
+        return _large(letters.identity, COORDINATOR, name, size)
     return seal_message(
         letters.identity, Unavailable(), study=_STUDY, run=_RUN, sender=COORDINATOR, recipient=name
     )
@@ -201,8 +199,10 @@ def phases(letters: Letters, count: int, size: int = 0) -> list[float]:
 def _measured(count: int, database: str, rounds: int, size: int = 0) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as name:
         at = MEMORY if database == "memory" else str(Path(name) / "link.sqlite")
-        with federation(Path(name), count, at, size) as (letters, _link):
+        with federation(Path(name), count, at, size) as (letters, link):
+            before = _cpu(link.pid) + time.process_time()
             took = phases(letters, rounds, size)
+            cpu = _cpu(link.pid) + time.process_time() - before
     return {
         "holders": count,
         "database": database,
@@ -211,11 +211,13 @@ def _measured(count: int, database: str, rounds: int, size: int = 0) -> dict[str
         "median_s": round(statistics.median(took), 3),
         "longest_s": round(max(took), 3),
         "sum_s": round(sum(took), 2),
+        "cpu_s_a_phase": round(cpu / (rounds + 1), 3),
+        "load": round(os.getloadavg()[0], 1),
     }
 
 
 def _idle(count: int, database: str, seconds: float) -> dict[str, object]:
-    """Percent of a core that the link takes while holders poll, and that it takes with the gateway and they."""
+    """Percent of a core while holders poll: of the link, and of the gateway together with the nodes."""
     with tempfile.TemporaryDirectory() as name:
         at = MEMORY if database == "memory" else str(Path(name) / "link.sqlite")
         with federation(Path(name), count, at, 0) as (letters, link):

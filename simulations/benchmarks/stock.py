@@ -1,4 +1,4 @@
-"""The trivial exchange as stock Flower does it: its SuperLink, three SuperNodes, `flwr run`; no TLS, no letters."""
+"""The trivial exchange as stock Flower does it: SuperLink, three SuperNodes, `flwr run`; no TLS, no letters."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 from ringfence.server.connections.serving import free_loopback_port
@@ -69,17 +70,22 @@ clientapp = "stock:client"
 """
 
 
+def _programs() -> Path:
+    """The folder with Flower's commands: that of this interpreter, or of where Flower lies."""
+    here = Path(sys.prefix) / "bin"
+    found = find_spec("flwr")
+    if (here / "flwr").exists() or found is None or found.origin is None:
+        return here
+    return Path(found.origin).parents[4] / "bin"
+
+
 def stock_phases(count: int) -> dict[str, object]:
     """Seconds of phases of stock Flower on this machine.
 
     Raises:
         RuntimeError: it did not finish; what its processes said.
     """
-    programs = Path(sys.prefix) / "bin"
-    if not (programs / "flwr").exists():
-        import flwr
-
-        programs = Path(flwr.__file__).parents[4] / "bin"
+    programs = _programs()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         out, app = folder / "took.json", folder / "app"
