@@ -11,14 +11,22 @@ NAMES = {
     "flwr.superlink.grid:HttpGrid.__init__": "self runtime_api_address insecure root_certificates token",
     "flwr.superlink.grid:HttpGrid.push_messages": "self messages",
     "flwr.superlink.grid:HttpGrid.get_nodes": "self",
-    "flwr.supercore.protobuf.client:ProtobufClient.from_server_address": "server_address insecure root_certificates interceptors retry_invoker",
+    "flwr.supercore.protobuf.client:ProtobufClient.from_server_address": (
+        "server_address insecure root_certificates interceptors retry_invoker"
+    ),
     "flwr.supercore.interceptors:RuntimeVersionHttpInterceptor.__init__": "self component_name",
-    "flwr.supercore.interceptors:SuperExecAuthHttpInterceptor.__init__": "self master_secret protected_methods",
+    "flwr.supercore.interceptors:SuperExecAuthHttpInterceptor.__init__": (
+        "self master_secret protected_methods"
+    ),
     "flwr.superlink.cli.flower_superlink:flower_superlink": "",
     "flwr.app.message:make_message": "metadata content error",
     "flwr.supercore.inflatable.inflatable_object:iterate_object_tree": "tree",
-    "flwr.supercore.inflatable.inflatable_utils:inflate_object_from_contents": "object_id object_contents keep_object_contents objects",
-    "flwr.supercore.inflatable.inflatable_protobuf_utils:make_pull_object_fn_protobuf": "pull_object_protobuf node run_id",
+    "flwr.supercore.inflatable.inflatable_utils:inflate_object_from_contents": (
+        "object_id object_contents keep_object_contents objects"
+    ),
+    "flwr.supercore.inflatable.inflatable_protobuf_utils:make_pull_object_fn_protobuf": (
+        "pull_object_protobuf node run_id"
+    ),
     "flwr.proto.control_pb2:RegisterNodeRequest": "public_key location name",
     "flwr.proto.control_pb2:StopRunRequest": "run_id",
     "flwr.proto.fab_pb2:Fab": "hash_str content verifications",

@@ -12,6 +12,8 @@ from flwr.supercore.protobuf.client import ProtobufClient
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
+from ringfence.clients.connections.flower_names import require_node_names
+
 SIGNATURES = {
     ProtobufClient.__init__: "self base_url interceptors verify timeout retry_invoker",
     NodeAuthHttpInterceptor.__init__: "self private_key public_key",
@@ -63,3 +65,7 @@ def test_messages_have_the_fields_they_had(message: type) -> None:
 def test_the_nine_routes_are_the_nine_routes() -> None:
     for name, route in ROUTES.items():
         assert f'path="/v1/fleet/{route}"' in inspect.getsource(getattr(FleetHttpClient, name))
+
+
+def test_a_node_starts_with_the_flower_that_is_here() -> None:
+    require_node_names()
