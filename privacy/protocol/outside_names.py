@@ -35,8 +35,8 @@ def require_names(names: Mapping[str, str]) -> None:
             raise WaistError(
                 "RF-W371",
                 N_(
-                    "Flower {version} does not have {name} as this version of Ringfence uses it, so nothing is "
-                    "started. Install a version that was tried: pip install 'flwr>=1.41,<1.43'"
+                    "Flower {version} does not have {name} as this version of Ringfence uses it, so nothing "
+                    "is started. Install a version that was tried: pip install 'flwr>=1.41,<1.43'"
                 ),
                 version=version("flwr"),
                 name=name,

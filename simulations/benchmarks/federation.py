@@ -1,8 +1,8 @@
 """Phases over a real link and gateway: how long one takes, beside stock Flower, and what idle holders cost.
 
 A phase is one exchange of sealed letters with all holders: through the gateway with certificates of both
-sides, over Flower's link, to nodes that answer with a message of the same size. Nodes, gateway and coordinator
-are threads of this process and share its interpreter; the link is a process of its own.
+sides, over Flower's link, to nodes that answer with a message of the same size. Nodes, gateway and
+coordinator are threads of this process and share its interpreter; the link is a process of its own.
 """
 
 from __future__ import annotations

@@ -172,7 +172,7 @@ def test_open_shows_a_genuine_event_and_refuses_another(
         "rows": 1002
     }
     # The digits alone may stand in a digest of the file too.
-    altered = opening.dumps().replace(rb"\"rows\":1002", rb"\"rows\":1003")
+    altered = opening.dumps().replace(rb'\"rows\":1002', rb'\"rows\":1003')
     assert altered != opening.dumps()
     path.write_bytes(altered)
     status, _, err = run(capsys, "open", path, "--trust", key)

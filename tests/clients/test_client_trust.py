@@ -85,7 +85,7 @@ def test_what_shows_no_key_of_the_right_kind_is_refused(
 ) -> None:
     words = ("--compared", "--config", here.home)
     altered = here.root / "altered.json"
-    altered.write_text(here.declarations[1].read_text().replace(":5000", ":5001"))
+    altered.write_text(here.declarations[1].read_text().replace(':5000', ':5001'))
     before = (here.home / "contract.toml").read_bytes(), (here.home / "client.toml").read_bytes()
     simulated = new_key(here.root / "s.key", "holder", simulation=True)
     for file, code in (

@@ -164,7 +164,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
 ) -> None:
     north, south, west = here.declarations
     altered = here.root / "altered.json"
-    altered.write_text(north.read_text(encoding="utf-8").replace(":5000", ":5001"), encoding="utf-8")
+    altered.write_text(north.read_text(encoding="utf-8").replace(':5000', ':5001'), encoding="utf-8")
     forged = here.root / "forged.json"
     body = json.loads(read_signed(north).body)
     stranger = read_key(new_key(here.root / "stranger.key", "holder"), "holder")
