@@ -1,4 +1,4 @@
-"""The trivial exchange as stock Flower does it: SuperLink, three SuperNodes, `flwr run`; no TLS, no letters."""
+"""The trivial exchange of stock Flower: SuperLink, three SuperNodes, `flwr run`; without TLS and letters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from flwr.app import Array, ArrayRecord, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 
-client, server = ClientApp(), ServerApp()
+client = ClientApp()
+server = ServerApp()
 
 
 def content():
@@ -96,7 +97,8 @@ def stock_phases(count: int) -> dict[str, object]:
         home, port = folder / "home", free_loopback_port()
         home.mkdir()
         (home / "config.toml").write_text(
-            f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "127.0.0.1:{port}"\ninsecure = true\n',
+            f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "127.0.0.1:{port}"\n'
+            "insecure = true\n",
             encoding="utf-8",
         )
         env = {
