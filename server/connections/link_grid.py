@@ -91,7 +91,7 @@ class LinkGrid(HttpGrid):  # type: ignore[misc]  # Flower comes without types
         except Exception:  # a holder wrote it: it may be anything
             reply = self._error(number)
         self._coming.pop(number, None)
-        return reply  # type: ignore[no-any-return]
+        return reply
 
     def _pull(self, coming: _Coming) -> None:
         """Pull what is missing.
