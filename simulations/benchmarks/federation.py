@@ -125,9 +125,12 @@ def federation(folder: Path, count: int, database: str, size: int) -> Iterator[t
                 coordinator=coordinator.public,
                 clock=lambda: datetime.datetime.now(datetime.UTC),
             )
-            box: Any = LetterBox(agent=_Trivial(holder, size))  # type: ignore[arg-type]
+            agent: Any = _Trivial(holder, size)
+            box = LetterBox(agent=agent)
             node = SuperNode(
-                place=place, key=key, app=make_client_app(lambda _context, box=box: box), report=print
+                place=place,
+                key=key,
+                app=_app_of(box),
             )  # type: ignore[misc]
             threading.Thread(target=node.serve, args=(stop,), daemon=True).start()
         stack.callback(stop.set)
@@ -136,6 +139,10 @@ def federation(folder: Path, count: int, database: str, size: int) -> Iterator[t
         while len(carrier.present(nodes)) < count:
             time.sleep(0.1)
         yield Letters(carrier=carrier, identity=coordinator, holders=keys, report=print), link
+
+
+def _app_of(box: LetterBox) -> Any:
+    return make_client_app(lambda _context: box)
 
 
 def _certified(folder: Path, name: str, authority: Authority, now: datetime.datetime) -> tuple[Path, Path]:
