@@ -131,6 +131,7 @@ def federation(folder: Path, count: int, database: str, size: int) -> Iterator[t
                 place=place,
                 key=key,
                 app=_app_of(box),
+                report=print,
             )
             threading.Thread(target=node.serve, args=(stop,), daemon=True).start()
         stack.callback(stop.set)

@@ -80,6 +80,21 @@ def _programs() -> Path:
     return Path(found.origin).parents[4] / "bin"
 
 
+def _laid_out(folder: Path, app: Path, out: Path, count: int, port: int) -> Path:
+    """Write the app and Flower's settings; the folder of the latter."""
+    app.mkdir()
+    head = f"PHASES, HOLDERS, OUT = {count}, {_HOLDERS}, {str(out)!r}\n"
+    (app / "stock.py").write_text(head + _APP, encoding="utf-8")
+    (app / "pyproject.toml").write_text(_PROJECT, encoding="utf-8")
+    home = folder / "home"
+    home.mkdir()
+    (home / "config.toml").write_text(
+        f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "127.0.0.1:{port}"\ninsecure = true\n',
+        encoding="utf-8",
+    )
+    return home
+
+
 def stock_phases(count: int) -> dict[str, object]:
     """Seconds of phases of stock Flower on this machine.
 
@@ -90,17 +105,8 @@ def stock_phases(count: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         out, app = folder / "took.json", folder / "app"
-        app.mkdir()
-        head = f"PHASES, HOLDERS, OUT = {count}, {_HOLDERS}, {str(out)!r}\n"
-        (app / "stock.py").write_text(head + _APP, encoding="utf-8")
-        (app / "pyproject.toml").write_text(_PROJECT, encoding="utf-8")
-        home, port = folder / "home", free_loopback_port()
-        home.mkdir()
-        (home / "config.toml").write_text(
-            f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "127.0.0.1:{port}"\n'
-            "insecure = true\n",
-            encoding="utf-8",
-        )
+        port = free_loopback_port()
+        home = _laid_out(folder, app, out, count, port)
         env = {
             **os.environ,
             "FLWR_HOME": str(home),
