@@ -95,6 +95,14 @@ def _laid_out(folder: Path, app: Path, out: Path, count: int, port: int) -> Path
     return home
 
 
+def _wait_for(out: Path, said: Path) -> None:
+    deadline = time.monotonic() + _LONGEST
+    while not out.exists():
+        if time.monotonic() > deadline:
+            raise RuntimeError(said.read_text(encoding="utf-8", errors="replace")[-3000:])
+        time.sleep(0.2)
+
+
 def stock_phases(count: int) -> dict[str, object]:
     """Seconds of phases of stock Flower on this machine.
 
@@ -148,13 +156,7 @@ def stock_phases(count: int) -> dict[str, object]:
             )
         time.sleep(8)
         start("flwr", "run", app, "here")
-        deadline = time.monotonic() + _LONGEST
-        while not out.exists():
-            if time.monotonic() > deadline:
-                raise RuntimeError(
-                    (folder / "said.txt").read_text(encoding="utf-8", errors="replace")[-3000:]
-                )
-            time.sleep(0.2)
+        _wait_for(out, folder / "said.txt")
         took = json.loads(out.read_text(encoding="utf-8"))
     return {
         "holders": _HOLDERS,
