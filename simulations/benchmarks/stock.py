@@ -103,6 +103,15 @@ def _wait_for(out: Path, said: Path) -> None:
         time.sleep(0.2)
 
 
+def _surroundings(home: Path, programs: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "FLWR_HOME": str(home),
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "PATH": f"{programs}:{os.environ.get('PATH', '')}",
+    }
+
+
 def stock_phases(count: int) -> dict[str, object]:
     """Seconds of phases of stock Flower on this machine.
 
@@ -115,12 +124,7 @@ def stock_phases(count: int) -> dict[str, object]:
         out, app = folder / "took.json", folder / "app"
         port = free_loopback_port()
         home = _laid_out(folder, app, out, count, port)
-        env = {
-            **os.environ,
-            "FLWR_HOME": str(home),
-            "FLWR_TELEMETRY_ENABLED": "0",
-            "PATH": f"{programs}:{os.environ.get('PATH', '')}",
-        }
+        env = _surroundings(home, programs)
         said = stack.enter_context((folder / "said.txt").open("wb"))
 
         def start(*words: object) -> None:
