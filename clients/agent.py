@@ -278,9 +278,7 @@ class Agent:
 
     def _round(self, header: Header, call: RoundCall) -> bytes:
         """A query: the stored answer, or a new one through the waist gate."""
-        run = self._run(header)
-        most = run.joined.admitted.plan.max_attempts
-        if call.query.round != header.round or header.attempt >= most:
+        if call.query.round != header.round:
             raise not_bound()
         key = AttemptKey(
             study=header.study,
@@ -289,6 +287,14 @@ class Agent:
             attempt=header.attempt,
             query=call.query.digest(),
         )
+        if (header.study, header.run) not in self._runs:
+            # The process that answered may be gone, and its answer lost on the way: it is the same bytes.
+            before = self.holder.attempts.answered(key)
+            if before is not None:
+                return before
+        run = self._run(header)
+        if header.attempt >= run.joined.admitted.plan.max_attempts:
+            raise not_bound()
         return run.answer(self.holder, key, call)
 
     def _finished(self, header: Header, finish: Finish) -> bytes:
@@ -299,7 +305,7 @@ class Agent:
         """
         if self.holder.participations.find(header.study, header.run) is None:
             # A process that died between reserving and keeping that it joined left a reservation.
-            self._close_reservations(header)
+            joining.close_reservations(self.holder.ledger, header.study, header.run)
         known = self._participation(header)
         origin = check_farewell(self.holder, known, finish)
         if not known.ended:
@@ -310,7 +316,7 @@ class Agent:
 
     def _end(self, header: Header, finish: Finish, origin: str) -> None:
         run = self._runs.pop((header.study, header.run), None)
-        self._close_reservations(header)
+        joining.close_reservations(self.holder.ledger, header.study, header.run)
         self.holder.attempts.forget(study=header.study, run=header.run)
         self.holder.snapshots.forget(header.study)
         if run is not None:
@@ -328,14 +334,6 @@ class Agent:
                 connection=connection,
             )
             self.holder.participations.ended(header.study, header.run, connection=connection)
-
-    def _close_reservations(self, header: Header) -> None:
-        """Free what a run that is over did not spend."""
-        for reservation in self.holder.ledger.reservations():
-            if reservation.study_digest == header.study and {run for run, _, _ in reservation.attempts} <= {
-                header.run
-            }:
-                self.holder.ledger.commit(reservation)
 
     def _participation(self, header: Header) -> Participation:
         known = self.holder.participations.find(header.study, header.run)

@@ -39,7 +39,7 @@ from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.agreements.study import Study, positive_category
 from ringfence.privacy.consent.cohort import Cohort
 from ringfence.privacy.errors import N_, StudyError, TableError
-from ringfence.privacy.ledger import Reservation
+from ringfence.privacy.ledger import Ledger, Reservation
 from ringfence.privacy.ledger.entries import COHORT_ROUND
 from ringfence.privacy.stores.journal import listed
 from ringfence.privacy.waist import RoundPlan
@@ -230,3 +230,10 @@ def encoded(
 def split_key(study: Study) -> bytes:
     """Key of the test split: the same at every holder and in every round of a study."""
     return f"ringfence/split/v1/{study.id}/{study.schema_ref}".encode()
+
+
+def close_reservations(ledger: Ledger, study: str, run: str) -> None:
+    """Free what a run that is over did not spend."""
+    for reservation in ledger.reservations():
+        if reservation.study_digest == study and {each for each, _, _ in reservation.attempts} <= {run}:
+            ledger.commit(reservation)

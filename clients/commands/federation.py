@@ -112,6 +112,9 @@ def _complete(arguments: argparse.Namespace, document: SignedDocument) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.connections.flower_names import require_node_names
+
+    require_node_names()
     from ringfence.clients.config import load_settings
     from ringfence.clients.connections.node import serve_holder
     from ringfence.clients.home import serving

@@ -67,6 +67,9 @@ def _make(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from ringfence.server.connections.flower_names import require_link_names
+
+    require_link_names()
     from ringfence.privacy.stores.lease import lease
     from ringfence.server.connections.admissions import Admissions
     from ringfence.server.connections.serving import Serving

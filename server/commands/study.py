@@ -250,6 +250,9 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from ringfence.server.connections.flower_names import require_link_names
+
+    require_link_names()
     from ringfence.server.desk.conducting import Pace, open_conductor
     from ringfence.server.home import open_office
 

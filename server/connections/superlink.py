@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 from flwr.common.serde import run_from_proto
@@ -44,14 +43,13 @@ from flwr.proto.runtime_pb2 import (
 )
 from flwr.supercore import telemetry
 from flwr.supercore.control.control_http_client import ControlHttpClient
-from flwr.supercore.inflatable import inflatable_utils
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor, SuperExecAuthHttpInterceptor
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
-from flwr.superlink.grid import HttpGrid
 
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.protocol.bundle import bundle
+from ringfence.server.connections.link_grid import LinkGrid
 
 # Flower tells its makers when it ends a process; nobody is told anything from here.
 telemetry.FLWR_TELEMETRY_ENABLED = "0"
@@ -198,7 +196,7 @@ class SuperLink:
         self._control.UnregisterNode(UnregisterNodeRequest(node_id=node))
 
     @contextmanager
-    def run(self, series: int | None = None) -> Iterator[tuple[HttpGrid, int]]:
+    def run(self, series: int | None = None) -> Iterator[tuple[LinkGrid, int]]:
         """Start a run, claim it, and end it with the block.
 
         Args:
@@ -254,7 +252,7 @@ class SuperLink:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
-    def _claimed(self, run: int) -> HttpGrid:
+    def _claimed(self, run: int) -> LinkGrid:
         """The run's grid, with its task ours; runs that nobody claimed before are stopped."""
         executor = RuntimeHttpClient.from_server_address(
             self.address,
@@ -278,7 +276,7 @@ class SuperLink:
                 "RF-W341",
                 N_("Flower's link did not hand out the run that was started; another process may have it."),
             )
-        grid = HttpGrid(self.address, False, self._root, token=answer.token)
+        grid = LinkGrid(self.address, self._root, token=answer.token)
         given = _runtime(grid).PullTaskInput(PullTaskInputRequest())
         # One run a process: Flower keeps who speaks in class attributes.
         TaskIdentity.task_id = given.task_id
@@ -352,28 +350,12 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _runtime(grid: HttpGrid) -> RuntimeHttpClient:
+def _runtime(grid: LinkGrid) -> RuntimeHttpClient:
     """The grid's own client, which has no public name."""
     return grid._runtime_client
 
 
-def _beat(grid: HttpGrid, over: threading.Event) -> None:
+def _beat(grid: LinkGrid, over: threading.Event) -> None:
     while not over.wait(_BEAT_SECONDS):
         with suppress(httpx.HTTPError, OSError):
             _runtime(grid).SendTaskHeartbeat(SendTaskHeartbeatRequest())
-
-
-def quick_pulls() -> None:
-    """Let grids of this process look for an announced reply's objects soon, not a second later."""
-    from flwr.superlink.grid import http_grid
-
-    grids: Any = http_grid  # the module, whose own import of the function is what it calls
-    if grids.pull_objects is inflatable_utils.pull_objects:
-
-        def soon(*given: Any, **options: Any) -> dict[str, bytes]:
-            found: dict[str, bytes] = inflatable_utils.pull_objects(
-                *given, **({"initial_backoff": 0.02} | options)
-            )
-            return found
-
-        grids.pull_objects = soon

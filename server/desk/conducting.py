@@ -20,7 +20,7 @@ from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.release import Exported
 from ringfence.privacy.stores.lease import lease
-from ringfence.server.connections.superlink import NO_GATEWAY, SuperLink, quick_pulls
+from ringfence.server.connections.superlink import NO_GATEWAY, SuperLink
 from ringfence.server.coordinator import Coordinator, OpenStudy, sign_study
 from ringfence.server.desk.asking import read_asked
 from ringfence.server.desk.enrolling import gateway_folder
@@ -193,12 +193,11 @@ def carrier_to(
     """
     folder = gateway_folder(office)
     running = folder.running()
-    quick_pulls()
     with (
         closing(SuperLink.attach(folder.link_files(), running.port)) as link,
         link.run() as (grid, _series),
     ):
-        carrier = FlowerTransport(grid=grid, nodes=nodes, timeout=pace.exchange, stop=stop)
+        carrier = FlowerTransport(grid=grid, nodes=nodes, timeout=pace.exchange, stop=stop, arrivals=grid)
         _wait(carrier, nodes, pace.first, stop)
         yield carrier
 

@@ -12,6 +12,8 @@ from flwr.supercore.protobuf.client import ProtobufClient
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
+from ringfence.clients.connections.flower_names import require_node_names
+
 SIGNATURES = {
     ProtobufClient.__init__: "self base_url interceptors verify timeout retry_invoker",
     NodeAuthHttpInterceptor.__init__: "self private_key public_key",
@@ -70,3 +72,7 @@ def test_a_clients_own_client_of_http_can_be_exchanged() -> None:
     source = inspect.getsource(ProtobufClient)
     assert "self._client = httpx.Client(" in source
     assert "self._client.build_request(" in source
+
+
+def test_a_node_starts_with_the_flower_that_is_here() -> None:
+    require_node_names()
