@@ -20,9 +20,9 @@ from ringfence.audit.errors import AuditError
 from ringfence.clients import joining, pipeline
 from ringfence.clients.holder import Holder
 from ringfence.clients.inbox.notices import notified
-from ringfence.clients.offers import MOST_REFUSALS
 from ringfence.clients.own_model import leave_own
-from ringfence.clients.participations import Participation, Witnesses
+from ringfence.clients.records.offers import MOST_REFUSALS
+from ringfence.clients.records.participations import Participation, Witnesses
 from ringfence.clients.recover_steps import not_bound
 from ringfence.clients.runs import Run
 from ringfence.clients.standing import ledger_head, log_checkpoint, log_proof

@@ -13,9 +13,9 @@ from ringfence.audit.log import AuditLog
 from ringfence.clients.attesting import Premises
 from ringfence.clients.inbox.notices import Addressee
 from ringfence.clients.inbox.store import Inbox
-from ringfence.clients.offers import Offers
-from ringfence.clients.participations import Participations
-from ringfence.clients.snapshots import Snapshots
+from ringfence.clients.records.offers import Offers
+from ringfence.clients.records.participations import Participations
+from ringfence.clients.records.snapshots import Snapshots
 from ringfence.clients.witnesses.memory import WitnessMemory
 from ringfence.privacy.agreements.contract import Contract
 from ringfence.privacy.agreements.schema import Schema

@@ -24,11 +24,11 @@ from ringfence.clients.config import HolderSettings, load_settings
 from ringfence.clients.holder import Holder
 from ringfence.clients.inbox.store import Inbox
 from ringfence.clients.migrations.schema import HOLDER_STORE
-from ringfence.clients.offers import Offers
 from ringfence.clients.own_model import FOLDER
-from ringfence.clients.participations import Participations
-from ringfence.clients.snapshots import FOLDER as SNAPSHOTS
-from ringfence.clients.snapshots import Snapshots
+from ringfence.clients.records.offers import Offers
+from ringfence.clients.records.participations import Participations
+from ringfence.clients.records.snapshots import FOLDER as SNAPSHOTS
+from ringfence.clients.records.snapshots import Snapshots
 from ringfence.clients.witnesses.memory import WitnessMemory
 from ringfence.privacy.agreements.contract import LoadedContract, load_contract
 from ringfence.privacy.command_line.homes import log_signer, own_key

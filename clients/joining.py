@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from ringfence.clients.holder import Holder
 from ringfence.clients.pipeline import Admitted, Joined
+from ringfence.clients.records.snapshots import Attestation
 from ringfence.clients.rows.table import (
     AttestedTable,
     ConsentedTable,
@@ -32,7 +33,6 @@ from ringfence.clients.rows.table import (
     restored,
     separate_consents,
 )
-from ringfence.clients.snapshots import Attestation
 from ringfence.models.features import FeatureMatrix, encode_rows
 from ringfence.models.task import with_offset
 from ringfence.privacy.agreements.schema import Schema

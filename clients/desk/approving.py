@@ -13,8 +13,8 @@ from ringfence.clients.desk.deciding import void_approvals
 from ringfence.clients.desk.whatif import answer, approvals_that_hold, read_study, seen_lines
 from ringfence.clients.home import Home
 from ringfence.clients.inbox.store import Inbox
-from ringfence.clients.offers import Offers
-from ringfence.clients.snapshots import Attestation
+from ringfence.clients.records.offers import Offers
+from ringfence.clients.records.snapshots import Attestation
 from ringfence.privacy.agreements.contract import LoadedContract
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import Identity

@@ -14,7 +14,7 @@ from pathlib import Path
 from ringfence.clients.desk.whatif import approvals_that_hold, read_study
 from ringfence.clients.home import Home
 from ringfence.clients.inbox.store import Inbox, InboxStudy
-from ringfence.clients.participations import Participations
+from ringfence.clients.records.participations import Participations
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.errors import N_, StudyError

@@ -11,7 +11,7 @@ from ringfence.clients.connections.contact import LastContact
 from ringfence.clients.connections.membership import FOLDER, MembershipFolder
 from ringfence.clients.desk.spending import BudgetStanding
 from ringfence.clients.home import open_home
-from ringfence.clients.participations import Participations
+from ringfence.clients.records.participations import Participations
 from ringfence.privacy.command_line.alignment import padded
 from ringfence.privacy.errors import RingfenceError, _
 from ringfence.privacy.stores.lease import leased

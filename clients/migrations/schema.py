@@ -11,8 +11,8 @@ from ringfence.privacy.stores.schema import StoreSchema, gathered
 
 def _tables() -> MetaData:
     from ringfence.audit import store
-    from ringfence.clients import offers, participations, snapshots
     from ringfence.clients.inbox import store as inbox
+    from ringfence.clients.records import offers, participations, snapshots
     from ringfence.clients.witnesses import memory
     from ringfence.privacy.consent import tables
     from ringfence.privacy.ledger import chain

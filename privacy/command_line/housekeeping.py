@@ -29,7 +29,7 @@ from ringfence.privacy.stores.archive import Archive, Member, open_archive, writ
 from ringfence.privacy.stores.copying import copied, copy_in, copy_out
 from ringfence.privacy.stores.lease import lease
 from ringfence.privacy.stores.migrating import changing_form, require_first, row_counts, upgrade_store
-from ringfence.privacy.stores.schema import StoreSchema, found_version, require_reachable
+from ringfence.privacy.stores.schema import StoreSchema, found_version, require_upgradable
 from ringfence.privacy.stores.store import open_store, reading
 from ringfence.privacy.toml.editing import with_value
 from ringfence.privacy.toml.settings import HouseSettings
@@ -290,7 +290,7 @@ def migrate(
     schema = house.schema
     with reading(engine) as connection:
         found = found_version(connection)
-        require_reachable(connection, schema, found)
+        require_upgradable(connection, schema, found)
         if found is None:
             require_first(connection, schema)
     if found == schema.head:

@@ -107,7 +107,7 @@ def require_current(engine: Engine, schema: StoreSchema) -> None:
         found = found_version(connection)
         if found == schema.head:
             return
-        require_reachable(connection, schema, found)
+        require_upgradable(connection, schema, found)
     raise StoreError(
         "RF-B600",
         N_(
@@ -120,7 +120,7 @@ def require_current(engine: Engine, schema: StoreSchema) -> None:
     )
 
 
-def require_reachable(connection: Connection, schema: StoreSchema, found: str | None) -> None:
+def require_upgradable(connection: Connection, schema: StoreSchema, found: str | None) -> None:
     """Refuse a store whose version says that these migrations do not lead from it to the newest one.
 
     Raises:

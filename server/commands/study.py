@@ -121,6 +121,10 @@ def _add_run(kinds: argparse._SubParsersAction[Parser]) -> None:
     )
     add_log_format(run)
     run.set_defaults(do=_run)
+    _add_endings(kinds, run)
+
+
+def _add_endings(kinds: argparse._SubParsersAction[Parser], run: argparse.ArgumentParser) -> None:
     stop = leaf(
         kinds,
         "stop",

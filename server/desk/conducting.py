@@ -28,7 +28,7 @@ from ringfence.server.flower import FlowerTransport, Stopped
 from ringfence.server.home import Office
 from ringfence.server.letters import Letters
 from ringfence.server.registry import HolderRegistry
-from ringfence.server.releasing import export_gate
+from ringfence.server.release.gate import export_gate
 from ringfence.server.rounds import Progress, Release, released_again, run_study, stop_study
 from ringfence.server.runs import RunStore
 

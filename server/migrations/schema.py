@@ -12,9 +12,10 @@ from ringfence.privacy.stores.schema import StoreSchema, gathered
 def _tables() -> MetaData:
     from ringfence.audit import store
     from ringfence.privacy.release import register
-    from ringfence.server import intents, registry, runs
+    from ringfence.server import registry, runs
     from ringfence.server.connections import admissions
     from ringfence.server.post import submissions
+    from ringfence.server.release import intents
 
     return gathered(
         (

@@ -12,7 +12,7 @@ from kits.command_kit import Town, client, events, new_key, newest, read, refuse
 
 from ringfence.clients.home import open_home
 from ringfence.clients.inbox.store import Inbox, InboxStudy
-from ringfence.clients.participations import Participation, Participations
+from ringfence.clients.records.participations import Participation, Participations
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.signed import read_signed

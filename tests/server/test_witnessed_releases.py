@@ -14,7 +14,7 @@ from kits.reply_kit import THREE, events, message_of, tiny
 from ringfence.audit.checkpoint import read_unverified
 from ringfence.privacy.errors import StudyError, WaistError
 from ringfence.privacy.protocol.control import Finish, open_message, seal_message
-from ringfence.privacy.protocol.releases import Cosigned, nodes_of
+from ringfence.privacy.protocol.releases import Cosigned, hashes_of
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.rounds import Release, released_again, run_study, stop_study
@@ -75,7 +75,7 @@ def test_a_model_is_released_after_its_intent_was_cosigned(tmp_path: Path) -> No
     assert intent.seq < cosigned.size <= released.seq
     assert farewell.release.event == intent.seq
     assert [each.holder for each in farewell.release.cosignatures] == list(THREE)
-    assert nodes_of(farewell.proof) == log.consistency(
+    assert hashes_of(farewell.proof) == log.consistency(
         cosigned.size, read_unverified(farewell.checkpoint.encode()).size
     )
     runs = RunStore(parties.federation.coordinator.registry.engine)

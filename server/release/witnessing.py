@@ -21,7 +21,7 @@ from ringfence.audit.witness import WitnessKey, check_cosignature
 from ringfence.privacy.errors import N_, RingfenceError, StudyError, WaistError
 from ringfence.privacy.protocol.releases import Cosignature, Cosigned, ReleaseProof, WitnessCall, proof_of
 from ringfence.privacy.stores.journal import Json, listed
-from ringfence.server.intents import KeptIntent
+from ringfence.server.release.intents import KeptIntent
 from ringfence.server.runs import RELEASED, KeptRun
 from ringfence.server.sums import Conduct
 
