@@ -12,7 +12,8 @@ from flwr.supercore.protobuf.client import ProtobufClient
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from ringfence.clients.connections.flower_names import require_node_names
+from ringfence.clients.connections.flower_names import NAMES, require_node_names
+from ringfence.privacy.errors import WaistError
 
 SIGNATURES = {
     ProtobufClient.__init__: "self base_url interceptors verify timeout retry_invoker",
@@ -74,5 +75,8 @@ def test_a_clients_own_client_of_http_can_be_exchanged() -> None:
     assert "self._client.build_request(" in source
 
 
-def test_a_node_starts_with_the_flower_that_is_here() -> None:
+def test_a_node_starts_with_the_flower_that_is_here_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     require_node_names()
+    monkeypatch.setitem(NAMES, "flwr.supernode.nowhere:Node", "self")
+    with pytest.raises(WaistError, match=r"RF-W371.*flwr\.supernode\.nowhere"):
+        require_node_names()

@@ -60,8 +60,13 @@ def test_calls_and_names_are_there() -> None:
     assert isinstance(HttpGrid._runtime_client, property)
 
 
-def test_a_coordinator_starts_with_the_flower_that_is_here() -> None:
+def test_a_coordinator_starts_with_the_flower_that_is_here_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     require_link_names()
+    monkeypatch.setitem(NAMES, "flwr.superlink.nowhere:Link", "self")
+    with pytest.raises(WaistError, match=r"RF-W371.*flwr\.superlink\.nowhere"):
+        require_link_names()
 
 
 @pytest.mark.parametrize(
