@@ -14,7 +14,7 @@ FOLDERS := audit clients models privacy server simulations
 SOURCES := $(shell find $(FOLDERS) -type f ! -path '*/__pycache__/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo federation test prove mutants soak coverage bench bench-privacy newest lint ruff mypy pyright imports docs messages clean
+.PHONY: help demo federation test prove mutants soak coverage bench bench-federation bench-privacy newest wheelhouse lint ruff mypy pyright imports docs messages clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -49,11 +49,17 @@ bench: $(VENV)/.test ## measure the public cases (needs their tables, RINGFENCE_
 	mkdir -p out/bench
 	$(BIN)/python -m ringfence.simulations.benchmarks.cases --splits 10 --json out/bench/cases.json
 
+bench-federation: $(VENV)/.test ## measure phases over a link and gateway beside stock Flower: out/bench/federation.json
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m ringfence.simulations.benchmarks.federation --json out/bench/federation.json
+
 bench-privacy: $(VENV)/.bench ## measure the privacy engine beside its peers: out/bench/privacy.json and a page
 	OMP_NUM_THREADS=1 $(BIN)/python -m ringfence.simulations.benchmarks.privacy --folder out/bench
 
 newest: ## try the newest versions of everything in .venv-newest and say what they break (out/newest)
 	$(PYTHON) docs/tools/newest.py
+
+wheelhouse: dist/.built ## collect all wheels, with hashes and a bill of materials, for machines without a network: out/wheelhouse
+	$(BIN)/python docs/tools/wheelhouse.py dist/ringfence-*.whl
 
 lint: ruff mypy pyright imports docs ## run every static check
 

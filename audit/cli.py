@@ -36,8 +36,8 @@ EXAMPLES = N_(
   ringfence-audit reconcile bank-a/ coordinator/
   ringfence-audit open event.json --trust bank-a.pub
 
-exit status: 0 intact, 1 refused or failed, 2 called in a wrong way, 3 incomplete: nothing is wrong, but not
-everything could be verified"""
+exit status: 0 intact, 1 refused, contradicted or failed, 2 called in a wrong way, 3 incomplete or one-sided:
+nothing is wrong, but not everything could be verified"""
 )
 
 

@@ -22,7 +22,7 @@ SENT, JOINED, WITNESSED, ENDED = "sent", "joined", "witnessed", "ended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Claim:
+class PairedClaim:
     """One thing that both sides have to say.
 
     Attributes:
@@ -56,7 +56,7 @@ class Said:
     origin: str = ""
     coordinated: set[str] = field(default_factory=set)
     joined: set[str] = field(default_factory=set)
-    claims: dict[Claim, int] = field(default_factory=dict)
+    claims: dict[PairedClaim, int] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
     hubs: dict[str, set[str]] = field(default_factory=dict)
 
@@ -72,35 +72,35 @@ class Said:
         for claim in (*self._as_coordinator(run, event), *self._as_holder(run, event)):
             self.claims.setdefault(claim, number)
 
-    def _as_coordinator(self, run: str, event: Event) -> Iterator[Claim]:
+    def _as_coordinator(self, run: str, event: Event) -> Iterator[PairedClaim]:
         public = event.public
         match event.action:
             case "study.offered" if "holders" in public:
                 self.coordinated.add(run)
             case "study.joined" if "holder" in public:
                 self.coordinated.add(run)
-                yield Claim(run=run, holder=str(public["holder"]), what=JOINED, detail="")
+                yield PairedClaim(run=run, holder=str(public["holder"]), what=JOINED, detail="")
             case "round.answered":
                 for each in _texts(public.get("received")):
                     name, _sign, digest = each.rpartition("=")
-                    yield Claim(run=run, holder=name, what=SENT, detail=digest)
+                    yield PairedClaim(run=run, holder=name, what=SENT, detail=digest)
             case "model.released":
                 self.models[run] = str(public.get("model"))
                 for name in _texts(public.get("witnesses")):
-                    yield Claim(run=run, holder=name, what=WITNESSED, detail=self.models[run])
+                    yield PairedClaim(run=run, holder=name, what=WITNESSED, detail=self.models[run])
 
-    def _as_holder(self, run: str, event: Event) -> Iterator[Claim]:
+    def _as_holder(self, run: str, event: Event) -> Iterator[PairedClaim]:
         public, own = event.public, self.organisation
         match event.action:
             case "study.joined" if "holder" not in public:
                 self.joined.add(run)
-                yield Claim(run=run, holder=own, what=JOINED, detail="")
+                yield PairedClaim(run=run, holder=own, what=JOINED, detail="")
             case "waist.send":
-                yield Claim(run=run, holder=own, what=SENT, detail=str(public.get("sent")))
+                yield PairedClaim(run=run, holder=own, what=SENT, detail=str(public.get("sent")))
             case "release.witnessed":
-                yield Claim(run=run, holder=own, what=WITNESSED, detail=str(public.get("model")))
+                yield PairedClaim(run=run, holder=own, what=WITNESSED, detail=str(public.get("model")))
             case "study.finished" if "coordinator_log" in public and "model" in public:
-                yield Claim(run=run, holder=own, what=ENDED, detail=str(public["model"]))
+                yield PairedClaim(run=run, holder=own, what=ENDED, detail=str(public["model"]))
 
 
 def _texts(value: Json | None) -> list[str]:
@@ -108,7 +108,7 @@ def _texts(value: Json | None) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Unmatched:
     """A claim that one log makes alone.
 
     Attributes:
@@ -119,7 +119,7 @@ class Finding:
         contradicts: the coordinator says it of a holder whose log was kept at the time.
     """
 
-    claim: Claim
+    claim: PairedClaim
     by: str
     number: int
     missing: str
@@ -152,7 +152,7 @@ class Reconciled:
 
     runs: int
     pairs: int
-    findings: tuple[Finding, ...]
+    findings: tuple[Unmatched, ...]
     unpaired: tuple[str, ...]
 
     @property
@@ -212,7 +212,7 @@ def reconcile(logs: Sequence[Said]) -> Reconciled:
         BundleError: RF-A241, RF-A242.
     """
     _require_distinct(logs)
-    found, pairs, shared, paired = list[Finding](), 0, set[str](), set[str]()
+    found, pairs, shared, paired = list[Unmatched](), 0, set[str](), set[str]()
     for hub in (log for log in logs if log.coordinated):
         # Whoever conducted runs, or says so, may be a holder in others.
         for holder in (log for log in logs if log is not hub):
@@ -258,20 +258,20 @@ def _require_distinct(logs: Iterable[Said]) -> None:
         seen.add(log.organisation)
 
 
-def _of(log: Said, runs: set[str], holder: str) -> dict[Claim, int]:
+def _of(log: Said, runs: set[str], holder: str) -> dict[PairedClaim, int]:
     """What a log says of a holder in these runs."""
     return {
         claim: number for claim, number in log.claims.items() if claim.run in runs and claim.holder == holder
     }
 
 
-def _ended(hub: Said, claim: Claim) -> bool:
+def _ended(hub: Said, claim: PairedClaim) -> bool:
     """Whether a holder's end with a model is the release of that model."""
     return claim.what == ENDED and hub.models.get(claim.run) == claim.detail
 
 
-def _alone(claim: Claim, by: Said, other: Said, *, contradicts: bool) -> Finding:
-    return Finding(
+def _alone(claim: PairedClaim, by: Said, other: Said, *, contradicts: bool) -> Unmatched:
+    return Unmatched(
         claim=claim,
         by=by.organisation,
         number=by.claims[claim],

@@ -19,9 +19,10 @@ from sqlalchemy import Connection
 from ringfence.audit.errors import AuditError
 from ringfence.clients import joining, pipeline
 from ringfence.clients.holder import Holder
-from ringfence.clients.offers import MOST_REFUSALS
+from ringfence.clients.inbox.notices import notified
 from ringfence.clients.own_model import leave_own
-from ringfence.clients.participations import Participation, Witnesses
+from ringfence.clients.records.offers import MOST_REFUSALS
+from ringfence.clients.records.participations import Participation, Witnesses
 from ringfence.clients.recover_steps import not_bound
 from ringfence.clients.runs import Run
 from ringfence.clients.standing import ledger_head, log_checkpoint, log_proof
@@ -46,6 +47,7 @@ from ringfence.privacy.protocol.control import (
     decode,
     seal_message,
 )
+from ringfence.privacy.protocol.notices import Notice
 from ringfence.privacy.protocol.releases import WitnessCall
 from ringfence.privacy.secagg.attempts import AttemptKey
 from ringfence.privacy.secagg.keys import SessionKeys, key_message
@@ -67,8 +69,10 @@ _ASKED = frozenset(
         MessageKind.UNMASK_CALL,
         MessageKind.WITNESS_CALL,
         MessageKind.FINISH,
+        MessageKind.NOTICE,
     )
 )
+_FIRST = frozenset((MessageKind.STUDY_OFFER.value, MessageKind.NOTICE.value))
 _OF_A_SUM = frozenset(
     kind.value for kind in (MessageKind.ROUND_CALL, MessageKind.SURVIVORS_CALL, MessageKind.UNMASK_CALL)
 )
@@ -151,7 +155,7 @@ class Agent:
         header = read_header(data)
         if header.kind not in _ASKED:
             raise _Stranger("a message of a kind that holders are not asked")
-        first = header.kind == MessageKind.STUDY_OFFER.value
+        first = header.kind in _FIRST
         expect = Expected(
             kind=MessageKind(header.kind),
             study=None if first else header.study,
@@ -160,9 +164,8 @@ class Agent:
             round=header.round,
             attempt=header.attempt,
         )
-        envelope = open_envelope(
-            data, senders={COORDINATOR: self.holder.coordinator}, expect=expect, max_bytes=MAX_MESSAGE
-        )
+        senders = {COORDINATOR: self.holder.coordinator}
+        envelope = open_envelope(data, senders=senders, expect=expect, max_bytes=MAX_MESSAGE)
         return header, envelope.payload
 
     def _once(self, data: bytes, header: Header, payload: bytes) -> bytes:
@@ -184,6 +187,12 @@ class Agent:
         match header.kind:
             case MessageKind.STUDY_OFFER.value:
                 return self._offered(header, decode(StudyOffer, payload))
+            case MessageKind.NOTICE.value:
+                of_study = header.study if header.round == header.attempt == 0 else ""
+                told = notified(self.holder.addressee, of_study, decode(Notice, payload))
+                if told is None:
+                    raise not_bound()
+                return self._seal(header, told)
             case MessageKind.ROSTER_CALL.value:
                 roster = bound(header, decode(RosterCall, payload))
                 return self._seal(header, self._run(header).echo(self.holder, roster))
@@ -269,9 +278,7 @@ class Agent:
 
     def _round(self, header: Header, call: RoundCall) -> bytes:
         """A query: the stored answer, or a new one through the waist gate."""
-        run = self._run(header)
-        most = run.joined.admitted.plan.max_attempts
-        if call.query.round != header.round or header.attempt >= most:
+        if call.query.round != header.round:
             raise not_bound()
         key = AttemptKey(
             study=header.study,
@@ -280,6 +287,14 @@ class Agent:
             attempt=header.attempt,
             query=call.query.digest(),
         )
+        if (header.study, header.run) not in self._runs:
+            # The process that answered may be gone, and its answer lost on the way: it is the same bytes.
+            before = self.holder.attempts.answered(key)
+            if before is not None:
+                return before
+        run = self._run(header)
+        if header.attempt >= run.joined.admitted.plan.max_attempts:
+            raise not_bound()
         return run.answer(self.holder, key, call)
 
     def _finished(self, header: Header, finish: Finish) -> bytes:
@@ -290,7 +305,7 @@ class Agent:
         """
         if self.holder.participations.find(header.study, header.run) is None:
             # A process that died between reserving and keeping that it joined left a reservation.
-            self._close_reservations(header)
+            joining.close_reservations(self.holder.ledger, header.study, header.run)
         known = self._participation(header)
         origin = check_farewell(self.holder, known, finish)
         if not known.ended:
@@ -301,7 +316,7 @@ class Agent:
 
     def _end(self, header: Header, finish: Finish, origin: str) -> None:
         run = self._runs.pop((header.study, header.run), None)
-        self._close_reservations(header)
+        joining.close_reservations(self.holder.ledger, header.study, header.run)
         self.holder.attempts.forget(study=header.study, run=header.run)
         self.holder.snapshots.forget(header.study)
         if run is not None:
@@ -319,14 +334,6 @@ class Agent:
                 connection=connection,
             )
             self.holder.participations.ended(header.study, header.run, connection=connection)
-
-    def _close_reservations(self, header: Header) -> None:
-        """Free what a run that is over did not spend."""
-        for reservation in self.holder.ledger.reservations():
-            if reservation.study_digest == header.study and {run for run, _, _ in reservation.attempts} <= {
-                header.run
-            }:
-                self.holder.ledger.commit(reservation)
 
     def _participation(self, header: Header) -> Participation:
         known = self.holder.participations.find(header.study, header.run)
@@ -367,7 +374,8 @@ class Agent:
         """Count a refusal, of an offer durably, of another step by run; whether it is still recorded."""
         if header.kind == MessageKind.STUDY_OFFER.value:
             return self.holder.offers.refused(header.study, connection=connection)
-        key = (header.study, header.run)
+        # A notice is no run: it comes under a fresh id each time.
+        key = (header.study, "" if header.kind == MessageKind.NOTICE.value else header.run)
         if len(self._refusals) >= MOST_RUNS * MOST_REFUSALS and key not in self._refusals:
             return False
         self._refusals[key] = self._refusals.get(key, 0) + 1

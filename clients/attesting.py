@@ -17,9 +17,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from ringfence.clients.offers import Offers
+from ringfence.clients.records.offers import Offers
+from ringfence.clients.records.snapshots import Attestation, Snapshots
 from ringfence.clients.rows.table import attested, kept, read_table
-from ringfence.clients.snapshots import Attestation, Snapshots
 from ringfence.privacy.agreements.contract import Contract
 from ringfence.privacy.agreements.policy import Request, decide
 from ringfence.privacy.agreements.schema import Schema

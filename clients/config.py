@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,10 +14,12 @@ from ringfence.privacy.crypto.identity import KeyKind, PublicIdentity
 from ringfence.privacy.crypto.public_files import read_public
 from ringfence.privacy.errors import N_, RingfenceError, UsageError
 from ringfence.privacy.toml.canonical import Document, Text
-from ringfence.privacy.toml.faults import settle
+from ringfence.privacy.toml.faults import Problem, settle
 from ringfence.privacy.toml.settings import (
     HouseDocument,
     HouseSettings,
+    Port,
+    is_address,
     read_settings,
     settings_file,
     store_problems,
@@ -46,6 +49,35 @@ class KeyFiles(Document):
         default="keys/attempts.key",
         description="Encrypts stored answers and attested tables until a study ends.",
         examples=["keys/attempts.key"],
+    )
+
+
+class ConnectionSettings(Document):
+    """How this holder reaches its coordinator's gateway, where that is not straight."""
+
+    proxy: Text = Field(
+        description="The house's own proxy, which is asked for a tunnel to the gateway: http:// or https://, "
+        "host and port.",
+        examples=["http://proxy.bank.example:3128"],
+    )
+    proxy_authority: Text | None = Field(
+        default=None,
+        description="Who signs an https proxy's certificate, a PEM file; trusted for the proxy alone. "
+        "Without it, whom this machine trusts.",
+        examples=["proxy-authority.pem"],
+    )
+    proxy_login: Text | None = Field(
+        default=None,
+        description="File with user:password for the proxy, readable by its owner only.",
+        examples=["keys/proxy.login"],
+    )
+
+
+class LoopbackPort(Document):
+    """Something that listens on 127.0.0.1 alone."""
+
+    port: Port = Field(
+        description="Port on 127.0.0.1; nothing else can be chosen at a holder.", examples=[9464]
     )
 
 
@@ -81,11 +113,55 @@ class ClientConfig(HouseDocument):
         default="approvals", description="Folder of the approvals that people gave.", examples=["approvals"]
     )
     keys: KeyFiles = Field(default_factory=KeyFiles, description="Files of the holder's secrets.")
+    connection: ConnectionSettings | None = Field(
+        default=None, description="How the gateway is reached; without it, straight."
+    )
+    metrics: LoopbackPort | None = Field(
+        default=None, description="Where `run` shows its metrics; without it nowhere."
+    )
+    probes: LoopbackPort | None = Field(
+        default=None, description="Where `run` answers probes of life and readiness; without it nowhere."
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> ClientConfig:
-        settle(store_problems(self.store))
+        settle([*store_problems(self.store), *_connection_problems(self.connection)])
         return self
+
+
+def _connection_problems(said: ConnectionSettings | None) -> Iterator[Problem]:
+    if said is None:
+        return
+    at = ("connection", "proxy")
+    if "@" in said.proxy:
+        yield Problem(
+            code="RF-U560",
+            path=at,
+            template=N_(
+                "The proxy's address holds a login. Leave it out, and put user:password into a file of mode "
+                "0600 that proxy_login names."
+            ),
+        )
+    elif not _is_proxy(said.proxy):
+        yield Problem(
+            code="RF-U561",
+            path=at,
+            template=N_(
+                "This is not a proxy; expected http:// or https://, a host and a port, such as "
+                "http://proxy.example:3128."
+            ),
+        )
+    elif said.proxy_authority is not None and not said.proxy.startswith("https:"):
+        yield Problem(
+            code="RF-U562",
+            path=("connection", "proxy_authority"),
+            template=N_("An http:// proxy shows no certificate; leave proxy_authority out, or use https://."),
+        )
+
+
+def _is_proxy(url: str) -> bool:
+    scheme, _colon, address = url.partition("://")
+    return scheme in {"http", "https"} and is_address(address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

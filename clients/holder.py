@@ -11,9 +11,11 @@ from sqlalchemy import Engine
 
 from ringfence.audit.log import AuditLog
 from ringfence.clients.attesting import Premises
-from ringfence.clients.offers import Offers
-from ringfence.clients.participations import Participations
-from ringfence.clients.snapshots import Snapshots
+from ringfence.clients.inbox.notices import Addressee
+from ringfence.clients.inbox.store import Inbox
+from ringfence.clients.records.offers import Offers
+from ringfence.clients.records.participations import Participations
+from ringfence.clients.records.snapshots import Snapshots
 from ringfence.clients.witnesses.memory import WitnessMemory
 from ringfence.privacy.agreements.contract import Contract
 from ringfence.privacy.agreements.schema import Schema
@@ -46,6 +48,7 @@ class Holder:
         offers: how often studies were refused.
         participations: the runs that it joined.
         witness: what it remembers as a witness of the coordinator's log.
+        inbox: studies that came for its people to decide on.
         coordinator: the coordinator whose studies are considered.
         approvers: the people who may approve a study here.
         approvals: approvals on file for a study's digest.
@@ -69,12 +72,27 @@ class Holder:
     offers: Offers
     participations: Participations
     witness: WitnessMemory
+    inbox: Inbox
     coordinator: PublicIdentity
     approvers: tuple[PublicIdentity, ...]
     approvals: Callable[[str], Sequence[SignedDocument]]
     models: Path
     noise: NoiseSource = field(default_factory=OsNoise)
     clock: Callable[[], datetime] = utc_now
+
+    @property
+    def addressee(self) -> Addressee:
+        """Whom a coordinator's notices are for."""
+        return Addressee(
+            name=self.name,
+            key=self.identity.public,
+            coordinator=self.coordinator,
+            approvers=self.approvers,
+            approvals=self.approvals,
+            inbox=self.inbox,
+            log=self.log,
+            clock=self.clock,
+        )
 
     @property
     def premises(self) -> Premises:

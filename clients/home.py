@@ -22,11 +22,13 @@ from ringfence.audit.note import Signer
 from ringfence.clients.attesting import Premises
 from ringfence.clients.config import HolderSettings, load_settings
 from ringfence.clients.holder import Holder
-from ringfence.clients.offers import Offers
+from ringfence.clients.inbox.store import Inbox
+from ringfence.clients.migrations.schema import HOLDER_STORE
 from ringfence.clients.own_model import FOLDER
-from ringfence.clients.participations import Participations
-from ringfence.clients.snapshots import FOLDER as SNAPSHOTS
-from ringfence.clients.snapshots import Snapshots
+from ringfence.clients.records.offers import Offers
+from ringfence.clients.records.participations import Participations
+from ringfence.clients.records.snapshots import FOLDER as SNAPSHOTS
+from ringfence.clients.records.snapshots import Snapshots
 from ringfence.clients.witnesses.memory import WitnessMemory
 from ringfence.privacy.agreements.contract import LoadedContract, load_contract
 from ringfence.privacy.command_line.homes import log_signer, own_key
@@ -40,6 +42,7 @@ from ringfence.privacy.ledger import Ledger
 from ringfence.privacy.secagg.attempts import AttemptStore
 from ringfence.privacy.stores.journal import Json
 from ringfence.privacy.stores.lease import lease
+from ringfence.privacy.stores.schema import require_current
 from ringfence.privacy.stores.store import open_store, require_durable
 
 ACTOR = "client"
@@ -118,9 +121,19 @@ class Home:
         Raises:
             KeyFault: a file of this study's approvals is malformed.
         """
+        return [read_signed(file) for file in self.approval_files(digest)]
+
+    def approval_files(self, digest: str) -> list[Path]:
+        """Files of the approvals of a study; of all studies where the digest is empty."""
         folder = self.settings.path(self.settings.config.approvals)
-        files = sorted(folder.glob(f"{digest.removeprefix('sha256:')}.*.json"))
-        return [read_signed(file) for file in files]
+        return sorted(folder.glob(f"{digest.removeprefix('sha256:') or '*'}.*.json"))
+
+    def approval_file(self, digest: str, fingerprint: str) -> Path:
+        """Where one person's approval of a study stands; its folder is made."""
+        folder = self.settings.path(self.settings.config.approvals)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        number = fingerprint.removeprefix("ed25519:")
+        return folder / f"{digest.removeprefix('sha256:')}.{number}.json"
 
     @contextmanager
     def refusals(
@@ -230,6 +243,7 @@ def open_home(
     signer = log_signer(settings.path(keys.log), opened)
     engine = open_existing(settings.store)
     try:
+        require_current(engine, HOLDER_STORE)
         log = make_log(engine, settings.name, settings.origin, signer)
         yield Home(
             settings=settings, identity=identity, engine=engine, log=log, ledger=Ledger.open(engine, log)
@@ -292,6 +306,7 @@ def load_holder(home: Home, passphrases: Passphrases | None = None) -> Holder:
         offers=Offers(home.engine),
         participations=Participations(home.engine),
         witness=WitnessMemory(home.engine),
+        inbox=Inbox(home.engine),
         models=settings.folder / FOLDER,
     )
 

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from ringfence.clients.holder import Holder
 from ringfence.clients.pipeline import Admitted, Joined
+from ringfence.clients.records.snapshots import Attestation
 from ringfence.clients.rows.table import (
     AttestedTable,
     ConsentedTable,
@@ -32,14 +33,13 @@ from ringfence.clients.rows.table import (
     restored,
     separate_consents,
 )
-from ringfence.clients.snapshots import Attestation
 from ringfence.models.features import FeatureMatrix, encode_rows
 from ringfence.models.task import with_offset
 from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.agreements.study import Study, positive_category
 from ringfence.privacy.consent.cohort import Cohort
 from ringfence.privacy.errors import N_, StudyError, TableError
-from ringfence.privacy.ledger import Reservation
+from ringfence.privacy.ledger import Ledger, Reservation
 from ringfence.privacy.ledger.entries import COHORT_ROUND
 from ringfence.privacy.stores.journal import listed
 from ringfence.privacy.waist import RoundPlan
@@ -230,3 +230,10 @@ def encoded(
 def split_key(study: Study) -> bytes:
     """Key of the test split: the same at every holder and in every round of a study."""
     return f"ringfence/split/v1/{study.id}/{study.schema_ref}".encode()
+
+
+def close_reservations(ledger: Ledger, study: str, run: str) -> None:
+    """Free what a run that is over did not spend."""
+    for reservation in ledger.reservations():
+        if reservation.study_digest == study and {each for each, _, _ in reservation.attempts} <= {run}:
+            ledger.commit(reservation)

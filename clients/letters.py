@@ -25,7 +25,7 @@ from ringfence.privacy.protocol.control import (
     decode,
     seal_message,
 )
-from ringfence.privacy.wire.envelope import Expected, MessageKind, open_envelope, read_header
+from ringfence.privacy.wire.envelope import Expected, Header, MessageKind, open_envelope, read_header
 from ringfence.privacy.wire.letters import (
     MAGIC,
     Greeting,
@@ -128,14 +128,20 @@ class LetterBox:
         if (header.study, header.run) != (session.study, session.run):
             raise WaistError("RF-W316", N_("A letter under one run's key holds a message of another run."))
         reply = self.agent.handle(envelope)
+        if header.kind == MessageKind.NOTICE.value:  # one exchange, whatever is answered
+            self._end(header)
         if not reply:
             return b""
         letter = seal_letter(
             reply, identity=holder.identity, recipient=holder.coordinator, key=session.theirs
         )
         if read_header(reply).kind == MessageKind.DONE.value:
-            self._forget(lambda known: (known.study, known.run) == (header.study, header.run))
+            self._end(header)
         return letter
+
+    def _end(self, header: Header) -> None:
+        """Destroy a run's keys."""
+        self._forget(lambda known: (known.study, known.run) == (header.study, header.run))
 
     def _keep(self, heard: Greeting, session: _Session) -> None:
         """Take a session up, in the place of the oldest where there are too many."""

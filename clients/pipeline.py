@@ -134,7 +134,7 @@ def allowed_now(holder: Holder, study: Study) -> Obligations:
     """Policy and approvals at this moment; asked when a study is offered and again in every round.
 
     Raises:
-        StudyError: not allowed, expired, or not approved by two people.
+        StudyError: not allowed, expired, RF-S435 rejected here, or not approved by two people.
     """
     request = Request(
         study=study,
@@ -145,6 +145,13 @@ def allowed_now(holder: Holder, study: Study) -> Obligations:
     )
     obligations = decide(request).require()
     digest = study.digest()
+    if rejected := holder.inbox.rejected(digest):
+        raise StudyError(
+            "RF-S435",
+            N_("People of this holder rejected the study {study} on {at}, so it stays away."),
+            study=study.id,
+            at=rejected,
+        )
     check_approvals(holder.approvals(digest), digest, holder.name, holder.approvers)
     return obligations
 

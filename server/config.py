@@ -18,6 +18,7 @@ from ringfence.privacy.toml.faults import Problem, settle
 from ringfence.privacy.toml.settings import (
     HouseDocument,
     HouseSettings,
+    Port,
     read_settings,
     settings_file,
     store_problems,
@@ -53,6 +54,18 @@ class GatewaySettings(Document):
     )
 
 
+class Listener(Document):
+    """Something that `serve` shows to those who watch its machine."""
+
+    port: Port = Field(description="Port that it listens on.", examples=[9465])
+    host: Text = Field(
+        default="127.0.0.1",
+        description="Address of this machine that it listens on; others than loopback need a wall around "
+        "them.",
+        examples=["127.0.0.1"],
+    )
+
+
 class ServerConfig(HouseDocument):
     """One coordinator's settings; every path is relative to the file."""
 
@@ -75,6 +88,12 @@ class ServerConfig(HouseDocument):
     keys: ServerKeys = Field(default_factory=ServerKeys, description="Files of the coordinator's secrets.")
     gateway: GatewaySettings | None = Field(
         default=None, description="Where holders reach this coordinator; without it nothing listens."
+    )
+    metrics: Listener | None = Field(
+        default=None, description="Where `serve` shows its metrics; without it nowhere."
+    )
+    probes: Listener | None = Field(
+        default=None, description="Where `serve` answers probes of life and readiness; without it nowhere."
     )
 
     @model_validator(mode="after")

@@ -23,8 +23,10 @@ from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.public_files import public_path, read_public
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.errors import N_, StoreError
+from ringfence.privacy.stores.schema import lay, require_current
 from ringfence.privacy.stores.store import open_store, reading, require_durable
 from ringfence.server.config import FILE_NAME, CoordinatorSettings, ServerConfig, load_settings, log_origin
+from ringfence.server.migrations.schema import COORDINATOR_STORE
 from ringfence.server.registry import HOLDERS, HolderRegistry
 
 ACTOR = "server"
@@ -34,7 +36,7 @@ _TEMPLATE = """\
 # Settings of a Ringfence coordinator. docs/reference/server.toml.md says what each key means.
 # Paths are relative to here.
 name = "{name}"
-store = "coordinator.db"
+store = "{store}"
 
 # Fingerprints of holders, learnt by telephone or in person. A holder that is not listed enters no study.
 holders = []
@@ -103,13 +105,9 @@ def open_office(config: str | Path, *, passphrases: Passphrases | None = None) -
     keys = settings.config.keys
     identity = read_public(public_path(settings.path(keys.coordinator)), "coordinator")
     signer = log_signer(settings.path(keys.log), passphrases)
-    store = settings.store
-    if isinstance(store, Path) and not store.exists():
-        raise StoreError(
-            "RF-B410", N_("The store {file} is gone. Restore it from a backup."), file=store.name
-        )
-    engine = require_durable(open_store(store))
+    engine = open_office_store(settings.store)
     try:
+        require_current(engine, COORDINATOR_STORE)
         yield Office(
             settings=settings,
             identity=identity,
@@ -120,27 +118,50 @@ def open_office(config: str | Path, *, passphrases: Passphrases | None = None) -
         engine.dispose()
 
 
-def make_home(folder: Path, name: str, passphrase: str | None) -> tuple[PublicIdentity, PublicIdentity]:
+def open_office_store(store: Path | str) -> Engine:
+    """Open a store that was made before, never a new one.
+
+    Raises:
+        StoreError: RF-B410 the file is not there; it cannot be opened; it is in memory.
+    """
+    if isinstance(store, Path) and not store.exists():
+        raise StoreError(
+            "RF-B410", N_("The store {file} is gone. Restore it from a backup."), file=store.name
+        )
+    return require_durable(open_store(store))
+
+
+def make_home(
+    folder: Path, name: str, passphrase: str | None, store: str | None = None
+) -> tuple[PublicIdentity, PublicIdentity]:
     """Make a coordinator's home, all of it or nothing; return the public keys of coordinator and log.
+
+    Args:
+        folder: does not exist or is empty.
+        name: of the coordinator's organisation.
+        passphrase: wraps both key pairs; None leaves them unwrapped.
+        store: a PostgreSQL URL, or None for a SQLite file in the home.
 
     Raises:
         UsageError: RF-U410 something is there already, RF-U411 no parent folder, RF-U412 the name may not
             be used.
     """
-    require_usable(ServerConfig, name, DATABASE)
+    require_usable(ServerConfig, name, store or DATABASE)
     with made_whole(folder) as at:
-        return _make(at, name, passphrase)
+        return _make(at, name, passphrase, store)
 
 
-def _make(at: Path, name: str, passphrase: str | None) -> tuple[PublicIdentity, PublicIdentity]:
+def _make(
+    at: Path, name: str, passphrase: str | None, store: str | None
+) -> tuple[PublicIdentity, PublicIdentity]:
     own, log_key = new_key(at, "coordinator", passphrase), new_key(at, "log", passphrase)
-    (at / FILE_NAME).write_text(_TEMPLATE.format(name=name), encoding="utf-8")
-    engine = open_store(at / DATABASE)
+    (at / FILE_NAME).write_text(_TEMPLATE.format(name=name, store=store or DATABASE), encoding="utf-8")
+    engine = open_store(store or at / DATABASE)
     try:
+        lay(engine, COORDINATOR_STORE)
         log = _log(engine, name, log_key)
         for identity in (own, log_key):
             record_key(log, identity)
-        HolderRegistry(engine)
     finally:
         engine.dispose()
     return own.public, log_key.public

@@ -67,6 +67,15 @@ class Letters:
                 if header.kind in _AFTER_A_GREETING or not self._lives(name)
             }
         )
+        replies = self._carried(messages)
+        # Who is there and has no bytes for a letter may have been restarted: its keys were of its process.
+        if silent := {name: headers[name] for name, data in replies.items() if not data}:
+            self._greet(silent)
+            replies |= self._carried({name: messages[name] for name in silent})
+        return {name: self._opened(name, data) or data for name, data in replies.items() if data}
+
+    def _carried(self, messages: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Letters to holders that greeted, and what came back, unopened."""
         letters = {
             name: seal_letter(
                 data, identity=self.identity, recipient=self.holders[name], key=self._keys[name][0]
@@ -74,9 +83,7 @@ class Letters:
             for name, data in messages.items()
             if name in self._keys
         }
-        return {
-            name: self._opened(name, data) or data for name, data in self.carrier.exchange(letters).items()
-        }
+        return dict(self.carrier.exchange(letters)) if letters else {}
 
     def present(self, names: Iterable[str]) -> frozenset[str]:
         """What the carrier says."""
@@ -88,6 +95,12 @@ class Letters:
         self._keys.clear()
 
     def _greet(self, headers: Mapping[str, Header]) -> None:
+        """Greet holders, and once more those that are there and had no bytes: a greeting counts once."""
+        if silent := self._greeted(headers):
+            self._greeted({name: headers[name] for name in silent})
+
+    def _greeted(self, headers: Mapping[str, Header]) -> tuple[str, ...]:
+        """Greet holders; who answered with no bytes."""
         nonces = {name: new_nonce() for name in headers}
         greetings = {
             name: seal_message(
@@ -102,7 +115,10 @@ class Letters:
         }
         for name in headers:
             self._keys.pop(name, None)
-        for name, data in (self.carrier.exchange(greetings) if greetings else {}).items():
+        replies = self.carrier.exchange(greetings) if greetings else {}
+        for name, data in replies.items():
+            if not data:
+                continue
             try:
                 self._keys[name] = self._heard(name, data, headers[name], nonces[name])
                 # A key that cannot be sealed to is no key: its holder is asked nothing, the others go on.
@@ -110,6 +126,7 @@ class Letters:
             except RingfenceError as error:
                 self._keys.pop(name, None)
                 self.report(f"{name}: {error}")
+        return tuple(name for name, data in replies.items() if not data)
 
     def _lives(self, name: str) -> bool:
         """Whether a holder's key lives for longer than an exchange takes."""

@@ -23,15 +23,15 @@ from ringfence.privacy.protocol.control import (
     open_message,
     seal_message,
 )
-from ringfence.privacy.protocol.releases import Proof, nodes_of
+from ringfence.privacy.protocol.releases import Proof, hashes_of
 from ringfence.privacy.secagg.keys import KeyMessage, verify_key_message
 from ringfence.privacy.stores.journal import listed
 from ringfence.privacy.wire.fields import new_nonce
 from ringfence.privacy.wire.heads import LedgerHead, LogPosition, verify_head
 from ringfence.server.approvals import approvers_of
 from ringfence.server.coordinator import Coordinator, OpenStudy
-from ringfence.server.intents import farewell
 from ringfence.server.registry import HolderLog
+from ringfence.server.release.intents import farewell
 from ringfence.server.replies import refuse_reply
 from ringfence.server.runs import KeptRun
 from ringfence.server.transport import Transport
@@ -271,5 +271,5 @@ def _anchor(
     known = HolderLog(origin=claimed.origin, key=log_key, position=position)
     verifier = Verifier(name=claimed.origin, raw=log_key.raw)
     with coordinator.registry.engine.begin() as connection:
-        coordinator.log.anchor(note.encode(), verifier, nodes_of(proof), connection)
+        coordinator.log.anchor(note.encode(), verifier, hashes_of(proof), connection)
         coordinator.registry.seen(holder, head, known, connection)

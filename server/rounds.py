@@ -20,11 +20,12 @@ from ringfence.privacy.waist import Query
 from ringfence.server.coordinator import Coordinator, OpenStudy
 from ringfence.server.membership import Members, finish, offer
 from ringfence.server.recover_sums import Recover
+from ringfence.server.release.witnessing import TOO_FEW_COSIGNED, Intended, release_witnessed
+from ringfence.server.released_sums import ReleasedSum
 from ringfence.server.retry_sums import Retry
-from ringfence.server.runs import RELEASED, KeptRun, ReleasedSum, RunStore
+from ringfence.server.runs import RELEASED, KeptRun, RunStore
 from ringfence.server.sums import Conduct
 from ringfence.server.transport import Nobody, Transport
-from ringfence.server.witnessing import TOO_FEW_COSIGNED, Intended, release_witnessed
 
 Progress = Callable[[int, int, str], None]
 STOPPED = "stopped"

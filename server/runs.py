@@ -14,13 +14,11 @@ Invariants:
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from sqlalchemy import (
     Column,
     Connection,
@@ -39,14 +37,13 @@ from sqlalchemy import (
 
 from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.stores.store import reading
-from ringfence.privacy.stores.tensors import read_tensors, write_tensors
-from ringfence.privacy.waist import Aggregate, IntVector, Query
+from ringfence.privacy.waist import Query
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.coordinator import OpenStudy
-from ringfence.server.intents import METADATA as INTENTS
-from ringfence.server.intents import KeptIntent, keep_intent, keep_proof, read_intent
+from ringfence.server.release.intents import METADATA as INTENTS
+from ringfence.server.release.intents import KeptIntent, keep_intent, keep_proof, read_intent
+from ringfence.server.released_sums import ReleasedSum, read_sum, row_of_sum
 
-FORMAT = "ringfence-released-sum-1"
 RELEASED = "released"
 """The outcome of a run that released something."""
 METADATA = MetaData()
@@ -81,23 +78,6 @@ MEMBERS = Table(
     Column("holder", String(64), primary_key=True),
     Column("joined", String(40), nullable=False),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleasedSum:
-    """One round that has ended.
-
-    Attributes:
-        query: digest of what was asked, hexadecimal.
-        aggregate: the noisy sum.
-        attempts: spent on it.
-        names: holders in the sum.
-    """
-
-    query: str
-    aggregate: Aggregate
-    attempts: int
-    names: tuple[str, ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,7 +130,7 @@ class KeptRun:
         self.sums[each.aggregate.round] = each
         if self._store is not None:
             with self._store.engine.begin() as connection:
-                connection.execute(insert(SUMS).values(run=self.run, **_row(each)))
+                connection.execute(insert(SUMS).values(run=self.run, **row_of_sum(each)))
 
     def replayed(self, query: Query) -> ReleasedSum | None:
         """The kept sum of a round, or None where the run stopped.
@@ -219,6 +199,60 @@ class KeptRun:
         if self._store is not None:
             with self._store.engine.begin() as connection:
                 connection.execute(update(RUNS).where(RUNS.c.run == self.run).values(**values))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStanding:
+    """How far one run is, for people and programs; no sum and no result is in it.
+
+    Attributes:
+        run, study: its id, and the digest of its study.
+        name: the study's.
+        started: when it began.
+        round, attempt: asked last; -1 before the first.
+        outcome: "released", or the code of what ended it; empty while rounds are asked.
+        ended: when its holders had been told, or empty.
+        holders: that ever joined.
+    """
+
+    run: str
+    study: str
+    name: str
+    started: str
+    round: int
+    attempt: int
+    outcome: str
+    ended: str
+    holders: tuple[str, ...]
+
+    @property
+    def state(self) -> str:
+        """One word for it: `running` (or to be run on), `released` or `ended` without a model."""
+        if not self.outcome:
+            return "ended" if self.ended else "running"
+        return "released" if self.outcome == "released" else "ended"
+
+
+def runs_kept(engine: Engine) -> tuple[RunStanding, ...]:
+    """All runs in a store, the newest first."""
+    METADATA.create_all(engine)
+    with reading(engine) as connection:
+        rows = connection.execute(select(RUNS).order_by(RUNS.c.started.desc(), RUNS.c.run)).all()
+        joined = connection.execute(select(MEMBERS.c.run, MEMBERS.c.holder).order_by(MEMBERS.c.holder)).all()
+    return tuple(
+        RunStanding(
+            run=row.run,
+            study=row.study,
+            name=row.name,
+            started=row.started,
+            round=row.round,
+            attempt=row.attempt,
+            outcome=row.outcome,
+            ended=row.ended,
+            holders=tuple(each.holder for each in joined if each.run == row.run),
+        )
+        for row in rows
+    )
 
 
 class RunStore:
@@ -291,7 +325,7 @@ class RunStore:
             intent = read_intent(connection, row.run)
         return KeptRun(
             run=row.run,
-            sums={each.round: _sum(each.round, each, opened) for each in sums},
+            sums={each.round: read_sum(each.round, each, opened) for each in sums},
             begun=(row.round, row.attempt),
             roster=row.roster,
             joined=set(joined),
@@ -311,57 +345,4 @@ def _run_before(opened: OpenStudy, ended: str) -> StudyError:
         ),
         study=opened.study.id,
         ended=ended,
-    )
-
-
-def _row(each: ReleasedSum) -> dict[str, object]:
-    blocks = {name: values.astype(np.int64) for name, values in each.aggregate.blocks.items()}
-    described = {"format": FORMAT, "blocks": list(blocks), "holders": each.aggregate.holders}
-    return {
-        "round": each.aggregate.round,
-        "query": each.query,
-        "attempts": each.attempts,
-        "holders": json.dumps(each.names),
-        "blocks": write_tensors(described, blocks),
-    }
-
-
-def _sum(index: int, row: Row[Any], opened: OpenStudy) -> ReleasedSum:
-    """A sum as it was kept.
-
-    Raises:
-        StudyError: RF-S073 another version wrote it, RF-S074 it is damaged.
-    """
-    try:
-        described, tensors = read_tensors(bytes(row.blocks))
-        if described["format"] != FORMAT:
-            raise _other_form(opened, str(described["format"]))
-        blocks: dict[str, IntVector] = {}
-        for name in described["blocks"]:
-            values = tensors[name]
-            if values.dtype != np.int64 or values.ndim != 1:
-                raise ValueError(name)
-            blocks[name] = values
-        names = tuple(str(name) for name in json.loads(row.holders))
-        aggregate = Aggregate(round=index, holders=int(described["holders"]), blocks=blocks)
-    except (KeyError, TypeError, ValueError):
-        raise StudyError(
-            "RF-S074",
-            N_("The sum of round {round} of the study {study} cannot be read; restore the store."),
-            round=index,
-            study=opened.study.id,
-        ) from None
-    return ReleasedSum(query=row.query, aggregate=aggregate, attempts=row.attempts, names=names)
-
-
-def _other_form(opened: OpenStudy, found: str) -> StudyError:
-    return StudyError(
-        "RF-S073",
-        N_(
-            "The sums of the study {study} are of the form {found}; this version reads {expected}. Use the "
-            "version that wrote them."
-        ),
-        study=opened.study.id,
-        found=found[:60],
-        expected=FORMAT,
     )

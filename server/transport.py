@@ -20,7 +20,8 @@ class Transport(Protocol):
             messages: sealed envelope for each holder, by name.
 
         Returns:
-            Replies by holder's name; a holder that did not reply in time is absent.
+            Replies by holder's name; a holder that did not reply in time is absent. A carrier that can tell
+            has no bytes for a holder that is there and answered with none.
         """
         ...
 

@@ -29,7 +29,7 @@ from ringfence.privacy.command_line.terminal import Terminal, require_writable
 from ringfence.privacy.consent.snapshot import members
 from ringfence.privacy.errors import N_, UsageError, _
 from ringfence.privacy.release import Artefact, ColumnRule, ExportGate, ExportRefused
-from ringfence.server.releasing import export_gate
+from ringfence.server.release.gate import export_gate
 from ringfence.simulations.federation import Federation, Outcome, result_of
 from ringfence.simulations.parties import HolderKeys, Site
 from ringfence.simulations.populations.city import Population, generate, write_population

@@ -24,7 +24,7 @@ from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.command_line.terminal import Terminal, require_writable
 from ringfence.privacy.errors import _
 from ringfence.privacy.tables.celltext import NullMarks, key_text
-from ringfence.server.releasing import export_gate
+from ringfence.server.release.gate import export_gate
 from ringfence.simulations.federation import Federation, Outcome, result_of
 from ringfence.simulations.parties import Site
 from ringfence.simulations.partitions import partition, partition_customers

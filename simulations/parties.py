@@ -23,11 +23,12 @@ from ringfence.clients.agent import Agent
 from ringfence.clients.attesting import attest
 from ringfence.clients.desk.approving import give_approval
 from ringfence.clients.holder import Holder
-from ringfence.clients.offers import Offers
+from ringfence.clients.inbox.store import Inbox
 from ringfence.clients.own_model import FOLDER
-from ringfence.clients.participations import Participations
-from ringfence.clients.snapshots import FOLDER as SNAPSHOTS
-from ringfence.clients.snapshots import Snapshots
+from ringfence.clients.records.offers import Offers
+from ringfence.clients.records.participations import Participations
+from ringfence.clients.records.snapshots import FOLDER as SNAPSHOTS
+from ringfence.clients.records.snapshots import Snapshots
 from ringfence.clients.witnesses.memory import WitnessMemory
 from ringfence.privacy.accounting.filters import FilterName
 from ringfence.privacy.agreements.contract import Contract
@@ -180,8 +181,7 @@ def make_holder(
     contract = site.contract.revised(peers=tuple(sorted(peer.fingerprint for peer in peers)))
     name = contract.holder
     path = None if profile == "simulation" else folder / f"{name}.db"
-    fresh = path is None or not path.exists()
-    engine = open_store(path)
+    fresh, engine = path is None or not path.exists(), open_store(path)
     log = _log(engine, keys, name, profile)
     registry = ConsentRegistry.open(engine, keys.registry, journal=log)
     if fresh:
@@ -203,6 +203,7 @@ def make_holder(
         offers=Offers(engine),
         participations=Participations(engine),
         witness=WitnessMemory(engine),
+        inbox=Inbox(engine),
         approvers=tuple(person.public for person in keys.approvers),
         approvals=_approving(keys, name, log),
         models=folder / FOLDER / name,

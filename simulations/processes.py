@@ -141,8 +141,9 @@ def run_federation(out: Path, *, seed: int, terminal: Terminal) -> int:
         stack.callback(here.end)
         _found(here, seed)
         _enrol(here)
-        study = _approve(here)
+        signed = _signed(here)
         _serve(here)
+        study = _approve(here, signed)
         _killed_in_the_middle(here, study)
         here.end()
         here.tell(_("everybody stopped"))
@@ -197,20 +198,34 @@ def _enrol(here: _Rehearsal) -> None:
     here.tell(_("invited, answered and admitted: {names}").format(names=", ".join(HOLDER_PROFILES)))
 
 
-def _approve(here: _Rehearsal) -> Path:
-    """The study, signed and approved by two people at each holder; its file."""
+def _signed(here: _Rehearsal) -> Path:
+    """The study, signed by the coordinator; its file."""
     for file in ("study.toml", "schema.toml"):
         shutil.copy(here.folder / "data" / file, here.folder / file)
     signed = here.folder / "study.signed.json"
     given = [word for name in HOLDER_PROFILES for word in ("--declaration", here.folder / f"{name}.json")]
     words = ("study", "sign", here.folder / "study.toml", *given, "--out", signed)
     here.command(server, *words, *here.home(_DESK))
+    return signed
+
+
+def _approve(here: _Rehearsal, signed: Path) -> str:
+    """The study comes into the holders' inboxes, and two people of each approve it; its id."""
+    told = here.folder / "standing.json"
+    here.command(server, "study", "submit", signed, "--json", told, *here.home(_DESK))
+    study: str = json.loads(told.read_text(encoding="utf-8"))["id"]
+    here.tell(_("signed by the coordinator, and in the inbox of each holder: {study}").format(study=study))
     for name in HOLDER_PROFILES:
         for person in _PEOPLE:
             key = ("--key", here.folder / f"{person}.key")
-            here.command(client, "study", "approve", signed, *key, *here.home(name))
-    here.tell(_("signed by the coordinator and approved by two people at each holder"))
-    return signed
+            here.command(client, "study", "approve", study, *key, *here.home(name))
+    here.command(server, "study", "list", "--refresh", "--json", told, *here.home(_DESK))
+    (found,) = json.loads(told.read_text(encoding="utf-8"))["studies"]
+    states = {name: each["state"] for name, each in found["holders"].items()}
+    if set(states.values()) != {"approved"}:
+        raise _failed("study list", str(states))
+    here.tell(_("approved by two people at each holder, as the coordinator sees"))
+    return study
 
 
 def _serve(here: _Rehearsal) -> None:
@@ -224,7 +239,7 @@ def _node(here: _Rehearsal, name: str) -> None:
     here.start(name, _CLIENT, "run", "--lang", "en", *here.home(name)).wait_for("Answering")
 
 
-def _killed_in_the_middle(here: _Rehearsal, study: Path) -> None:
+def _killed_in_the_middle(here: _Rehearsal, study: str) -> None:
     """Run the study; a holder is killed after its first sum, the coordinator after a later one."""
 
     def run() -> _Process:

@@ -249,6 +249,7 @@ _PARTS = {
     *("draw", "draw_values", "event_of"),  # a law of noise
     *("load_settings", "log_origin", "make_home", "export_gate", "packed", "unpacked"),  # holder, coordinator
     *("lock", "reading", "N_", "use_language"),  # what audit has of its own
+    "upgrade",  # a migration
     *("measure", "line", "lines", "render"),  # a benchmark, a page
 }
 

@@ -25,6 +25,9 @@ _TEXT = {
     ".svg",
     ".po",
     ".txt",
+    ".service",
+    ".conf",
+    ".Dockerfile",
     "",
 }
 # Pieces are joined so that this file does not hold what it looks for.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from ringfence.clients.commands.options import leaf
+from ringfence.clients.commands.options import add_named_study, leaf
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 
@@ -32,9 +31,7 @@ def add_attesting(kinds: argparse._SubParsersAction[Parser]) -> None:
     )
     gone.set_defaults(do=_forget)
     for each in (made, gone):
-        each.add_argument(
-            "study", type=Path, metavar="STUDY", help=_("the study as the coordinator signed it")
-        )
+        add_named_study(each)
 
 
 def _attest(arguments: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringfence.clients.commands.options import leaf
+from ringfence.clients.commands.options import add_named_study, leaf
 from ringfence.privacy.command_line.alignment import padded
 from ringfence.privacy.command_line.commands import add_passphrase, decimal, passphrases
 from ringfence.privacy.command_line.terminal import Parser, Terminal
@@ -53,9 +53,7 @@ def _add_reading(kinds: argparse._SubParsersAction[Parser]) -> None:
         _("list every spend, and what a signed study would cost and whether it fits; nothing is spent"),
         examples=["ringfence-client budget explain", "ringfence-client budget explain churn.signed.json"],
     )
-    explain.add_argument(
-        "study", nargs="?", type=Path, metavar="STUDY", help=_("the study as the coordinator signed it")
-    )
+    add_named_study(explain, needed=False)
     explain.set_defaults(do=_explain, entries=False)
 
 

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ringfence.audit.errors import use_language
-from ringfence.clients.commands import budget, consent, contract, federation, home, log, study, table, trust
+from ringfence.clients.commands import (
+    budget,
+    consent,
+    contract,
+    federation,
+    home,
+    keeping,
+    log,
+    operations,
+    study,
+    table,
+    trust,
+)
 from ringfence.privacy.command_line.commands import in_full, top_parser
 from ringfence.privacy.command_line.terminal import Parser, run
 from ringfence.privacy.errors import _
@@ -42,5 +54,11 @@ def parser() -> Parser:
             "ringfence-client study check churn.signed.json",
             "ringfence-client log --sent",
         ],
-        [module.add for module in (home, contract, trust, consent, budget, study, table, federation, log)],
+        [
+            module.add
+            for module in (
+                *(home, contract, trust, consent, budget, study, table),
+                *(federation, operations, log, keeping),
+            )
+        ],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from ringfence.privacy.command_line.commands import (
     require_new_file,
     stopped_by_signals,
 )
+from ringfence.privacy.command_line.lasting import ended_in_time, leave_proxies_out
+from ringfence.privacy.command_line.lines import SaidLines, add_log_format
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import N_, UsageError, _
 
@@ -55,6 +58,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         json=False,
     )
     add_passphrase(run)
+    add_log_format(run)
     run.set_defaults(do=_run)
 
 
@@ -108,13 +112,21 @@ def _complete(arguments: argparse.Namespace, document: SignedDocument) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.connections.flower_names import require_node_names
+
+    require_node_names()
     from ringfence.clients.config import load_settings
     from ringfence.clients.connections.node import serve_holder
     from ringfence.clients.home import serving
 
-    terminal = Terminal.of(arguments)
+    lines = SaidLines.of(arguments, Terminal.of(arguments).say)
+    leave_proxies_out(lines.tell, _("Name one in client.toml, under [connection]."))
     settings = load_settings(arguments.config)
-    with serving(arguments.config, passphrases(arguments)) as holder, stopped_by_signals() as stop:
-        serve_holder(holder, settings, stop, report=terminal.say)
-    terminal.say(_("Stopped."))
+    with (
+        serving(arguments.config, passphrases(arguments)) as holder,
+        stopped_by_signals() as stop,
+        ended_in_time(stop, lines.tell),
+    ):
+        serve_holder(holder, settings, stop, report=lines.report, ready=partial(lines.tell, "answering"))
+    lines.tell("stopped", _("Stopped."))
     return 0

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from ringfence.clients.commands.options import leaf
+from ringfence.clients.commands.options import add_named_study, leaf
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 
@@ -18,11 +17,11 @@ def add_showing(kinds: argparse._SubParsersAction[Parser]) -> None:
         _("say in full sentences what a study asks, with whom, at what price, and what becomes of it"),
         more=_("For the people who approve. Nothing is read of the table and nothing is spent."),
         examples=[
-            "ringfence-client study show churn.signed.json",
-            "ringfence-client study show s.json --lang zh",
+            "ringfence-client study show churn-1",
+            "ringfence-client study show churn.signed.json --lang zh",
         ],
     )
-    show.add_argument("study", type=Path, metavar="STUDY", help=_("the study as the coordinator signed it"))
+    add_named_study(show)
     show.set_defaults(do=_show)
 
 

@@ -1,11 +1,12 @@
-"""`ringfence-client study`: would this study be allowed here, and one person's approval of it."""
+"""`ringfence-client study`: would this study be allowed here, and what people decide on it."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from ringfence.clients.commands.options import leaf
+from ringfence.clients.commands.inbox import add_inbox
+from ringfence.clients.commands.options import add_named_study, leaf
 from ringfence.clients.commands.showing import add_showing
 from ringfence.privacy.command_line.commands import add_passphrase, passphrases
 from ringfence.privacy.command_line.terminal import Parser, Terminal
@@ -14,9 +15,10 @@ from ringfence.privacy.errors import _
 
 def add(commands: argparse._SubParsersAction[Parser]) -> None:
     """Declare the sub-commands."""
-    study = commands.add_parser("study", help=_("check and approve studies"))
+    study = commands.add_parser("study", help=_("see the studies that came, check, approve and reject them"))
     kinds = study.add_subparsers(metavar=_("COMMAND"), required=True)
     add_showing(kinds)
+    add_inbox(kinds)
     check = leaf(
         kinds,
         "check",
@@ -25,19 +27,17 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
             "Nothing is read of the table and nothing is spent. All reasons against it are listed; exit "
             "status 1 when there is one, or when the budget does not cover it."
         ),
-        examples=["ringfence-client study check churn.signed.json"],
+        examples=["ringfence-client study check churn-1", "ringfence-client study check churn.signed.json"],
     )
-    check.add_argument("study", type=Path, metavar="STUDY", help=_("the study as the coordinator signed it"))
+    add_named_study(check)
     check.set_defaults(do=_check)
     approve = leaf(
         kinds,
         "approve",
         _("approve a study as one person; two different people are needed"),
-        examples=["ringfence-client study approve churn.signed.json --key ana.key"],
+        examples=["ringfence-client study approve churn-1 --key ana.key"],
     )
-    approve.add_argument(
-        "study", type=Path, metavar="STUDY", help=_("the study as the coordinator signed it")
-    )
+    add_named_study(approve)
     approve.add_argument("--key", type=Path, required=True, metavar="FILE", help=_("the approver's key file"))
     add_passphrase(approve)
     approve.set_defaults(do=_approve)
@@ -88,6 +88,12 @@ def _approve(arguments: argparse.Namespace) -> int:
             approver=made.approver, study=made.study, digest=made.digest
         )
     )
+    if made.rejected:
+        terminal.say(
+            _("Take note: the study was rejected here on {at}; this approval takes that back.").format(
+                at=made.rejected
+            )
+        )
     terminal.say(_("approvals on file: {count} of 2").format(count=made.count))
     terminal.say(
         _("it reads the table as attested on {moment}").format(moment=f"{made.attested:%Y-%m-%d %H:%M} UTC")

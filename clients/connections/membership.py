@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from cryptography import x509
+
 from ringfence.clients.connections.supernode import Place
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_signed
@@ -166,6 +168,19 @@ class MembershipFolder:
         context.load_verify_locations(cadata=invitation.authority)
         context.load_cert_chain(self.path / _CERTIFICATE, self.path / _TLS)
         return Place(address=invitation.gateway, tls=context)
+
+    @property
+    def admitted_before(self) -> bool:
+        """Whether an admission was taken up here."""
+        return (self.path / _ADMISSION).exists()
+
+    def certificate(self, coordinator: PublicIdentity) -> x509.Certificate:
+        """The certificate of connections that the coordinator's admission carries.
+
+        Raises:
+            KeyFault: there is no admission, or it is not this coordinator's.
+        """
+        return certificate_of(admission_of(read_signed(self.path / _ADMISSION), coordinator).certificate)
 
     def remembered(self) -> int | None:
         """The number that the link gave this node last."""

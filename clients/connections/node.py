@@ -8,24 +8,35 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from ringfence.clients.agent import Agent
-from ringfence.clients.config import HolderSettings
+from ringfence.clients.config import HolderSettings, LoopbackPort
+from ringfence.clients.connections.contact import Contact
 from ringfence.clients.connections.membership import FOLDER, MembershipFolder
+from ringfence.clients.connections.metrics import HolderMetrics
+from ringfence.clients.connections.routes import route_of
 from ringfence.clients.connections.supernode import SuperNode
 from ringfence.clients.flower import Answering, make_client_app
 from ringfence.clients.holder import Holder
 from ringfence.clients.home import signed_path
 from ringfence.clients.letters import LetterBox
+from ringfence.privacy.command_line.listening import LOOPBACK, Pages, listening, probes
 from ringfence.privacy.crypto.tls_keys import read_tls_key
 from ringfence.privacy.errors import N_, WaistError, _
 from ringfence.privacy.wire.fields import utc_now
 
 
 def serve_holder(
-    holder: Holder, settings: HolderSettings, stop: threading.Event, *, report: Callable[[str], None]
+    holder: Holder,
+    settings: HolderSettings,
+    stop: threading.Event,
+    *,
+    report: Callable[[str], None],
+    ready: Callable[[str], None],
 ) -> None:
     """Answer the coordinator until told to stop.
 
@@ -34,13 +45,17 @@ def serve_holder(
         settings: from which it was opened.
         stop: ends it after the message that is being answered.
         report: told, in sentences for the holder's people, what is refused or goes wrong.
+        ready: told in a sentence that it begins.
 
     Raises:
+        RingfenceError: RF-U570 the port of metrics or probes cannot be listened on.
         WaistError: RF-W360 to RF-W363 no federation was joined, or not to the end; RF-W366 what its people
             wrote has changed.
     """
     folder = MembershipFolder(settings.folder / FOLDER)
-    place = folder.place(holder.coordinator, holder.identity.public, utc_now())
+    found = folder.place(holder.coordinator, holder.identity.public, utc_now())
+    place = replace(found, route=route_of(settings))
+    contact = Contact(folder=folder.path)
     guard = _AsWritten(
         box=LetterBox(agent=Agent(holder=holder, report=report)),
         written=settings,
@@ -54,9 +69,12 @@ def serve_holder(
         report=report,
         remembered=folder.remembered(),
         remember=folder.remember,
+        contact=contact,
     )
-    report(_("Answering {address}.").format(address=place.address))
-    node.serve(stop)
+    expires = folder.certificate(holder.coordinator).not_valid_after_utc
+    with on_loopback(holder, settings, contact, expires):
+        ready(_("Answering {address}.").format(address=place.address))
+        node.serve(stop)
     if guard.changed:
         raise WaistError(
             "RF-W366",
@@ -65,6 +83,24 @@ def serve_holder(
                 "so it answers nothing more. Start it again: ringfence-client run"
             ),
         )
+
+
+@contextmanager
+def on_loopback(
+    holder: Holder, settings: HolderSettings, contact: Contact, expires: datetime
+) -> Iterator[dict[str, int]]:
+    """Metrics and probes on loopback, where client.toml asks for them; their ports, by section."""
+    metrics = HolderMetrics(contact=contact, expires=expires, ledger=holder.ledger, clock=utc_now)
+    wanted: Mapping[str, tuple[LoopbackPort | None, Pages]] = {
+        "metrics": (settings.config.metrics, {"/metrics": metrics.page}),
+        "probes": (settings.config.probes, probes(alive=lambda: True, ready=lambda: contact.connected)),
+    }
+    with ExitStack() as open_:
+        yield {
+            name: open_.enter_context(listening(pages, host=LOOPBACK, port=said.port, name=name))
+            for name, (said, pages) in wanted.items()
+            if said is not None
+        }
 
 
 def written(settings: HolderSettings) -> bytes:

@@ -57,6 +57,9 @@ from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
+from ringfence.clients.connections.contact import Contact
+from ringfence.clients.connections.looking import reason_unreached, refused_login
+from ringfence.clients.connections.routes import ProxyRoute, client_by
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.protocol.bundle import PROTOCOL, version_of
 
@@ -65,7 +68,10 @@ telemetry.FLWR_TELEMETRY_ENABLED = "0"
 HEARTBEAT_SECONDS = 10.0
 BUSY_SECONDS, IDLE_SECONDS = 0.1, 5.0
 """How often messages are looked for: while some come, and when none came for a while."""
+LOGIN_SECONDS = 60.0
+"""How long a login that the proxy refused is not shown again."""
 _BUSY_FOR = 30.0
+_ANSWER_SECONDS = 30.0
 _LONGEST_TRANSFER = 600.0
 
 
@@ -76,10 +82,12 @@ class Place:
     Attributes:
         address: host and port of the coordinator's gateway.
         tls: verifies the gateway, and shows this holder's certificate where it has one.
+        route: the house's own proxy, or None to go straight.
     """
 
     address: str
     tls: ssl.SSLContext
+    route: ProxyRoute | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,6 +101,7 @@ class SuperNode:
         report: told, in sentences for the holder's own people, what goes wrong.
         remembered: number that the link gave this node before, so that a node that was killed need not wait.
         remember: keeps that number.
+        contact: told when the gateway answers and when it does not.
     """
 
     place: Place
@@ -101,6 +110,7 @@ class SuperNode:
     report: Callable[[str], None] = lambda _: None
     remembered: int | None = None
     remember: Callable[[int], None] = lambda _: None
+    contact: Contact = field(default_factory=Contact)
     _runs: dict[int, bool] = field(default_factory=dict)
 
     def serve(self, stop: threading.Event) -> None:
@@ -116,17 +126,20 @@ class SuperNode:
                 # may fit no form; ours goes on and tells.
                 if time.monotonic() - began > _BUSY_FOR:
                     pause, last = BUSY_SECONDS, ""
-                told = str(_unreached(self.place.address, error))
+                known = reason_unreached(self.place.address, self.place.route, self.place.tls, error)
+                told = str(known or _unreached(self.place.address, error))
+                self.contact.failed(told)
                 if told != last:  # once, not at each of the tries of a night
                     self.report(told)
                 last = told
-                stop.wait(pause)
+                # A proxy locks a login that is wrong too often.
+                stop.wait(LOGIN_SECONDS if refused_login(known) else pause)
                 pause = min(2 * pause, IDLE_SECONDS)
 
     def _serve(self, client: FleetHttpClient, stop: threading.Event) -> None:
         node = self._activate(client)
         over = threading.Event()
-        beat = threading.Thread(target=_beat, args=(client, node, over), daemon=True)
+        beat = threading.Thread(target=_beat, args=(client, node, over, self.contact), daemon=True)
         beat.start()
         try:
             last = time.monotonic()
@@ -157,6 +170,7 @@ class SuperNode:
         node = NodeNumber(node_id=client.ActivateNode(request).node_id)
         self.remembered = node.node_id
         self.remember(node.node_id)
+        self.contact.answered()
         return node
 
     def _answer(
@@ -225,8 +239,9 @@ class Connection:
                 NodeAuthHttpInterceptor(key, key.public_key()),
             ],
         )
-        # A redirect would have this process send its signed bodies to any address of the holder's network.
-        self._client._client.follow_redirects = False
+        # Flower's own client goes by the environment's proxies and follows redirects.
+        self._client._client.close()
+        self._client._client = client_by(place.route, place.tls, _ANSWER_SECONDS)
 
     def __enter__(self) -> FleetHttpClient:
         return self._client
@@ -235,12 +250,13 @@ class Connection:
         self._client.close()
 
 
-def _beat(client: FleetHttpClient, node: NodeNumber, over: threading.Event) -> None:
+def _beat(client: FleetHttpClient, node: NodeNumber, over: threading.Event, contact: Contact) -> None:
     request = SendNodeHeartbeatRequest(node=node, heartbeat_interval=3 * HEARTBEAT_SECONDS)
     while not over.wait(HEARTBEAT_SECONDS):
         # The loop that pulls messages meets the same fault and connects anew.
         with suppress(httpx.HTTPError, OSError):
             client.SendNodeHeartbeat(request)
+            contact.answered()
 
 
 def _received(client: FleetHttpClient, node: NodeNumber, message: Message, tree: ObjectTree) -> Message:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from ringfence.audit.log import AuditLog
 from ringfence.clients.attesting import attest, passing
+from ringfence.clients.desk.deciding import void_approvals
 from ringfence.clients.desk.whatif import answer, approvals_that_hold, read_study, seen_lines
 from ringfence.clients.home import Home
-from ringfence.clients.offers import Offers
-from ringfence.clients.snapshots import Attestation
+from ringfence.clients.inbox.store import Inbox
+from ringfence.clients.records.offers import Offers
+from ringfence.clients.records.snapshots import Attestation
 from ringfence.privacy.agreements.contract import LoadedContract
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import Identity
@@ -35,6 +37,7 @@ class Approved:
         warning: why the budget does not cover the study as it stands, or None. A top-up may still come, so
             the approval is given all the same.
         attested: when the table was attested that the study would read.
+        rejected: when the study was rejected here, which this approval takes back; empty where it was not.
     """
 
     study: str
@@ -45,6 +48,7 @@ class Approved:
     seen: tuple[str, ...]
     warning: RingfenceError | None
     attested: datetime
+    rejected: str = ""
 
 
 Keep = Callable[[SignedDocument, Callable[[], None]], None]
@@ -81,7 +85,7 @@ def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -
     Raises:
         KeyFault: the study is not the coordinator's, or the key cannot be opened or is of another kind.
         StudyError: RF-S041 the study is not allowed here, RF-S201 the key is no approver's of this holder,
-            RF-S202 this person approved it before.
+            RF-S202 this person approved it before, RF-S436 it is not known, RF-S437 it was rejected since.
         TableError: the table was not attested for the study yet and does not pass.
     """
     resource = f"study:{home.settings.name}"
@@ -101,10 +105,10 @@ def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -
                 fingerprint=fingerprint,
                 holder=home.settings.name,
             )
-        folder = home.settings.path(home.settings.config.approvals)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        number = fingerprint.removeprefix("ed25519:")
-        file = folder / f"{found.digest.removeprefix('sha256:')}.{number}.json"
+        rejected = Inbox(home.engine).rejected(found.digest)
+        if rejected:  # what was approved before counts no more
+            void_approvals(home, found.digest)
+        file = home.approval_file(found.digest, fingerprint)
         if file.exists():
             raise StudyError(
                 "RF-S202",
@@ -116,13 +120,8 @@ def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -
             )
     # Beside the refusals: what a table's rows are judged to be stays in the private part of its own event.
     attested = _attested(home, study, loaded)
-    give_approval(
-        home.log,
-        found.digest,
-        home.settings.name,
-        person,
-        lambda document, record: write_after(file, document, record),
-    )
+    keep = _kept_at(file, home, found.digest, rejected)
+    give_approval(home.log, found.digest, home.settings.name, person, keep)
     Offers(home.engine).reopen(found.digest)
     return Approved(
         study=study.id,
@@ -133,7 +132,22 @@ def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -
         seen=tuple(seen_lines(study)),
         warning=found.no_price or found.misfit(),
         attested=attested.at,
+        rejected=rejected,
     )
+
+
+def _kept_at(file: Path, home: Home, digest: str, rejected: str) -> Keep:
+    """Puts an approval at its place, once its event stands and a rejection that it takes back is gone."""
+
+    def keep(document: SignedDocument, record: Callable[[], None]) -> None:
+        def recorded() -> None:
+            record()
+            with home.refusals("study.refused", f"study:{digest}"):
+                Inbox(home.engine).accept(digest, rejected)
+
+        write_after(file, document, recorded)
+
+    return keep
 
 
 def _attested(home: Home, study: Study, loaded: LoadedContract) -> Attestation:

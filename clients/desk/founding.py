@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ringfence.clients.config import FILE_NAME, ClientConfig, log_origin
 from ringfence.clients.home import make_log
+from ringfence.clients.migrations.schema import HOLDER_STORE
 from ringfence.privacy.accounting.filters import FilterName
 from ringfence.privacy.command_line.homes import made_whole, new_key, record_key, require_usable
 from ringfence.privacy.consent.registry import ConsentRegistry
@@ -15,6 +16,7 @@ from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.secret_files import read_secret, write_secret
 from ringfence.privacy.ledger import Ledger
 from ringfence.privacy.secagg.attempts import AttemptStore
+from ringfence.privacy.stores.schema import lay
 from ringfence.privacy.stores.store import open_store
 from ringfence.privacy.toml.settings import HouseDocument
 
@@ -97,6 +99,7 @@ def _make(at: Path, folder: Path, plan: Plan) -> Founded:
     (at / FILE_NAME).write_text(text, encoding="utf-8")
     engine = open_store(plan.store or at / DATABASE)
     try:
+        lay(engine, HOLDER_STORE)
         log = make_log(engine, plan.name, log_origin(plan.name), log_key)
         # The ledger first: where another one stands already (a database by URL), nothing is recorded.
         Ledger.create(

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from ringfence.clients.home import Home
-from ringfence.clients.snapshots import Attestation
+from ringfence.clients.records.snapshots import Attestation
 from ringfence.privacy.agreements.contract import LoadedContract
 from ringfence.privacy.errors import TableError, _
 

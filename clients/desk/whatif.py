@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+from ringfence.clients.desk.finding import signed_study
 from ringfence.clients.home import Home
 from ringfence.models.catalogue import task_named
 from ringfence.models.pricing import planned, price_of
@@ -22,7 +23,7 @@ from ringfence.privacy.agreements.contract import LoadedContract
 from ringfence.privacy.agreements.obligations import Decision
 from ringfence.privacy.agreements.policy import Request, decide
 from ringfence.privacy.agreements.study import Study
-from ringfence.privacy.crypto.signed import count_approvals, read_signed
+from ringfence.privacy.crypto.signed import count_approvals
 from ringfence.privacy.errors import N_, BudgetError, RingfenceError, StudyError, _
 from ringfence.privacy.ledger import Balance, Ledger, Quote
 from ringfence.privacy.waist import StudyPlan
@@ -166,12 +167,16 @@ class Forecast:
 def read_study(home: Home, path: Path) -> Study:
     """A signed study, verified to be this holder's coordinator's.
 
+    Args:
+        home: the holder's.
+        path: its file, or the id of one in the inbox.
+
     Raises:
         KeyFault: not a signed study, or not signed by the coordinator.
-        StudyError: it is not a study of this version.
+        StudyError: it is not a study of this version, or RF-S436 nothing is called so.
         UsageError: no coordinator is configured.
     """
-    document = read_signed(path)
+    document = signed_study(home, path)
     return Study.from_canonical(document.verify("study", [home.settings.coordinator()]))
 
 

@@ -24,7 +24,7 @@ from ringfence.audit.note import Verifier, parse_note
 from ringfence.audit.store import last_checkpoint
 from ringfence.audit.witness import WitnessKey, check_cosignature, cosign_body
 from ringfence.clients.holder import Holder
-from ringfence.clients.participations import Participation
+from ringfence.clients.records.participations import Participation
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.protocol.control import Finish
 from ringfence.privacy.protocol.releases import (
@@ -32,7 +32,7 @@ from ringfence.privacy.protocol.releases import (
     Cosigned,
     ReleaseProof,
     WitnessCall,
-    nodes_of,
+    hashes_of,
 )
 
 INTENT = "release.intended"
@@ -87,7 +87,7 @@ def cosign(holder: Holder, known: Participation, call: WitnessCall) -> Cosigned:
                 run=known.run,
                 model=intent.model,
             )
-            holder.log.anchor(call.checkpoint.encode(), log, nodes_of(call.proof), connection)
+            holder.log.anchor(call.checkpoint.encode(), log, hashes_of(call.proof), connection)
             if not any(dict(event.public) == public for event in told):
                 holder.log.record(
                     "release.witnessed",
@@ -158,7 +158,7 @@ def check_farewell(holder: Holder, known: Participation, finish: Finish) -> str:
             ),
         )
     _require_quorum(holder, known, cosigned, release, intent)
-    nodes = nodes_of(finish.proof)
+    nodes = hashes_of(finish.proof)
     verify_consistency(cosigned.size, shown.size, cosigned.root, shown.root, nodes)
     before = holder.log.anchored(log.name)
     if before is not None and before.size == cosigned.size:
@@ -178,7 +178,7 @@ def intent_of(
         AuditError: it is no event, or not in the log.
     """
     leaf = said.leaf.encode()
-    verify_inclusion(said.event, shown.size, leaf_hash(leaf), nodes_of(said.inclusion), shown.root)
+    verify_inclusion(said.event, shown.size, leaf_hash(leaf), hashes_of(said.inclusion), shown.root)
     event = parse_event(leaf)
     model = event.public.get("model")
     if not isinstance(model, str) or not _intends(event, log, known):

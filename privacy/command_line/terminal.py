@@ -22,6 +22,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, runtime_checkable
 
+from ringfence.privacy.command_line.lines import complaining
 from ringfence.privacy.command_line.usage import CommandHelp, fault_in_words, in_the_readers_language
 from ringfence.privacy.errors import N_, RingfenceError, UsageError, _, reason_of, use_language
 
@@ -288,6 +289,7 @@ def run(
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     for speaker in (use_language, *speakers):
         speaker(_language_in(arguments))
+    complain = complaining(arguments)
     try:
         status = command(arguments) or 0
         sys.stdout.flush()
@@ -296,11 +298,11 @@ def run(
     except BrokenPipeError:
         return _pipe_closed()
     except KeyboardInterrupt:
-        _complain(RingfenceError("RF-U904", N_("Stopped from the keyboard before the work was done.")))
+        complain(RingfenceError("RF-U904", N_("Stopped from the keyboard before the work was done.")))
         return INTERRUPTED
     except Exception as error:
         spoken = error if isinstance(error, Spoken) else _in_words(error, program)
-        _complain(spoken)
+        complain(spoken)
         return spoken.exit_status
     return status
 
@@ -315,11 +317,6 @@ def _language_in(arguments: Sequence[str]) -> str | None:
             chosen = value if equals else next(iter(arguments[index + 1 :]), "")
             return chosen if chosen in LANGUAGES else None
     return None
-
-
-def _complain(error: Spoken | RingfenceError) -> None:
-    with suppress(BrokenPipeError):
-        print(f"{error.code}: {error.sentence()}", file=sys.stderr, flush=True)
 
 
 def _pipe_closed() -> int:

@@ -147,12 +147,7 @@ class Book:
         """The state at the last entry that a transaction sees."""
         with self._lock:
             state = self._known
-        for entry in chain.read_entries(connection, state.sequence, state.hash):
-            try:
-                state = advance(state, entry)
-            except (BudgetError, ArithmeticError):
-                raise chain.broken_chain(entry.sequence) from None
-        return state
+        return _followed(connection, state)
 
     def _keep(self, state: State) -> None:
         with self._lock:
@@ -186,6 +181,27 @@ class Book:
                 private={**step.private, **step.evidence},
                 connection=connection,
             )
+
+
+def verified_state(connection: Connection) -> State:
+    """The state that a store's whole chain leads to, read in a transaction of the caller's.
+
+    Raises:
+        BudgetError: there is no ledger, or it was altered.
+    """
+    state = _followed(connection, State())
+    if state.sequence == 0:
+        raise _absent()
+    return state
+
+
+def _followed(connection: Connection, state: State) -> State:
+    for entry in chain.read_entries(connection, state.sequence, state.hash):
+        try:
+            state = advance(state, entry)
+        except (BudgetError, ArithmeticError):
+            raise chain.broken_chain(entry.sequence) from None
+    return state
 
 
 def _absent() -> BudgetError:

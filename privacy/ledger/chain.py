@@ -33,10 +33,10 @@ from ringfence.privacy.ledger.reading import Given, Misread, only, record_of
 GENESIS = bytes(32)
 VERSION = 1
 _MEMBERS = ("v", "sequence", "kind", "time", "nonce", "fields")
-_metadata = MetaData()
+METADATA = MetaData()
 _table = Table(
     "budget_ledger",
-    _metadata,
+    METADATA,
     Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("entry", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
@@ -76,7 +76,7 @@ class Entry:
 
 def create_table(connection: Connection) -> None:
     """Make the ledger's table where it is missing."""
-    _metadata.create_all(connection)
+    METADATA.create_all(connection)
 
 
 def table_exists(connection: Connection) -> bool:

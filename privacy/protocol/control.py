@@ -25,8 +25,10 @@ A study with `dropouts = "recover"` has no `RosterCall`; each attempt at a round
     UnmaskCall     ------------------>
                    <------------------ Revealed
 
+A study that waits for people, and is no run yet, goes into the holders' inboxes (`notices.py`).
+
 Where others carry the messages, each side greets the other with its encryption key for the run (`Greeting`)
-before the offer and before `Finish`, and everything else travels in letters (`privacy/wire/letters.py`).
+before the offer, the notice and `Finish`, and everything else travels in letters (`privacy/wire/letters.py`).
 
 Invariant: no message has a field for free text. A holder that cannot or will not answer says `Unavailable`,
 which has no field at all; the reason stays with the holder's own people and log. Everything else is a name, a
@@ -42,6 +44,7 @@ from typing import Annotated, TypeAlias, TypeVar
 
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.protocol.notices import Approvals, Notice, Standing
 from ringfence.privacy.protocol.releases import Cosigned, Proof, ReleaseProof, WitnessCall
 from ringfence.privacy.secagg.ephemeral import EphemeralMessage
 from ringfence.privacy.secagg.keys import KeyMessage
@@ -90,7 +93,6 @@ FreshMembers: TypeAlias = Annotated[tuple[EphemeralMessage, ...], AtMost(MAX_HOL
 Boxes: TypeAlias = Annotated[tuple[SealedShares, ...], AtMost(MAX_HOLDERS)]
 Survivors: TypeAlias = Annotated[tuple[Name, ...], AtMost(MAX_HOLDERS)]
 SurvivorsEchoes: TypeAlias = Annotated[tuple[SurvivorsEcho, ...], AtMost(MAX_HOLDERS)]
-Approvals: TypeAlias = Annotated[tuple[SignedText, ...], AtMost(8)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +265,8 @@ ControlMessage: TypeAlias = (
     | Unavailable
     | WitnessCall
     | Cosigned
+    | Notice
+    | Standing
 )
 Message = TypeVar(
     "Message",
@@ -285,6 +289,8 @@ Message = TypeVar(
     Unavailable,
     WitnessCall,
     Cosigned,
+    Notice,
+    Standing,
 )
 
 KINDS: Mapping[type[ControlMessage], MessageKind] = {
@@ -307,6 +313,8 @@ KINDS: Mapping[type[ControlMessage], MessageKind] = {
     Unavailable: MessageKind.UNAVAILABLE,
     WitnessCall: MessageKind.WITNESS_CALL,
     Cosigned: MessageKind.COSIGNED,
+    Notice: MessageKind.NOTICE,
+    Standing: MessageKind.STANDING,
 }
 
 

@@ -35,7 +35,7 @@ def proof_of(nodes: Iterable[bytes]) -> Proof:
     return tuple("sha256:" + node.hex() for node in nodes)
 
 
-def nodes_of(proof: Proof) -> list[bytes]:
+def hashes_of(proof: Proof) -> list[bytes]:
     """The hashes of a proof that a message carried, 32 bytes each."""
     return [bytes.fromhex(node.removeprefix("sha256:")) for node in proof]
 

@@ -13,10 +13,10 @@ from sqlalchemy import BigInteger, Column, Connection, Engine, Integer, MetaData
 
 from ringfence.privacy.release.differences import CountTable, refuse_small_difference
 
-_METADATA = MetaData()
+METADATA = MetaData()
 _TABLES = Table(
     "released_tables",
-    _METADATA,
+    METADATA,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("artefact", String(80), nullable=False),
     Column("content", Text, nullable=False),
@@ -33,7 +33,7 @@ class TableRegister:
     def open(cls, engine: Engine) -> TableRegister:
         """Open the register in a store, making its table when it is absent."""
         with engine.begin() as connection:
-            _METADATA.create_all(connection)
+            METADATA.create_all(connection)
         return cls(engine)
 
     def enter(self, tables: Iterable[tuple[str, CountTable]]) -> None:

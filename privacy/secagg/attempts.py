@@ -180,6 +180,17 @@ class AttemptStore:
                     "RF-W165", N_("An answer may be stored once, for an attempt that was begun.")
                 )
 
+    def answered(self, key: AttemptKey) -> bytes | None:
+        """The bytes that answered an attempt; None where there are none for this query.
+
+        Raises:
+            WaistError: RF-W161 another query was asked, RF-W162 begun but never answered, RF-W164 the stored
+                answer was altered.
+        """
+        with self._transaction(None) as transaction:
+            found = transaction.execute(_FIND, key.bound()).one_or_none()
+        return None if found is None else self._repeat(key, found.query, found.answer)
+
     def settle(self, key: AttemptKey, survivors: str, *, connection: Connection | None = None) -> None:
         """Fix for good whom this holder takes to have answered the attempt; call it before signing so.
 

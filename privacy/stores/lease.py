@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,7 @@ from ringfence.privacy.stores.store import location, profile
 
 # An arbitrary fixed number by which PostgreSQL knows this lock within the database.
 _ADVISORY_KEY = 0x52494E4746454E43
+_TRIES, _INSTANT = 5, 0.02
 
 
 @contextmanager
@@ -45,14 +47,60 @@ def lease(engine: Engine, purpose: str = "") -> Iterator[None]:
                 yield
 
 
+def leased(engine: Engine, purpose: str = "") -> bool:
+    """Whether a process holds the lease at this moment; nothing is made and nobody is kept waiting.
+
+    Args:
+        engine: of the store.
+        purpose: as `lease` takes it.
+    """
+    match profile(engine):
+        case "sqlite":
+            return _file_leased(_lease_file(location(engine), purpose))
+        case "postgresql":
+            key = _advisory_key(purpose)
+            with engine.connect() as connection:
+                found = connection.exec_driver_sql(
+                    "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted "
+                    f"AND classid = {key >> 32} AND objid = {key & 0xFFFFFFFF} "
+                    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                ).first()
+                return found is not None
+        case _:
+            return False
+
+
+def _file_leased(name: str) -> bool:
+    try:
+        handle = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _lease_file(path: str, purpose: str) -> str:
+    return f"{path}.{purpose}.lease" if purpose else f"{path}.lease"
+
+
+def _advisory_key(purpose: str) -> int:
+    if not purpose:
+        return _ADVISORY_KEY
+    return _ADVISORY_KEY ^ int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:7])
+
+
 @contextmanager
 def _file_lease(path: str, purpose: str) -> Iterator[None]:
     # A file of its own: closing any handle on the database file would drop SQLite's locks on it.
-    name = f"{path}.{purpose}.lease" if purpose else f"{path}.lease"
-    handle = os.open(name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    handle = os.open(_lease_file(path, purpose), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(handle)
         except BlockingIOError:
             holder = os.read(handle, 20).decode("ascii", "replace").strip() or "?"
             raise _taken(os.path.basename(path), holder) from None
@@ -63,13 +111,21 @@ def _file_lease(path: str, purpose: str) -> Iterator[None]:
         os.close(handle)
 
 
+def _lock(handle: int) -> None:
+    """Take the lease; whoever only looks whether it is held (`leased`) holds it for an instant."""
+    for _try in range(_TRIES - 1):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_INSTANT)
+        else:
+            return
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 @contextmanager
 def _database_lease(engine: Engine, purpose: str) -> Iterator[None]:
-    key = (
-        _ADVISORY_KEY ^ int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:7])
-        if purpose
-        else _ADVISORY_KEY
-    )
+    key = _advisory_key(purpose)
     with engine.connect() as connection:
         free = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({key})").scalar_one()
         connection.commit()

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeAlias, TypeVar
 from urllib.parse import urlsplit
+
+from pydantic import Field
 
 from ringfence.privacy.errors import N_, UsageError
 from ringfence.privacy.toml.canonical import Document, Slug, Text
 from ringfence.privacy.toml.faults import Problem
 from ringfence.privacy.toml.reading import read_toml
 from ringfence.privacy.toml.validation import build
+
+Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
+"""A port that something listens on."""
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\]")
+
+
+def is_address(text: str) -> bool:
+    """Whether this is a host or an address, and a port; an address of IPv6 in brackets."""
+    host, _colon, port = text.rpartition(":")
+    return bool(_HOST.fullmatch(host) and re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535)
 
 
 class HouseDocument(Document):

@@ -61,9 +61,11 @@ class MessageKind(StrEnum):
     WITNESS_CALL = "witness-call"
     COSIGNED = "cosigned"
     UNAVAILABLE = "unavailable"
+    NOTICE = "notice"
+    STANDING = "standing"
 
 
-_FIRST = frozenset({MessageKind.GREETING, MessageKind.STUDY_OFFER})
+_FIRST = frozenset({MessageKind.GREETING, MessageKind.STUDY_OFFER, MessageKind.NOTICE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What the receiver is waiting for; `study` and `run` may be None for a greeting or an offer only.
+    """What the receiver is waiting for; `study` and `run` may be None in the first messages alone.
 
     Attributes:
         kind: which message.

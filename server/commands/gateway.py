@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from ringfence.privacy.command_line.commands import stopped_by_signals
+from ringfence.privacy.command_line.commands import add_passphrase, stopped_by_signals
+from ringfence.privacy.command_line.lasting import ended_in_time, leave_proxies_out
+from ringfence.privacy.command_line.lines import SaidLines, add_log_format
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 from ringfence.server.commands.options import leaf
@@ -34,11 +36,14 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         "serve",
         _("let admitted holders connect, until stopped"),
         more=_(
-            "Runs Flower's link on loopback and the gateway before it. Studies are run beside it: "
-            "ringfence-server study run."
+            "Runs Flower's link on loopback and the gateway before it. Submitted studies are delivered to "
+            "holders now and then, for which the coordinator's key is opened (--passphrase-file where it is "
+            "wrapped). Studies are run beside it: ringfence-server study run."
         ),
         json=False,
     )
+    add_passphrase(serve)
+    add_log_format(serve)
     serve.set_defaults(do=_serve)
 
 
@@ -62,26 +67,51 @@ def _make(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from ringfence.server.connections.flower_names import require_link_names
+
+    require_link_names()
     from ringfence.privacy.stores.lease import lease
     from ringfence.server.connections.admissions import Admissions
     from ringfence.server.connections.serving import Serving
+    from ringfence.server.connections.vitals import Vitals
     from ringfence.server.desk.enrolling import gateway_folder, require_host_and_port
+    from ringfence.server.desk.watching import watched
     from ringfence.server.home import open_office
+    from ringfence.server.post.couriering import Courier
 
-    terminal = Terminal.of(arguments)
-    with open_office(arguments.config) as office, lease(office.engine), stopped_by_signals() as stop:
-        settings, folder, admissions = (
-            office.settings.gateway,
-            gateway_folder(office),
-            Admissions(office.engine),
-        )
+    lines = SaidLines.of(arguments, Terminal.of(arguments).say)
+    leave_proxies_out(lines.tell, "")
+    with (
+        open_office(arguments.config) as office,
+        lease(office.engine),
+        stopped_by_signals() as stop,
+        ended_in_time(stop, lines.tell),
+    ):
+        settings, folder = office.settings.gateway, gateway_folder(office)
+        admissions, vitals = Admissions(office.engine), Vitals(folder=folder.path)
         host, _port = require_host_and_port(settings.address)
         bind, port = require_host_and_port(settings.bind)
         folder.issue(host, admissions.now())
-        serving = Serving(folder=folder, admissions=admissions, host=bind, port=port, report=terminal.say)
-        serving.serve(
-            stop,
-            lambda: terminal.say(_("Holders can connect to {address}.").format(address=settings.address)),
+        courier = Courier(
+            office=office,
+            config=arguments.config,
+            passphrase_files=arguments.passphrase_file,
+            report=lines.report,
         )
-    terminal.say(_("Stopped."))
+        serving = Serving(
+            folder=folder,
+            admissions=admissions,
+            host=bind,
+            port=port,
+            report=lines.report,
+            look=courier.look,
+            vitals=vitals,
+        )
+        sentence = _("Holders can connect to {address}.").format(address=settings.address)
+        try:
+            with watched(office, vitals, admissions):
+                serving.serve(stop, lambda: lines.tell("ready", sentence))
+        finally:
+            courier.close()
+    lines.tell("stopped", _("Stopped."))
     return 0

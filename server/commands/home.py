@@ -22,6 +22,9 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     init.add_argument("folder", type=Path, metavar="FOLDER", help=_("folder to make"))
     init.add_argument("--name", required=True, help=_("name of the coordinator's organisation"))
+    init.add_argument(
+        "--store", metavar="URL", help=_("a PostgreSQL URL instead of a SQLite file in the folder")
+    )
     add_wrapping(init)
     init.set_defaults(do=_init)
 
@@ -31,7 +34,7 @@ def _init(arguments: argparse.Namespace) -> int:
     from ringfence.server.home import make_home
 
     require_free(arguments.folder)
-    own, log_key = make_home(arguments.folder, arguments.name, new_passphrase(arguments))
+    own, log_key = make_home(arguments.folder, arguments.name, new_passphrase(arguments), arguments.store)
     terminal = Terminal.of(arguments)
     terminal.say(
         _("Made the home of {name} in {folder}.").format(name=arguments.name, folder=arguments.folder)

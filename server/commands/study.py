@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,12 @@ from ringfence.privacy.command_line.commands import (
     stopped_by_signals,
     tell_draft,
 )
+from ringfence.privacy.command_line.lasting import leave_proxies_out
+from ringfence.privacy.command_line.lines import SaidLines, add_log_format
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import N_, UsageError, _
-from ringfence.server.commands.options import leaf
+from ringfence.server.commands.options import add_asked, leaf
+from ringfence.server.commands.post import add_post, holder_lines, study_line
 
 if TYPE_CHECKING:
     import threading
@@ -60,9 +64,10 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     add_passphrase(sign)
     sign.set_defaults(do=_sign)
     _add_draft(kinds)
+    add_post(kinds)
     _add_run(kinds)
     show = leaf(kinds, "show", _("show a study that this coordinator signed"))
-    show.add_argument("file", type=Path, metavar="STUDY", help=_("the signed study"))
+    add_asked(show)
     show.set_defaults(do=_show)
 
 
@@ -102,7 +107,10 @@ def _add_run(kinds: argparse._SubParsersAction[Parser]) -> None:
             "Needs ringfence-server serve beside it, and each holder's ringfence-client run. Stopped or "
             "killed, it goes on when it is run again; a study that ended is not run again."
         ),
-        examples=["ringfence-server study run churn.signed.json --out churn-model"],
+        examples=[
+            "ringfence-server study run churn-1 --out churn-model",
+            "ringfence-server study run churn.signed.json --out churn-model",
+        ],
     )
     run.add_argument(
         "--wait",
@@ -111,7 +119,12 @@ def _add_run(kinds: argparse._SubParsersAction[Parser]) -> None:
         metavar="SECONDS",
         help=_("how long all holders may take to connect (default: 60)"),
     )
+    add_log_format(run)
     run.set_defaults(do=_run)
+    _add_endings(kinds, run)
+
+
+def _add_endings(kinds: argparse._SubParsersAction[Parser], run: argparse.ArgumentParser) -> None:
     stop = leaf(
         kinds,
         "stop",
@@ -142,9 +155,12 @@ def _add_run(kinds: argparse._SubParsersAction[Parser]) -> None:
     for each in (run, release):
         each.add_argument("--out", type=Path, required=True, metavar="DIR", help=_("folder to make"))
     for each in (run, stop, release):
-        each.add_argument("file", type=Path, metavar="STUDY", help=_("the signed study"))
+        add_asked(each)
         each.add_argument(
-            "--schema", type=Path, metavar="FILE", help=_("its schema (default: schema.toml beside it)")
+            "--schema",
+            type=Path,
+            metavar="FILE",
+            help=_("its schema (default: as submitted, or schema.toml beside the file)"),
         )
         add_passphrase(each)
 
@@ -190,7 +206,10 @@ def _sign(arguments: argparse.Namespace) -> int:
         purpose = made.opened.study.purpose
         terminal.say(note.format(holder=holder, purpose=purpose, names=", ".join(names)))
     terminal.say(
-        _("Hand the file to every holder; two people approve it there (ringfence-client study approve).")
+        _(
+            "Next: ringfence-server study submit, or hand the file to every holder; two people approve it "
+            "there (ringfence-client study approve)."
+        )
     )
     refusing = {holder: list(names) for holder, names in made.refusing.items()}
     terminal.write_json(
@@ -206,11 +225,13 @@ def _sign(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace) -> int:
     from ringfence.privacy.toml.canonical import plain
-    from ringfence.server.desk.signing import read_own_study
+    from ringfence.server.desk.asking import study_asked
+    from ringfence.server.desk.submitting import standing_of
     from ringfence.server.home import open_office
 
     with open_office(arguments.config) as office:
-        study = read_own_study(office, arguments.file)
+        study = study_asked(office, arguments.file)
+        found = standing_of(office, study.digest())
     terminal = Terminal.of(arguments)
     fields = plain(study)
     terminal.say(study.digest())
@@ -218,31 +239,48 @@ def _show(arguments: argparse.Namespace) -> int:
         terminal.say(
             f"{name:12} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
         )
-    terminal.write_json({"digest": study.digest(), "study": fields})
+    if found is not None:
+        terminal.say(study_line(found))
+        for line in holder_lines(found):
+            terminal.say(line)
+    terminal.write_json(
+        {
+            "digest": study.digest(),
+            "study": fields,
+            "standing": None if found is None else found.as_json(),
+        }
+    )
     return 0
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from ringfence.server.connections.flower_names import require_link_names
+
+    require_link_names()
     from ringfence.server.desk.conducting import Pace, open_conductor
     from ringfence.server.home import open_office
 
     require_new_file(arguments.out)
     pace = Pace(first=seconds(arguments.wait), exchange=seconds(arguments.timeout))
     terminal, given = Terminal.of(arguments), passphrases(arguments)
+    lines = SaidLines.of(arguments, terminal.say)
+    leave_proxies_out(lines.tell, "")
     with open_office(arguments.config, passphrases=given) as office, stopped_by_signals() as stop:
         conductor = open_conductor(office, arguments.file, arguments.schema, given)
-        release = _conducted(conductor, pace, terminal, stop)
+        release = _conducted(conductor, pace, terminal, lines, stop)
         if release is None:
             raise UsageError(
                 "RF-U525",
                 N_("Stopped before the study ended; what was released is kept. Run it again to go on."),
             )
         conductor.let_out(release, arguments.out)
-    _tell_release(arguments, terminal, release)
+    _tell_release(arguments, terminal, release, lines)
     return 0
 
 
-def _conducted(conductor: Conductor, pace: Pace, terminal: Terminal, stop: threading.Event) -> Release | None:
+def _conducted(
+    conductor: Conductor, pace: Pace, terminal: Terminal, lines: SaidLines, stop: threading.Event
+) -> Release | None:
     """The release, or None where it was stopped from outside."""
     from ringfence.server.flower import Stopped
 
@@ -255,7 +293,7 @@ def _conducted(conductor: Conductor, pace: Pace, terminal: Terminal, stop: threa
             done = reached + 1
 
         try:
-            return conductor.run(pace, progress=progress, report=terminal.say, stop=stop)
+            return conductor.run(pace, progress=progress, report=lines.report, stop=stop)
         except Stopped:
             return None
 
@@ -295,14 +333,17 @@ def _release(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _tell_release(arguments: argparse.Namespace, terminal: Terminal, release: Release) -> None:
-    terminal.say(_("Released {digest}: {folder}").format(digest=release.digest, folder=arguments.out))
-    terminal.say(_("holders: {holders}").format(holders=", ".join(release.holders)))
-    terminal.say(_("cosigned by: {holders}").format(holders=", ".join(release.witnesses)))
+def _tell_release(
+    arguments: argparse.Namespace, terminal: Terminal, release: Release, lines: SaidLines | None = None
+) -> None:
+    say = partial((lines or SaidLines(say=terminal.say)).tell, "released")
+    say(_("Released {digest}: {folder}").format(digest=release.digest, folder=arguments.out))
+    say(_("holders: {holders}").format(holders=", ".join(release.holders)))
+    say(_("cosigned by: {holders}").format(holders=", ".join(release.witnesses)))
     if release.absent:
-        terminal.say(_("not in the last sum: {holders}").format(holders=", ".join(release.absent)))
+        say(_("not in the last sum: {holders}").format(holders=", ".join(release.absent)))
     if release.unfinished:
-        terminal.say(
+        say(
             _("The study ended early, at {stage}; this is the model it had by then.").format(
                 stage=release.unfinished
             )

@@ -200,3 +200,9 @@ class Admissions:
         return connection.execute(
             update(ADMITTED).where(ADMITTED.c.holder == holder, ADMITTED.c.revoked == "").values(revoked=at)
         ).rowcount
+
+
+def withdraw_invitations(connection: Connection, now: datetime.datetime) -> None:
+    """Void all invitations that are open, as in a restored store: they may have been used since."""
+    at = now.replace(microsecond=0).isoformat()
+    connection.execute(update(INVITATIONS).where(INVITATIONS.c.used == "").values(used=at))

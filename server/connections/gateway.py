@@ -73,12 +73,14 @@ class Gateway:
         authority: file of the authority that signed the link's certificate.
         allowed: who is let in at this moment.
         clock: seconds that only grow.
+        told: hears of each answer: the certificate, and the status.
     """
 
     link: Callable[[], str]
     authority: Path
     allowed: Allowed
     clock: Callable[[], float] = time.monotonic
+    told: Callable[[str, int], None] = lambda *_: None
     _client: httpx.AsyncClient | None = None
     _under_way: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     _tokens: defaultdict[str, tuple[float, float]] = field(
@@ -90,7 +92,14 @@ class Gateway:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            await self._request(scope, receive, send)
+            peer = scope["state"].get("peer", "")
+
+            async def heard(message: dict[str, Any]) -> None:
+                if message["type"] == "http.response.start":
+                    self.told(peer, message["status"])
+                await send(message)
+
+            await self._request(scope, receive, heard)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -19,6 +19,7 @@ from ringfence.server.connections.admissions import Admissions, AdmittedHolder
 from ringfence.server.connections.gateway import Gateway, door_server
 from ringfence.server.connections.premises import GatewayFolder, Running
 from ringfence.server.connections.superlink import SuperLink
+from ringfence.server.connections.vitals import Vitals
 
 _LOOK_SECONDS = 1.0
 _DOOR_SECONDS = 30.0
@@ -33,6 +34,8 @@ class Serving:
         admissions: who is let in.
         host, port: where the door listens.
         report: told, in sentences for the coordinator's people, what happens.
+        look: called once a second while all is well.
+        vitals: told how the process does.
     """
 
     folder: GatewayFolder
@@ -40,7 +43,10 @@ class Serving:
     host: str
     port: int
     report: Callable[[str], None] = lambda _: None
+    look: Callable[[], None] = lambda: None
+    vitals: Vitals = field(default_factory=Vitals)
     _allowed: Mapping[str, bytes] = field(default_factory=dict)
+    _identities: Mapping[str, str] = field(default_factory=dict)
     _nodes: dict[str, int] = field(default_factory=dict)
 
     def serve(self, stop: threading.Event, ready: Callable[[], None] = lambda: None) -> None:
@@ -53,16 +59,25 @@ class Serving:
         link = self._link()
         try:
             with self._door(lambda: link.address) as door:
+                self.vitals.link = self.vitals.door = True
+                self.vitals.tick()
                 ready()
                 while not stop.wait(_LOOK_SECONDS):
+                    self.vitals.tick()
                     if not door.is_alive():
                         raise _door_ended(self.host, self.port)
                     if not link.alive:
+                        self.vitals.link = False
+                        self.vitals.restarts += 1
                         self.report(str(_link_ended()))
                         link.stop()
                         link = self._link()
+                        self.vitals.link = True
                     self._look_up(link)
+                    self.look()
         finally:
+            self.vitals.link = self.vitals.door = False
+            self.vitals.tick()
             self.folder.ended()
             link.stop()
 
@@ -77,6 +92,7 @@ class Serving:
         """Who is let in at this moment; the link is told of nodes that came and of those that went."""
         let_in = self.admissions.let_in()
         self._allowed = {each.certificate: each.node_key.encode("ascii") for each in let_in}
+        self._identities = {each.certificate: each.identity for each in let_in}
         wanted = {each.node_key: each for each in let_in}
         changed = fresh
         for key in [key for key in self._nodes if key not in wanted]:
@@ -102,7 +118,12 @@ class Serving:
     @contextmanager
     def _door(self, link: Callable[[], str]) -> Iterator[threading.Thread]:
         """The door in a thread of its own."""
-        app = Gateway(link=link, authority=self.folder.link_files().authority, allowed=lambda: self._allowed)
+        app = Gateway(
+            link=link,
+            authority=self.folder.link_files().authority,
+            allowed=lambda: self._allowed,
+            told=lambda peer, status: self.vitals.answered(self._identities.get(peer, ""), status),
+        )
         server = door_server(app, self.folder.door_files(), self.host, self.port)
         thread = threading.Thread(target=_quietly, args=(server,), name="ringfence-door", daemon=True)
         thread.start()

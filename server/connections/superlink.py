@@ -11,6 +11,7 @@ Invariants: the link listens on loopback alone; it installs and runs nothing; it
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import secrets
@@ -23,7 +24,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 from flwr.common.serde import run_from_proto
@@ -43,14 +43,13 @@ from flwr.proto.runtime_pb2 import (
 )
 from flwr.supercore import telemetry
 from flwr.supercore.control.control_http_client import ControlHttpClient
-from flwr.supercore.inflatable import inflatable_utils
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor, SuperExecAuthHttpInterceptor
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
-from flwr.superlink.grid import HttpGrid
 
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.protocol.bundle import bundle
+from ringfence.server.connections.link_grid import LinkGrid
 
 # Flower tells its makers when it ends a process; nobody is told anything from here.
 telemetry.FLWR_TELEMETRY_ENABLED = "0"
@@ -58,6 +57,7 @@ MEMORY = ":flwr-in-memory:"
 NO_GATEWAY = "RF-W342"
 """The code that says that no gateway serves."""
 _SECRET = "executor.secret"
+_CLAIM = "claim.lock"
 _ACQUIRE = "/flwr.proto.Runtime/AcquireTask"
 _TASK = "flwr-serverapp"
 _UP_SECONDS = 60.0
@@ -196,7 +196,7 @@ class SuperLink:
         self._control.UnregisterNode(UnregisterNodeRequest(node_id=node))
 
     @contextmanager
-    def run(self, series: int | None = None) -> Iterator[tuple[HttpGrid, int]]:
+    def run(self, series: int | None = None) -> Iterator[tuple[LinkGrid, int]]:
         """Start a run, claim it, and end it with the block.
 
         Args:
@@ -205,9 +205,10 @@ class SuperLink:
         Yields:
             The run's grid and the number of its series.
         """
-        run, own_series = self.start_run(bundle(), series)
+        with claiming(self.files.folder):
+            run, own_series = self.start_run(bundle(), series)
+            grid = self._claimed(run)
         over = threading.Event()
-        grid = self._claimed(run)
         beat = threading.Thread(target=_beat, args=(grid, over), daemon=True)
         beat.start()
         done = False
@@ -251,7 +252,7 @@ class SuperLink:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
-    def _claimed(self, run: int) -> HttpGrid:
+    def _claimed(self, run: int) -> LinkGrid:
         """The run's grid, with its task ours; runs that nobody claimed before are stopped."""
         executor = RuntimeHttpClient.from_server_address(
             self.address,
@@ -275,7 +276,7 @@ class SuperLink:
                 "RF-W341",
                 N_("Flower's link did not hand out the run that was started; another process may have it."),
             )
-        grid = HttpGrid(self.address, False, self._root, token=answer.token)
+        grid = LinkGrid(self.address, self._root, token=answer.token)
         given = _runtime(grid).PullTaskInput(PullTaskInputRequest())
         # One run a process: Flower keeps who speaks in class attributes.
         TaskIdentity.task_id = given.task_id
@@ -300,6 +301,17 @@ class SuperLink:
             port=self.port,
             log=str(self.files.folder / "superlink.log"),
         )
+
+
+@contextmanager
+def claiming(folder: Path) -> Iterator[None]:
+    """One process of this machine claims at a time: else one would take, and stop, what another started."""
+    handle = os.open(folder / _CLAIM, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def no_gateway() -> WaistError:
@@ -338,28 +350,12 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _runtime(grid: HttpGrid) -> RuntimeHttpClient:
+def _runtime(grid: LinkGrid) -> RuntimeHttpClient:
     """The grid's own client, which has no public name."""
     return grid._runtime_client
 
 
-def _beat(grid: HttpGrid, over: threading.Event) -> None:
+def _beat(grid: LinkGrid, over: threading.Event) -> None:
     while not over.wait(_BEAT_SECONDS):
         with suppress(httpx.HTTPError, OSError):
             _runtime(grid).SendTaskHeartbeat(SendTaskHeartbeatRequest())
-
-
-def quick_pulls() -> None:
-    """Let grids of this process look for an announced reply's objects soon, not a second later."""
-    from flwr.superlink.grid import http_grid
-
-    grids: Any = http_grid  # the module, whose own import of the function is what it calls
-    if grids.pull_objects is inflatable_utils.pull_objects:
-
-        def soon(*given: Any, **options: Any) -> dict[str, bytes]:
-            found: dict[str, bytes] = inflatable_utils.pull_objects(
-                *given, **({"initial_backoff": 0.02} | options)
-            )
-            return found
-
-        grids.pull_objects = soon

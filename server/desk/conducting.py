@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ringfence.models.releasing import release_result
-from ringfence.privacy.agreements.schema import Schema, load_schema
+from ringfence.privacy.agreements.study import Study
+from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.secret_files import Passphrases
-from ringfence.privacy.errors import N_, StudyError, WaistError
+from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.release import Exported
 from ringfence.privacy.stores.lease import lease
-from ringfence.server.connections.superlink import NO_GATEWAY, SuperLink, quick_pulls
+from ringfence.server.connections.superlink import NO_GATEWAY, SuperLink
 from ringfence.server.coordinator import Coordinator, OpenStudy, sign_study
+from ringfence.server.desk.asking import read_asked
 from ringfence.server.desk.enrolling import gateway_folder
-from ringfence.server.desk.signing import read_own_study
 from ringfence.server.flower import FlowerTransport, Stopped
 from ringfence.server.home import Office
 from ringfence.server.letters import Letters
 from ringfence.server.registry import HolderRegistry
-from ringfence.server.releasing import export_gate
+from ringfence.server.release.gate import export_gate
 from ringfence.server.rounds import Progress, Release, released_again, run_study, stop_study
 from ringfence.server.runs import RunStore
 
@@ -118,15 +119,8 @@ class Conductor:
         with lease(self.office.engine, "study"):
             runs = RunStore(self.office.engine)
             runs.require_open(self.opened)
-            running = folder.running()
-            nodes = self._nodes(running.nodes, report, needed)
-            quick_pulls()
-            with (
-                closing(SuperLink.attach(folder.link_files(), running.port)) as link,
-                link.run() as (grid, _series),
-            ):
-                carrier = FlowerTransport(grid=grid, nodes=nodes, timeout=pace.exchange, stop=stop)
-                _wait(carrier, nodes, pace.first, stop)
+            nodes = nodes_of(self.opened.study, folder.running().nodes, report, needed)
+            with carrier_to(self.office, nodes, pace, stop) as carrier:
                 letters = Letters(
                     carrier=carrier,
                     identity=self.coordinator.identity,
@@ -161,34 +155,54 @@ class Conductor:
             resource=f"study:{self.opened.digest}",
         )
 
-    def _nodes(self, admitted: dict[str, int], report: Callable[[str], None], needed: int) -> dict[str, int]:
-        """Flower's number of each holder of the study that is admitted; one that was revoked is absent.
 
-        Raises:
-            WaistError: RF-W357 fewer are admitted than are needed.
-        """
-        found = {
-            holder.name: admitted[holder.key]
-            for holder in self.opened.study.holders
-            if holder.key in admitted
-        }
-        missing = sorted({holder.name for holder in self.opened.study.holders} - set(found))
-        if missing:
-            absent = WaistError(
-                "RF-W357",
-                N_(
-                    "These holders of the study are not admitted here: {holders}. Invite them: "
-                    "ringfence-server holder invite"
-                ),
-                holders=", ".join(missing),
-            )
-            if len(found) < needed:
-                raise absent
-            report(str(absent))
-        return found
+def nodes_of(
+    study: Study, admitted: Mapping[str, int], report: Callable[[str], None], needed: int
+) -> dict[str, int]:
+    """Flower's number of each holder of the study that is admitted; one that was revoked is absent.
+
+    Raises:
+        WaistError: RF-W357 fewer are admitted than are needed.
+    """
+    found = {holder.name: admitted[holder.key] for holder in study.holders if holder.key in admitted}
+    missing = sorted({holder.name for holder in study.holders} - set(found))
+    if missing:
+        absent = WaistError(
+            "RF-W357",
+            N_(
+                "These holders of the study are not admitted here: {holders}. Invite them: "
+                "ringfence-server holder invite"
+            ),
+            holders=", ".join(missing),
+        )
+        if len(found) < needed:
+            raise absent
+        report(str(absent))
+    return found
 
 
-def _wait(carrier: FlowerTransport, nodes: dict[str, int], seconds: float, stop: threading.Event) -> None:
+@contextmanager
+def carrier_to(
+    office: Office, nodes: Mapping[str, int], pace: Pace, stop: threading.Event
+) -> Iterator[FlowerTransport]:
+    """A run of the link that serves, claimed by this process, once all nodes are there or waited for.
+
+    Raises:
+        WaistError: RF-W342 no gateway serves.
+        Stopped: the stop was set.
+    """
+    folder = gateway_folder(office)
+    running = folder.running()
+    with (
+        closing(SuperLink.attach(folder.link_files(), running.port)) as link,
+        link.run() as (grid, _series),
+    ):
+        carrier = FlowerTransport(grid=grid, nodes=nodes, timeout=pace.exchange, stop=stop, arrivals=grid)
+        _wait(carrier, nodes, pace.first, stop)
+        yield carrier
+
+
+def _wait(carrier: FlowerTransport, nodes: Mapping[str, int], seconds: float, stop: threading.Event) -> None:
     """Until all nodes are connected, or for so long."""
     deadline = time.monotonic() + seconds
     while len(carrier.present(nodes)) < len(nodes) and time.monotonic() < deadline:
@@ -201,31 +215,24 @@ def open_conductor(office: Office, file: Path, schema: Path | None, passphrases:
 
     Args:
         office: opened with the log's key.
-        file: the signed study.
-        schema: its schema's file; `schema.toml` beside the study by default.
+        file: the signed study, or the id of one that was submitted.
+        schema: its schema's file; `schema.toml` beside the study by default, as submitted for an id.
         passphrases: of the coordinator's key.
 
     Raises:
         KeyFault: the study is not this coordinator's.
         SchemaError: the schema has faults.
-        StudyError: RF-S213 it is another schema.
+        StudyError: RF-S384 it is another schema, RF-S443 no study was submitted under this id.
     """
-    study = read_own_study(office, file)
+    study, meaning = read_asked(office, file, schema)
     identity = office.key(passphrases)
-    opened = sign_study(identity, study, _schema(schema or file.with_name("schema.toml"), study.schema_ref))
     return Conductor(
-        coordinator=Coordinator(identity=identity, log=office.log, registry=HolderRegistry(office.engine)),
-        opened=opened,
+        coordinator=coordinator_of(office, identity),
+        opened=sign_study(identity, study, meaning),
         office=office,
     )
 
 
-def _schema(path: Path, digest: str) -> Schema:
-    found = load_schema(path)
-    if found.digest() != digest:
-        raise StudyError(
-            "RF-S384",
-            N_("{file} is another schema than the study's; name the right one with --schema."),
-            file=path.name,
-        )
-    return found
+def coordinator_of(office: Office, identity: Identity) -> Coordinator:
+    """Who runs studies from a home."""
+    return Coordinator(identity=identity, log=office.log, registry=HolderRegistry(office.engine))

@@ -14,8 +14,8 @@ from kits.asking import Asking
 from ringfence.audit.log import AuditLog
 from ringfence.clients import attesting
 from ringfence.clients.attesting import attest, passing
-from ringfence.clients.offers import MOST_REFUSALS
-from ringfence.clients.snapshots import Attestation
+from ringfence.clients.records.offers import MOST_REFUSALS
+from ringfence.clients.records.snapshots import Attestation
 from ringfence.privacy.errors import StudyError, TableError
 
 NOW = datetime(2026, 8, 9, 10, 11, 12, tzinfo=UTC)

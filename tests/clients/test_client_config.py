@@ -10,7 +10,7 @@ from checkout import ROOT
 from kits.command_kit import new_key
 from pydantic import BaseModel
 
-from ringfence.clients.config import ClientConfig, KeyFiles, load_settings
+from ringfence.clients.config import ClientConfig, ConnectionSettings, KeyFiles, LoopbackPort, load_settings
 from ringfence.privacy.errors import KeyFault, UsageError
 from ringfence.privacy.toml.faults import faults_of
 
@@ -31,7 +31,7 @@ def faults(folder: Path, text: str) -> set[tuple[int, str]]:
     return {(fault.line, fault.code) for fault in faults_of(refusal.value)}
 
 
-@pytest.mark.parametrize("model", [ClientConfig, KeyFiles])
+@pytest.mark.parametrize("model", [ClientConfig, KeyFiles, ConnectionSettings, LoopbackPort])
 def test_every_key_is_documented_with_its_meaning(model: type[BaseModel]) -> None:
     for name, info in model.model_fields.items():
         rows = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")]
@@ -43,7 +43,8 @@ def test_every_key_is_documented_with_its_meaning(model: type[BaseModel]) -> Non
 
 def test_no_key_is_documented_that_is_gone() -> None:
     documented = set(re.findall(r"^\| `([a-z_]+)` \|", PAGE, re.MULTILINE))
-    assert documented == {*ClientConfig.model_fields, *KeyFiles.model_fields}
+    models = (ClientConfig, KeyFiles, ConnectionSettings, LoopbackPort)
+    assert documented == {name for each in models for name in each.model_fields}
 
 
 def test_the_documented_example_is_valid(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Engine, insert, inspect
 
-from ringfence.clients.offers import METADATA, MOST_REFUSALS, MOST_STUDIES, Offers
+from ringfence.clients.records.offers import METADATA, MOST_REFUSALS, MOST_STUDIES, Offers
 from ringfence.privacy.errors import StudyError
 from ringfence.privacy.stores.store import open_store
 

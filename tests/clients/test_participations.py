@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine, inspect
 
-from ringfence.clients.participations import Participation, Participations, Witnesses
+from ringfence.clients.records.participations import Participation, Participations, Witnesses
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.stores.store import open_store
 from ringfence.privacy.wire.heads import LogPosition

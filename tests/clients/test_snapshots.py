@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine, inspect
 
-from ringfence.clients.snapshots import Attestation, Snapshots
+from ringfence.clients.records.snapshots import Attestation, Snapshots
 from ringfence.privacy.errors import TableError
 from ringfence.privacy.stores.store import open_store
 
@@ -87,7 +87,7 @@ def test_a_copy_is_on_the_disk_before_it_is_named(kept: Snapshots, monkeypatch: 
 
 
 def test_a_copy_is_never_written_over(kept: Snapshots, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ringfence.clients.snapshots.secrets.token_hex", lambda n: "0" * 2 * n)
+    monkeypatch.setattr("ringfence.clients.records.snapshots.secrets.token_hex", lambda n: "0" * 2 * n)
     kept.write(STUDY, b"first")
     with pytest.raises(FileExistsError):
         kept.write(STUDY, b"second")

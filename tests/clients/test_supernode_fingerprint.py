@@ -12,6 +12,9 @@ from flwr.supercore.protobuf.client import ProtobufClient
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
+from ringfence.clients.connections.flower_names import NAMES, require_node_names
+from ringfence.privacy.errors import WaistError
+
 SIGNATURES = {
     ProtobufClient.__init__: "self base_url interceptors verify timeout retry_invoker",
     NodeAuthHttpInterceptor.__init__: "self private_key public_key",
@@ -63,3 +66,17 @@ def test_messages_have_the_fields_they_had(message: type) -> None:
 def test_the_nine_routes_are_the_nine_routes() -> None:
     for name, route in ROUTES.items():
         assert f'path="/v1/fleet/{route}"' in inspect.getsource(getattr(FleetHttpClient, name))
+
+
+def test_a_clients_own_client_of_http_can_be_exchanged() -> None:
+    """It is, for one that goes the way that client.toml names and no other."""
+    source = inspect.getsource(ProtobufClient)
+    assert "self._client = httpx.Client(" in source
+    assert "self._client.build_request(" in source
+
+
+def test_a_node_starts_with_the_flower_that_is_here_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_node_names()
+    monkeypatch.setitem(NAMES, "flwr.supernode.nowhere:Node", "self")
+    with pytest.raises(WaistError, match=r"RF-W371.*flwr\.supernode\.nowhere"):
+        require_node_names()

@@ -11,7 +11,7 @@ import pytest
 from kits.asking import Asking
 from kits.witness_kit import MODEL, cosigned, ending, intended, proven, witness_call
 
-from ringfence.audit.checkpoint import read_unverified, verify_checkpoint
+from ringfence.audit.checkpoint import Checkpoint, read_unverified, verify_checkpoint
 from ringfence.audit.log import AuditLog
 from ringfence.audit.note import Verifier
 from ringfence.audit.witness import WitnessKey, check_cosignature
@@ -352,3 +352,16 @@ def test_what_was_cosigned_is_signed_by_the_log(tmp_path: Path) -> None:
     swapped = line[:20] + ("B" if line[20] == "A" else "A") + line[21:]
     unsigned = replace(whole.release, checkpoint=f"{text} {swapped}")
     refused(asking, replace(whole, release=unsigned), "RF-A036")
+
+
+def test_an_intent_is_an_event_of_the_log_that_it_stands_in(tmp_path: Path) -> None:
+    """An event that names another log as its source is not that log's intent, though it is in the tree."""
+    asking = Asking.of(tmp_path)
+    offer: StudyOffer = asking.opened(StudyOffer, asking.stopped(MessageKind.STUDY_OFFER))
+    key = Identity.generate("log", simulation=True)
+    assert asking.ask(replace(offer, log_key=key.public.hex))[0] == "join"
+    other = own_log(key, origin="ringfence.simulation/another")
+    call = witness_call(asking.parties, with_log(asking, other), log=other)
+    shown = read_unverified(call.checkpoint.encode())
+    renamed = Checkpoint(origin=ORIGIN, size=shown.size, root=shown.root).sign(key).decode()
+    refused(asking, replace(call, checkpoint=renamed), "RF-W231")

@@ -14,7 +14,7 @@ from ringfence.audit.checkpoint import Checkpoint, verify_checkpoint
 from ringfence.audit.log import AuditLog
 from ringfence.audit.merkle import verify_consistency
 from ringfence.audit.note import Verifier
-from ringfence.clients.participations import Participation, Witnesses
+from ringfence.clients.records.participations import Participation, Witnesses
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import WaistError
 from ringfence.privacy.protocol.control import Done, Finish, Join, RosterCall, StudyOffer

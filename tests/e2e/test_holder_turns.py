@@ -12,7 +12,7 @@ from kits.asking import Asking
 from ringfence.audit.log import AuditLog
 from ringfence.clients import agent as agents
 from ringfence.clients.agent import MOST_RUNS, Agent
-from ringfence.clients.offers import MOST_REFUSALS
+from ringfence.clients.records.offers import MOST_REFUSALS
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.protocol.control import (
     MAX_MESSAGE,

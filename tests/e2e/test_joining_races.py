@@ -14,7 +14,7 @@ from kits.parties import Parties, federation_of
 from ringfence.clients import attesting
 from ringfence.clients.agent import Agent
 from ringfence.clients.attesting import attest
-from ringfence.clients.snapshots import Attestation, Snapshots
+from ringfence.clients.records.snapshots import Attestation, Snapshots
 from ringfence.privacy.errors import StudyError, TableError
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.server.membership import offer

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from kits.parties import Parties, federation_of
 
-from ringfence.clients import attesting, joining, offers
+from ringfence.clients import attesting, joining
 from ringfence.clients.agent import Agent
 from ringfence.clients.attesting import attest
-from ringfence.clients.offers import MOST_REFUSALS
+from ringfence.clients.records import offers
+from ringfence.clients.records.offers import MOST_REFUSALS
 from ringfence.privacy.errors import StudyError, TableError
 from ringfence.privacy.wire.envelope import MessageKind, read_header
 from ringfence.server.membership import offer

@@ -12,7 +12,7 @@ from kits.parties import Parties, federation_of
 
 from ringfence.audit.log import AuditLog
 from ringfence.clients.agent import Agent
-from ringfence.clients.offers import MOST_REFUSALS
+from ringfence.clients.records.offers import MOST_REFUSALS
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import RingfenceError, WaistError
 from ringfence.privacy.protocol.control import Finish, RosterCall, StudyOffer, seal_message

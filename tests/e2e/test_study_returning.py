@@ -8,7 +8,7 @@ import pytest
 from kits.parties import Parties, federation_of
 
 from ringfence.clients.agent import Agent
-from ringfence.clients.participations import Participation, Participations
+from ringfence.clients.records.participations import Participation, Participations
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import WaistError
 from ringfence.privacy.protocol.control import COORDINATOR, Done, open_message

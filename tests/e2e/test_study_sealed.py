@@ -39,6 +39,7 @@ class Carrier:
     down: Change = lambda _name, data: data
     up: Change = lambda _name, data: data
     seen: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+    tells_silence: bool = False
 
     def exchange(self, messages: Mapping[str, bytes]) -> Mapping[str, bytes]:
         replies = {}
@@ -46,7 +47,7 @@ class Carrier:
             sent = self.down(name, data)
             reply = self.up(name, self.boxes[name].handle(sent) if sent else b"")
             self.seen.append((name, sent, reply))
-            if reply:
+            if reply or self.tells_silence:
                 replies[name] = reply
         return replies
 
@@ -295,3 +296,26 @@ def test_a_stranger_gets_no_bytes_and_keys_are_bounded(tmp_path: Path) -> None:
         assert greet(own, number)
     assert box.handle(letter) == b""
     assert here.parties.said["bank"][-1].startswith("RF-W315"), "the oldest key made room"
+
+
+def test_a_holder_killed_before_its_answer_left_answers_from_its_store(tmp_path: Path) -> None:
+    """The link sends the letter again; no attempt is lost, and nothing is charged twice."""
+    here = Sealed.of(tmp_path)
+    killed = []
+
+    def kill(name: str, data: bytes) -> bytes:
+        rounds = [action for action, _ in here.parties.actions(name)].count("waist.send")
+        if name == "bank" and rounds == 1 and not killed:
+            killed.append(data)
+            here.carrier.boxes[name] = LetterBox(agent=Agent(holder=here.parties.holders[name]))
+            return b""
+        return data
+
+    here.carrier.up = kill
+    here.carrier.tells_silence = True
+    release = here.run()
+    assert killed
+    assert release.holders == ("bank", "partner", "retailer")
+    assert release.attempts[0] == 1, "the answer that was stored is in the first sum"
+    sent = [public for action, public in here.parties.actions("bank") if action == "waist.send"]
+    assert [public["round"] for public in sent].count(0) == 1, "charged once"

@@ -31,7 +31,7 @@ from ringfence.privacy.protocol.control import seal_message
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.privacy.wire.letters import MAGIC, greeting
 from ringfence.server.connections import superlink as superlink_module
-from ringfence.server.connections.superlink import SuperLink, quick_pulls
+from ringfence.server.connections.superlink import SuperLink
 from ringfence.server.flower import FlowerTransport, packed, unpacked, wait_for_nodes
 from ringfence.server.letters import Letters
 from ringfence.server.rounds import run_study
@@ -78,7 +78,6 @@ def nodes_of(
 def test_a_study_runs_over_flower_s_deployment_through_the_gateway(tmp_path: Path, link: SuperLink) -> None:
     parties = Parties.of(federation_of(tmp_path, customers=150, model={"iterations": 1}))
     federation, stop = parties.federation, threading.Event()
-    quick_pulls()
     with (
         gateway(tmp_path / "door", link.address, link.files.authority) as door,
         nodes_of(parties, link, door=door) as numbers,
@@ -99,10 +98,9 @@ def test_a_run_of_another_bundle_is_not_answered(
     """Another version of the protocol, or code that somebody would like to run beside the tables."""
     monkeypatch.setattr(superlink_module, "bundle", lambda: bundle(1))
     parties = Parties.of(federation_of(tmp_path, customers=150))
-    quick_pulls()
     with nodes_of(parties, link) as numbers, link.run() as (grid, _series):
         wait_for_nodes(grid, len(numbers), timeout=60, stop=threading.Event())
-        transport = FlowerTransport(grid=grid, nodes=numbers, timeout=3)
+        transport = FlowerTransport(grid=grid, nodes=numbers, timeout=3, arrivals=grid)
         assert transport.exchange(dict.fromkeys(numbers, b"anything")) == {}
     for name in numbers:
         assert [sentence[:7] for sentence in parties.said[name]] == ["RF-W330"]
@@ -159,17 +157,19 @@ def test_a_registered_node_that_reads_anothers_messages_reads_letters(
     """The link hands any node the objects of any message, given their ids."""
     parties = Parties.of(federation_of(tmp_path, customers=150, model={"iterations": 1}))
     federation, read = parties.federation, list[bytes]()
-    quick_pulls()
 
     class Listening(Tapped):
         def push_messages(self, messages: Iterable[Message]) -> list[str]:
-            ids = super().push_messages(messages)
-            for message in self.pushed[-len(ids) :]:
-                for name in get_all_nested_objects(message):
-                    found = client.PullObject(
-                        PullObjectRequest(node=own, run_id=message.metadata.run_id, object_id=name)
-                    )
-                    read.append(found.object_content)
+            # One by one: an object that its receiver has taken in is there no more.
+            return [number for message in messages for number in self.overheard(message)]
+
+        def overheard(self, message: Message) -> list[str]:
+            ids = super().push_messages([message])
+            for name in get_all_nested_objects(message):
+                found = client.PullObject(
+                    PullObjectRequest(node=own, run_id=message.metadata.run_id, object_id=name)
+                )
+                read.append(found.object_content)
             return ids
 
     with nodes_of(parties, link) as numbers, link.run() as (grid, _), mallory(link) as (client, own):
@@ -188,7 +188,6 @@ def test_an_answer_in_another_nodes_name_is_not_believed(tmp_path: Path, link: S
     parties = Parties.of(federation_of(tmp_path, customers=150))
     federation, said = parties.federation, list[str]()
     shop = parties.agents["retailer"]
-    quick_pulls()
 
     class Forged(Tapped):
         def push_messages(self, messages: Iterable[Message]) -> list[str]:

@@ -122,7 +122,7 @@ _COORDINATOR: dict[str, tuple[str, ...]] = {
     "server/membership.py": _in("server", "membership", "farewells"),
     "server/recover_sums.py": _in("server", "recovered_sums"),
     "server/registry.py": _in("server", "registry"),
-    "server/releasing.py": _in("server", "coordinator_releasing"),
+    "server/release/gate.py": _in("server", "coordinator_releasing"),
     "server/replies.py": _in("server", "conduct", "membership"),
     "server/retry_sums.py": _in("server", "retried_sums", "visible_sums"),
     "server/rounds.py": (*_in("server", "retried_sums", "ends"), *_in("e2e", "study_resumed")),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kits.reply_kit import tiny
 
-from ringfence.server.releasing import export_gate
+from ringfence.server.release.gate import export_gate
 
 
 def test_the_gate_writes_to_the_coordinators_log_and_keeps_to_the_studys_epsilon(tmp_path: Path) -> None:

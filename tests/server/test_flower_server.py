@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from flwr.app import Error, Message
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 from kits.flower_kit import Deliver, LocalGrid, at_once, context_of, take_task
 from kits.parties import Parties, federation_of
@@ -246,6 +247,49 @@ def test_flowers_own_failures_are_reported_by_their_code() -> None:
     )
     assert transport.exchange({"a": b"x", "b": b"y"}) == {"a": b"X"}
     assert told == [("b", 3)]
+
+
+def test_a_node_that_began_anew_is_sent_the_message_again() -> None:
+    """It was killed while it worked: the link would never deliver the message to it again."""
+    grid = grid_of(1)
+    sent, began = [], ["monday"]
+    push = grid.push_messages
+
+    def count(messages: Iterable[Message]) -> Iterable[str]:
+        messages = list(messages)
+        sent.append(len(messages))
+        return list(push(messages))
+
+    def deliver(_grid: LocalGrid, _message: Message, reply: Message) -> Iterable[Message]:
+        if len(sent) > 1:
+            return [reply]
+        began[0] = "tuesday"
+        return []
+
+    grid.deliver = deliver
+    grid.push_messages = count  # type: ignore[assignment,method-assign]
+    grid.get_nodes = lambda: [NodeInfo(node_id=1, last_activated_at=began[0])]  # type: ignore[method-assign]
+    polling = replace(QUICK, nodes=0.0)
+    transport = FlowerTransport(grid=grid, nodes={"a": 1}, timeout=NEVER, polling=polling)
+    assert transport.exchange({"a": b"x"}) == {"a": b"X"}
+    assert sent == [1, 1]
+
+
+def test_all_holders_are_sent_to_and_looked_for_at_once() -> None:
+    grid = grid_of(1, 2, 3)
+    pushed, pulled = [], []
+    push, pull = grid.push_messages, grid.pull_messages
+    grid.push_messages = lambda messages: pushed.append(len(messages)) or list(push(messages))  # type: ignore[assignment,method-assign,arg-type,func-returns-value]
+    grid.pull_messages = lambda ids: pulled.append(len(ids)) or list(pull(ids))  # type: ignore[assignment,method-assign,arg-type,func-returns-value]
+    assert len(transport_of(grid, a=1, b=2, c=3).exchange(dict.fromkeys("abc", b"x"))) == 3
+    assert (pushed, pulled) == ([3], [3])
+
+
+def test_a_grid_that_always_fails_is_given_up() -> None:
+    def deliver(_grid: LocalGrid, _message: Message, _reply: Message) -> Iterable[Message]:
+        raise ConnectionError("gone")
+
+    assert transport_of(grid_of(1, 2, deliver=deliver), a=1, b=2).exchange({"a": b"x", "b": b"y"}) == {}
 
 
 def test_a_stop_ends_an_exchange() -> None:

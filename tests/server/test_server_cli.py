@@ -22,7 +22,7 @@ from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_s
 from ringfence.privacy.errors import UsageError
 from ringfence.privacy.toml.faults import faults_of
 from ringfence.server import home as office
-from ringfence.server.config import GatewaySettings, ServerConfig, ServerKeys, load_settings
+from ringfence.server.config import GatewaySettings, Listener, ServerConfig, ServerKeys, load_settings
 
 PAGE = (ROOT / "docs" / "reference" / "server.toml.md").read_text(encoding="utf-8")
 
@@ -39,7 +39,7 @@ def log(here: Town, *words: object) -> list[dict[str, object]]:
     return found
 
 
-@pytest.mark.parametrize("model", [ServerConfig, ServerKeys, GatewaySettings])
+@pytest.mark.parametrize("model", [ServerConfig, ServerKeys, GatewaySettings, Listener])
 def test_every_key_is_documented_with_its_meaning(model: type[BaseModel]) -> None:
     for name, info in model.model_fields.items():
         rows = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")]
@@ -48,7 +48,7 @@ def test_every_key_is_documented_with_its_meaning(model: type[BaseModel]) -> Non
         assert info.description in rows[0]
         assert ("required" in rows[0]) == info.is_required()
     documented = set(re.findall(r"^\| `([a-z_]+)` \|", PAGE, re.MULTILINE))
-    models = (ServerConfig, ServerKeys, GatewaySettings)
+    models = (ServerConfig, ServerKeys, GatewaySettings, Listener)
     assert documented == {name for each in models for name in each.model_fields}
 
 
@@ -85,7 +85,7 @@ def test_init_is_all_or_nothing(
     desk = tmp_path / "desk"
     words = ("init", desk, "--name", "city", "--no-passphrase")
     with monkeypatch.context() as patch:
-        patch.setattr(office, "HolderRegistry", lambda _engine: 1 / 0)
+        patch.setattr(office, "record_key", lambda *_: 1 / 0)
         assert server(*words) == 1
     assert list(tmp_path.iterdir()) == []
     capsys.readouterr()

@@ -13,7 +13,11 @@ from flwr.supercore.protobuf.client import ProtobufClient
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.cli.flower_superlink import flower_superlink
-from flwr.superlink.grid import HttpGrid, http_grid
+from flwr.superlink.grid import HttpGrid
+
+from ringfence.privacy.errors import WaistError
+from ringfence.privacy.protocol.outside_names import require_names
+from ringfence.server.connections.flower_names import NAMES, require_link_names
 
 SIGNATURES = {
     HttpGrid.__init__: "self runtime_api_address insecure root_certificates token",
@@ -54,4 +58,27 @@ def test_calls_and_names_are_there() -> None:
         assert callable(getattr(RuntimeHttpClient, name))
     assert {"_task_id", "_run_id", "_node_id"} <= vars(TaskIdentity).keys()
     assert isinstance(HttpGrid._runtime_client, property)
-    assert callable(http_grid.pull_objects)
+
+
+def test_a_coordinator_starts_with_the_flower_that_is_here_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    require_link_names()
+    monkeypatch.setitem(NAMES, "flwr.superlink.nowhere:Link", "self")
+    with pytest.raises(WaistError, match=r"RF-W371.*flwr\.superlink\.nowhere"):
+        require_link_names()
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        pytest.param({"flwr.superlink.grid:HttpGrid.gone": "self"}, id="gone"),
+        pytest.param({"flwr.superlink.nowhere:HttpGrid": "self"}, id="module gone"),
+        pytest.param({"flwr.superlink.grid:HttpGrid.__init__": "self token"}, id="other arguments"),
+        pytest.param({"flwr.proto.control_pb2:StopRunRequest": "run"}, id="other fields"),
+    ],
+)
+def test_a_name_that_moved_is_told_by_its_name(moved: dict[str, str]) -> None:
+    with pytest.raises(WaistError, match="RF-W371") as caught:
+        require_names(NAMES | moved)
+    assert next(iter(moved)) in str(caught.value)

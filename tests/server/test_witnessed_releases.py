@@ -15,10 +15,10 @@ from sqlalchemy import update
 from ringfence.audit.checkpoint import read_unverified
 from ringfence.privacy.errors import StudyError, WaistError
 from ringfence.privacy.protocol.control import Finish, open_message, seal_message
-from ringfence.privacy.protocol.releases import Cosigned, nodes_of
+from ringfence.privacy.protocol.releases import Cosigned, hashes_of
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.privacy.wire.fields import utc_now
-from ringfence.server.intents import RELEASES
+from ringfence.server.release.intents import RELEASES
 from ringfence.server.rounds import Release, released_again, run_study, stop_study
 from ringfence.server.runs import RunStore
 
@@ -77,7 +77,7 @@ def test_a_model_is_released_after_its_intent_was_cosigned(tmp_path: Path) -> No
     assert intent.seq < cosigned.size <= released.seq
     assert farewell.release.event == intent.seq
     assert [each.holder for each in farewell.release.cosignatures] == list(THREE)
-    assert nodes_of(farewell.proof) == log.consistency(
+    assert hashes_of(farewell.proof) == log.consistency(
         cosigned.size, read_unverified(farewell.checkpoint.encode()).size
     )
     runs = RunStore(parties.federation.coordinator.registry.engine)
@@ -214,3 +214,30 @@ def test_another_model_than_was_intended_is_not_released(tmp_path: Path) -> None
     with pytest.raises(StudyError, match="RF-S463"):
         go(parties)
     assert "model.released" not in actions(parties)
+
+
+def test_after_an_intent_nothing_further_is_asked_of_rows(tmp_path: Path) -> None:
+    """A stop that found no quorum fixed what is released: a later run asks for cosignatures alone."""
+    parties = tiny(tmp_path, model={"iterations": 3})
+
+    class Killed(Exception):
+        pass
+
+    def die(_name: str, message: bytes, _reply: bytes) -> bytes:
+        header = read_header(message)
+        if (header.kind, header.round) == ("round-call", 2):
+            raise Killed
+        return message
+
+    parties.wire.on_message = die
+    with pytest.raises(Killed):
+        go(parties)
+    parties.wire.on_message = lambda _name, message, _reply: message
+    silent(parties, "bank")
+    coordinator, opened = parties.federation.coordinator, parties.federation.opened
+    with pytest.raises(WaistError, match="RF-W237"):
+        stop_study(coordinator, opened, parties.wire, RunStore(coordinator.registry.engine))
+    parties.wire.on_reply = lambda _name, _message, reply: reply
+    sent = len(parties.wire.sent)
+    assert go(parties).unfinished != ""
+    assert {read_header(m).kind for _, m, _ in parties.wire.sent[sent:]} == {"witness-call", "finish"}

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.sealing import SealingKey
 from ringfence.privacy.errors import WaistError
-from ringfence.privacy.protocol import control
+from ringfence.privacy.protocol import control, notices
 from ringfence.privacy.protocol.control import (
     Dealt,
     Done,
@@ -38,6 +38,7 @@ from ringfence.privacy.protocol.control import (
     open_message,
     seal_message,
 )
+from ringfence.privacy.protocol.notices import Notice, Standing
 from ringfence.privacy.protocol.releases import Cosignature, Cosigned, ReleaseProof, WitnessCall
 from ringfence.privacy.secagg.ephemeral import EphemeralKeys, EphemeralMessage, ephemeral_message
 from ringfence.privacy.secagg.graph import Terms
@@ -136,6 +137,9 @@ MESSAGES: list[Any] = [
     Cosigned(stands=9, cosignature=Cosignature(holder="shop", time=2, signature="cd" * 64)),
     Done(checkpoint=NOTE, proof=PROOF, ledger=HEAD),
     Unavailable(),
+    Notice(study=SIGNED, schema=SIGNED, nonce=new_nonce()),
+    Standing(nonce=new_nonce(), study=STUDY, state="approved", approvals=(SIGNED, SIGNED)),
+    Standing(nonce=new_nonce(), study=STUDY, state="waiting", approvals=()),
 ]
 
 
@@ -161,6 +165,8 @@ def test_the_list_is_closed() -> None:
         "Unavailable",
         "WitnessCall",
         "Cosigned",
+        "Notice",
+        "Standing",
     }
     assert set(control.KINDS) == set(get_args(control.ControlMessage))
     assert {*control.KINDS.values(), MessageKind.MASKED_UPDATE, MessageKind.VISIBLE_UPDATE} == set(
@@ -204,6 +210,7 @@ CLOSED = {
     fields.ShareHex,
     fields.SealedHex,
     letters.SealingKeyHex,
+    notices.StandingWord,
     fields.Number,
     fields.Turn,
 }
@@ -243,6 +250,7 @@ SENTENCE = "customer 4711 has no label"
         fields.NoteText,
         fields.ShareHex,
         fields.SealedHex,
+        notices.StandingWord,
     ],
 )
 def test_text_types_refuse_a_sentence(text_field: Any) -> None:

@@ -118,6 +118,22 @@ class Participations:
             ended=row.ended,
         )
 
+    def ended_by_study(self) -> dict[str, bool]:
+        """Of each study that was joined here, whether all its runs have ended."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(_ROWS.c.study, _ROWS.c.ended)).all()
+        studies = {row.study for row in rows}
+        open_ones = {row.study for row in rows if not row.ended}
+        return {study: study not in open_ones for study in studies}
+
+    def open_runs(self) -> tuple[tuple[str, str], ...]:
+        """Study and run of every participation whose end was not heard, in order."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(
+                select(_ROWS.c.study, _ROWS.c.run).where(~_ROWS.c.ended).order_by(_ROWS.c.study, _ROWS.c.run)
+            )
+            return tuple((row.study, row.run) for row in rows)
+
     def joined(self, known: Participation) -> None:
         """Keep that a run was joined, before the coordinator hears of it; anew when it is joined again."""
         values = {

@@ -21,7 +21,7 @@ from ringfence.audit.witness import WitnessKey, check_cosignature
 from ringfence.privacy.errors import N_, RingfenceError, StudyError, WaistError
 from ringfence.privacy.protocol.releases import Cosignature, Cosigned, ReleaseProof, WitnessCall, proof_of
 from ringfence.privacy.stores.journal import Json, listed
-from ringfence.server.intents import KeptIntent
+from ringfence.server.release.intents import KeptIntent
 from ringfence.server.runs import RELEASED, KeptRun
 from ringfence.server.sums import Conduct
 
@@ -154,8 +154,8 @@ def _elsewhere(name: str, stands: int, asked: int, shown: Checkpoint) -> dict[st
     """Where to start from for a holder whose memory stands elsewhere; it is asked so once.
 
     Raises:
-        WaistError: RF-W239 it remembers more events than the log has, RF-W240 it says so again, or was asked from
-            there.
+        WaistError: RF-W239 it remembers more events than the log has, RF-W240 it says so again, or was asked
+            from there.
     """
     if stands > shown.size:
         raise WaistError(

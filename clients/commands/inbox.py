@@ -1,0 +1,124 @@
+"""`ringfence-client study list`, `reject` and `revoke`: what came in, and the holder's noes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ringfence.clients.commands.options import add_named_study, leaf
+from ringfence.privacy.command_line.alignment import padded
+from ringfence.privacy.command_line.commands import add_passphrase, passphrases
+from ringfence.privacy.command_line.terminal import Parser, Terminal
+from ringfence.privacy.errors import N_, _
+
+STATES = {
+    "waiting": N_("waiting, {count} of 2 approvals"),
+    "approved": N_("approved"),
+    "rejected": N_("rejected"),
+    "running": N_("running"),
+    "ended": N_("ended"),
+    "expired": N_("expired"),
+}
+
+
+def add_inbox(kinds: argparse._SubParsersAction[Parser]) -> None:
+    """Declare them among the sub-commands of `study`."""
+    listing = leaf(
+        kinds,
+        "list",
+        _("list the studies that the coordinator sent, and what people here decided on each"),
+        more=_("They come while ringfence-client run is running. The last that came stands first."),
+    )
+    listing.set_defaults(do=_list)
+    reject = leaf(
+        kinds,
+        "reject",
+        _("say no to a study; one person is enough, and approvals given before are void"),
+        more=_(
+            "This holder stays away from it, also where it is running already. The coordinator sees that it "
+            "was rejected and no reason. Whoever wants it after all approves it: two people, anew."
+        ),
+        examples=["ringfence-client study reject churn-1 --reason-private 'the label is not ours to give'"],
+    )
+    add_named_study(reject)
+    reject.add_argument(
+        "--reason-private",
+        default="",
+        metavar="TEXT",
+        help=_("why, for this house's own people; it stays in the private part of the log"),
+    )
+    reject.set_defaults(do=_reject)
+    revoke = leaf(
+        kinds,
+        "revoke",
+        _("take one's own approval of a study back, until it has ended"),
+        more=_("With fewer than two approvals left this holder answers no further round."),
+        examples=["ringfence-client study revoke churn-1 --key ana.key"],
+    )
+    add_named_study(revoke)
+    revoke.add_argument("--key", type=Path, required=True, metavar="FILE", help=_("the approver's key file"))
+    add_passphrase(revoke)
+    revoke.set_defaults(do=_revoke)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.desk.deciding import arrived
+    from ringfence.clients.home import open_home
+
+    with open_home(arguments.config) as home:
+        found = arrived(home)
+    terminal = Terminal.of(arguments)
+    terminal.say(_("Studies in the inbox: {count}").format(count=len(found)))
+    width = max((len(each.study.name) for each in found), default=0)
+    for each in found:
+        state = _(STATES[each.state]).format(count=each.approvals)
+        said = _("{purpose}, epsilon {epsilon} at delta {delta}, came {received}, until {expires}").format(
+            purpose=each.study.purpose,
+            epsilon=each.study.epsilon,
+            delta=each.study.delta,
+            received=each.study.received[:16].replace("T", " ") + " UTC",
+            expires=each.study.expires,
+        )
+        terminal.say(f"  {padded(each.study.name, width)}  {padded(state, 26)}  {said}")
+    terminal.write_json({"studies": [each.as_json() for each in found]})
+    return 0
+
+
+def _reject(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.desk.deciding import reject_study
+    from ringfence.clients.home import open_home
+
+    with open_home(arguments.config) as home:
+        made = reject_study(home, arguments.study, arguments.reason_private)
+    terminal = Terminal.of(arguments)
+    terminal.say(
+        _(
+            "Rejected {study} ({digest}). This holder stays away from it; approvals given before are void."
+        ).format(study=made.study, digest=made.digest)
+    )
+    terminal.write_json({"study": made.study, "digest": made.digest, "state": "rejected"})
+    return 0
+
+
+def _revoke(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.desk.deciding import revoke_approval
+    from ringfence.clients.home import open_home
+
+    with open_home(arguments.config) as home:
+        made = revoke_approval(home, arguments.study, arguments.key, passphrases(arguments))
+    terminal = Terminal.of(arguments)
+    terminal.say(
+        _("{approver} took back the approval of {study} ({digest}).").format(
+            approver=made.approver, study=made.study, digest=made.digest
+        )
+    )
+    terminal.say(_("approvals on file: {count} of 2").format(count=made.count))
+    terminal.write_json(
+        {
+            "approver": made.approver,
+            "study": made.study,
+            "digest": made.digest,
+            "approvals": made.count,
+        }
+    )
+    return 0

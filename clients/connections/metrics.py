@@ -1,0 +1,90 @@
+"""What a holder's process shows of itself on loopback: its connection, its certificate, its budget.
+
+Invariant: nothing shown depends on rows. Left out are therefore counts of messages and rounds, sizes, times
+    of answers, use of processor, memory and disk, and what the Python process tells of itself: how long a
+    round computes grows with the number of rows, and who looks every second would see it. The budget is read
+    once an hour, with what is reserved counted as spent, so that no charge of a round shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import version
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ringfence.clients.connections.contact import Contact
+from ringfence.privacy.command_line.listening import Page
+from ringfence.privacy.ledger import Ledger
+
+_GRID = 30
+"""Seconds to which a moment is rounded down."""
+_HOUR = 3600
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class HolderMetrics(Collector):
+    """The metrics of `ringfence-client run`.
+
+    Attributes:
+        contact: with the gateway.
+        expires: end of the certificate's validity.
+        ledger: of the holder.
+        clock: the moment, UTC.
+    """
+
+    contact: Contact
+    expires: datetime
+    ledger: Ledger
+    clock: Callable[[], datetime]
+    _budget: tuple[int, float, bool] | None = field(default=None)
+
+    def page(self) -> Page:
+        """All of them, in the text format of Prometheus."""
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        return Page(body=generate_latest(registry), kind=CONTENT_TYPE_LATEST)
+
+    def collect(self) -> Iterator[Metric]:
+        """Those of this moment."""
+        info = GaugeMetricFamily("ringfence_build_info", "The version that runs.", labels=["version"])
+        info.add_metric([version("ringfence")], 1)
+        yield info
+        yield GaugeMetricFamily(
+            "ringfence_gateway_connected",
+            "1 while the coordinator's gateway answers this holder's heartbeats.",
+            value=float(self.contact.connected),
+        )
+        heard = self.contact.heard
+        yield GaugeMetricFamily(
+            "ringfence_gateway_last_contact_timestamp_seconds",
+            "When the gateway answered a heartbeat last, rounded down to half a minute; 0 if never.",
+            value=0.0 if heard is None else heard.timestamp() // _GRID * _GRID,
+        )
+        yield GaugeMetricFamily(
+            "ringfence_certificate_expiry_timestamp_seconds",
+            "When this holder's certificate of connections ends.",
+            value=self.expires.timestamp(),
+        )
+        left, frozen = self._hourly()
+        yield GaugeMetricFamily(
+            "ringfence_budget_left_mu_squared",
+            "mu squared that no study has spent or reserved; read once an hour.",
+            value=left,
+        )
+        yield GaugeMetricFamily(
+            "ringfence_budget_frozen",
+            "1 while the privacy budget is frozen; read once an hour.",
+            value=float(frozen),
+        )
+
+    def _hourly(self) -> tuple[float, bool]:
+        hour = int(self.clock().timestamp() // _HOUR)
+        if self._budget is None or self._budget[0] != hour:
+            left, frozen = float(self.ledger.left().mu_squared), bool(self.ledger.frozen())
+            self._budget = (hour, left, frozen)
+        return self._budget[1:]

@@ -1,0 +1,103 @@
+"""A holder's home, kept: what is in its backup, how it comes back, how its store gets a newer form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ringfence.audit.note import Verifier
+from ringfence.audit.rows import verify_rows
+from ringfence.clients.config import HolderSettings, load_settings
+from ringfence.clients.home import open_existing, open_home
+from ringfence.clients.migrations.schema import HOLDER_STORE
+from ringfence.privacy.command_line.housekeeping import House, Restored, back_up, migrate, restoring
+from ringfence.privacy.crypto.public_files import public_path, read_public
+from ringfence.privacy.ledger.book import verified_state
+
+RESTORED = "restored from a backup"
+
+
+def house_of(settings: HolderSettings) -> House:
+    """A holder's home, as far as it is kept.
+
+    In the backup are settings, contract, schemas, public keys, signed documents, approvals and admission, and
+    the secrets. Not in it are the customer table, copies of it that were attested, the holder's own models,
+    and the keys of connections: these never leave, and are made anew.
+    """
+    folder, keys = settings.folder, settings.config.keys
+    identity = read_public(public_path(settings.path(keys.holder)), "holder")
+    log = Verifier(name=settings.origin, raw=read_public(public_path(settings.path(keys.log)), "log").raw)
+    named = [settings.file, *(public_path(settings.path(each)) for each in (keys.holder, keys.log))]
+    if settings.config.contract is not None:
+        named.append(settings.contract())
+    public = (settings.config.coordinator, *settings.config.approvers)
+    named += [settings.path(name) for name in public if name is not None and settings.path(name).is_file()]
+    for pattern in ("*.toml", "*.signed.json", "*.pub"):
+        named += sorted(folder.glob(pattern))
+    named += sorted(settings.path(settings.config.approvals).glob("*.json"))
+
+    def check(connection: Connection) -> None:
+        verify_rows(connection, log)
+        verified_state(connection)
+
+    return House(
+        schema=HOLDER_STORE,
+        settings=settings,
+        identity=identity.fingerprint,
+        documents=tuple(dict.fromkeys(named)),
+        secrets=tuple(settings.path(each) for each in (keys.holder, keys.log, keys.registry, keys.attempts)),
+        check=check,
+    )
+
+
+def back_up_home(config: Path, file: Path, passphrase: str) -> tuple[str, ...]:
+    """Write a backup, an event before it; the files outside of the home, which it lacks."""
+    with open_home(config) as home:
+        house = house_of(home.settings)
+        home.log.record("store.copied", "allow", resource=f"store:{HOLDER_STORE.head}")
+        return back_up(house, home.engine, file, passphrase, HOLDER_STORE.head)
+
+
+def restore_home(file: Path, folder: Path, passphrase: Callable[[], str], **more: Any) -> Restored:
+    """Bring a home back, its ledger frozen until two people thaw it.
+
+    Args:
+        file: the backup.
+        folder: absent or empty.
+        passphrase: of the backup's secrets.
+        more: `secrets_of` and `store` of `restoring`.
+    """
+
+    def house_in(settings: Path) -> House:
+        return house_of(load_settings(settings))
+
+    with (
+        restoring(file, folder, HOLDER_STORE, passphrase, house_in=house_in, **more) as (settings, known),
+        open_home(settings) as home,
+    ):
+        home.ledger.freeze(RESTORED)
+        home.log.record(
+            "store.restored",
+            "allow",
+            resource=f"store:{HOLDER_STORE.head}",
+            private={"backup": file.name[:200], "made": known.made[:40]},
+        )
+    return known
+
+
+def migrate_home(config: Path, backup: Callable[[str], Path]) -> tuple[str, tuple[str, ...], Path | None]:
+    """Bring the store to the newest version; see `housekeeping.migrate`."""
+    settings = load_settings(config)
+    engine = open_existing(settings.store)
+    try:
+        done = migrate(house_of(settings), engine, backup)
+    finally:
+        engine.dispose()
+    if done[1]:
+        with open_home(config) as home:
+            private = {"from": done[0] or "none"}
+            home.log.record("store.migrated", "allow", resource=f"store:{HOLDER_STORE.head}", private=private)
+    return done

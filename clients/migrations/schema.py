@@ -1,0 +1,45 @@
+"""The form of a holder's store: its tables as the code uses them, and its versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import MetaData
+
+from ringfence.privacy.stores.schema import StoreSchema, gathered
+
+
+def _tables() -> MetaData:
+    from ringfence.audit import store
+    from ringfence.clients.inbox import store as inbox
+    from ringfence.clients.records import offers, participations, snapshots
+    from ringfence.clients.witnesses import memory
+    from ringfence.privacy.consent import tables
+    from ringfence.privacy.ledger import chain
+    from ringfence.privacy.release import register
+    from ringfence.privacy.secagg import attempts
+
+    return gathered(
+        (
+            store.metadata,
+            tables.metadata,
+            chain.METADATA,
+            attempts.METADATA,
+            offers.METADATA,
+            participations.METADATA,
+            inbox.METADATA,
+            memory.METADATA,
+            snapshots.METADATA,
+            register.METADATA,
+        )
+    )
+
+
+HOLDER_STORE = StoreSchema(
+    kind="holder",
+    program="ringfence-client",
+    revisions=("holder_0001",),
+    folder=Path(__file__).with_name("versions"),
+    tables=_tables,
+    kept=("audit_event", "audit_private", "budget_ledger", "consent_event"),
+)

@@ -1,0 +1,136 @@
+"""The grid of a run that the coordinator claimed, whose calls never wait for what a holder has not sent.
+
+Flower's own pull blocks for minutes on one reply that was announced and whose parts do not come, and while it
+blocks nothing else is looked at; its calls are repeated for ever when the link is gone. Here what has arrived
+of a reply is kept, the rest is looked for at the next pull, and a call that fails says so.
+
+Invariant: of one reply no more is held than the largest message of the protocol takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flwr.app import Error, Message, Metadata
+from flwr.app.message import make_message
+from flwr.common.constant import FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE as PART_BYTES
+from flwr.common.constant import ErrorCode
+from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree
+from flwr.proto.runtime_pb2 import PullAppMessagesRequest
+from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
+from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf
+from flwr.supercore.inflatable.inflatable_utils import ObjectUnavailableError, inflate_object_from_contents
+from flwr.superlink.grid import HttpGrid
+
+from ringfence.privacy.protocol.control import MAX_MESSAGE
+
+_FRAME = 1 << 20
+"""Bytes of a reply that Flower adds, at most."""
+_MOST_PARTS = MAX_MESSAGE // PART_BYTES + 16
+
+
+@dataclass(slots=True)
+class _Coming:
+    """A reply that was announced, and the parts of it that are here.
+
+    Attributes:
+        reply: Flower's id of it.
+        parts: ids of its parts.
+        leaves: how many of them hold content; all but the last are full.
+        here: parts that arrived.
+    """
+
+    reply: str
+    parts: list[str]
+    leaves: int
+    here: dict[str, bytes] = field(default_factory=dict)
+
+
+class LinkGrid(HttpGrid):  # type: ignore[misc]  # Flower comes without types
+    """A run's grid; also what a transport asks about replies on their way."""
+
+    def __init__(self, address: str, root: bytes, *, token: str) -> None:
+        super().__init__(address, False, root, token=token)
+        # A link that is gone is told by a failure; it would be waited for without end.
+        self._retry_invoker = None
+        self._coming: dict[str, _Coming] = {}
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        """Replies to messages that are here in whole."""
+        numbers = list(message_ids)
+        # The link announces a reply once.
+        if asked := [number for number in numbers if number not in self._coming]:
+            found = self._runtime_client.PullMessages(PullAppMessagesRequest(message_ids=asked))
+            for sent, tree in zip(found.messages_list, found.message_object_trees, strict=True):
+                self._coming[sent.metadata.reply_to_message_id] = _coming(sent.metadata.message_id, tree)
+        return [reply for number in numbers if (reply := self._whole(number)) is not None]
+
+    def announced(self, message: str) -> int:
+        """Bytes of the reply to a message that are known to be on their way: its full parts."""
+        coming = self._coming.get(message)
+        return 0 if coming is None else PART_BYTES * (coming.leaves - 1)
+
+    def forget(self, messages: Iterable[str]) -> None:
+        """Nobody waits for replies to these any more."""
+        for message in messages:
+            self._coming.pop(message, None)
+
+    def _whole(self, number: str) -> Message | None:
+        """The reply to a message once it is here; one that cannot be put together is an error."""
+        coming = self._coming.get(number)
+        if coming is None:
+            return None
+        try:
+            self._pull(coming)
+            reply: Any = inflate_object_from_contents(coming.reply, coming.here)
+            reply.metadata.__dict__["_message_id"] = coming.reply
+        except ObjectUnavailableError:
+            return None
+        except Exception:  # a holder wrote it: it may be anything
+            reply = self._error(number)
+        self._coming.pop(number, None)
+        return reply
+
+    def _pull(self, coming: _Coming) -> None:
+        """Pull what is missing.
+
+        Raises:
+            ObjectUnavailableError: a part is not there yet.
+            ValueError: there is more of it than a message can have.
+        """
+        pull = make_pull_object_fn_protobuf(self._runtime_client.PullObject, self.node, self.run.run_id)
+        if len(coming.parts) > _MOST_PARTS:
+            raise ValueError("more parts than a message can have")
+        for part in coming.parts:
+            if part not in coming.here:
+                coming.here[part] = pull(part)
+            if sum(map(len, coming.here.values())) > MAX_MESSAGE + _FRAME:
+                raise ValueError("more bytes than a message can have")
+        self._runtime_client.ConfirmMessageReceived(
+            ConfirmMessageReceivedRequest(
+                node=self.node, run_id=self.run.run_id, message_object_id=coming.reply
+            )
+        )
+
+    def _error(self, number: str) -> Message:
+        node = self.node.node_id
+        metadata = Metadata(
+            run_id=self.run.run_id,
+            message_id="",
+            src_node_id=node,
+            dst_node_id=node,
+            message_type="system",
+            group_id="",
+            ttl=0,
+            reply_to_message_id=number,
+            created_at=0.0,
+        )
+        return make_message(metadata, error=Error(code=ErrorCode.MESSAGE_UNAVAILABLE, reason=""))
+
+
+def _coming(reply: str, tree: ObjectTree) -> _Coming:
+    nodes = list(iterate_object_tree(tree))
+    leaves = sum(not node.children for node in nodes)
+    return _Coming(reply, [node.object_id for node in nodes], max(leaves, 1))

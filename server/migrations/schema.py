@@ -1,0 +1,40 @@
+"""The form of a coordinator's store: its tables as the code uses them, and its versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import MetaData
+
+from ringfence.privacy.stores.schema import StoreSchema, gathered
+
+
+def _tables() -> MetaData:
+    from ringfence.audit import store
+    from ringfence.privacy.release import register
+    from ringfence.server import registry, runs
+    from ringfence.server.connections import admissions
+    from ringfence.server.post import submissions
+    from ringfence.server.release import intents
+
+    return gathered(
+        (
+            store.metadata,
+            registry.METADATA,
+            admissions.METADATA,
+            runs.METADATA,
+            intents.METADATA,
+            submissions.METADATA,
+            register.METADATA,
+        )
+    )
+
+
+COORDINATOR_STORE = StoreSchema(
+    kind="coordinator",
+    program="ringfence-server",
+    revisions=("coordinator_0001",),
+    folder=Path(__file__).with_name("versions"),
+    tables=_tables,
+    kept=("audit_event", "audit_private", "registry_holders"),
+)

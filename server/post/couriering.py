@@ -1,0 +1,104 @@
+"""While the gateway serves, studies that wait for holders are delivered again and again, by a process apart.
+
+A process claims one run of Flower's link (decision 12), so `serve` delivers nothing itself: it starts
+`study deliver` when a holder is still to get a study or its people to decide, at a pace that slows down for
+as long as nothing changes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ringfence.privacy.protocol.notices import WAITING
+from ringfence.server.home import Office
+from ringfence.server.post.submissions import OPEN, Submissions
+
+FIRST, SHORTEST, LONGEST = 10.0, 60.0, 300.0
+"""Seconds until the first delivery, and between two."""
+_CALL = "import sys; from ringfence.server.commands.cli import main; sys.exit(main(sys.argv[1:]))"
+
+Start = Callable[[Sequence[str]], subprocess.Popen[str]]
+
+
+def _started(words: Sequence[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _CALL, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Courier:
+    """Looks now and then whether something waits, and has it delivered.
+
+    Attributes:
+        office: the coordinator's.
+        config: its server.toml or folder.
+        passphrase_files: for the coordinator's key, where it is wrapped.
+        report: told, in a sentence for the coordinator's people, why a delivery failed; once each.
+        start: starts the command.
+        clock: seconds that only grow.
+    """
+
+    office: Office
+    config: Path
+    passphrase_files: Sequence[Path] = ()
+    report: Callable[[str], None] = lambda _: None
+    start: Start = _started
+    clock: Callable[[], float] = time.monotonic
+    _due: float | None = None
+    _pause: float = SHORTEST
+    _last: frozenset[tuple[str, str]] = frozenset()
+    _said: str = ""
+    _running: subprocess.Popen[str] | None = field(default=None)
+
+    def look(self) -> None:
+        """Start a delivery if one is due; never waits for it."""
+        now = self.clock()
+        if self._running is not None:
+            if self._running.poll() is None:
+                return
+            self._end(self._running)
+        if self._due is None:
+            self._due = now + FIRST
+        if now < self._due:
+            return
+        waiting = self._waiting()
+        self._pause = min(2 * self._pause, LONGEST) if waiting and waiting == self._last else SHORTEST
+        self._last, self._due = waiting, now + self._pause
+        if waiting:
+            files = [word for file in self.passphrase_files for word in ("--passphrase-file", str(file))]
+            words = ["study", "deliver", "--wait", "2", "--config", str(self.config), *files]
+            self._running = self.start(words)
+
+    def close(self) -> None:
+        """End a delivery that is under way."""
+        if self._running is not None:
+            self._running.terminate()
+            self._running.communicate()
+            self._running = None
+
+    def _waiting(self) -> frozenset[tuple[str, str]]:
+        """Study and holder, where people of the holder have not decided yet."""
+        return frozenset(
+            (each.study, one.holder)
+            for each in Submissions(self.office.engine).listed()
+            if each.state in OPEN
+            for one in each.holders
+            if one.state in {"", WAITING}
+        )
+
+    def _end(self, process: subprocess.Popen[str]) -> None:
+        self._running = None
+        said = process.communicate()[1].strip()
+        if process.returncode and said != self._said:
+            self.report(said)
+        self._said = said

@@ -1,0 +1,312 @@
+"""Studies that were submitted, in the coordinator's store: one a name, and how it stands at each holder.
+
+Invariants:
+    One name stands for one study, by the store's own rule: people act by names.
+    `approved` and `rejected` are what a holder said last of its people's acts; nothing else sets them.
+    A change of a standing and its event are one transaction.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    MetaData,
+    Row,
+    String,
+    Table,
+    Text,
+    and_,
+    insert,
+    select,
+    update,
+)
+
+from ringfence.privacy.errors import N_, StudyError
+from ringfence.privacy.stores.store import reading
+from ringfence.privacy.wire.fields import utc_now
+from ringfence.server.runs import RUNS, RunStore
+
+METADATA = MetaData()
+_ROWS = Table(
+    "submitted_studies",
+    METADATA,
+    Column("study", String(71), primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("expires", String(10), nullable=False),
+    Column("submitted", String(40), nullable=False),
+    Column("document", Text, nullable=False),
+    Column("schema", Text, nullable=False),
+)
+_STANDINGS = Table(
+    "study_standings",
+    METADATA,
+    Column("study", String(71), primary_key=True),
+    Column("holder", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("delivered", String(40), nullable=False),
+    Column("heard", String(40), nullable=False),
+    Column("missed", String(40), nullable=False),
+)
+SUBMITTED, RUNNING, RELEASED, STOPPED, ENDED, EXPIRED = (
+    "submitted",
+    "running",
+    "released",
+    "stopped",
+    "ended",
+    "expired",
+)
+OPEN = frozenset({SUBMITTED, RUNNING})
+
+Record = Callable[[Connection], object]
+"""Writes an event in the transaction of what it speaks of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderStanding:
+    """How a study stands at one holder, as it said last.
+
+    Attributes:
+        holder: its name.
+        state: `waiting`, `approved` or `rejected`; empty while it has not taken the study in.
+        delivered: when it said first that it had the study, UTC; empty before.
+        heard: when it answered last; empty where it never did.
+        missed: since when it answers nothing; empty where it answered the last time.
+    """
+
+    holder: str
+    state: str = ""
+    delivered: str = ""
+    heard: str = ""
+    missed: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        """For programs; what never happened is null."""
+        return {
+            "state": self.state or "not delivered",
+            "delivered": self.delivered or None,
+            "heard": self.heard or None,
+            "unreachable_since": self.missed or None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmittedStudy:
+    """One submitted study.
+
+    Attributes:
+        study: its digest.
+        name: its id.
+        submitted: when, UTC.
+        expires: its last day.
+        state: `submitted`, `running`, `released`, `stopped`, `ended` (without a model) or `expired`.
+        round: of a run, the round that was asked last; -1 before the first and where there is no run.
+        why: the code of what ended it, where that was no person and no release.
+        holders: how it stands at each.
+    """
+
+    study: str
+    name: str
+    submitted: str
+    expires: str
+    state: str
+    round: int = -1
+    why: str = ""
+    holders: tuple[HolderStanding, ...] = field(default=())
+
+    def as_json(self) -> dict[str, object]:
+        """For programs."""
+        return {
+            "id": self.name,
+            "digest": self.study,
+            "submitted": self.submitted,
+            "expires": self.expires,
+            "state": self.state,
+            "round": self.round if self.round >= 0 else None,
+            "why": self.why or None,
+            "holders": {each.holder: each.as_json() for each in self.holders},
+        }
+
+
+class Submissions:
+    """The submitted studies in a coordinator's store."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], datetime.datetime] = utc_now) -> None:
+        """Open the tables, making them when absent."""
+        self.engine = engine
+        self._clock = clock
+        METADATA.create_all(engine)
+        RunStore(engine)  # makes the table of runs where it is missing
+
+    def now(self) -> str:
+        """The moment, as it is written."""
+        return self._clock().isoformat(timespec="seconds")
+
+    def today(self) -> datetime.date:
+        """The day, UTC."""
+        return self._clock().date()
+
+    def add(
+        self,
+        *,
+        study: str,
+        name: str,
+        expires: datetime.date,
+        documents: tuple[str, str],
+        holders: Iterable[str],
+        record: Record,
+    ) -> bool:
+        """Take a signed study in; one that is there already stays as it is.
+
+        Args:
+            study: its digest.
+            name: its id.
+            expires: its last day.
+            documents: the signed study and the signed schema, file form.
+            holders: whom it is for.
+            record: writes the event.
+
+        Returns:
+            Whether it is new.
+
+        Raises:
+            StudyError: RF-S441 another study has its name.
+        """
+        with self.engine.begin() as connection:
+            if _known(study, name, connection):
+                return False
+            connection.execute(
+                insert(_ROWS).values(
+                    study=study,
+                    name=name,
+                    expires=expires.isoformat(),
+                    submitted=self.now(),
+                    document=documents[0],
+                    schema=documents[1],
+                )
+            )
+            fresh = {"state": "", "delivered": "", "heard": "", "missed": ""}
+            connection.execute(
+                insert(_STANDINGS), [{"study": study, "holder": each, **fresh} for each in holders]
+            )
+            record(connection)
+        return True
+
+    def documents(self, given: str) -> tuple[str, str] | None:
+        """The signed study and schema of a name or a digest, as they were kept; None where there is none."""
+        called = (_ROWS.c.name == given) | (_ROWS.c.study == given)
+        with reading(self.engine) as connection:
+            row = connection.execute(select(_ROWS.c.document, _ROWS.c.schema).where(called)).first()
+        return None if row is None else (row.document, row.schema)
+
+    def listed(self, study: str | None = None) -> tuple[SubmittedStudy, ...]:
+        """All studies, the last that was submitted first; or one, by its digest."""
+        columns = select(_ROWS.c.study, _ROWS.c.name, _ROWS.c.submitted, _ROWS.c.expires)
+        standings, runs = select(_STANDINGS), select(RUNS)
+        if study is not None:
+            columns = columns.where(_ROWS.c.study == study)
+            standings, runs = standings.where(_STANDINGS.c.study == study), runs.where(RUNS.c.study == study)
+        with reading(self.engine) as connection:
+            rows = connection.execute(columns.order_by(_ROWS.c.submitted.desc(), _ROWS.c.name)).all()
+            held: dict[str, list[HolderStanding]] = {}
+            for each in connection.execute(standings.order_by(_STANDINGS.c.holder)):
+                held.setdefault(each.study, []).append(
+                    HolderStanding(
+                        holder=each.holder,
+                        state=each.state,
+                        delivered=each.delivered,
+                        heard=each.heard,
+                        missed=each.missed,
+                    )
+                )
+            begun = {run.study: run for run in connection.execute(runs)}
+        today = self.today().isoformat()
+        return tuple(
+            SubmittedStudy(
+                study=row.study,
+                name=row.name,
+                submitted=row.submitted,
+                expires=row.expires,
+                holders=tuple(held.get(row.study, ())),
+                **_became(begun.get(row.study), row.expires < today),
+            )
+            for row in rows
+        )
+
+    def heard(self, study: str, holder: str, state: str, told: Callable[[Connection, bool], None]) -> None:
+        """A holder said how a study stands.
+
+        Args:
+            study: its digest.
+            holder: who said so.
+            state: what it said.
+            told: writes the events of a state that is not the one before; its second argument is whether the
+                holder has said nothing before, so that the study is delivered.
+        """
+        at, which = self.now(), _of(study, holder)
+        with self.engine.begin() as connection:
+            row = connection.execute(select(_STANDINGS).where(which)).one()
+            values = {"heard": at, "missed": "", "state": state, "delivered": row.delivered or at}
+            connection.execute(update(_STANDINGS).where(which).values(**values))
+            if row.state != state:
+                told(connection, not row.delivered)
+
+    def answered(self, study: str, holder: str) -> None:
+        """A holder answered, and did not say how the study stands."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                update(_STANDINGS).where(_of(study, holder)).values(heard=self.now(), missed="")
+            )
+
+    def missed(self, study: str, holder: str) -> None:
+        """A holder did not answer; the first time since it did counts."""
+        with self.engine.begin() as connection:
+            which = and_(_of(study, holder), _STANDINGS.c.missed == "")
+            connection.execute(update(_STANDINGS).where(which).values(missed=self.now()))
+
+
+def _known(study: str, name: str, connection: Connection) -> bool:
+    """Whether a study is there already.
+
+    Raises:
+        StudyError: RF-S441 another study has its name.
+    """
+    called = (_ROWS.c.study == study) | (_ROWS.c.name == name)
+    rows = connection.execute(select(_ROWS.c.study, _ROWS.c.submitted).where(called)).all()
+    if any(row.study == study for row in rows):
+        return True
+    for row in rows:
+        raise StudyError(
+            "RF-S441",
+            N_(
+                "Another study named {study} was submitted on {at} ({known}); holders' people act by names, "
+                "so give this one an id of its own and sign it anew."
+            ),
+            study=name,
+            at=row.submitted,
+            known=row.study,
+        )
+    return False
+
+
+def _became(run: Row[Any] | None, over: bool) -> dict[str, Any]:
+    """State, round and reason of a study, from its run's row."""
+    if run is None:
+        return {"state": EXPIRED if over else SUBMITTED}
+    outcome, reached = str(run.outcome), int(run.round)
+    if not outcome:
+        return {"state": RUNNING, "round": reached}
+    if outcome in {RELEASED, STOPPED}:
+        return {"state": outcome, "round": reached}
+    return {"state": ENDED, "round": reached, "why": outcome}
+
+
+def _of(study: str, holder: str) -> ColumnElement[bool]:
+    return and_(_STANDINGS.c.study == study, _STANDINGS.c.holder == holder)

@@ -1,0 +1,1 @@
+"""How a result comes out: cosigned by holders, through the export gate."""

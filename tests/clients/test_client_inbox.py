@@ -1,0 +1,219 @@
+"""The holder's desk: studies by their id, a no, a yes after it, an approval taken back, careless calls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kits.command_kit import Town, client, events, new_key, newest, read, refused, town
+
+from ringfence.clients.home import open_home
+from ringfence.clients.inbox.store import Inbox, InboxStudy
+from ringfence.clients.records.participations import Participation, Participations
+from ringfence.privacy.agreements.study import Study
+from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.crypto.signed import read_signed
+from ringfence.privacy.errors import StudyError
+from ringfence.privacy.wire.heads import LogPosition
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Town:
+    return town(tmp_path)
+
+
+def receive(here: Town) -> str:
+    """Put the town's study into the first holder's inbox, as a notice does; its digest."""
+    document = read_signed(here.sign())
+    study = Study.from_canonical(document.body)
+    found = InboxStudy(
+        study=study.digest(),
+        name=study.id,
+        purpose=study.purpose,
+        epsilon=str(study.privacy.epsilon),
+        delta=str(study.privacy.delta),
+        expires=study.expires.isoformat(),
+        received="2026-01-01T08:30:00+00:00",
+    )
+    with open_home(here.home) as home:
+        texts = (document.to_json(), "{}")
+        Inbox(home.engine).keep(home.settings.coordinator(), found, texts, lambda _connection: None)
+    return study.digest()
+
+
+def only(here: Town) -> dict[str, Any]:
+    told = here.root / "inbox.json"
+    assert client("study", "list", "--config", here.home, "--json", told) == 0
+    (found,) = read(told)["studies"]
+    return dict(found)
+
+
+def act(here: Town, word: str, *more: object, study: object = "churn-1") -> int:
+    return client("study", word, study, *more, "--config", here.home)
+
+
+def test_a_study_is_listed_shown_checked_and_approved_by_its_id(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = receive(here)
+    assert only(here) == {
+        "id": "churn-1",
+        "digest": digest,
+        "purpose": "churn-prediction",
+        "received": "2026-01-01T08:30:00+00:00",
+        "state": "waiting",
+        "approvals": 0,
+        "epsilon": "1",
+        "delta": "0.000001",
+        "expires": "2099-12-31",
+    }
+    said = capsys.readouterr().out
+    assert "churn-1  waiting, 0 of 2 approvals" in said
+    assert "epsilon 1 at delta 0.000001, came 2026-01-01 08:30 UTC, until 2099-12-31" in said
+    assert act(here, "show") == 0
+    assert act(here, "show", study=digest) == 0, "a digest does as well"
+    assert act(here, "check") == 0
+    assert act(here, "approve", "--key", here.ana) == 0
+    assert only(here)["approvals"] == 1
+    assert act(here, "approve", "--key", here.ben, study=here.root / "study.signed.json") == 0
+    assert only(here)["state"] == "approved", "the file's approval is the study's"
+
+
+def test_a_no_voids_approvals_and_a_yes_after_it_takes_two_people_again(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = receive(here)
+    for person in (here.ana, here.ben):
+        assert act(here, "approve", "--key", person) == 0
+    assert act(here, "reject", "--reason-private", "Ana says the label is wrong") == 0
+    event = newest(here)
+    assert (event["action"], event["outcome"]) == ("study.rejected", "allow")
+    assert "Ana says" not in str(event["public"])
+    with open_home(here.home) as home:
+        assert Inbox(home.engine).rejected(digest)
+        assert home.approval_files(digest) == []
+    assert only(here)["state"] == "rejected"
+    capsys.readouterr()
+    refused(capsys, act(here, "reject"), "RF-S440")
+    assert act(here, "approve", "--key", here.ana) == 0
+    said = capsys.readouterr().out
+    assert "Take note: the study was rejected here on" in said
+    assert "approvals on file: 1 of 2" in said
+    assert only(here)["state"] == "waiting"
+    assert act(here, "approve", "--key", here.ben) == 0
+    assert "Take note" not in capsys.readouterr().out
+    assert only(here)["state"] == "approved"
+
+
+def test_an_approval_left_by_a_rejection_that_was_cut_off_does_not_count(here: Town) -> None:
+    digest = receive(here)
+    for person in (here.ana, here.ben):
+        assert act(here, "approve", "--key", person) == 0
+    with open_home(here.home) as home:
+        Inbox(home.engine).reject(digest, "2026-01-02T00:00:00+00:00", lambda _connection: None)
+        assert len(home.approval_files(digest)) == 2
+    assert only(here)["state"] == "rejected"
+    assert act(here, "approve", "--key", here.ben) == 0
+    assert (only(here)["state"], only(here)["approvals"]) == ("waiting", 1)
+
+
+def test_whoever_approves_hears_of_a_rejection_of_that_moment(here: Town) -> None:
+    digest = receive(here)
+    with open_home(here.home) as home:
+        inbox = Inbox(home.engine)
+        inbox.reject(digest, "2026-01-02T00:00:00+00:00", lambda _connection: None)
+        for seen in ("", "2026-01-01T00:00:00+00:00"):
+            with pytest.raises(StudyError, match="RF-S437"):
+                inbox.accept(digest, seen)
+        assert inbox.rejected(digest)
+        inbox.accept(digest, "2026-01-02T00:00:00+00:00")
+        assert not inbox.rejected(digest)
+
+
+def test_an_approval_is_taken_back_by_who_gave_it(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    digest = receive(here)
+    for person in (here.ana, here.ben):
+        assert act(here, "approve", "--key", person) == 0
+    assert act(here, "revoke", "--key", here.ben) == 0
+    assert newest(here)["action"] == "study.revoked"
+    found = only(here)
+    assert (found["state"], found["approvals"]) == ("waiting", 1)
+    capsys.readouterr()
+    refused(capsys, act(here, "revoke", "--key", here.ben), "RF-S438")
+    refused(capsys, act(here, "revoke", "--key", new_key(here.root / "eve.key")), "RF-S438")
+    assert newest(here)["outcome"] == "deny"
+    assert act(here, "approve", "--key", here.ben) == 0
+    with open_home(here.home) as home:
+        runs = Participations(home.engine)
+        known = Participation(
+            study=digest,
+            run="ab" * 16,
+            coordinator_log=PublicIdentity(home.log.verifier.raw),
+            position=LogPosition(size=1, root="sha256:" + "ab" * 32),
+        )
+        runs.joined(known)
+    assert only(here)["state"] == "running"
+    with open_home(here.home) as home:
+        Participations(home.engine).joined(replace(known, ended=True))
+    assert only(here)["state"] == "ended"
+    capsys.readouterr()
+    refused(capsys, act(here, "revoke", "--key", here.ben), "RF-S439")
+    refused(capsys, act(here, "reject"), "RF-S439")
+    assert only(here)["approvals"] == 2
+
+
+def test_names_that_are_not_known_are_refused_with_those_near(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sentence = refused(capsys, act(here, "show", study="churn-1"), "RF-S436")
+    assert "ringfence-client study list" in sentence
+    receive(here)
+    capsys.readouterr()
+    assert "Near it: churn-1." in refused(capsys, act(here, "show", study="churn1"), "RF-S436")
+    assert newest(here)["action"] != "study.refused", "a question is no event"
+    refused(capsys, act(here, "reject", study="churn1"), "RF-S436")
+    assert newest(here)["action"] == "study.refused"
+    refused(capsys, act(here, "show", study="gone.signed.json"), "RF-K020")
+    refused(capsys, act(here, "show", study="no/churn-1"), "RF-K020")
+
+
+def test_a_study_of_a_former_coordinator_is_not_this_one_s(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receive(here)
+    other = new_key(here.root / "other.key", "coordinator")
+    text = (here.home / "client.toml").read_text(encoding="utf-8")
+    own = "../desk/keys/coordinator.key.pub"
+    assert own in text
+    (here.home / "client.toml").write_text(text.replace(own, f"../{other.name}.pub"), encoding="utf-8")
+    told = here.root / "inbox.json"
+    assert client("study", "list", "--config", here.home, "--json", told) == 0
+    assert read(told) == {"studies": []}
+    capsys.readouterr()
+    refused(capsys, act(here, "approve", "--key", here.ana), "RF-S436")
+
+
+def test_a_study_that_is_over_is_said_to_be(here: Town) -> None:
+    digest = receive(here)
+    with open_home(here.home) as home:
+        over = InboxStudy(
+            study="sha256:" + "ab" * 32,
+            name="old",
+            purpose="p",
+            epsilon="1",
+            delta="0.1",
+            expires="2020-01-01",
+            received=datetime(2019, 1, 1, tzinfo=UTC).isoformat(),
+        )
+        Inbox(home.engine).keep(home.settings.coordinator(), over, ("{}", "{}"), lambda _connection: None)
+    told = here.root / "inbox.json"
+    assert client("study", "list", "--config", here.home, "--json", told) == 0
+    assert [(each["id"], each["state"]) for each in read(told)["studies"]] == [
+        ("churn-1", "waiting"),
+        ("old", "expired"),
+    ]
+    assert digest in {each["digest"] for each in read(told)["studies"]}
+    assert events(here.home, here.root / "log.json")
