@@ -246,9 +246,12 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from ringfence.models.pages.svg import require_drawing
     from ringfence.simulations.experiment import Wanted, run_question
     from ringfence.simulations.question import Question
 
+    if arguments.report is not None:
+        require_drawing()
     question = Question.load(
         arguments.study,
         arguments.contract,

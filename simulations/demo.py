@@ -21,6 +21,7 @@ import pandas as pd
 from ringfence.clients import exporting
 from ringfence.clients.holder import Holder
 from ringfence.models.features import encode_rows
+from ringfence.models.pages.svg import require_drawing
 from ringfence.models.releasing import release_result
 from ringfence.models.task import with_offset
 from ringfence.privacy.agreements.contract import load_contract
@@ -71,8 +72,9 @@ def run_demo(out: Path, *, seed: int, runner: str, terminal: Terminal) -> int:
     """Run the demo and put its folder in place when it is whole; an earlier demo there is replaced.
 
     Raises:
-        UsageError: something else stands at `out`.
+        UsageError: something else stands at `out`, or RF-U640 charts cannot be drawn.
     """
+    require_drawing()
     if out.exists() and not (out / MARKER).is_file():
         raise UsageError(
             "RF-U343",

@@ -8,16 +8,37 @@ and one description.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 from xml.etree import ElementTree
 
 from ringfence.models.pages.markup import Html, trusted
+from ringfence.privacy.errors import N_, UsageError
 
 FONTS = (
     "system-ui, Noto Sans, Noto Sans CJK SC, Noto Sans SC, Microsoft YaHei, PingFang SC, Heiti SC, sans-serif"
 )
 _SVG = "http://www.w3.org/2000/svg"
 _DROPPED = ("role", "class", "pointer-events", "cursor", "display")
+
+
+def require_drawing() -> None:
+    """Find out, before the work, whether charts can be drawn; nothing is imported.
+
+    Raises:
+        UsageError: RF-U640 a package is not installed.
+    """
+    packages = {"altair": "altair", "vl_convert": "vl-convert-python"}
+    absent = [package for module, package in packages.items() if find_spec(module) is None]
+    if absent:
+        raise UsageError(
+            "RF-U640",
+            N_(
+                "A report's charts are drawn with packages that are not installed: {packages}. They come with "
+                "ringfence[simulate]: pip install 'ringfence[simulate]'."
+            ),
+            packages=", ".join(absent),
+        )
 
 
 def draw_chart(specification: dict[str, Any], *, name: str, title: str, description: str) -> Html:

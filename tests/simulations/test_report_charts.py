@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from importlib import resources
+from pathlib import Path
 
 import pytest
 from kits.report_kit import facts
 
-from ringfence.models.pages import charts
+from ringfence.models.pages import charts, svg
 from ringfence.models.pages.svg import accessible
 from ringfence.models.pages.words import Words
+from ringfence.simulations.cli import main
 from ringfence.simulations.report.page import render
 
 
@@ -109,3 +111,16 @@ def test_a_label_too_long_for_its_room_stands_on_two_lines() -> None:
 def test_ranges_of_points_are_drawn_where_they_are_known() -> None:
     (_, tier), _ = charts.points_charts(facts().points, Words.of("en"))
     assert tier.count(charts.RESERVED) == 1  # basic is known within 8 points, gold is not
+
+
+@pytest.mark.parametrize("absent", ["altair", "vl_convert"])
+def test_what_draws_is_asked_for_before_the_work(
+    absent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = svg.find_spec
+    monkeypatch.setattr(svg, "find_spec", lambda name: None if name == absent else found(name))
+    assert main(["demo", "--out", str(tmp_path / "demo")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("RF-U640")
+    assert "ringfence[simulate]" in error
+    assert not (tmp_path / "demo").exists()
