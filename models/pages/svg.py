@@ -34,8 +34,8 @@ def require_drawing() -> None:
         raise UsageError(
             "RF-U640",
             N_(
-                "A report's charts are drawn with packages that are not installed: {packages}. They come with "
-                "ringfence[simulate]: pip install 'ringfence[simulate]'."
+                "A report's charts are drawn with packages that are not installed: {packages}. They come "
+                "with ringfence[simulate]: pip install 'ringfence[simulate]'."
             ),
             packages=", ".join(absent),
         )

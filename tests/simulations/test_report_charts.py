@@ -13,7 +13,9 @@ from kits.report_kit import facts
 from ringfence.models.pages import charts, svg
 from ringfence.models.pages.svg import accessible
 from ringfence.models.pages.words import Words
-from ringfence.simulations.cli import main
+from ringfence.privacy.command_line.terminal import Terminal
+from ringfence.privacy.errors import UsageError
+from ringfence.simulations.demo import run_demo
 from ringfence.simulations.report.page import render
 
 
@@ -115,12 +117,10 @@ def test_ranges_of_points_are_drawn_where_they_are_known() -> None:
 
 @pytest.mark.parametrize("absent", ["altair", "vl_convert"])
 def test_what_draws_is_asked_for_before_the_work(
-    absent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    absent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = svg.find_spec
     monkeypatch.setattr(svg, "find_spec", lambda name: None if name == absent else found(name))
-    assert main(["demo", "--out", str(tmp_path / "demo")]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("RF-U640")
-    assert "ringfence[simulate]" in error
+    with pytest.raises(UsageError, match=r"RF-U640.*ringfence\[simulate\]"):
+        run_demo(tmp_path / "demo", seed=1, runner="local", terminal=Terminal())
     assert not (tmp_path / "demo").exists()
