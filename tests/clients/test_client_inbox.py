@@ -12,7 +12,7 @@ from kits.command_kit import Town, client, events, new_key, newest, read, refuse
 
 from ringfence.clients.home import open_home
 from ringfence.clients.inbox.store import Inbox, InboxStudy
-from ringfence.clients.records.participations import Participation, Participations
+from ringfence.clients.records.participations import Participation, Participations, Witnesses
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.signed import read_signed
@@ -153,6 +153,7 @@ def test_an_approval_is_taken_back_by_who_gave_it(here: Town, capsys: pytest.Cap
             run="ab" * 16,
             coordinator_log=PublicIdentity(home.log.verifier.raw),
             position=LogPosition(size=1, root="sha256:" + "ab" * 32),
+            witnesses=Witnesses(keys={}, quorum=1, floor=1, wait_hours=0),
         )
         runs.joined(known)
     assert only(here)["state"] == "running"

@@ -92,4 +92,4 @@ def test_the_table_that_older_stores_have(engine: Engine) -> None:
         ("witnesses", False, False),
     ]
     lengths = [getattr(c["type"], "length", None) for c in columns]
-    assert lengths == [71, 32, 64, None, 71, None]
+    assert lengths == [71, 32, 64, None, 71, None, None]

@@ -63,7 +63,7 @@ def test_a_holder_nobody_is_left_at_answers_every_round(
         parties.wire.on_message = gone
     run_study(parties.federation.coordinator, parties.federation.opened, parties.wire)
     kinds = {read_header(reply).kind for name, _, reply in parties.wire.sent if name == "bank"}
-    assert kinds == {"join", "roster-echo", "masked-update", "done"}
+    assert kinds == {"join", "roster-echo", "masked-update", "cosigned", "done"}
     sent = parties.actions("bank").count(("waist.send", "allow"))
     assert sent == len(parties.federation.opened.plan.rounds)
     assert parties.said["bank"] == []

@@ -125,7 +125,7 @@ def test_refusals_are_events_of_what_was_asked(tmp_path: Path) -> None:
     """A step towards a sum is refused by the waist; an offer, a roster or a farewell by the study."""
     asking = Asking.of(tmp_path)
     note = asking.parties.federation.coordinator.log.checkpoint().decode()
-    query = Query(task="scorecard", round=0)
+    query = Query(task="scorecard", round=3)
     asked: list[tuple[Any, str]] = [
         (RosterCall(number=0, round=3, attempt=2, members=()), "study.refused"),
         (KeyCall(number=0, round=3, attempt=2), "study.refused"),

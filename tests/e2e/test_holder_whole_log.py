@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from kits.parties import Parties, federation_of
 
+from ringfence.audit.checkpoint import read_unverified
 from ringfence.clients.agent import Agent
 from ringfence.clients.holder import Holder
 from ringfence.clients.joining import encoded
@@ -146,6 +147,20 @@ class Case:
         return "sha256:" + hashlib.sha256(data + np.packbits(there).tobytes()).hexdigest()
 
 
+def _witnessed(case: Case, cosigned: str, ended: str) -> list[Told]:
+    """What the log says of the coordinator's checkpoints: the one that was cosigned, and the last one."""
+    log = "ringfence.simulation/coordinator"
+    found = []
+    for note in (cosigned, ended):
+        shown = read_unverified(note.encode())
+        said = {"log": log, "size": shown.size, "root": shown.root.hex()}
+        found.append(("checkpoint.anchored", "allow", f"log:{log}", said, {}))
+    shown = read_unverified(cosigned.encode())
+    said = {"size": shown.size, "root": shown.root.hex(), "coordinator_log": log}
+    witnessed = case.event("release.witnessed", case.base | said | {"model": case.release.digest})
+    return [found[0], witnessed, found[1]]
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_every_event_of_a_run_says_what_happened(tmp_path: Path, mode: str) -> None:
     case = Case(tmp_path, mode)
@@ -191,7 +206,10 @@ def test_every_event_of_a_run_says_what_happened(tmp_path: Path, mode: str) -> N
         kept = {"file": file.name, "digest": "sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()}
         expected.append(case.event("model.kept", case.base | {"rounds": 2}, kept))
     farewell = {"model": case.release.digest, "coordinator_log": "ringfence.simulation/coordinator"}
-    note = _finish(case).checkpoint
+    finish = _finish(case)
+    note = finish.checkpoint
+    assert finish.release is not None
+    expected += _witnessed(case, finish.release.checkpoint, note)
     expected.append(case.event("study.finished", case.base | farewell, {"coordinator_checkpoint": note}))
     assert told(case.parties) == expected
     assert case.parties.said["bank"] == []

@@ -62,7 +62,7 @@ def test_each_upload_is_seen_with_its_whole_noise_and_costs_the_same(tmp_path: P
     opened = parties.federation.opened
     release = run(parties)
     kinds = {read_header(reply).kind for _, _, reply in parties.wire.sent}
-    assert kinds == {"join", "roster-echo", "visible-update", "done"}
+    assert kinds == {"join", "roster-echo", "visible-update", "cosigned", "done"}
     assert release.attempts == (1,) * len(opened.plan.rounds)
     first, block = uploads(parties, 0), opened.plan.rounds[0].blocks[0]
     assert set(first) == {"bank", "partner", "retailer"}

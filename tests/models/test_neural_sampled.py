@@ -156,7 +156,7 @@ def test_a_machine_on_which_rows_mix_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_network_is_learned_and_read_back(kind: Kind) -> None:
-    context, shape = study(kind, rounds=30)
+    context, shape = study(kind, rounds=60)
     rng = np.random.default_rng(8)
     rows = rows_for(context, rng, 200)
     rows = FeatureMatrix(

@@ -150,10 +150,7 @@ TARGETS: dict[str, dict[str, tuple[str, ...]]] = {
             "e2e", "holder_turns", "holder_farewell", "holder_rosters", "holder_whole_log"
         ),
         "clients/recover_steps.py": (*_in("e2e", "holder_rosters", "study_dropouts_hostile"), *RECOVERED),
-        **{
-            f"clients/{name}.py": _in("clients", name)
-            for name in ("attesting", "offers", "own_model", "participations", "snapshots", "standing")
-        },
+        **{f"clients/{name}.py": _in("clients", name) for name in ("attesting", "own_model", "standing")},
     },
     "mechanisms": {
         f"privacy/mechanisms/{name}.py": (

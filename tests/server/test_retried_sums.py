@@ -62,7 +62,7 @@ def test_a_run_in_which_nothing_fails_is_written_down_step_by_step(tmp_path: Pat
             ("round.opened", "allow", study, turn | {"query": query.digest().hex()}),
             ("aggregate.received", "allow", study, turn | {"combine": "mean"}),
         ]
-    model = {"model": release.digest, "run": opened.run, "holders": every}
+    model = {"model": release.digest, "run": opened.run, "holders": every, "witnesses": every}
     expected.append(("model.released", "allow", study, model))
     assert events(parties.federation.coordinator.log, *SUMS) == expected
     assert (release.holders, release.absent, release.attempts) == (THREE, (), (1, 1))

@@ -12,7 +12,7 @@ import pytest
 
 from ringfence.clients.holder import Holder
 from ringfence.privacy.agreements.contract import load_contract
-from ringfence.privacy.agreements.study import load_study
+from ringfence.privacy.agreements.study import ReleaseTerms, load_study
 from ringfence.simulations.federation import Federation, Outcome, result_of, run_in_process
 from ringfence.simulations.parties import Site
 from ringfence.simulations.populations import city as populations
@@ -47,7 +47,9 @@ def city(folder: Path, *, present: tuple[str, ...], epsilon: str) -> Run:
     empty = folder / "nothing-here"
     sites |= {name: replace(sites[name], base=empty) for name in SIZES if name not in present}
     federation = Federation.make(
-        study.model_copy(update={"privacy": terms, "model": {"iterations": 3}}),
+        study.model_copy(
+            update={"privacy": terms, "model": {"iterations": 3}, "release": ReleaseTerms(floor=2)}
+        ),
         schema,
         sites,
         profile="simulation",

@@ -19,14 +19,21 @@ from pydantic_core import PydanticUndefined
 from ringfence.privacy.agreements.contract import Column, Contract, EventSource, Source, load_contract
 from ringfence.privacy.agreements.purposes import catalogue
 from ringfence.privacy.agreements.schema import EventWindow, Feature, Schema, load_schema
-from ringfence.privacy.agreements.study import Evaluation, Participant, PrivacyTerms, Study, load_study
+from ringfence.privacy.agreements.study import (
+    Evaluation,
+    Participant,
+    PrivacyTerms,
+    ReleaseTerms,
+    Study,
+    load_study,
+)
 from ringfence.privacy.toml.canonical import plain
 from ringfence.privacy.toml.validation import key_of
 
 PAGES: dict[str, tuple[type[BaseModel], ...]] = {
     "schema": (Schema, Feature, EventWindow),
     "contract": (Contract, Source, Column, EventSource),
-    "study": (Study, PrivacyTerms, Evaluation, Participant),
+    "study": (Study, PrivacyTerms, Evaluation, ReleaseTerms, Participant),
 }
 MODELS = [(page, model) for page, models in PAGES.items() for model in models]
 

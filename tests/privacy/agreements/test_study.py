@@ -150,6 +150,7 @@ CHANGES: dict[str, Any] = {
     "privacy": {"epsilon": 2, "delta": "1e-6", "noise": "distributed", "min_holders": 3},
     "model": {"rounds": 9},
     "evaluation": {"test_fraction": "0.3"},
+    "release": {"wait_hours": 9},
     "holders": [{"name": f"h{n}", "key": f"{n:064x}", "max_customers": 9} for n in range(3)],
 }
 

@@ -25,7 +25,7 @@ from ringfence.privacy.wire.fields import digest_of
 
 STUDY, RUN = digest_of(b"study"), "0" * 32
 BANK = Identity.generate()
-FIRST = {MessageKind.GREETING, MessageKind.STUDY_OFFER}
+FIRST = {MessageKind.GREETING, MessageKind.STUDY_OFFER, MessageKind.NOTICE}
 KINDS = [
     "greeting",
     "study-offer",
@@ -45,7 +45,11 @@ KINDS = [
     "revealed",
     "finish",
     "done",
+    "witness-call",
+    "cosigned",
     "unavailable",
+    "notice",
+    "standing",
 ]
 
 
