@@ -287,7 +287,8 @@ class Agent:
             attempt=header.attempt,
             query=call.query.digest(),
         )
-        if (header.study, header.run) not in self._runs:
+        known = self.holder.participations.find(header.study, header.run)
+        if (header.study, header.run) not in self._runs and known is not None and not known.ended:
             # The process that answered may be gone, and its answer lost on the way: it is the same bytes.
             before = self.holder.attempts.answered(key)
             if before is not None:

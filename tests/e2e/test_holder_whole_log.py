@@ -201,15 +201,15 @@ def test_every_event_of_a_run_says_what_happened(tmp_path: Path, mode: str) -> N
         if mode == "recover":
             names: dict[str, Any] = {"roster": list(FIVE), "missing": []}
             expected += [case.event(action, turn | names) for action in ("sum.settled", "sum.unmasked")]
+    finish = _finish(case)
+    note = finish.checkpoint
+    assert finish.release is not None
+    expected += _witnessed(case, finish.release.checkpoint, note)
     if mode == "personal":
         file = own_path(bank.models, study)
         kept = {"file": file.name, "digest": "sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()}
         expected.append(case.event("model.kept", case.base | {"rounds": 2}, kept))
     farewell = {"model": case.release.digest, "coordinator_log": "ringfence.simulation/coordinator"}
-    finish = _finish(case)
-    note = finish.checkpoint
-    assert finish.release is not None
-    expected += _witnessed(case, finish.release.checkpoint, note)
     expected.append(case.event("study.finished", case.base | farewell, {"coordinator_checkpoint": note}))
     assert told(case.parties) == expected
     assert case.parties.said["bank"] == []
