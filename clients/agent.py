@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from ringfence.audit.errors import AuditError
 from ringfence.clients import joining, pipeline
+from ringfence.clients.cosigning import check_farewell, cosign
 from ringfence.clients.holder import Holder
 from ringfence.clients.inbox.notices import notified
 from ringfence.clients.own_model import leave_own
@@ -26,7 +27,6 @@ from ringfence.clients.records.participations import Participation, Witnesses
 from ringfence.clients.recover_steps import not_bound
 from ringfence.clients.runs import Run
 from ringfence.clients.standing import ledger_head, log_checkpoint, log_proof
-from ringfence.clients.witnesses.cosigning import check_farewell, cosign
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, RingfenceError, StudyError, WaistError
 from ringfence.privacy.protocol.control import (

@@ -30,10 +30,10 @@ from ringfence.privacy.wire.fields import new_nonce
 from ringfence.privacy.wire.heads import LedgerHead, LogPosition, verify_head
 from ringfence.server.approvals import approvers_of
 from ringfence.server.coordinator import Coordinator, OpenStudy
+from ringfence.server.records.intents import farewell
+from ringfence.server.records.runs import KeptRun
 from ringfence.server.registry import HolderLog
-from ringfence.server.release.intents import farewell
 from ringfence.server.replies import refuse_reply
-from ringfence.server.runs import KeptRun
 from ringfence.server.transport import Transport
 
 

@@ -19,11 +19,11 @@ from ringfence.privacy.stores.journal import Json, listed
 from ringfence.privacy.waist import Query
 from ringfence.server.coordinator import Coordinator, OpenStudy
 from ringfence.server.membership import Members, finish, offer
+from ringfence.server.records.released_sums import ReleasedSum
+from ringfence.server.records.runs import RELEASED, KeptRun, RunStore
 from ringfence.server.recover_sums import Recover
 from ringfence.server.release.witnessing import TOO_FEW_COSIGNED, Intended, release_witnessed
-from ringfence.server.released_sums import ReleasedSum
 from ringfence.server.retry_sums import Retry
-from ringfence.server.runs import RELEASED, KeptRun, RunStore
 from ringfence.server.sums import Conduct
 from ringfence.server.transport import Nobody, Transport
 

@@ -29,7 +29,7 @@ from ringfence.clients.records.offers import Offers
 from ringfence.clients.records.participations import Participations
 from ringfence.clients.records.snapshots import FOLDER as SNAPSHOTS
 from ringfence.clients.records.snapshots import Snapshots
-from ringfence.clients.witnesses.memory import WitnessMemory
+from ringfence.clients.records.witness_memory import WitnessMemory
 from ringfence.privacy.accounting.filters import FilterName
 from ringfence.privacy.agreements.contract import Contract
 from ringfence.privacy.agreements.schema import Schema

@@ -12,8 +12,7 @@ from ringfence.privacy.stores.schema import StoreSchema, gathered
 def _tables() -> MetaData:
     from ringfence.audit import store
     from ringfence.clients.inbox import store as inbox
-    from ringfence.clients.records import offers, participations, snapshots
-    from ringfence.clients.witnesses import memory
+    from ringfence.clients.records import offers, participations, snapshots, witness_memory
     from ringfence.privacy.consent import tables
     from ringfence.privacy.ledger import chain
     from ringfence.privacy.release import register
@@ -28,7 +27,7 @@ def _tables() -> MetaData:
             offers.METADATA,
             participations.METADATA,
             inbox.METADATA,
-            memory.METADATA,
+            witness_memory.METADATA,
             snapshots.METADATA,
             register.METADATA,
         )

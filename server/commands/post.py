@@ -15,7 +15,7 @@ from ringfence.server.commands.options import leaf
 if TYPE_CHECKING:
     from ringfence.privacy.crypto.secret_files import Passphrases
     from ringfence.server.home import Office
-    from ringfence.server.post.submissions import HolderStanding, SubmittedStudy
+    from ringfence.server.records.submissions import HolderStanding, SubmittedStudy
 
 STATES = {
     "submitted": N_("submitted"),

@@ -12,7 +12,7 @@ from ringfence.privacy.crypto.signed import SignedDocument
 from ringfence.privacy.errors import N_, StudyError, _
 from ringfence.server.desk.signing import read_own_study
 from ringfence.server.home import Office
-from ringfence.server.post.submissions import Submissions
+from ringfence.server.records.submissions import Submissions
 
 _CALLED = re.compile(r"[^\W_][\w.\-]{0,63}|sha256:[0-9a-f]{64}")
 _FILES = (".json", ".toml")

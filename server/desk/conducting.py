@@ -27,10 +27,10 @@ from ringfence.server.desk.enrolling import gateway_folder
 from ringfence.server.flower import FlowerTransport, Stopped
 from ringfence.server.home import Office
 from ringfence.server.letters import Letters
+from ringfence.server.records.runs import RunStore
 from ringfence.server.registry import HolderRegistry
 from ringfence.server.release.gate import export_gate
 from ringfence.server.rounds import Progress, Release, released_again, run_study, stop_study
-from ringfence.server.runs import RunStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

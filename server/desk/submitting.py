@@ -25,7 +25,7 @@ from ringfence.server.desk.conducting import Pace, carrier_to, coordinator_of, n
 from ringfence.server.desk.enrolling import gateway_folder
 from ringfence.server.home import Office
 from ringfence.server.post.posting import post
-from ringfence.server.post.submissions import OPEN, Submissions, SubmittedStudy
+from ringfence.server.records.submissions import OPEN, Submissions, SubmittedStudy
 
 BUSY_SECONDS = 90.0
 

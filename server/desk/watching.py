@@ -17,7 +17,7 @@ from ringfence.server.connections.premises import GatewayFolder
 from ringfence.server.connections.vitals import Vitals
 from ringfence.server.desk.enrolling import gateway_folder
 from ringfence.server.home import Office
-from ringfence.server.runs import runs_kept
+from ringfence.server.records.runs import runs_kept
 
 
 @contextmanager

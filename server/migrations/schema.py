@@ -12,10 +12,9 @@ from ringfence.privacy.stores.schema import StoreSchema, gathered
 def _tables() -> MetaData:
     from ringfence.audit import store
     from ringfence.privacy.release import register
-    from ringfence.server import registry, runs
+    from ringfence.server import registry
     from ringfence.server.connections import admissions
-    from ringfence.server.post import submissions
-    from ringfence.server.release import intents
+    from ringfence.server.records import intents, runs, submissions
 
     return gathered(
         (

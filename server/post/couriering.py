@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ringfence.privacy.protocol.notices import WAITING
 from ringfence.server.home import Office
-from ringfence.server.post.submissions import OPEN, Submissions
+from ringfence.server.records.submissions import OPEN, Submissions
 
 FIRST, SHORTEST, LONGEST = 10.0, 60.0, 300.0
 """Seconds until the first delivery, and between two."""

@@ -19,7 +19,7 @@ from ringfence.privacy.wire.fields import new_nonce
 from ringfence.server.approvals import approvers_of
 from ringfence.server.coordinator import Coordinator, OpenStudy
 from ringfence.server.letters import Letters
-from ringfence.server.post.submissions import Submissions
+from ringfence.server.records.submissions import Submissions
 from ringfence.server.replies import refuse_reply
 from ringfence.server.transport import Transport
 

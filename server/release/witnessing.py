@@ -21,8 +21,8 @@ from ringfence.audit.witness import WitnessKey, check_cosignature
 from ringfence.privacy.errors import N_, RingfenceError, StudyError, WaistError
 from ringfence.privacy.protocol.releases import Cosignature, Cosigned, ReleaseProof, WitnessCall, proof_of
 from ringfence.privacy.stores.journal import Json, listed
-from ringfence.server.release.intents import KeptIntent
-from ringfence.server.runs import RELEASED, KeptRun
+from ringfence.server.records.intents import KeptIntent
+from ringfence.server.records.runs import RELEASED, KeptRun
 from ringfence.server.sums import Conduct
 
 TOO_FEW_COSIGNED = "RF-W237"

@@ -16,7 +16,7 @@ from sqlalchemy import insert, select
 from ringfence.privacy.stores.schema import lay
 from ringfence.privacy.stores.store import open_store, reading
 from ringfence.server.migrations.schema import COORDINATOR_STORE
-from ringfence.server.runs import RUNS
+from ringfence.server.records.runs import RUNS
 
 RUNS_LISTED = 10_000
 TIMES = 20

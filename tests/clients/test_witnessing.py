@@ -15,7 +15,7 @@ from ringfence.audit.checkpoint import Checkpoint, read_unverified, verify_check
 from ringfence.audit.log import AuditLog
 from ringfence.audit.note import Verifier
 from ringfence.audit.witness import WitnessKey, check_cosignature
-from ringfence.clients.witnesses import cosigning
+from ringfence.clients import cosigning
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.protocol.control import Finish, StudyOffer
 from ringfence.privacy.protocol.releases import Cosigned, WitnessCall

@@ -15,10 +15,10 @@ from sqlalchemy import select, update
 from ringfence.privacy.errors import StudyError, WaistError
 from ringfence.privacy.stores.tensors import write_tensors
 from ringfence.privacy.wire.envelope import MessageKind, read_header
+from ringfence.server.records.released_sums import FORMAT
+from ringfence.server.records.runs import RUNS, SUMS, KeptRun, RunStore
 from ringfence.server.registry import HolderRegistry
-from ringfence.server.released_sums import FORMAT
 from ringfence.server.rounds import Release, released_again, run_study, stop_study
-from ringfence.server.runs import RUNS, SUMS, KeptRun, RunStore
 
 KINDS = {
     "retry": ("study-offer", "roster-call", "round-call", "finish"),

@@ -16,7 +16,7 @@ from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.signed import SignedDocument, approve
 from ringfence.server.coordinator import OpenStudy, sign_study
 from ringfence.server.post.posting import post
-from ringfence.server.post.submissions import HolderStanding, Submissions
+from ringfence.server.records.submissions import HolderStanding, Submissions
 from ringfence.simulations.federation import Federation
 
 THREE = ("bank", "partner", "retailer")

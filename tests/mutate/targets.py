@@ -151,6 +151,14 @@ TARGETS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "clients/recover_steps.py": (*_in("e2e", "holder_rosters", "study_dropouts_hostile"), *RECOVERED),
         **{f"clients/{name}.py": _in("clients", name) for name in ("attesting", "own_model", "standing")},
+        **{
+            f"clients/records/{name}.py": _in("clients", name)
+            for name in ("offers", "participations", "snapshots")
+        },
+        **{
+            f"clients/{name}.py": _in("clients", "witnessing")
+            for name in ("cosigning", "records/witness_memory")
+        },
     },
     "mechanisms": {
         f"privacy/mechanisms/{name}.py": (

@@ -11,7 +11,7 @@ from kits.command_kit import NAMES, Town, server, town
 
 from ringfence.server.home import open_office
 from ringfence.server.post.couriering import FIRST, LONGEST, SHORTEST, Courier
-from ringfence.server.post.submissions import Submissions
+from ringfence.server.records.submissions import Submissions
 
 
 class Child:

@@ -14,8 +14,8 @@ from sqlalchemy import select, update
 from ringfence.privacy.errors import StudyError, WaistError
 from ringfence.privacy.protocol.control import Finish
 from ringfence.privacy.wire.envelope import read_header
+from ringfence.server.records.runs import RUNS, RunStore
 from ringfence.server.rounds import Release, run_study
-from ringfence.server.runs import RUNS, RunStore
 
 FOUR = ("agency", *THREE)
 Told = list[tuple[int, int, str]]

@@ -13,8 +13,8 @@ from sqlalchemy import insert
 from ringfence.privacy.stores.lease import lease
 from ringfence.privacy.stores.store import open_store
 from ringfence.server.desk import submitting
-from ringfence.server.post.submissions import Submissions
-from ringfence.server.runs import RUNS
+from ringfence.server.records.runs import RUNS
+from ringfence.server.records.submissions import Submissions
 
 
 @pytest.fixture

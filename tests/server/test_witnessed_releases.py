@@ -18,9 +18,9 @@ from ringfence.privacy.protocol.control import Finish, open_message, seal_messag
 from ringfence.privacy.protocol.releases import Cosigned, hashes_of
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.privacy.wire.fields import utc_now
-from ringfence.server.release.intents import RELEASES
+from ringfence.server.records.intents import RELEASES
+from ringfence.server.records.runs import RunStore
 from ringfence.server.rounds import Release, released_again, run_study, stop_study
-from ringfence.server.runs import RunStore
 
 FOUR = ("agency", *THREE)
 

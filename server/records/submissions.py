@@ -32,7 +32,7 @@ from sqlalchemy import (
 from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.stores.store import reading
 from ringfence.privacy.wire.fields import utc_now
-from ringfence.server.runs import RUNS, RunStore
+from ringfence.server.records.runs import RUNS, RunStore
 
 METADATA = MetaData()
 _ROWS = Table(

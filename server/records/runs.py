@@ -40,9 +40,9 @@ from ringfence.privacy.stores.store import reading
 from ringfence.privacy.waist import Query
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.coordinator import OpenStudy
-from ringfence.server.release.intents import METADATA as INTENTS
-from ringfence.server.release.intents import KeptIntent, keep_intent, keep_proof, read_intent
-from ringfence.server.released_sums import ReleasedSum, read_sum, row_of_sum
+from ringfence.server.records.intents import METADATA as INTENTS
+from ringfence.server.records.intents import KeptIntent, keep_intent, keep_proof, read_intent
+from ringfence.server.records.released_sums import ReleasedSum, read_sum, row_of_sum
 
 RELEASED = "released"
 """The outcome of a run that released something."""

@@ -1,1 +1,0 @@
-"""A holder as a witness of its coordinator's log."""
