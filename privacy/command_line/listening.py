@@ -90,7 +90,7 @@ class _PageReader(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(page.body)
 
-    def log_message(self, format: str, *_: object) -> None:  # noqa: A002  # the name that is overridden
+    def log_message(self, format: str, *_: object) -> None:  # the name that is overridden
         """Nobody is told who looked."""
 
 
