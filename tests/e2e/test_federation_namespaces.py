@@ -14,6 +14,8 @@ from kits.namespace_kit import Networks, networks
 
 from ringfence.audit.cli import main as audit
 
+pytestmark = pytest.mark.slow
+
 DESK = "desk"
 PORT = 9092
 ONE_SIDED = 3
@@ -82,7 +84,6 @@ def test_holders_listen_to_nobody_and_need_no_way_to_each_other(apart: Apart) ->
             assert nets.knock(name, nets.addresses["south"], PORT) != "open"
 
 
-@pytest.mark.slow
 def test_a_study_is_released_between_namespaces(apart: Apart) -> None:
     study = apart.town.sign()
     approve_everywhere(apart.town, study)

@@ -81,9 +81,15 @@ class Federation:
         return self.serve
 
     def start_node(self, name: str) -> Process:
-        self.nodes[name] = self._start("client", self.home(name), "run")
-        self.nodes[name].wait_for("Answering")
+        self.start_nodes(name)
         return self.nodes[name]
+
+    def start_nodes(self, *names: str) -> None:
+        """Start all of them, and wait until each answers."""
+        for name in names:
+            self.nodes[name] = self._start("client", self.home(name), "run")
+        for name in names:
+            self.nodes[name].wait_for("Answering")
 
     def start_study(self, study: Path, out: Path, *more: object) -> Process:
         return self._start("server", self.town.desk, "study", "run", study, "--out", out, *more)
@@ -124,8 +130,7 @@ def federation(
     found.inside = inside or {}
     try:
         found.start_serve()
-        for name in NAMES:
-            found.start_node(name)
+        found.start_nodes(*NAMES)
         yield found
     finally:
         for process in (*found.nodes.values(), found.serve):

@@ -1,6 +1,7 @@
 """Parties of a federation in network namespaces of their own, joined by a bridge in one more.
 
-`ip` of iproute2 makes them, and only in them do their addresses exist: no interface of the machine is touched.
+`ip` of iproute2 makes them, and only in them do their addresses exist: the machine's own interfaces stay as
+they are.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _BRIDGE = "hub"
 _KNOCK = """\
 import socket, sys
 try:
-    socket.create_connection((sys.argv[1], int(sys.argv[2])), 2).close()
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), 1).close()
 except OSError as error:
     print(error)
 else:
