@@ -44,14 +44,14 @@ class Process:
         return self.running.wait(60)
 
 
-def start(program: str, folder: Path, *words: object) -> Process:
-    """Start one of our commands."""
+def start(program: str, folder: Path, *words: object, inside: tuple[str, ...] = ()) -> Process:
+    """Start one of our commands; `inside` are the words before it that say where it runs."""
     name = f"{program}-{words[0]}-{time.monotonic_ns()}"
     said = folder / f"{name}.txt"
     call = f"import sys; from {_PROGRAMS[program]} import main; sys.exit(main(sys.argv[1:]))"
     with said.open("wb") as file:
         running = subprocess.Popen(
-            [sys.executable, "-c", call, *map(str, words)],
+            [*inside, sys.executable, "-c", call, *map(str, words)],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -62,9 +62,13 @@ def start(program: str, folder: Path, *words: object) -> Process:
 
 @dataclass
 class Federation:
-    """Coordinator and holders, each in a process."""
+    """Coordinator and holders, each in a process.
+
+    inside: for each party that does not run beside the test, the words before its commands.
+    """
 
     town: Town
+    inside: dict[str, tuple[str, ...]] = field(default_factory=dict)
     serve: Process | None = None
     nodes: dict[str, Process] = field(default_factory=dict)
 
@@ -72,19 +76,27 @@ class Federation:
         return self.town.root / name
 
     def start_serve(self) -> Process:
-        self.serve = start("server", self.town.root, "serve", "--config", self.town.desk)
+        self.serve = self._start("server", self.town.desk, "serve")
         self.serve.wait_for("Holders can connect")
         return self.serve
 
     def start_node(self, name: str) -> Process:
-        self.nodes[name] = start("client", self.town.root, "run", "--config", self.home(name))
-        self.nodes[name].wait_for("Answering")
+        self.start_nodes(name)
         return self.nodes[name]
 
+    def start_nodes(self, *names: str) -> None:
+        """Start all of them, and wait until each answers."""
+        for name in names:
+            self.nodes[name] = self._start("client", self.home(name), "run")
+        for name in names:
+            self.nodes[name].wait_for("Answering")
+
     def start_study(self, study: Path, out: Path, *more: object) -> Process:
-        return start(
-            "server", self.town.root, "study", "run", study, "--config", self.town.desk, "--out", out, *more
-        )
+        return self._start("server", self.town.desk, "study", "run", study, "--out", out, *more)
+
+    def _start(self, program: str, home: Path, *words: object) -> Process:
+        inside = self.inside.get(home.name, ())
+        return start(program, self.town.root, *words, "--config", home, inside=inside)
 
 
 def enrol(town: Town, name: str) -> Path:
@@ -99,10 +111,10 @@ def enrol(town: Town, name: str) -> Path:
     return admission
 
 
-def made(town: Town) -> Federation:
-    """A town whose holders are enrolled; nothing runs yet."""
-    port = free_port()
-    words = ("--address", f"127.0.0.1:{port}", "--bind", f"127.0.0.1:{port}")
+def made(town: Town, address: str = "") -> Federation:
+    """A town whose holders are enrolled; nothing runs yet. The gateway is on loopback unless told where."""
+    address = address or f"127.0.0.1:{free_port()}"
+    words = ("--address", address, "--bind", address)
     assert server("gateway", "make", *words, "--config", town.desk) == 0
     for name in NAMES:
         enrol(town, name)
@@ -110,13 +122,15 @@ def made(town: Town) -> Federation:
 
 
 @contextmanager
-def federation(town: Town) -> Iterator[Federation]:
+def federation(
+    town: Town, address: str = "", inside: dict[str, tuple[str, ...]] | None = None
+) -> Iterator[Federation]:
     """A federation that runs."""
-    found = made(town)
+    found = made(town, address)
+    found.inside = inside or {}
     try:
         found.start_serve()
-        for name in NAMES:
-            found.start_node(name)
+        found.start_nodes(*NAMES)
         yield found
     finally:
         for process in (*found.nodes.values(), found.serve):
