@@ -14,7 +14,7 @@ from kits.namespace_kit import Networks, networks
 
 from ringfence.audit.cli import main as audit
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 DESK = "desk"
 PORT = 9092
@@ -91,7 +91,6 @@ def test_a_study_is_released_between_namespaces(apart: Apart) -> None:
     verify(apart.town, apart.town.root / "bundle")
 
 
-@pytest.mark.soak
 def test_a_study_ends_over_slow_links_that_lose_packets(apart: Apart) -> None:
     apart.nets.worsen("50ms", "1%")
     study = apart.town.sign("far.signed.json", epsilon="0.9")
