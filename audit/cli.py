@@ -354,7 +354,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = {"verify": _verify, "show": _show, "reconcile": _reconcile, "open": _open}
     try:
         parsed = build_parser().parse_args(given)
-        return run[parsed.command](parsed, _Screen(parsed.json))
+        status = run[parsed.command](parsed, _Screen(parsed.json))
+        sys.stdout.flush()  # while a reader that is gone can still be met
+        return status
     except AuditError as error:
         print(error, file=sys.stderr)
         return error.exit_status

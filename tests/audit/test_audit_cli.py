@@ -219,11 +219,13 @@ def test_interrupt_ends_quietly(
     assert run(capsys, "verify", evidence.path)[0] == 130
 
 
-def test_closed_pipe_ends_without_a_traceback(evidence: Evidence) -> None:
+@pytest.mark.parametrize("words", [(), ("--type", "waist.send")])
+def test_closed_pipe_ends_without_a_traceback(evidence: Evidence, words: tuple[str, ...]) -> None:
+    """Whether the output is more than a buffer holds or less, so that it is written at the end alone."""
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
-        [sys.executable, "-m", "ringfence.audit.cli", "show", str(evidence.path)],
+        [sys.executable, "-m", "ringfence.audit.cli", "show", str(evidence.path), *words],
         stdout=write,
         stderr=subprocess.PIPE,
         check=False,
