@@ -154,6 +154,25 @@ def test_a_machine_on_which_rows_mix_is_refused(monkeypatch: pytest.MonkeyPatch)
     assert caught.value.code == "RF-W257"
 
 
+def test_a_score_that_is_not_finite_is_none_and_the_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    context, shape = study("mlp", hidden=[5])
+    rows = module_rows(shape, rows_for(context, np.random.default_rng(0), 5))
+    found = torch.tensor([torch.inf, -torch.inf, torch.nan, 0.5, 2.0**40], dtype=torch.float64)
+
+    def overflowing(architecture: Architecture, weights: Any) -> Any:
+        def network(*inputs: Tensor) -> Tensor:
+            padded = torch.zeros(len(inputs[0]), dtype=torch.float64)
+            padded[: len(found)] = found
+            return padded
+
+        return network
+
+    monkeypatch.setattr(sampled, "check_rows", lambda architecture: None)
+    monkeypatch.setattr(sampled, "loaded", overflowing)
+    scores = sampled.scores(shape.architecture, np.zeros(shape.architecture.length, dtype=np.int64), rows)
+    assert scores.tolist() == [0, 0, 0, 2**15, 2**36]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_network_is_learned_and_read_back(kind: Kind) -> None:
     context, shape = study(kind, rounds=60)
