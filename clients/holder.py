@@ -22,7 +22,7 @@ from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.consent.registry import ConsentRegistry
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.signed import SignedDocument
-from ringfence.privacy.ledger import Ledger
+from ringfence.privacy.ledger import HeadMarks, Ledger
 from ringfence.privacy.mechanisms.source import NoiseSource, OsNoise
 from ringfence.privacy.secagg.attempts import AttemptStore
 from ringfence.privacy.wire.fields import utc_now
@@ -53,6 +53,7 @@ class Holder:
         approvers: the people who may approve a study here.
         approvals: approvals on file for a study's digest.
         models: folder of models that this holder keeps for itself; made when there is one.
+        marks: what the coordinator is shown of the ledger's head.
         noise: where shares of noise come from.
         clock: the present moment, UTC.
     """
@@ -77,6 +78,7 @@ class Holder:
     approvers: tuple[PublicIdentity, ...]
     approvals: Callable[[str], Sequence[SignedDocument]]
     models: Path
+    marks: HeadMarks
     noise: NoiseSource = field(default_factory=OsNoise)
     clock: Callable[[], datetime] = utc_now
 

@@ -38,7 +38,7 @@ from ringfence.privacy.crypto.public_files import public_path, read_public
 from ringfence.privacy.crypto.secret_files import Passphrases, read_secret
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed
 from ringfence.privacy.errors import N_, ContractError, RingfenceError, StoreError, TableError
-from ringfence.privacy.ledger import Ledger
+from ringfence.privacy.ledger import HeadMarks, Ledger
 from ringfence.privacy.secagg.attempts import AttemptStore
 from ringfence.privacy.stores.journal import Json
 from ringfence.privacy.stores.lease import lease
@@ -308,6 +308,7 @@ def load_holder(home: Home, passphrases: Passphrases | None = None) -> Holder:
         witness=WitnessMemory(home.engine),
         inbox=Inbox(home.engine),
         models=settings.folder / FOLDER,
+        marks=HeadMarks.of(read_secret(settings.path(keys.registry)), home.log.origin),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Connection
+
 from ringfence.audit.checkpoint import read_unverified
 from ringfence.audit.merkle import verify_consistency
 from ringfence.clients.holder import Holder
@@ -32,7 +34,12 @@ def log_proof(holder: Holder, since: LogPosition | None) -> Proof:
     return proof_of(nodes)
 
 
-def ledger_head(holder: Holder) -> LedgerHead:
-    """The ledger's signed head."""
-    head = holder.ledger.head()
-    return sign_head(holder.identity, sequence=head.sequence, entry_hash=head.hash)
+def ledger_head(holder: Holder, connection: Connection | None = None) -> LedgerHead:
+    """The ledger's head as it is shown and signed, afresh each time.
+
+    Args:
+        holder: whose ledger.
+        connection: an open transaction to read in, so that its own entries count.
+    """
+    mark = holder.ledger.mark(holder.marks, connection)
+    return sign_head(holder.identity, mark=mark, log=holder.log.origin)

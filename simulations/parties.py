@@ -39,7 +39,7 @@ from ringfence.privacy.crypto.identity import Identity, KeyKind, PublicIdentity
 from ringfence.privacy.crypto.keyfile import read_key, write_key
 from ringfence.privacy.crypto.signed import SignedDocument, approve
 from ringfence.privacy.errors import RingfenceError
-from ringfence.privacy.ledger import Ledger
+from ringfence.privacy.ledger import HeadMarks, Ledger
 from ringfence.privacy.mechanisms.source import NoiseSource, OsNoise
 from ringfence.privacy.secagg.attempts import AttemptStore
 from ringfence.privacy.stores.store import open_store
@@ -207,6 +207,7 @@ def make_holder(
         approvers=tuple(person.public for person in keys.approvers),
         approvals=_approving(keys, name, log),
         models=folder / FOLDER / name,
+        marks=HeadMarks.of(keys.registry, log.origin),
         noise=noise or OsNoise(),
     )
 
