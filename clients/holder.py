@@ -42,7 +42,9 @@ class Holder:
         engine: the one store of consent, ledger and log, so that one transaction can span them.
         registry: who has agreed to what.
         ledger: what has been spent, for good.
-        log: what happened.
+        log: what happened between it and this coordinator, which anchors it.
+        house: what happened in the house; the ledger's and the registry's events stand there. In a simulation
+            it is the same log.
         attempts: answers given, so that a repeat gets the same bytes.
         snapshots: the tables that its people attested for studies.
         offers: how often studies were refused.
@@ -68,6 +70,7 @@ class Holder:
     registry: ConsentRegistry
     ledger: Ledger
     log: AuditLog
+    house: AuditLog
     attempts: AttemptStore
     snapshots: Snapshots
     offers: Offers

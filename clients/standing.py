@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from ringfence.audit.checkpoint import read_unverified
 from ringfence.audit.merkle import verify_consistency
+from ringfence.audit.store import frontier
 from ringfence.clients.holder import Holder
 from ringfence.privacy.protocol.releases import Proof, proof_of
 from ringfence.privacy.wire.heads import LedgerHead, LogPosition, sign_head
@@ -16,6 +17,24 @@ def log_checkpoint(holder: Holder) -> tuple[str, LogPosition]:
     note = holder.log.checkpoint()
     claimed = read_unverified(note)
     return note.decode(), LogPosition(size=claimed.size, root="sha256:" + claimed.root.hex())
+
+
+def commit_house(holder: Holder, connection: Connection) -> None:
+    """Record in the federation's log where the house's own log stands, under a fresh salt.
+
+    The public part is empty: whoever is shown this log learns neither size nor root of the other one. An
+    auditor to whom the event is opened finds both, and looks whether the house's log leads through them.
+    """
+    if holder.house.number == holder.log.number:
+        return
+    edge = frontier(connection, holder.house.number)
+    holder.log.record(
+        "house.committed",
+        "allow",
+        resource=f"log:{holder.log.origin}",
+        private={"log": holder.house.origin, "size": edge.size, "root": edge.root().hex()},
+        connection=connection,
+    )
 
 
 def log_proof(holder: Holder, since: LogPosition | None) -> Proof:

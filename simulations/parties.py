@@ -197,6 +197,7 @@ def make_holder(
         registry=registry,
         ledger=_founded(engine, log, contract, budget, filter) if fresh else Ledger.open(engine, log),
         log=log,
+        house=log,
         attempts=AttemptStore(engine, keys.attempts),
         coordinator=coordinator,
         snapshots=Snapshots(engine, _snapshots(folder, name, profile), keys.attempts),

@@ -30,6 +30,7 @@ TABLES = MetaData()
 Table(
     "audit_checkpoint",
     TABLES,
+    Column("log", Integer, primary_key=True, autoincrement=False),
     Column("origin", Text, primary_key=True),
     Column("size", _Number, primary_key=True, autoincrement=False),
     Column("root", LargeBinary, nullable=False),
@@ -47,7 +48,7 @@ Table(
 Table(
     "audit_head",
     TABLES,
-    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("id", Integer, CheckConstraint("id >= 1"), primary_key=True, autoincrement=False),
     Column("origin", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("edge", LargeBinary, nullable=False),
