@@ -9,7 +9,7 @@ from ringfence.audit.errors import N_, LogError
 from ringfence.audit.events import open_event
 from ringfence.audit.merkle import Frontier, leaf_hash
 from ringfence.audit.note import Verifier
-from ringfence.audit.store import event, first_row, head, last_checkpoint, private, rows_of
+from ringfence.audit.store import event, first_row, head, last_checkpoint, private, rows_in
 
 
 def verify_rows(connection: Connection, verifier: Verifier) -> int:
@@ -38,7 +38,7 @@ def verify_rows(connection: Connection, verifier: Verifier) -> int:
     query = (
         select(event.c.seq, event.c.leaf, event.c.closed, private.c.salt, private.c.body)
         .join_from(event, private, private.c.seq == event.c.seq, isouter=True)
-        .where(rows_of(row.id))
+        .where(rows_in(row.id))
         .order_by(event.c.seq)
         .execution_options(yield_per=1000)
     )

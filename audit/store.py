@@ -167,7 +167,7 @@ def first_row(log: int) -> int:
     return (log - FIRST) * _RANGE
 
 
-def rows_of(log: int) -> ColumnElement[bool]:
+def rows_in(log: int) -> ColumnElement[bool]:
     """Which rows of `audit_event` are a log's."""
     return event.c.seq.between(first_row(log), first_row(log) + _RANGE - 1)
 
@@ -264,7 +264,7 @@ def read_private_part(connection: Connection, seq: int, log: int = FIRST) -> tup
     row = connection.execute(
         select(event.c.leaf, private.c.salt, private.c.body)
         .join_from(event, private, private.c.seq == event.c.seq)
-        .where(event.c.seq == first_row(log) + seq, rows_of(log))
+        .where(event.c.seq == first_row(log) + seq, rows_in(log))
     ).one_or_none()
     if row is None:
         raise LogError(

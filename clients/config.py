@@ -42,7 +42,8 @@ class KeyFiles(Document):
     )
     registry: Text = Field(
         default="keys/registry.key",
-        description="Turns customer keys into pseudonyms in the consent registry.",
+        description="Turns customer keys into pseudonyms in the consent registry, and ledger heads into "
+        "marks.",
         examples=["keys/registry.key"],
     )
     attempts: Text = Field(

@@ -84,13 +84,14 @@ class Home:
             passphrases: to open its log's secret key, for checkpoints; None opens the public half.
 
         Raises:
-            WaistError: RF-W400 the store has no log of it.
+            WaistError: RF-W400 the store has no log of it, RF-W401 its log is another coordinator's.
             KeyFault, LogError: its log's key is missing or unsafe; the log is not as it was left.
         """
+        coordinator = self.settings.coordinator(federation)
         signer = log_signer(self.settings.path(federation.log), passphrases)
         return replace(
             self,
-            log=federation_log(self.engine, self.settings.name, federation.name, signer),
+            log=federation_log(self.engine, self.settings.name, federation.name, coordinator, signer),
             federation=federation,
         )
 
@@ -358,17 +359,21 @@ def make_log(engine: Engine, name: str, origin: str, signer: Signer, number: int
     )
 
 
-def federation_log(engine: Engine, name: str, federation: str, signer: Signer) -> AuditLog:
+def federation_log(
+    engine: Engine, name: str, federation: str, coordinator: PublicIdentity, signer: Signer
+) -> AuditLog:
     """A federation's log that was founded before, never a new one.
 
     Args:
         engine: the store.
         name: the holder's.
         federation: its name at this home.
+        coordinator: as client.toml has it.
         signer: the log's key.
 
     Raises:
-        WaistError: RF-W400 the store knows no such federation, or this home left it.
+        WaistError: RF-W400 the store knows no such federation, or this home left it; RF-W401 it was entered
+            with another coordinator's key.
         LogError: the log is not as it was left.
     """
     known = Federations(engine).find(federation)
@@ -378,6 +383,15 @@ def federation_log(engine: Engine, name: str, federation: str, signer: Signer) -
             N_(
                 'The store keeps no log for the federation "{name}". Enter it by its coordinator\'s key, not '
                 "by hand: ringfence-client federation add"
+            ),
+            name=federation,
+        )
+    if known.coordinator != coordinator.hex:
+        raise WaistError(
+            "RF-W401",
+            N_(
+                'client.toml names another coordinator for the federation "{name}" than it was entered with, '
+                "and its log is that one's. Undo the change, or enter the other as a federation of its own."
             ),
             name=federation,
         )

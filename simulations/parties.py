@@ -162,9 +162,7 @@ def make_holder(
     noise: NoiseSource | None = None,
     filter: FilterName = "gdp",
 ) -> Holder:
-    """A holder with registry, ledger and log, its contract signed and its consent records imported.
-
-    A durable store that is there already is opened as it stands.
+    """A holder with registry, ledger and one log, its contract signed and its consent records imported.
 
     Args:
         site: contract, table and consent records.
@@ -173,7 +171,7 @@ def make_holder(
         peers: the other holders it vouches for.
         coordinator: whose studies it considers.
         budget: epsilon and delta of its ledger, for good.
-        profile: stores in memory or in `folder`.
+        profile: stores in memory or in `folder`; a durable one that is there is opened as it stands.
         folder: for the durable store.
         noise: a source of noise; the operating system's by default (tests give their own).
         filter: of a new ledger; studies that sample customers need `rdp`.

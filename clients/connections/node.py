@@ -91,8 +91,11 @@ def serve_holders(
             ready(_("Answering {address}.").format(address=link.node.place.address))
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        finally:
+            stop.set()
     if changes.found:
         raise WaistError(
             "RF-W366",

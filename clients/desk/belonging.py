@@ -63,8 +63,8 @@ def entering(home: Home, name: str, shown: Shown) -> Entering:
         raise UsageError(
             "RF-U726",
             N_(
-                'A federation cannot be called "{name}" here; lower-case letters, digits and hyphens are '
-                "expected, such as city-1. Give it another name: --federation NAME"
+                'A federation cannot be called "{name}" here; letters, digits, dots, hyphens and '
+                "underscores are expected, such as city-1. Give it another name: --federation NAME"
             ),
             name=name,
         )
@@ -115,22 +115,22 @@ def _require_same_log(home: Home, name: str, coordinator: PublicIdentity) -> Non
 
 
 def enter_federation(home: Home, asked: Entering, passphrases: Passphrases) -> None:
-    """Found the federation's log, and write the federation into client.toml.
+    """Found the federation's log, and write the federation into client.toml where it does not stand there.
 
     The log's key is wrapped where that of the house's log is, with the first passphrase given.
 
     Raises:
         UsageError: RF-U660 the file is written in a way that cannot be changed safely.
     """
-    if not asked.keys.new:
-        (there,) = asked.keys.known
-        Federations(home.engine).entered(asked.name, there.public.hex)
-        return
-    (one,) = asked.keys.new
-    settings, key = home.settings, f"keys/log-{asked.name}.key"
-    values = {"name": asked.name, "coordinator": one.public.hex, "log": key}
-    comments = {"coordinator": f"{one.said} {one.public.fingerprint}"}
-    content = edited(settings.file, UsageError, lambda text: with_table(text, "federation", values, comments))
+    (one,) = asked.keys.new or asked.keys.known
+    settings, there, content = home.settings, federation_by(home, one.public), b""
+    key = f"keys/log-{asked.name}.key" if there is None else there.log
+    if there is None:
+        values = {"name": asked.name, "coordinator": one.public.hex, "log": key}
+        comments = {"coordinator": f"{one.said} {one.public.fingerprint}"}
+        content = edited(
+            settings.file, UsageError, lambda text: with_table(text, "federation", values, comments)
+        )
     path, made = settings.path(key), None
     if not path.exists():
         wrapped = inspect(settings.path(settings.config.keys.log))["wrapped"] == "yes"
@@ -141,7 +141,8 @@ def enter_federation(home: Home, asked: Entering, passphrases: Passphrases) -> N
     log = make_log(home.engine, settings.name, log_origin(settings.name, known.mark), signer, known.number)
     if made is not None:
         record_key(log, made)
-    enter(settings.file, content, lambda: record_trusted(log, "coordinator", asked.keys.new))
+    if there is None:
+        enter(settings.file, content, lambda: record_trusted(log, "coordinator", asked.keys.new))
 
 
 def leave_federation(home: Home) -> str:
@@ -154,10 +155,12 @@ def leave_federation(home: Home) -> str:
     assert home.federation is not None
     name = home.federation.name
     with home.refusals("federation.left", f"log:{home.log.origin}"):
-        open_here = {study for study, _ in home.participations.open_runs()}
-        for each in home.ledger.reservations():
-            if any(True for _ in home.log.events(resource=f"study:{each.study_digest}")):
-                open_here.add(each.study_digest)
+        # A run that is under way has its reservation; where its coordinator is gone, people close that.
+        open_here = [
+            each
+            for each in home.ledger.reservations()
+            if any(True for _ in home.log.events(resource=f"study:{each.study_digest}"))
+        ]
         if open_here:
             raise StudyError(
                 "RF-S501",

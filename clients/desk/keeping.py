@@ -30,7 +30,10 @@ def house_of(settings: HolderSettings) -> House:
     """
     folder, keys = settings.folder, settings.config.keys
     identity = read_public(public_path(settings.path(keys.holder)), "holder")
-    logs = (keys.log, *(each.log for each in settings.config.federation))
+    logs = [keys.log, *(each.log for each in settings.config.federation)]
+    # The logs of federations that were left are in the store as well, and may go on.
+    left = (f"keys/{path.name}" for path in sorted((folder / "keys").glob("log-*.key")))
+    logs += [name for name in left if name not in logs]
     named = [settings.file, *(public_path(settings.path(each)) for each in (keys.holder, *logs))]
     if settings.config.contract is not None:
         named.append(settings.contract())

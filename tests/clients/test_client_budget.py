@@ -318,7 +318,7 @@ def test_a_study_that_is_not_the_coordinators_is_refused(
     kept = [other if line.startswith("coordinator = ") else line for line in lines]
     file.write_text("\n".join(kept) + "\n", encoding="utf-8")
     capsys.readouterr()
-    refused(capsys, client("study", "check", study, "--config", here.home), "RF-K015")
+    refused(capsys, client("study", "check", study, "--config", here.home), "RF-W401")
 
 
 def test_a_new_home_refuses_studies_until_it_is_configured(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -218,3 +219,47 @@ def test_a_study_that_is_over_is_said_to_be(here: Town) -> None:
     ]
     assert digest in {each["digest"] for each in read(told)["studies"]}
     assert events(here.home, here.root / "log.json")
+
+
+def test_a_federation_is_left_once_nothing_is_reserved_there_and_goes_on_with_its_log(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest, words = receive(here), ("--config", here.home)
+    assert act(here, "approve", "--key", here.ana) == 0
+    with open_federation(here.home, None) as home:
+        home.ledger.reserve(digest, Decimal("0.01"))
+        origin, size = home.log.origin, home.log.size
+    before = (here.home / "client.toml").read_text(encoding="utf-8")
+    capsys.readouterr()
+    refused(capsys, client("federation", "leave", "city", *words), "RF-S501")
+    assert (here.home / "client.toml").read_text(encoding="utf-8") == before
+    assert client("budget", "close", digest, *words) == 0
+    assert client("federation", "leave", "city", *words) == 0
+    assert "[[federation]]" not in (here.home / "client.toml").read_text(encoding="utf-8")
+    capsys.readouterr()
+    refused(capsys, act(here, "check"), "RF-U402", 2)
+    desk = here.desk / "keys" / "coordinator.key.pub"
+    refused(capsys, client("federation", "add", "town", desk, "--compared", *words), "RF-U725", 2)
+    assert client("federation", "add", "city", desk, "--compared", *words) == 0
+    with open_federation(here.home, "city") as home:
+        assert home.log.origin == origin, "its coordinator sees no second log"
+        assert home.log.size > size
+    assert only(here)["id"] == "churn-1"
+
+
+def test_a_federation_that_was_typed_in_is_refused_until_its_log_is_founded(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, words = new_key(here.root / "other.key", "coordinator"), ("--config", here.home)
+    with (here.home / "client.toml").open("a", encoding="utf-8") as file:
+        file.write(f'\n[[federation]]\nname = "other"\ncoordinator = "../{other.name}.pub"\n')
+        file.write('log = "keys/o.key"\n')
+    named = ("--federation", "other", *words)
+    capsys.readouterr()
+    refused(capsys, client("study", "list", *named), "RF-K041")
+    assert client("federation", "add", "other", f"{other}.pub", "--compared", *words) == 0
+    assert client("study", "list", *named) == 0
+    text = (here.home / "client.toml").read_text(encoding="utf-8")
+    (here.home / "client.toml").write_text(text.replace(other.name, "ana.key"), encoding="utf-8")
+    capsys.readouterr()
+    refused(capsys, client("study", "list", *named), "RF-K050")

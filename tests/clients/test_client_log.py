@@ -153,7 +153,6 @@ def test_events_are_listed_newest_first_by_filters(here: Town, capsys: pytest.Ca
         "key.created"
     }
     assert len(events(here.home, out, "--house", "--type", "budget.created")) == 1
-    assert events(here.home, out, "--house", "--type", "budget.thawed") == []
     assert events(here.home, out, "--house", "--outcome", "deny") == []
     assert len(events(here.home, out, "--house", "--resource", "schema:")) == 1
     first = house[-1]["time"]

@@ -157,7 +157,7 @@ def test_a_study_is_of_one_federation(two: Two) -> None:
     assert bank.participations.elsewhere(ours.digest)
     admitted = admit(bank, offer(trade, theirs, "bank", None))
     with pytest.raises(StudyError, match="RF-S500"):
-        joining._taken_up(bank, admitted)
+        joining.join(bank, admitted)
     before = bank.ledger.head()
     joining.close_left(bank, ours.digest, ours.run)
     assert bank.ledger.head() == before
