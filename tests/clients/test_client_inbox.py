@@ -250,6 +250,7 @@ def test_a_federation_is_left_once_nothing_is_reserved_there_and_goes_on_with_it
 def test_a_federation_that_was_typed_in_is_refused_until_its_log_is_founded(
     here: Town, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    digest = receive(here)
     other, words = new_key(here.root / "other.key", "coordinator"), ("--config", here.home)
     with (here.home / "client.toml").open("a", encoding="utf-8") as file:
         file.write(f'\n[[federation]]\nname = "other"\ncoordinator = "../{other.name}.pub"\n')
@@ -259,7 +260,21 @@ def test_a_federation_that_was_typed_in_is_refused_until_its_log_is_founded(
     refused(capsys, client("study", "list", *named), "RF-K041")
     assert client("federation", "add", "other", f"{other}.pub", "--compared", *words) == 0
     assert client("study", "list", *named) == 0
+    _one_federation_decides_nothing_for_another(here, digest)
     text = (here.home / "client.toml").read_text(encoding="utf-8")
     (here.home / "client.toml").write_text(text.replace(other.name, "ana.key"), encoding="utf-8")
     capsys.readouterr()
     refused(capsys, client("study", "list", *named), "RF-K050")
+
+
+def _one_federation_decides_nothing_for_another(here: Town, digest: str) -> None:
+    """Approvals, rejections and the inbox of a study's very digest are each federation's own."""
+    assert act(here, "approve", "--key", here.ana, "--federation", "city") == 0
+    with open_federation(here.home, "city") as home:
+        assert len(home.approval_files(digest)) == 1
+    with open_federation(here.home, "other") as home:
+        assert home.approval_files(digest) == []
+        assert home.inbox.listed(home.coordinator()) == ()
+        home.inbox.reject(digest, "2026-01-02T00:00:00+00:00", lambda _connection: None)
+    with open_federation(here.home, "city") as home:
+        assert not home.inbox.rejected(digest)
