@@ -18,6 +18,10 @@ EVENT_TYPES: Mapping[str, str] = MappingProxyType(
         "holder.admitted": N_("A coordinator admitted a holder and gave it a certificate for connections."),
         "holder.revoked": N_("A coordinator revoked a holder's certificate; it may connect no more."),
         "federation.joined": N_("A holder took up an invitation, or the certificate that came of it."),
+        "federation.left": N_("A holder left a federation; this log of it ends, unless it comes back."),
+        "house.committed": N_(
+            "Where the log of the holder's house stood, as a commitment that is opened to an auditor."
+        ),
         "schema.accepted": N_("A signed schema was accepted as the meaning of columns."),
         "contract.signed": N_("A holder's contract was signed and is in force."),
         "contract.refused": N_("A contract was refused as malformed, unsigned or out of date."),

@@ -19,6 +19,7 @@ from ringfence.audit.opening import Opening
 from ringfence.audit.reconciling import reconcile_bundles
 from ringfence.audit.time_spans import TimeSpan, span
 from ringfence.audit.usage import AuditHelp, speak_as_the_reader, wrong_call_in_words
+from ringfence.audit.verification.commitment import require_led_through
 from ringfence.audit.verification.folders import find_logs
 from ringfence.audit.verification.report import LogReport, Report
 from ringfence.audit.verification.trust import read_trusted
@@ -35,6 +36,7 @@ EXAMPLES = N_(
   ringfence-audit show evidence/ --type waist.send --since 2026-11-01
   ringfence-audit reconcile bank-a/ coordinator/
   ringfence-audit open event.json --trust bank-a.pub
+  ringfence-audit open event.json --trust bank-a.pub --bundle house/
 
 exit status: 0 intact, 1 refused, contradicted or failed, 2 called in a wrong way, 3 incomplete or one-sided:
 nothing is wrong, but not everything could be verified"""
@@ -121,6 +123,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     opened = commands.add_parser("open", help=_("check an opened event and show it"))
     opened.add_argument("file", type=Path, help=_("file with the opened event"))
+    opened.add_argument(
+        "--bundle",
+        type=Path,
+        metavar="DIR",
+        help=_("a bundle with the log of the holder's house, which the event commits to; compare them"),
+    )
     for command in (verify, opened):
         command.add_argument(
             "--trust",
@@ -319,11 +327,18 @@ def _open(arguments: argparse.Namespace, screen: _Screen) -> int:
         )
     opening = Opening.loads(bundle.read_small(arguments.file))
     found = opening.verify([read_trusted(text) for text in arguments.trust])
+    led = None if arguments.bundle is None else require_led_through(found, arguments.bundle)
     screen.line(
         _("genuine: event {number} of log {origin} under its checkpoint of size {size}").format(
             number=found.index, origin=found.checkpoint.origin, size=found.checkpoint.size
         )
     )
+    if led is not None:
+        screen.line(
+            _("the log {origin} leads through the state of {size} events that was committed to").format(
+                origin=led[0], size=led[1]
+            )
+        )
     members = _members(found.checkpoint.origin, found.index, found.event)
     members["private"] = found.private
     for key, value in members.items():

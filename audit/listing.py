@@ -65,12 +65,22 @@ def _backwards(log: AuditLog) -> Iterator[LoggedEvent]:
         yield from reversed(list(log.events(max(0, stop - PAGE), stop=stop)))
 
 
-def event_line(logged: LoggedEvent) -> str:
-    """One event on one line: number, time, action, outcome, resource and its public members."""
+def event_line(logged: LoggedEvent, log: str = "") -> str:
+    """One event on one line: number, time, action, outcome, resource and its public members.
+
+    Args:
+        logged: the event.
+        log: what its log is called beside others, in front of the number; empty for the only or first one.
+    """
     event = logged.event
     said = " ".join(f"{key}={short(value)}" for key, value in event.public.items())
-    head = f"{logged.seq:>6} {event.time[:19]}Z {event.action:20} {event.outcome:6}"
+    head = f"{numbered(logged, log):>6} {event.time[:19]}Z {event.action:20} {event.outcome:6}"
     return f"{head} {event.resource} {said}".rstrip()
+
+
+def numbered(logged: LoggedEvent, log: str) -> str:
+    """An event's number, behind the name of its log where it has one here."""
+    return f"{log}/{logged.seq}" if log else str(logged.seq)
 
 
 def short(value: object) -> str:
@@ -78,10 +88,11 @@ def short(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def event_members(logged: LoggedEvent) -> dict[str, object]:
-    """One event for programs."""
+def event_members(logged: LoggedEvent, log: str = "") -> dict[str, object]:
+    """One event for programs; `log` as for `event_line`."""
     event = logged.event
     return {
+        **({"log": log} if log else {}),
         "event": logged.seq,
         "time": event.time,
         "action": event.action,

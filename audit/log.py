@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 from sqlalchemy import Connection, Engine
 
@@ -29,22 +29,21 @@ from ringfence.audit.note import Signer, Verifier, check_key_name
 from ringfence.audit.opening import Opening
 from ringfence.audit.witness import add_cosignature
 
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+T = TypeVar("T")
 
 
 class AuditLog:
     """A log in a database made elsewhere; satisfies the `Journal` protocol of the privacy layer.
 
     Args:
-        engine: the store; one log to a store. Its pragmas and isolation are its maker's business.
+        engine: the store. Its pragmas and isolation are its maker's business.
         origin: the log's name in the world and its key's name, e.g. `ringfence.example/holder/bank-a`.
         signer: the log's key.
         organisation: who runs the log; a token, no person.
         actor: who acts through this object, a role or program, e.g. `client`.
         profile: `durable`, or `simulation` when the store is in memory; every event names it.
         clock: the present moment in UTC.
+        number: of the log in its store; the others of the store know nothing of it.
 
     Raises:
         EventError: when a name may not stand in an event.
@@ -61,7 +60,8 @@ class AuditLog:
         organisation: str,
         actor: str,
         profile: Profile,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        number: int = store.FIRST,
     ) -> None:
         check_key_name(check_token(origin, "origin"))
         check_token(organisation, "organisation")
@@ -76,11 +76,12 @@ class AuditLog:
         self.organisation = organisation
         self.actor = actor
         self.profile: Profile = profile
+        self.number = number
         self._engine = engine
         self._signer = signer
         self._clock = clock
         self._group: GroupCommit[tuple[str, Draft]] = GroupCommit(self._commit)
-        store.create_log(engine, origin)
+        store.create_log(engine, origin, number)
         self.check()
 
     def acting_as(self, actor: str) -> AuditLog:
@@ -145,7 +146,7 @@ class AuditLog:
     def _append(self, batch: Sequence[tuple[str, Draft]], connection: Connection) -> list[int]:
         if not batch:
             return []
-        tree = store.lock(connection)
+        tree = store.lock(connection, self.number)
         numbers = self._sequences(batch, connection)
         first, events, privates = tree.size, [], []
         for seq, ((actor, made), sequence) in enumerate(zip(batch, numbers, strict=True), first):
@@ -155,7 +156,7 @@ class AuditLog:
                 {"seq": seq, "action": made.action, "resource": made.resource, "leaf": leaf, "closed": closed}
             )
             privates.append({"seq": seq, "salt": made.salt, "body": made.private})
-        store.append_events(connection, events, privates, tree)
+        store.append_events(connection, events, privates, tree, self.number)
         return list(range(first, tree.size))
 
     def _sequences(self, batch: Sequence[tuple[str, Draft]], connection: Connection) -> list[int]:
@@ -193,7 +194,7 @@ class AuditLog:
     def size(self) -> int:
         """Number of committed events."""
         with store.reading(self._engine) as connection:
-            return store.size(connection)
+            return store.size(connection, self.number)
 
     def events(
         self,
@@ -205,23 +206,27 @@ class AuditLog:
     ) -> Iterator[LoggedEvent]:
         """The events in `[start, stop)` in order, those of one action or resource when given."""
         end = self.size if stop is None else stop
-        for seq, leaf, _ in store.read_leaves(self._engine, start, end, action, resource, PAGE):
+        asked = (self._engine, start, end, action, resource, PAGE, self.number)
+        for seq, leaf, _ in store.read_leaves(*asked):
             yield LoggedEvent(seq=seq, leaf=leaf, event=parse_event(leaf))
 
     def inclusion(self, seq: int, size: int | None = None) -> list[bytes]:
         """PATH of RFC 6962 for event `seq` in the tree of the first `size` events (default: all)."""
         with store.reading(self._engine) as connection:
             count = self._size(connection, size)
-            return store.with_nodes(connection, lambda node: merkle.inclusion_path(seq, count, node))
+            return self._nodes(connection, lambda node: merkle.inclusion_path(seq, count, node))
 
     def consistency(self, old_size: int, size: int | None = None) -> list[bytes]:
         """PROOF of RFC 6962: the first `old_size` events are a prefix of the first `size` (all)."""
         with store.reading(self._engine) as connection:
             count = self._size(connection, size)
-            return store.with_nodes(connection, lambda node: merkle.consistency_proof(old_size, count, node))
+            return self._nodes(connection, lambda node: merkle.consistency_proof(old_size, count, node))
+
+    def _nodes(self, connection: Connection, compute: Callable[[merkle.Node], T]) -> T:
+        return store.with_nodes(connection, compute, self.number)
 
     def _size(self, connection: Connection, size: int | None) -> int:
-        present = store.size(connection)
+        present = store.size(connection, self.number)
         if size is not None and not 0 <= size <= present:
             raise LogError(
                 "RF-A065",
@@ -238,11 +243,11 @@ class AuditLog:
             LogError: when they do not fit: rows were lost or changed, or an old copy was restored.
         """
         with self._engine.begin() as connection:
-            self._check(connection, store.lock(connection))
+            self._check(connection, store.lock(connection, self.number))
 
     def _check(self, connection: Connection, tree: merkle.Frontier) -> None:
         """As `check`, under the caller's lock."""
-        found = store.with_nodes(connection, lambda node: merkle.root(tree.size, node))
+        found = self._nodes(connection, lambda node: merkle.root(tree.size, node))
         if found != tree.root():
             raise LogError(
                 "RF-A066",
@@ -252,11 +257,11 @@ class AuditLog:
                 ),
                 size=tree.size,
             )
-        last = store.last_checkpoint(connection, self.origin)
+        last = store.last_checkpoint(connection, self.origin, self.number)
         if last is None:
             return
         size, root, note = last
-        if size > tree.size or store.with_nodes(connection, lambda node: merkle.root(size, node)) != root:
+        if size > tree.size or self._nodes(connection, lambda node: merkle.root(size, node)) != root:
             raise LogError(
                 "RF-A067",
                 N_(
@@ -283,20 +288,20 @@ class AuditLog:
             LogError: when the log does not continue its last checkpoint.
         """
         with self._engine.begin() as connection:
-            tree = store.lock(connection)
+            tree = store.lock(connection, self.number)
             self._check(connection, tree)
-            last = store.last_checkpoint(connection, self.origin)
+            last = store.last_checkpoint(connection, self.origin, self.number)
             if last is not None and last[0] == tree.size:
                 return last[2]
             made = Checkpoint(origin=self.origin, size=tree.size, root=tree.root())
             note = made.sign(self._signer)
-            store.keep_checkpoint(connection, self.origin, made.size, made.root, note)
+            store.keep_checkpoint(connection, self.origin, made.size, made.root, note, self.number)
             return note
 
     def anchored(self, origin: str) -> Checkpoint | None:
         """The newest checkpoint of another log that is anchored here."""
         with store.reading(self._engine) as connection:
-            last = store.last_checkpoint(connection, origin)
+            last = store.last_checkpoint(connection, origin, self.number)
         return None if last is None else Checkpoint(origin=origin, size=last[0], root=last[1])
 
     def anchor(
@@ -324,13 +329,13 @@ class AuditLog:
         public: dict[str, Json] = {"log": other.origin, "size": other.size, "root": other.root.hex()}
         made = draft_event("checkpoint.anchored", "allow", resource=f"log:{other.origin}", public=public)
         with nullcontext(within) if within is not None else self._engine.begin() as connection:
-            store.lock(connection)
-            last = store.last_checkpoint(connection, other.origin)
+            store.lock(connection, self.number)
+            last = store.last_checkpoint(connection, other.origin, self.number)
             if last is not None:
                 merkle.verify_consistency(last[0], other.size, last[1], other.root, proof)
                 if last[0] == other.size:
                     return None
-            store.keep_checkpoint(connection, other.origin, other.size, other.root, note)
+            store.keep_checkpoint(connection, other.origin, other.size, other.root, note, self.number)
             return self._append([(self.actor, made)], connection)[0]
 
     def cosign(
@@ -338,18 +343,8 @@ class AuditLog:
     ) -> bytes:
         """Anchor another log's checkpoint here, then cosign it; what was not stored is never cosigned.
 
-        Args:
-            note: the other log's signed checkpoint.
-            verifier: its key.
-            proof: consistency proof from the checkpoint anchored last (empty for the first).
-            name: name of this witness.
-            witness: its key, another than this log's.
-
-        Returns:
-            The note with the cosignature added.
-
-        Raises:
-            NoteError, ProofError, LogError: as `anchor`.
+        Arguments and errors are those of `anchor`; `name` and `witness` are this witness's, whose key is
+        another than this log's. Returns the note with the cosignature added.
         """
         self.anchor(note, verifier, proof)
         return add_cosignature(note, name=name, signer=witness, stamp=int(self._clock().timestamp()))
@@ -361,7 +356,7 @@ class AuditLog:
             LogError: when there is no such event or its private part was erased.
         """
         with store.reading(self._engine) as connection:
-            leaf, salt, body = store.read_private_part(connection, seq)
+            leaf, salt, body = store.read_private_part(connection, seq, self.number)
         self.record("event.opened", "allow", resource=f"event:{parse_event(leaf).id}")
         note = self.checkpoint()
         size = verify_checkpoint(note, [self.verifier]).size
@@ -395,5 +390,6 @@ class AuditLog:
             made,
             LogFiles(checkpoint=note, verifier=self.verifier, anchors=tuple(anchors)),
             directory,
+            self.number,
         )
         return made

@@ -16,6 +16,7 @@ from ringfence.audit.canonical import Json
 from ringfence.audit.errors import N_, BundleError, _
 from ringfence.audit.events import Event, parse_event
 from ringfence.audit.verification.folders import find_logs
+from ringfence.audit.verification.rollcall import last_part
 from ringfence.audit.verification.verify import examine_bundle
 
 SENT, JOINED, WITNESSED, ENDED = "sent", "joined", "witnessed", "ended"
@@ -71,6 +72,21 @@ class Said:
             self.hubs.setdefault(hub, set()).add(run)
         for claim in (*self._as_coordinator(run, event), *self._as_holder(run, event)):
             self.claims.setdefault(claim, number)
+
+    def with_those_of(self, other: Said) -> Said:
+        """What this log and another one of the same organisation say."""
+        return Said(
+            organisation=self.organisation,
+            origin=other.origin if other.coordinated else self.origin,
+            coordinated=self.coordinated | other.coordinated,
+            joined=self.joined | other.joined,
+            claims={**other.claims, **self.claims},
+            models={**other.models, **self.models},
+            hubs={
+                hub: self.hubs.get(hub, set()) | other.hubs.get(hub, set())
+                for hub in self.hubs.keys() | other.hubs.keys()
+            },
+        )
 
     def _as_coordinator(self, run: str, event: Event) -> Iterator[PairedClaim]:
         public = event.public
@@ -189,7 +205,7 @@ def reconcile_bundles(places: Sequence[Path]) -> Reconciled:
 
     Raises:
         BundleError: RF-A240 a bundle is refused by `verify`, RF-A241 no coordinator's and holder's log of one
-            run are here, RF-A242 two logs are of one organisation.
+            run are here, RF-A242 one log is here twice.
     """
     logs: list[Said] = []
     for place in places:
@@ -211,7 +227,7 @@ def reconcile(logs: Sequence[Said]) -> Reconciled:
     Raises:
         BundleError: RF-A241, RF-A242.
     """
-    _require_distinct(logs)
+    logs = _by_organisation(logs)
     found, pairs, shared, paired = list[Unmatched](), 0, set[str](), set[str]()
     for hub in (log for log in logs if log.coordinated):
         # Whoever conducted runs, or says so, may be a holder in others.
@@ -246,16 +262,29 @@ def _read(path: Path) -> Said:
     return said
 
 
-def _require_distinct(logs: Iterable[Said]) -> None:
-    seen = set[str]()
+def _by_organisation(logs: Iterable[Said]) -> list[Said]:
+    """What each organisation says: a holder has a log of its house, and one of each federation.
+
+    Raises:
+        BundleError: RF-A242 one log is here twice, or logs of one organisation do not bear one name.
+    """
+    found: dict[str, Said] = {}
+    origins = set[str]()
     for log in logs:
-        if log.organisation in seen:
+        known = found.setdefault(log.organisation, log)
+        if log.origin in origins or last_part(known.origin) != last_part(log.origin):
             raise BundleError(
                 "RF-A242",
-                N_("Two of the logs are of {organisation}; give each once."),
+                N_(
+                    "Two of the logs are of {organisation}, and they are one log twice or have two names; "
+                    "give each log once."
+                ),
                 organisation=log.organisation,
             )
-        seen.add(log.organisation)
+        origins.add(log.origin)
+        if known is not log:
+            found[log.organisation] = known.with_those_of(log)
+    return list(found.values())
 
 
 def _of(log: Said, runs: set[str], holder: str) -> dict[PairedClaim, int]:

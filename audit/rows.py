@@ -9,7 +9,7 @@ from ringfence.audit.errors import N_, LogError
 from ringfence.audit.events import open_event
 from ringfence.audit.merkle import Frontier, leaf_hash
 from ringfence.audit.note import Verifier
-from ringfence.audit.store import event, head, last_checkpoint, private
+from ringfence.audit.store import event, first_row, head, last_checkpoint, private, rows_in
 
 
 def verify_rows(connection: Connection, verifier: Verifier) -> int:
@@ -24,24 +24,27 @@ def verify_rows(connection: Connection, verifier: Verifier) -> int:
             not the one that was signed.
         AuditError: a private part or the checkpoint's signature does not hold.
     """
-    row = connection.execute(select(head.c.origin, head.c.size, head.c.edge)).one_or_none()
-    if row is None or row.origin != verifier.name:
+    chosen = select(head.c.id, head.c.size, head.c.edge).where(head.c.origin == verifier.name)
+    row = connection.execute(chosen).one_or_none()
+    if row is None:
         raise LogError(
             "RF-B615",
             N_("The store holds another log than {origin}; expected that of this home."),
             origin=verifier.name,
         )
-    last = last_checkpoint(connection, verifier.name)
+    last = last_checkpoint(connection, verifier.name, row.id)
     signed = None if last is None else verify_checkpoint(last[2], [verifier])
     tree = Frontier()
     query = (
         select(event.c.seq, event.c.leaf, event.c.closed, private.c.salt, private.c.body)
         .join_from(event, private, private.c.seq == event.c.seq, isouter=True)
+        .where(rows_in(row.id))
         .order_by(event.c.seq)
         .execution_options(yield_per=1000)
     )
     with connection.execute(query) as rows:
-        for seq, leaf, closed, salt, body in rows:
+        for at, leaf, closed, salt, body in rows:
+            seq = at - first_row(row.id)
             whole = isinstance(leaf, bytes) and b"".join(tree.append(leaf_hash(leaf))) == closed
             if seq != tree.size - 1 or not whole:
                 raise LogError("RF-B616", N_("Event {seq} of the log is missing or was changed."), seq=seq)

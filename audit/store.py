@@ -1,8 +1,12 @@
-"""The log's tables (SQLAlchemy Core, SQLite and PostgreSQL) and the statements over them.
+"""The tables of a store's logs (SQLAlchemy Core, SQLite and PostgreSQL) and the statements over them.
 
-Invariant: all state of the log stands in the database. `audit_head` holds size and right edge of the tree and
+Invariant: all state of a log stands in the database. `audit_head` holds size and right edge of the tree and
 is changed in the same transaction as the events, so a rollback takes the tree back with them. Each event's
 row also holds the hashes of the complete subtrees that end with it, so any node of the tree is one row away.
+
+A store has one log, or several that know nothing of each other: a holder's house has one, and each of its
+federations one of its own. They are numbered from 1 on, and each has a range of row numbers to itself, so
+that every table keeps its one whole-number key.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ColumnElement,
     Connection,
     Engine,
     ForeignKey,
@@ -34,6 +39,11 @@ from ringfence.audit.merkle import HASH_SIZE, Frontier, Node
 
 T = TypeVar("T")
 
+FIRST = 1
+"""Number of a store's only log, or of its house's."""
+_RANGE = 1 << 40
+"""Row numbers that each log has; more events than any log comes to."""
+
 # SQLite keeps a table by its INTEGER key; a BIGINT key would cost it a second tree.
 _Number = BigInteger().with_variant(Integer, "sqlite")
 
@@ -42,7 +52,7 @@ metadata = MetaData()
 head = Table(
     "audit_head",
     metadata,
-    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("id", Integer, CheckConstraint("id >= 1"), primary_key=True, autoincrement=False),
     Column("origin", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("edge", LargeBinary, nullable=False),
@@ -72,6 +82,7 @@ producer = Table(
 checkpoint = Table(
     "audit_checkpoint",
     metadata,
+    Column("log", Integer, primary_key=True, autoincrement=False),
     Column("origin", Text, primary_key=True),
     Column("size", _Number, primary_key=True, autoincrement=False),
     Column("root", LargeBinary, nullable=False),
@@ -79,8 +90,9 @@ checkpoint = Table(
 )
 
 # Built once: making these expressions anew costs more than running them.
-_TURN = head.update().where(head.c.id == 1).values(size=head.c.size).returning(head.c.size, head.c.edge)
-_MOVE = head.update().where(head.c.id == 1).values(size=bindparam("to_size"), edge=bindparam("to_edge"))
+_OWN = head.c.id == bindparam("log")
+_TURN = head.update().where(_OWN).values(size=head.c.size).returning(head.c.size, head.c.edge)
+_MOVE = head.update().where(_OWN).values(size=bindparam("to_size"), edge=bindparam("to_edge"))
 _TAKE = (
     producer.update()
     .where(producer.c.source == bindparam("producer"))
@@ -91,30 +103,28 @@ _ADD_EVENT = event.insert()
 _ADD_PRIVATE = private.insert()
 
 
-def create_log(engine: Engine, origin: str) -> None:
+def create_log(engine: Engine, origin: str, log: int = FIRST) -> None:
     """Make the tables and the empty log where they are missing.
 
     Raises:
-        LogError: when the store already holds the log of another origin.
+        LogError: when the store already holds the log of another origin under this number.
     """
     metadata.create_all(engine)
+    named = select(head.c.origin).where(head.c.id == log)
     with engine.begin() as connection:
-        found = connection.scalar(select(head.c.origin))
+        found = connection.scalar(named)
     if found is None:
         try:
             with engine.begin() as connection:
-                connection.execute(head.insert().values(id=1, origin=origin, size=0, edge=b""))
+                connection.execute(head.insert().values(id=log, origin=origin, size=0, edge=b""))
             found = origin
         except IntegrityError:  # Another process was first.
             with engine.begin() as connection:
-                found = connection.scalar(select(head.c.origin))
+                found = connection.scalar(named)
     if found != origin:
         raise LogError(
             "RF-A060",
-            N_(
-                "The store holds the log {found}, not {origin}; a store keeps one log. Check origin and "
-                "store."
-            ),
+            N_("The store holds the log {found} in the place of {origin}. Check origin and store."),
             found=found,
             origin=origin,
         )
@@ -130,19 +140,36 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection.execution_options(ringfence_read_only=True)
 
 
-def lock(connection: Connection) -> Frontier:
-    """Take the writers' turn and read the tree's right edge.
+def lock(connection: Connection, log: int = FIRST) -> Frontier:
+    """Take the writers' turn at a log and read the tree's right edge.
 
     The update that changes nothing takes SQLite's write lock or PostgreSQL's row lock before the read, so two
     writers can never start from one state.
     """
-    size, edge = connection.execute(_TURN).one()
+    size, edge = connection.execute(_TURN, {"log": log}).one()
     return Frontier.unpack(size, edge)
 
 
-def size(connection: Connection) -> int:
+def size(connection: Connection, log: int = FIRST) -> int:
     """Number of events."""
-    return int(connection.execute(select(head.c.size)).scalar_one())
+    return int(connection.execute(select(head.c.size).where(head.c.id == log)).scalar_one())
+
+
+def frontier(connection: Connection, log: int = FIRST) -> Frontier:
+    """The tree's right edge as a reader sees it, without a turn."""
+    return Frontier.unpack(
+        *connection.execute(select(head.c.size, head.c.edge).where(head.c.id == log)).one()
+    )
+
+
+def first_row(log: int) -> int:
+    """The row number of a log's event 0."""
+    return (log - FIRST) * _RANGE
+
+
+def rows_in(log: int) -> ColumnElement[bool]:
+    """Which rows of `audit_event` are a log's."""
+    return event.c.seq.between(first_row(log), first_row(log) + _RANGE - 1)
 
 
 def next_numbers(connection: Connection, source: str, count: int) -> int:
@@ -159,27 +186,35 @@ def append_events(
     events: Sequence[Mapping[str, object]],
     privates: Sequence[Mapping[str, object]],
     tree: Frontier,
+    log: int = FIRST,
 ) -> None:
     """Write events with their private parts and the tree they make; the caller holds the lock."""
-    connection.execute(_ADD_EVENT, events)
-    connection.execute(_ADD_PRIVATE, privates)
-    connection.execute(_MOVE, {"to_size": tree.size, "to_edge": tree.pack()})
+    connection.execute(_ADD_EVENT, _placed(events, log))
+    connection.execute(_ADD_PRIVATE, _placed(privates, log))
+    connection.execute(_MOVE, {"log": log, "to_size": tree.size, "to_edge": tree.pack()})
 
 
-def with_nodes(connection: Connection, compute: Callable[[Node], T]) -> T:
+def _placed(rows: Sequence[Mapping[str, object]], log: int) -> list[dict[str, object]]:
+    """The same in the log's own range of row numbers."""
+    first = first_row(log)
+    return [{**row, "seq": first + int(str(row["seq"]))} for row in rows]
+
+
+def with_nodes(connection: Connection, compute: Callable[[Node], T], log: int = FIRST) -> T:
     """Run a tree computation over stored hashes with one query.
 
     The computation runs twice: first to learn which nodes it asks for, then with the nodes. What it asks for
     depends on sizes only, never on hashes.
     """
     wanted: dict[int, bytes] = {}
+    last = first_row(log) - 1
 
     def ask(level: int, index: int) -> bytes:
-        wanted[((index + 1) << level) - 1] = b""
+        wanted[last + ((index + 1) << level)] = b""
         return bytes(HASH_SIZE)
 
     def answer(level: int, index: int) -> bytes:
-        found = wanted[((index + 1) << level) - 1][level * HASH_SIZE : (level + 1) * HASH_SIZE]
+        found = wanted[last + ((index + 1) << level)][level * HASH_SIZE : (level + 1) * HASH_SIZE]
         if len(found) != HASH_SIZE:
             raise LogError("RF-A061", N_("The store lacks a hash of the log's tree; restore it from a copy."))
         return found
@@ -192,10 +227,18 @@ def with_nodes(connection: Connection, compute: Callable[[Node], T]) -> T:
 
 
 def read_leaves(
-    engine: Engine, start: int, stop: int, action: str | None, resource: str | None, page: int
+    engine: Engine,
+    start: int,
+    stop: int,
+    action: str | None,
+    resource: str | None,
+    page: int,
+    log: int = FIRST,
 ) -> Iterator[tuple[int, bytes, bytes]]:
     """Number, leaf and leaf hash of the events in `[start, stop)`, page by page in short transactions."""
-    query = select(event.c.seq, event.c.leaf, event.c.closed).where(event.c.seq < stop)
+    first = first_row(log)
+    start += first
+    query = select(event.c.seq, event.c.leaf, event.c.closed).where(event.c.seq < first + stop)
     if action is not None:
         query = query.where(event.c.action == action)
     if resource is not None:
@@ -206,13 +249,13 @@ def read_leaves(
                 query.where(event.c.seq >= start).order_by(event.c.seq).limit(page)
             ).all()
         for seq, leaf, closed in rows:
-            yield seq, leaf, closed[:HASH_SIZE]
+            yield seq - first, leaf, closed[:HASH_SIZE]
         if len(rows) < page:
             return
         start = rows[-1][0] + 1
 
 
-def read_private_part(connection: Connection, seq: int) -> tuple[bytes, bytes, bytes]:
+def read_private_part(connection: Connection, seq: int, log: int = FIRST) -> tuple[bytes, bytes, bytes]:
     """Leaf, salt and private part of one event.
 
     Raises:
@@ -221,7 +264,7 @@ def read_private_part(connection: Connection, seq: int) -> tuple[bytes, bytes, b
     row = connection.execute(
         select(event.c.leaf, private.c.salt, private.c.body)
         .join_from(event, private, private.c.seq == event.c.seq)
-        .where(event.c.seq == seq)
+        .where(event.c.seq == first_row(log) + seq, rows_in(log))
     ).one_or_none()
     if row is None:
         raise LogError(
@@ -232,34 +275,39 @@ def read_private_part(connection: Connection, seq: int) -> tuple[bytes, bytes, b
     return row.leaf, row.salt, row.body
 
 
-def last_checkpoint(connection: Connection, origin: str) -> tuple[int, bytes, bytes] | None:
-    """Size, root and note of the newest stored checkpoint of a log."""
+def last_checkpoint(connection: Connection, origin: str, log: int = FIRST) -> tuple[int, bytes, bytes] | None:
+    """Size, root and note of the newest checkpoint of `origin` that is stored with a log."""
     row = connection.execute(
         select(checkpoint.c.size, checkpoint.c.root, checkpoint.c.note)
-        .where(checkpoint.c.origin == origin)
+        .where(checkpoint.c.log == log, checkpoint.c.origin == origin)
         .order_by(checkpoint.c.size.desc())
         .limit(1)
     ).one_or_none()
     return None if row is None else (row.size, row.root, row.note)
 
 
-def keep_checkpoint(connection: Connection, origin: str, count: int, root: bytes, note: bytes) -> None:
-    """Store a checkpoint, this log's own or another's."""
-    connection.execute(checkpoint.insert().values(origin=origin, size=count, root=root, note=note))
+def keep_checkpoint(
+    connection: Connection, origin: str, count: int, root: bytes, note: bytes, log: int = FIRST
+) -> None:
+    """Store a checkpoint with a log, its own or another's."""
+    values = {"log": log, "origin": origin, "size": count, "root": root, "note": note}
+    connection.execute(checkpoint.insert().values(**values))
 
 
-def read_checkpoints(connection: Connection, origin: str, limit: int) -> list[tuple[int, bytes]]:
-    """Sizes and notes of a log's newest stored checkpoints, oldest first."""
+def read_checkpoints(
+    connection: Connection, origin: str, limit: int, log: int = FIRST
+) -> list[tuple[int, bytes]]:
+    """Sizes and notes of the newest checkpoints of `origin` that are stored with a log, oldest first."""
     rows = connection.execute(
         select(checkpoint.c.size, checkpoint.c.note)
-        .where(checkpoint.c.origin == origin)
+        .where(checkpoint.c.log == log, checkpoint.c.origin == origin)
         .order_by(checkpoint.c.size.desc())
         .limit(limit)
     ).all()
     return [(row.size, row.note) for row in reversed(rows)]
 
 
-def anchored_origins(connection: Connection, own: str) -> list[str]:
-    """Origins of the other logs whose checkpoints are stored here."""
-    query = select(checkpoint.c.origin).where(checkpoint.c.origin != own).distinct()
+def anchored_origins(connection: Connection, own: str, log: int = FIRST) -> list[str]:
+    """Origins of the other logs whose checkpoints are stored with a log."""
+    query = select(checkpoint.c.origin).where(checkpoint.c.log == log, checkpoint.c.origin != own).distinct()
     return sorted(connection.scalars(query))

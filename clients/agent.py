@@ -26,7 +26,7 @@ from ringfence.clients.records.offers import MOST_REFUSALS
 from ringfence.clients.records.participations import Participation, Witnesses
 from ringfence.clients.recover_steps import not_bound
 from ringfence.clients.runs import Run
-from ringfence.clients.standing import ledger_head, log_checkpoint, log_proof
+from ringfence.clients.standing import commit_house, ledger_head, log_checkpoint, log_proof
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, RingfenceError, StudyError, WaistError
 from ringfence.privacy.protocol.control import (
@@ -262,17 +262,7 @@ class Agent:
                 count=len(self._runs),
             )
         joined = joining.join(self.holder, admitted)
-        self.holder.log.record(
-            "study.joined",
-            "allow",
-            resource=f"study:{admitted.digest}",
-            public={
-                "run": admitted.run,
-                "purpose": admitted.study.purpose,
-                "legal_basis": admitted.study.legal_basis,
-                "contract": self.holder.contract.digest(),
-            },
-        )
+        joining.record_joined(self.holder, admitted)
         keys = SessionKeys(holder=self.holder.name, study=admitted.digest, run=admitted.run)
         return Run(joined=joined, keys=keys)
 
@@ -306,7 +296,7 @@ class Agent:
         """
         if self.holder.participations.find(header.study, header.run) is None:
             # A process that died between reserving and keeping that it joined left a reservation.
-            joining.close_reservations(self.holder.ledger, header.study, header.run)
+            joining.close_left(self.holder, header.study, header.run)
         known = self._participation(header)
         origin = check_farewell(self.holder, known, finish)
         if not known.ended:
@@ -334,6 +324,7 @@ class Agent:
                 private={"coordinator_checkpoint": finish.checkpoint},
                 connection=connection,
             )
+            commit_house(self.holder, connection)
             self.holder.participations.ended(header.study, header.run, connection=connection)
 
     def _participation(self, header: Header) -> Participation:

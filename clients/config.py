@@ -9,12 +9,12 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from ringfence.privacy.agreements.parties import HolderName
+from ringfence.privacy.agreements.parties import HolderName, PartyName
 from ringfence.privacy.crypto.identity import KeyKind, PublicIdentity
 from ringfence.privacy.crypto.public_files import read_public
 from ringfence.privacy.errors import N_, RingfenceError, UsageError
 from ringfence.privacy.toml.canonical import Document, Text
-from ringfence.privacy.toml.faults import Problem, settle
+from ringfence.privacy.toml.faults import Path_, Problem, settle
 from ringfence.privacy.toml.settings import (
     HouseDocument,
     HouseSettings,
@@ -42,7 +42,8 @@ class KeyFiles(Document):
     )
     registry: Text = Field(
         default="keys/registry.key",
-        description="Turns customer keys into pseudonyms in the consent registry.",
+        description="Turns customer keys into pseudonyms in the consent registry, and ledger heads into "
+        "marks.",
         examples=["keys/registry.key"],
     )
     attempts: Text = Field(
@@ -53,7 +54,7 @@ class KeyFiles(Document):
 
 
 class ConnectionSettings(Document):
-    """How this holder reaches its coordinator's gateway, where that is not straight."""
+    """How this holder reaches a coordinator's gateway, where that is not straight."""
 
     proxy: Text = Field(
         description="The house's own proxy, which is asked for a tunnel to the gateway: http:// or https://, "
@@ -70,6 +71,33 @@ class ConnectionSettings(Document):
         default=None,
         description="File with user:password for the proxy, readable by its owner only.",
         examples=["keys/proxy.login"],
+    )
+
+
+class FederationSettings(Document):
+    """One federation that this home belongs to; its gateway and certificates come with the enrolment."""
+
+    name: PartyName = Field(
+        description="Short name of the federation at this home; commands take it as `--federation`.",
+        examples=["city"],
+    )
+    coordinator: Text = Field(
+        description="The coordinator whose studies are considered: its public key as a file or as 64 hex "
+        "digits.",
+        examples=["coordinator.key.pub"],
+    )
+    log: Text = Field(
+        description="Signs checkpoints of this federation's own log, a key file of the holder's.",
+        examples=["keys/log-city.key"],
+    )
+    people: tuple[Text, ...] = Field(
+        default=(),
+        description="Whom to call at the coordinator, for this house's own people; shown by `federation "
+        "list` and nowhere else.",
+        examples=[["Dora Lind, +49 30 1234"]],
+    )
+    connection: ConnectionSettings | None = Field(
+        default=None, description="How the gateway is reached; without it, straight."
     )
 
 
@@ -97,12 +125,6 @@ class ClientConfig(HouseDocument):
         description="The contract's file; its signed form stands beside it. Without it no study runs.",
         examples=["contract.toml"],
     )
-    coordinator: Text | None = Field(
-        default=None,
-        description="The coordinator whose studies are considered: its public key as a file or as 64 hex "
-        "digits. Without it no study runs.",
-        examples=["coordinator.key.pub"],
-    )
     approvers: tuple[Text, ...] = Field(
         default=(),
         description="People who may approve studies and changes of the budget: public keys as files or as 64 "
@@ -113,8 +135,9 @@ class ClientConfig(HouseDocument):
         default="approvals", description="Folder of the approvals that people gave.", examples=["approvals"]
     )
     keys: KeyFiles = Field(default_factory=KeyFiles, description="Files of the holder's secrets.")
-    connection: ConnectionSettings | None = Field(
-        default=None, description="How the gateway is reached; without it, straight."
+    federation: tuple[FederationSettings, ...] = Field(
+        default=(),
+        description="The federations that the home belongs to, one table each. Without one no study runs.",
     )
     metrics: LoopbackPort | None = Field(
         default=None, description="Where `run` shows its metrics; without it nowhere."
@@ -125,14 +148,33 @@ class ClientConfig(HouseDocument):
 
     @model_validator(mode="after")
     def _whole(self) -> ClientConfig:
-        settle([*store_problems(self.store), *_connection_problems(self.connection)])
+        found = [*store_problems(self.store), *_doubled(self.federation)]
+        for number, each in enumerate(self.federation):
+            found += _connection_problems(("federation", number, "connection"), each.connection)
+        settle(found)
         return self
 
 
-def _connection_problems(said: ConnectionSettings | None) -> Iterator[Problem]:
+def _doubled(federations: tuple[FederationSettings, ...]) -> Iterator[Problem]:
+    """Two federations with one name, one coordinator or one log."""
+    for number, each in enumerate(federations):
+        for key in ("name", "coordinator", "log"):
+            if any(getattr(each, key) == getattr(before, key) for before in federations[:number]):
+                yield Problem(
+                    code="RF-U720",
+                    path=("federation", number, key),
+                    template=N_(
+                        "Two federations have the same {key}; each has a name, a coordinator and a log of "
+                        "its own. Change one."
+                    ),
+                    values={"key": key},
+                )
+
+
+def _connection_problems(where: Path_, said: ConnectionSettings | None) -> Iterator[Problem]:
     if said is None:
         return
-    at = ("connection", "proxy")
+    at = (*where, "proxy")
     if "@" in said.proxy:
         yield Problem(
             code="RF-U560",
@@ -154,7 +196,7 @@ def _connection_problems(said: ConnectionSettings | None) -> Iterator[Problem]:
     elif said.proxy_authority is not None and not said.proxy.startswith("https:"):
         yield Problem(
             code="RF-U562",
-            path=("connection", "proxy_authority"),
+            path=(*where, "proxy_authority"),
             template=N_("An http:// proxy shows no certificate; leave proxy_authority out, or use https://."),
         )
 
@@ -170,7 +212,7 @@ class HolderSettings(HouseSettings[ClientConfig]):
 
     @property
     def origin(self) -> str:
-        """Name of the holder's log in the world."""
+        """Name of the house's own log in the world."""
         return log_origin(self.name)
 
     def contract(self) -> Path:
@@ -190,23 +232,47 @@ class HolderSettings(HouseSettings[ClientConfig]):
             )
         return self.folder / self.config.contract
 
-    def coordinator(self) -> PublicIdentity:
-        """The coordinator whose studies are considered.
+    def federation(self, name: str | None) -> FederationSettings:
+        """The federation of a name; where there is one, no name is needed.
 
         Raises:
-            UsageError: RF-U402 when none is configured.
-            KeyFault: its key cannot be read.
+            UsageError: RF-U402 there is none, RF-U721 there are several, RF-U722 none has this name.
         """
-        if self.config.coordinator is None:
+        found = self.config.federation
+        if not found:
             raise UsageError(
                 "RF-U402",
                 N_(
-                    "{file} names no coordinator, so no study is considered. Enter its key: "
-                    "ringfence-client coordinator set"
+                    "{file} names no federation, so no study is considered. Take up an invitation "
+                    "(ringfence-client join), or enter the coordinator's key: ringfence-client federation add"
                 ),
                 file=FILE_NAME,
             )
-        return self.public(self.config.coordinator, "coordinator")
+        names = ", ".join(each.name for each in found)
+        if name is None and len(found) > 1:
+            raise UsageError(
+                "RF-U721",
+                N_("This home belongs to several federations ({names}); say which: --federation NAME"),
+                names=names,
+            )
+        for each in found:
+            if name in (None, each.name):
+                return each
+        raise UsageError(
+            "RF-U722",
+            N_('{file} names no federation "{name}"; it has: {names}'),
+            file=FILE_NAME,
+            name=name,
+            names=names,
+        )
+
+    def coordinator(self, federation: FederationSettings) -> PublicIdentity:
+        """The coordinator of a federation.
+
+        Raises:
+            KeyFault: its key cannot be read.
+        """
+        return self.public(federation.coordinator, "coordinator")
 
     def approvers(self) -> tuple[PublicIdentity, ...]:
         """The people who may approve.
@@ -245,9 +311,9 @@ class HolderSettings(HouseSettings[ClientConfig]):
         return read_public(self.folder / name, kind)
 
 
-def log_origin(name: str) -> str:
-    """Name of a holder's log in the world."""
-    return f"ringfence/holder/{name}"
+def log_origin(name: str, mark: str = "") -> str:
+    """Name of a holder's log in the world: of the house, or of a federation, which `mark` tells apart."""
+    return f"ringfence/holder/{mark}/{name}" if mark else f"ringfence/holder/{name}"
 
 
 def load_settings(path: str | Path) -> HolderSettings:

@@ -1,4 +1,4 @@
-"""This holder as a witness of its coordinator's log: it cosigns one history, and one release of a run.
+"""This holder as a witness of a coordinator's log: it cosigns one history, and one release of a run.
 
 Invariants:
     What is cosigned is anchored in this holder's own log first, in one transaction with the event that says
@@ -262,7 +262,7 @@ def _moment(event: Event) -> datetime:
 def _forked(holder: Holder, known: Participation, log: Verifier, note: str) -> WaistError:
     """The refusal of a log that does not continue what was cosigned; both are kept, once a run."""
     with holder.engine.begin() as connection:
-        last = last_checkpoint(connection, log.name)
+        last = last_checkpoint(connection, log.name, holder.log.number)
         kept = b"" if last is None else last[2]
         if holder.witness.forked(connection, known.run):
             holder.log.record(

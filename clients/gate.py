@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from ringfence.clients.holder import Holder
 from ringfence.clients.noisy_steps import block_fault, check_block
 from ringfence.clients.pipeline import Joined, PendingContribution
+from ringfence.clients.standing import ledger_head
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.protocol.control import COORDINATOR
 from ringfence.privacy.secagg.attempts import AttemptKey
@@ -32,7 +33,6 @@ from ringfence.privacy.secagg.wordsize import choose_word_bits
 from ringfence.privacy.stores.journal import Json, listed
 from ringfence.privacy.waist import Contribution, IntVector, RoundPlan, Update, VisibleUpdate
 from ringfence.privacy.wire.envelope import MessageKind, seal
-from ringfence.privacy.wire.heads import sign_head
 from ringfence.privacy.wire.payload import encode_update
 
 
@@ -120,7 +120,6 @@ def in_words(
 
 def _sealed(holder: Holder, key: AttemptKey, update: Update, connection: Connection) -> bytes:
     """The signed message, with the ledger's head as it is once the attempt is charged."""
-    head = holder.ledger.head(connection)
     return seal(
         holder.identity,
         kind=MessageKind.VISIBLE_UPDATE if isinstance(update, VisibleUpdate) else MessageKind.MASKED_UPDATE,
@@ -130,9 +129,7 @@ def _sealed(holder: Holder, key: AttemptKey, update: Update, connection: Connect
         attempt=key.attempt,
         sender=holder.name,
         recipient=COORDINATOR,
-        payload=encode_update(
-            update, sign_head(holder.identity, sequence=head.sequence, entry_hash=head.hash)
-        ),
+        payload=encode_update(update, ledger_head(holder, connection)),
     )
 
 

@@ -22,7 +22,7 @@ from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.consent.registry import ConsentRegistry
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.signed import SignedDocument
-from ringfence.privacy.ledger import Ledger
+from ringfence.privacy.ledger import HeadMarks, Ledger
 from ringfence.privacy.mechanisms.source import NoiseSource, OsNoise
 from ringfence.privacy.secagg.attempts import AttemptStore
 from ringfence.privacy.wire.fields import utc_now
@@ -42,7 +42,9 @@ class Holder:
         engine: the one store of consent, ledger and log, so that one transaction can span them.
         registry: who has agreed to what.
         ledger: what has been spent, for good.
-        log: what happened.
+        log: what happened between it and this coordinator, which anchors it.
+        house: what happened in the house; the ledger's and the registry's events stand there. In a simulation
+            it is the same log.
         attempts: answers given, so that a repeat gets the same bytes.
         snapshots: the tables that its people attested for studies.
         offers: how often studies were refused.
@@ -53,6 +55,7 @@ class Holder:
         approvers: the people who may approve a study here.
         approvals: approvals on file for a study's digest.
         models: folder of models that this holder keeps for itself; made when there is one.
+        marks: what the coordinator is shown of the ledger's head.
         noise: where shares of noise come from.
         clock: the present moment, UTC.
     """
@@ -67,6 +70,7 @@ class Holder:
     registry: ConsentRegistry
     ledger: Ledger
     log: AuditLog
+    house: AuditLog
     attempts: AttemptStore
     snapshots: Snapshots
     offers: Offers
@@ -77,6 +81,7 @@ class Holder:
     approvers: tuple[PublicIdentity, ...]
     approvals: Callable[[str], Sequence[SignedDocument]]
     models: Path
+    marks: HeadMarks
     noise: NoiseSource = field(default_factory=OsNoise)
     clock: Callable[[], datetime] = utc_now
 

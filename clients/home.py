@@ -1,4 +1,4 @@
-"""A holder's home, opened: its store, log, ledger and people; and the whole `Holder` once its contract holds.
+"""A holder's home, opened: its store, logs, ledger and people.
 
 Invariants:
     What is not configured refuses (DESIGN, 6.8): no contract, no coordinator, fewer than two approvers.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,17 +19,16 @@ from sqlalchemy import Engine
 from ringfence.audit.errors import AuditError
 from ringfence.audit.log import AuditLog
 from ringfence.audit.note import Signer
+from ringfence.audit.store import FIRST
 from ringfence.clients.attesting import Premises
-from ringfence.clients.config import HolderSettings, load_settings
-from ringfence.clients.holder import Holder
+from ringfence.clients.config import FederationSettings, HolderSettings, load_settings, log_origin
 from ringfence.clients.inbox.store import Inbox
 from ringfence.clients.migrations.schema import HOLDER_STORE
-from ringfence.clients.own_model import FOLDER
+from ringfence.clients.records.federations import Federations
 from ringfence.clients.records.offers import Offers
 from ringfence.clients.records.participations import Participations
 from ringfence.clients.records.snapshots import FOLDER as SNAPSHOTS
 from ringfence.clients.records.snapshots import Snapshots
-from ringfence.clients.records.witness_memory import WitnessMemory
 from ringfence.privacy.agreements.contract import LoadedContract, load_contract
 from ringfence.privacy.command_line.homes import log_signer, own_key
 from ringfence.privacy.consent.registry import ConsentRegistry
@@ -37,11 +36,9 @@ from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.public_files import public_path, read_public
 from ringfence.privacy.crypto.secret_files import Passphrases, read_secret
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed
-from ringfence.privacy.errors import N_, ContractError, RingfenceError, StoreError, TableError
+from ringfence.privacy.errors import N_, ContractError, RingfenceError, StoreError, TableError, WaistError
 from ringfence.privacy.ledger import Ledger
-from ringfence.privacy.secagg.attempts import AttemptStore
 from ringfence.privacy.stores.journal import Json
-from ringfence.privacy.stores.lease import lease
 from ringfence.privacy.stores.schema import require_current
 from ringfence.privacy.stores.store import open_store, require_durable
 
@@ -56,15 +53,62 @@ class Home:
         settings: the configuration.
         identity: public half of the holder's key.
         engine: the one store.
-        log: what happened.
-        ledger: what was spent.
+        house: the house's own log: keys, consent, contract, budget.
+        log: what happened in what a command is about: a federation's own log, or the house's.
+        ledger: what was spent, for all federations; its events stand in the house's log.
+        federation: which one a command is about; None where it is about none.
     """
 
     settings: HolderSettings
     identity: PublicIdentity
     engine: Engine
+    house: AuditLog
     log: AuditLog
     ledger: Ledger
+    federation: FederationSettings | None = None
+
+    def coordinator(self) -> PublicIdentity:
+        """The coordinator of the federation that a command is about.
+
+        Raises:
+            UsageError: RF-U402 it is about none.
+            KeyFault: its key cannot be read.
+        """
+        return self.settings.coordinator(self.federation or self.settings.federation(None))
+
+    def of(self, federation: FederationSettings, passphrases: Passphrases | None = None) -> Home:
+        """The same home for what concerns one federation.
+
+        Args:
+            federation: of the configuration.
+            passphrases: to open its log's secret key, for checkpoints; None opens the public half.
+
+        Raises:
+            WaistError: RF-W400 the store has no log of it, RF-W401 its log is another coordinator's.
+            KeyFault, LogError: its log's key is missing or unsafe; the log is not as it was left.
+        """
+        coordinator = self.settings.coordinator(federation)
+        signer = log_signer(self.settings.path(federation.log), passphrases)
+        return replace(
+            self,
+            log=federation_log(self.engine, self.settings.name, federation.name, coordinator, signer),
+            federation=federation,
+        )
+
+    @property
+    def inbox(self) -> Inbox:
+        """Studies that came from the federation's coordinator."""
+        return Inbox(self.engine, self.log.number)
+
+    @property
+    def participations(self) -> Participations:
+        """The federation's runs that were joined."""
+        return Participations(self.engine, self.log.number)
+
+    @property
+    def offers(self) -> Offers:
+        """How often the federation's studies were refused."""
+        return Offers(self.engine, self.log.number)
 
     def key(self, passphrases: Passphrases) -> Identity:
         """The holder's key pair.
@@ -79,7 +123,7 @@ class Home:
     def registry(self) -> ConsentRegistry:
         """Who has agreed to what."""
         key = read_secret(self.settings.path(self.settings.config.keys.registry))
-        return ConsentRegistry.open(self.engine, key, journal=self.log)
+        return ConsentRegistry.open(self.engine, key, journal=self.house)
 
     def contract(self) -> LoadedContract:
         """The contract in force, its signature verified.
@@ -112,7 +156,7 @@ class Home:
             log=self.log,
             ledger=self.ledger,
             snapshots=self.snapshots(),
-            offers=Offers(self.engine),
+            offers=self.offers,
         )
 
     def approvals(self, digest: str) -> list[SignedDocument]:
@@ -125,15 +169,20 @@ class Home:
 
     def approval_files(self, digest: str) -> list[Path]:
         """Files of the approvals of a study; of all studies where the digest is empty."""
-        folder = self.settings.path(self.settings.config.approvals)
-        return sorted(folder.glob(f"{digest.removeprefix('sha256:') or '*'}.*.json"))
+        return sorted(self._approvals.glob(f"{digest.removeprefix('sha256:') or '*'}.*.json"))
 
     def approval_file(self, digest: str, fingerprint: str) -> Path:
         """Where one person's approval of a study stands; its folder is made."""
-        folder = self.settings.path(self.settings.config.approvals)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder = self._approvals
+        folder.mkdir(mode=0o700, exist_ok=True, parents=True)
         number = fingerprint.removeprefix("ed25519:")
         return folder / f"{digest.removeprefix('sha256:')}.{number}.json"
+
+    @property
+    def _approvals(self) -> Path:
+        """The federation's own folder: an approval is for one coordinator's study, whatever another signs."""
+        name = (self.federation or self.settings.federation(None)).name
+        return self.settings.path(self.settings.config.approvals) / name
 
     @contextmanager
     def refusals(
@@ -244,12 +293,42 @@ def open_home(
     engine = open_existing(settings.store)
     try:
         require_current(engine, HOLDER_STORE)
-        log = make_log(engine, settings.name, settings.origin, signer)
+        house = make_log(engine, settings.name, settings.origin, signer)
         yield Home(
-            settings=settings, identity=identity, engine=engine, log=log, ledger=Ledger.open(engine, log)
+            settings=settings,
+            identity=identity,
+            engine=engine,
+            house=house,
+            log=house,
+            ledger=Ledger.open(engine, house),
         )
     finally:
         engine.dispose()
+
+
+@contextmanager
+def open_federation(
+    config: str | Path,
+    name: str | None,
+    *,
+    passphrases: Passphrases | None = None,
+    opens: Literal["log", ""] = "",
+) -> Iterator[Home]:
+    """As `open_home`, for a command about one federation: its log is the home's `log` then.
+
+    Args:
+        config: `client.toml` or its folder.
+        name: of the federation; None where the home belongs to one.
+        passphrases: where the log keys' passphrases come from.
+        opens: `log` to open the secret keys of both logs, for checkpoints.
+
+    Raises:
+        UsageError: RF-U402, RF-U721 or RF-U722 it is not known which one.
+        WaistError: RF-W400 the store has no log of it.
+    """
+    with open_home(config, passphrases=passphrases, opens=opens) as home:
+        found = home.settings.federation(name)
+        yield home.of(found, passphrases or Passphrases() if opens == "log" else None)
 
 
 def open_existing(store: Path | str) -> Engine:
@@ -267,56 +346,53 @@ def open_existing(store: Path | str) -> Engine:
     return require_durable(open_store(store))
 
 
-def make_log(engine: Engine, name: str, origin: str, signer: Signer) -> AuditLog:
-    """The holder's log in a store."""
-    return AuditLog(engine, origin=origin, signer=signer, organisation=name, actor=ACTOR, profile="durable")
-
-
-def load_holder(home: Home, passphrases: Passphrases | None = None) -> Holder:
-    """The whole holder, as studies need it: keys opened, contract verified, people known.
-
-    Args:
-        home: from `open_home`, which verified store, ledger and log.
-        passphrases: where the holder key's passphrase comes from.
-
-    Raises:
-        UsageError: something that a study needs is not configured.
-        ContractError: the contract is faulty, another's, or not signed in this form.
-        KeyFault: a key is missing, unsafe, of a simulation, or its public half is another's.
-    """
-    settings, keys = home.settings, home.settings.config.keys
-    identity = home.key(passphrases or Passphrases())
-    loaded = home.contract()
-    return Holder(
-        name=settings.name,
-        identity=identity,
-        log_key=PublicIdentity(home.log.verifier.raw),
-        contract=loaded.contract,
-        schema=loaded.schema,
-        base=loaded.path.parent,
-        engine=require_durable(home.engine),
-        registry=home.registry(),
-        ledger=home.ledger,
-        log=home.log,
-        attempts=AttemptStore(home.engine, read_secret(settings.path(keys.attempts))),
-        coordinator=settings.coordinator(),
-        approvers=settings.approvers(),
-        approvals=home.approvals,
-        snapshots=home.snapshots(),
-        offers=Offers(home.engine),
-        participations=Participations(home.engine),
-        witness=WitnessMemory(home.engine),
-        inbox=Inbox(home.engine),
-        models=settings.folder / FOLDER,
+def make_log(engine: Engine, name: str, origin: str, signer: Signer, number: int = FIRST) -> AuditLog:
+    """A log of the holder's in a store: the house's own, or under its number a federation's."""
+    return AuditLog(
+        engine,
+        origin=origin,
+        signer=signer,
+        organisation=name,
+        actor=ACTOR,
+        profile="durable",
+        number=number,
     )
 
 
-@contextmanager
-def serving(config: str | Path, passphrases: Passphrases | None = None) -> Iterator[Holder]:
-    """The whole holder under the store's lease, for a process that answers a coordinator.
+def federation_log(
+    engine: Engine, name: str, federation: str, coordinator: PublicIdentity, signer: Signer
+) -> AuditLog:
+    """A federation's log that was founded before, never a new one.
+
+    Args:
+        engine: the store.
+        name: the holder's.
+        federation: its name at this home.
+        coordinator: as client.toml has it.
+        signer: the log's key.
 
     Raises:
-        StoreError: RF-B120 another process serves this store.
+        WaistError: RF-W400 the store knows no such federation, or this home left it; RF-W401 it was entered
+            with another coordinator's key.
+        LogError: the log is not as it was left.
     """
-    with open_home(config, passphrases=passphrases, opens="log") as home, lease(home.engine):
-        yield load_holder(home, passphrases)
+    known = Federations(engine).find(federation)
+    if known is None or known.left:
+        raise WaistError(
+            "RF-W400",
+            N_(
+                'The store keeps no log for the federation "{name}". Enter it by its coordinator\'s key, not '
+                "by hand: ringfence-client federation add"
+            ),
+            name=federation,
+        )
+    if known.coordinator != coordinator.hex:
+        raise WaistError(
+            "RF-W401",
+            N_(
+                'client.toml names another coordinator for the federation "{name}" than it was entered with, '
+                "and its log is that one's. Undo the change, or enter the other as a federation of its own."
+            ),
+            name=federation,
+        )
+    return make_log(engine, name, log_origin(name, known.mark), signer, known.number)

@@ -33,6 +33,7 @@ from ringfence.clients.rows.table import (
     restored,
     separate_consents,
 )
+from ringfence.clients.standing import commit_house
 from ringfence.models.features import FeatureMatrix, encode_rows
 from ringfence.models.task import with_offset
 from ringfence.privacy.agreements.schema import Schema
@@ -126,8 +127,18 @@ def _taken_up(holder: Holder, admitted: Admitted) -> Reservation | None:
     An approval is for one run: whoever wants the study again has it signed and approved anew.
 
     Raises:
-        StudyError: the study was run here before, or this run is over.
+        StudyError: the study was run here before, or this run is over; RF-S500 it was joined for another
+            federation.
     """
+    if holder.participations.elsewhere(admitted.digest):
+        raise StudyError(
+            "RF-S500",
+            N_(
+                "The study {study} was joined here for another federation; approvals are for one. Let the "
+                "coordinator make a study of its own."
+            ),
+            study=admitted.study.id,
+        )
     for known in holder.ledger.reservations():
         if known.study_digest == admitted.digest and {run for run, _, _ in known.attempts} <= {admitted.run}:
             return known
@@ -230,6 +241,36 @@ def encoded(
 def split_key(study: Study) -> bytes:
     """Key of the test split: the same at every holder and in every round of a study."""
     return f"ringfence/split/v1/{study.id}/{study.schema_ref}".encode()
+
+
+def record_joined(holder: Holder, admitted: Admitted) -> None:
+    """Record that a study was joined, and with it where the house's own log stands."""
+    with holder.engine.begin() as connection:
+        holder.log.record(
+            "study.joined",
+            "allow",
+            resource=f"study:{admitted.digest}",
+            public={
+                "run": admitted.run,
+                "purpose": admitted.study.purpose,
+                "legal_basis": admitted.study.legal_basis,
+                "contract": holder.contract.digest(),
+            },
+            connection=connection,
+        )
+        commit_house(holder, connection)
+
+
+def close_left(holder: Holder, study: str, run: str) -> None:
+    """Free what a process left reserved that died before it kept that it had joined.
+
+    A run counts that this federation's coordinator offered here: another one's farewell ends no reservation.
+    """
+    offered = holder.log.events(action="study.offered", resource=f"study:{study}")
+    if not holder.participations.elsewhere(study) and any(
+        each.event.public.get("run") == run for each in offered
+    ):
+        close_reservations(holder.ledger, study, run)
 
 
 def close_reservations(ledger: Ledger, study: str, run: str) -> None:

@@ -98,7 +98,7 @@ def admit(holder: Holder, offer: StudyOffer) -> Admitted:
         KeyFault: a document is not signed by the coordinator.
         StudyError: not allowed (all reasons), or not approved by two people.
         SchemaError: another schema than the contract's.
-        BudgetError: the ledger is behind what the coordinator last saw.
+        BudgetError: the ledger lacks what the coordinator was shown of it.
     """
     document = SignedDocument.from_json(offer.study)
     study = Study.from_canonical(document.verify("study", [holder.coordinator]))
@@ -115,8 +115,8 @@ def admit(holder: Holder, offer: StudyOffer) -> Admitted:
         )
     obligations = allowed_now(holder, study)
     if offer.ledger is not None:
-        head = verify_head(offer.ledger, holder.identity.public)
-        holder.ledger.check_head(head.sequence, head.hash.removeprefix("sha256:"))
+        head = verify_head(offer.ledger, holder.identity.public, holder.log.origin)
+        holder.ledger.check_mark(holder.marks, head.mark)
     context = StudyContext.of(study, holder.schema)
     task = task_named(study.task)
     return Admitted(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Connection
+
 from ringfence.audit.checkpoint import read_unverified
 from ringfence.audit.merkle import verify_consistency
+from ringfence.audit.store import frontier
 from ringfence.clients.holder import Holder
 from ringfence.privacy.protocol.releases import Proof, proof_of
 from ringfence.privacy.wire.heads import LedgerHead, LogPosition, sign_head
@@ -14,6 +17,24 @@ def log_checkpoint(holder: Holder) -> tuple[str, LogPosition]:
     note = holder.log.checkpoint()
     claimed = read_unverified(note)
     return note.decode(), LogPosition(size=claimed.size, root="sha256:" + claimed.root.hex())
+
+
+def commit_house(holder: Holder, connection: Connection) -> None:
+    """Record in the federation's log where the house's own log stands, under a fresh salt.
+
+    The public part is empty: whoever is shown this log learns neither size nor root of the other one. An
+    auditor to whom the event is opened finds both, and looks whether the house's log leads through them.
+    """
+    if holder.house.number == holder.log.number:
+        return
+    edge = frontier(connection, holder.house.number)
+    holder.log.record(
+        "house.committed",
+        "allow",
+        resource=f"log:{holder.log.origin}",
+        private={"log": holder.house.origin, "size": edge.size, "root": edge.root().hex()},
+        connection=connection,
+    )
 
 
 def log_proof(holder: Holder, since: LogPosition | None) -> Proof:
@@ -32,7 +53,12 @@ def log_proof(holder: Holder, since: LogPosition | None) -> Proof:
     return proof_of(nodes)
 
 
-def ledger_head(holder: Holder) -> LedgerHead:
-    """The ledger's signed head."""
-    head = holder.ledger.head()
-    return sign_head(holder.identity, sequence=head.sequence, entry_hash=head.hash)
+def ledger_head(holder: Holder, connection: Connection | None = None) -> LedgerHead:
+    """The ledger's head as it is shown and signed, afresh each time.
+
+    Args:
+        holder: whose ledger.
+        connection: an open transaction to read in, so that its own entries count.
+    """
+    mark = holder.ledger.mark(holder.marks, connection)
+    return sign_head(holder.identity, mark=mark, log=holder.log.origin)

@@ -74,7 +74,7 @@ class Office:
         return own_key(path, "coordinator", self.identity, passphrases)
 
     def seen(self) -> list[dict[str, object]]:
-        """What was last seen of each holder: its ledger's head and its log's size."""
+        """What was last seen of each holder: its log and that log's size."""
         HolderRegistry(self.engine)  # makes the table where it is missing
         with reading(self.engine) as connection:
             rows = connection.execute(select(HOLDERS).order_by(HOLDERS.c.log_origin)).all()
@@ -82,8 +82,6 @@ class Office:
             {
                 "fingerprint": PublicIdentity.from_hex(row.identity).fingerprint,
                 "log": row.log_origin,
-                "ledger_entry": row.ledger_sequence,
-                "ledger_head": row.ledger_hash,
                 "log_events": row.log_size,
             }
             for row in rows

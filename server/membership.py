@@ -266,7 +266,7 @@ def _anchor(
     """Anchor a holder's checkpoint and remember where it stands."""
     claimed = read_unverified(note.encode())
     coordinator.registry.check_log(holder, claimed.origin, log_key)
-    verify_head(head, holder)
+    verify_head(head, holder, claimed.origin)
     position = LogPosition(size=claimed.size, root="sha256:" + claimed.root.hex())
     known = HolderLog(origin=claimed.origin, key=log_key, position=position)
     verifier = Verifier(name=claimed.origin, raw=log_key.raw)

@@ -1,9 +1,10 @@
 """What the coordinator remembers of each holder: its ledger's head, its log's name, key and position.
 
 Holders are known by the fingerprint of their identity, not by the name a study gives them. A ledger head is
-kept with the holder's own signature and shown back when the next study is offered: a holder whose disk was
-rolled back finds it is behind and freezes. Name and key of a holder's log are fixed at first contact; a log
-that changes either is refused, since a new log could hide what the old one holds.
+kept with the holder's own signature, the last that came, and shown back when the next study is offered: a
+holder whose disk was rolled back finds that it lacks the entry, and freezes. To the coordinator a head tells
+nothing. Name and key of a holder's log are fixed at first contact; a log that changes either is refused,
+since a new log could hide what the old one holds.
 """
 
 from __future__ import annotations
@@ -36,8 +37,7 @@ HOLDERS = Table(
     "registry_holders",
     METADATA,
     Column("identity", String(64), primary_key=True),
-    Column("ledger_sequence", BigInteger, nullable=False),
-    Column("ledger_hash", String(71), nullable=False),
+    Column("ledger_mark", String(128), nullable=False),
     Column("ledger_signature", String(128), nullable=False),
     Column("log_origin", String(256), nullable=False, unique=True),
     Column("log_key", String(64), nullable=False),
@@ -48,8 +48,8 @@ HOLDERS = Table(
 # Built once: making the expression anew costs more than running it.
 _ADVANCE = (
     update(HOLDERS)
-    .where(HOLDERS.c.identity == bindparam("holder"), HOLDERS.c.ledger_sequence < bindparam("later"))
-    .values({name: bindparam(name) for name in ("ledger_sequence", "ledger_hash", "ledger_signature")})
+    .where(HOLDERS.c.identity == bindparam("holder"))
+    .values({name: bindparam(name) for name in ("ledger_mark", "ledger_signature")})
 )
 
 
@@ -80,7 +80,7 @@ class HolderRegistry:
             row = connection.execute(select(HOLDERS).where(HOLDERS.c.identity == holder.hex)).one_or_none()
         if row is None:
             return None
-        head = LedgerHead(sequence=row.ledger_sequence, hash=row.ledger_hash, signature=row.ledger_signature)
+        head = LedgerHead(mark=row.ledger_mark, signature=row.ledger_signature)
         position = LogPosition(size=row.log_size, root=row.log_root)
         return head, HolderLog(
             origin=row.log_origin, key=PublicIdentity.from_hex(row.log_key), position=position
@@ -114,7 +114,7 @@ class HolderRegistry:
         log: HolderLog,
         connection: Connection | None = None,
     ) -> None:
-        """Remember a holder's state; its signature on the head is verified, and the head never goes back.
+        """Remember a holder's state; its signature on the head is verified.
 
         Args:
             holder: whose state.
@@ -123,7 +123,7 @@ class HolderRegistry:
             connection: the transaction in which the log's checkpoint is anchored: were only one of the two
                 kept, the holder's next proof would fit neither.
         """
-        verify_head(head, holder)
+        verify_head(head, holder, log.origin)
         values = {
             "log_origin": log.origin,
             "log_key": log.key.hex,
@@ -139,17 +139,24 @@ class HolderRegistry:
                 _advance(within, holder, head)
 
     def spent(self, heads: Mapping[PublicIdentity, LedgerHead]) -> None:
-        """Remember the heads that came with a round's words, all in one transaction."""
-        for holder, head in heads.items():
-            verify_head(head, holder)
+        """Remember the heads that came with a round's words, each `verified` before, in one transaction."""
         with self._engine.begin() as connection:
             for holder, head in heads.items():
                 _advance(connection, holder, head)
 
+    def verified(self, holder: PublicIdentity, head: LedgerHead) -> LedgerHead:
+        """A head of a holder that is known, once its signature holds.
+
+        Raises:
+            WaistError: RF-W166.
+        """
+        known = self.last(holder)
+        return verify_head(head, holder, "" if known is None else known[1].origin)
+
 
 def _advance(connection: Connection, holder: PublicIdentity, head: LedgerHead) -> None:
-    connection.execute(_ADVANCE, {"holder": holder.hex, "later": head.sequence} | _columns(head))
+    connection.execute(_ADVANCE, {"holder": holder.hex} | _columns(head))
 
 
-def _columns(head: LedgerHead) -> dict[str, str | int]:
-    return {"ledger_sequence": head.sequence, "ledger_hash": head.hash, "ledger_signature": head.signature}
+def _columns(head: LedgerHead) -> dict[str, str]:
+    return {"ledger_mark": head.mark, "ledger_signature": head.signature}

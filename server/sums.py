@@ -39,7 +39,7 @@ from ringfence.privacy.waist import (
 )
 from ringfence.privacy.wire.envelope import Expected, MessageKind, open_envelope
 from ringfence.privacy.wire.fields import digest_of
-from ringfence.privacy.wire.heads import LedgerHead, verify_head
+from ringfence.privacy.wire.heads import LedgerHead
 from ringfence.privacy.wire.payload import decode_update
 from ringfence.server.combining import combined
 from ringfence.server.coordinator import Coordinator, OpenStudy
@@ -153,7 +153,7 @@ class Conduct:
             try:
                 envelope = open_envelope(data, senders={name: key}, expect=expect, max_bytes=MAX_MESSAGE)
                 update, head = decode_update(envelope, length=length, word_bits=bits)
-                heads[key] = verify_head(head, key)
+                heads[key] = self.coordinator.registry.verified(key, head)
                 if isinstance(update, VisibleUpdate):
                     self._in_range(update, query)
                 updates[name] = update

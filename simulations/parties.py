@@ -39,7 +39,7 @@ from ringfence.privacy.crypto.identity import Identity, KeyKind, PublicIdentity
 from ringfence.privacy.crypto.keyfile import read_key, write_key
 from ringfence.privacy.crypto.signed import SignedDocument, approve
 from ringfence.privacy.errors import RingfenceError
-from ringfence.privacy.ledger import Ledger
+from ringfence.privacy.ledger import HeadMarks, Ledger
 from ringfence.privacy.mechanisms.source import NoiseSource, OsNoise
 from ringfence.privacy.secagg.attempts import AttemptStore
 from ringfence.privacy.stores.store import open_store
@@ -162,9 +162,7 @@ def make_holder(
     noise: NoiseSource | None = None,
     filter: FilterName = "gdp",
 ) -> Holder:
-    """A holder with registry, ledger and log, its contract signed and its consent records imported.
-
-    A durable store that is there already is opened as it stands.
+    """A holder with registry, ledger and one log, its contract signed and its consent records imported.
 
     Args:
         site: contract, table and consent records.
@@ -173,7 +171,7 @@ def make_holder(
         peers: the other holders it vouches for.
         coordinator: whose studies it considers.
         budget: epsilon and delta of its ledger, for good.
-        profile: stores in memory or in `folder`.
+        profile: stores in memory or in `folder`; a durable one that is there is opened as it stands.
         folder: for the durable store.
         noise: a source of noise; the operating system's by default (tests give their own).
         filter: of a new ledger; studies that sample customers need `rdp`.
@@ -197,6 +195,7 @@ def make_holder(
         registry=registry,
         ledger=_founded(engine, log, contract, budget, filter) if fresh else Ledger.open(engine, log),
         log=log,
+        house=log,
         attempts=AttemptStore(engine, keys.attempts),
         coordinator=coordinator,
         snapshots=Snapshots(engine, _snapshots(folder, name, profile), keys.attempts),
@@ -207,6 +206,7 @@ def make_holder(
         approvers=tuple(person.public for person in keys.approvers),
         approvals=_approving(keys, name, log),
         models=folder / FOLDER / name,
+        marks=HeadMarks.of(keys.registry, log.origin),
         noise=noise or OsNoise(),
     )
 

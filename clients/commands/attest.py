@@ -36,9 +36,9 @@ def add_attesting(kinds: argparse._SubParsersAction[Parser]) -> None:
 
 def _attest(arguments: argparse.Namespace) -> int:
     from ringfence.clients.desk.inspection import attest_table
-    from ringfence.clients.home import open_home
+    from ringfence.clients.home import open_federation
 
-    with open_home(arguments.config) as home:
+    with open_federation(arguments.config, arguments.federation) as home:
         made = attest_table(home, arguments.study)
     terminal, facts = Terminal.of(arguments), made.quality.facts
     terminal.say(_("rows: {rows}, customers: {customers}").format(rows=facts.rows, customers=facts.customers))
@@ -65,9 +65,9 @@ def _attest(arguments: argparse.Namespace) -> int:
 
 def _forget(arguments: argparse.Namespace) -> int:
     from ringfence.clients.desk.inspection import forget_table
-    from ringfence.clients.home import open_home
+    from ringfence.clients.home import open_federation
 
-    with open_home(arguments.config) as home:
+    with open_federation(arguments.config, arguments.federation) as home:
         digest = forget_table(home, arguments.study)
     terminal = Terminal.of(arguments)
     terminal.say(_("No copy of the table is kept for {study}.").format(study=digest))

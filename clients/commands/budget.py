@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringfence.clients.commands.options import add_named_study, leaf
+from ringfence.clients.commands.options import add_federation, add_named_study, home_for, leaf
 from ringfence.privacy.command_line.alignment import padded
 from ringfence.privacy.command_line.commands import add_passphrase, decimal, passphrases
 from ringfence.privacy.command_line.terminal import Parser, Terminal
@@ -46,6 +46,7 @@ def _add_reading(kinds: argparse._SubParsersAction[Parser]) -> None:
         metavar="STUDY",
         help=_("list every spend, and what a signed study would cost (the same as budget explain)"),
     )
+    add_federation(show)
     show.set_defaults(do=_show)
     explain = leaf(
         kinds,
@@ -170,9 +171,8 @@ def _show(arguments: argparse.Namespace) -> int:
 def _explain(arguments: argparse.Namespace) -> int:
     from ringfence.clients.desk.account import Account
     from ringfence.clients.desk.whatif import answer, price_lines, read_study
-    from ringfence.clients.home import open_home
 
-    with open_home(arguments.config) as home:
+    with home_for(arguments, arguments.study) as home:
         account = Account.of(home.ledger)
         found = None
         if arguments.study is not None:

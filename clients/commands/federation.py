@@ -1,4 +1,4 @@
-"""`ringfence-client join` and `run`: take part in the studies of a coordinator."""
+"""`ringfence-client federation`, `join` and `run`: belong to federations, and answer their coordinators."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ringfence.privacy.command_line.commands import (
     require_compared,
     require_new_file,
     stopped_by_signals,
+    tell_entered,
 )
 from ringfence.privacy.command_line.lasting import ended_in_time, leave_proxies_out
 from ringfence.privacy.command_line.lines import SaidLines, add_log_format
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 def add(commands: argparse._SubParsersAction[Parser]) -> None:
     """Declare the sub-commands."""
+    _add_belonging(commands)
     join = leaf(
         commands,
         "join",
@@ -44,22 +46,110 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     join.add_argument(
         "--out", type=Path, metavar="FILE", help=_("the enrolment to make, where FILE is an invitation")
     )
+    join.add_argument(
+        "--federation",
+        metavar="NAME",
+        help=_("name of a federation that is new here (default: the coordinator's)"),
+    )
     add_compared(join)
     add_passphrase(join)
     join.set_defaults(do=_join)
     run = leaf(
         commands,
         "run",
-        _("answer the coordinator's studies that two people here approved, until stopped"),
+        _("answer the studies of all federations that two people here approved, until stopped"),
         more=_(
-            "Connects outwards to the coordinator's gateway and listens on no port. What is refused, and "
-            "why, is said here and recorded in the log."
+            "Connects outwards to the coordinators' gateways and listens on no port. What is refused, and "
+            "why, is said here and recorded in the federation's log. A federation that cannot be served "
+            "stops no other."
         ),
         json=False,
     )
     add_passphrase(run)
     add_log_format(run)
     run.set_defaults(do=_run)
+
+
+def _add_belonging(commands: argparse._SubParsersAction[Parser]) -> None:
+    federation = commands.add_parser("federation", help=_("the federations that this home belongs to"))
+    kinds = federation.add_subparsers(metavar=_("COMMAND"), required=True)
+    adding = leaf(
+        kinds,
+        "add",
+        _("enter a federation by its coordinator's key, and found its own log"),
+        more=_(
+            "Not needed before join, which does it. The log's key is wrapped where that of the house's log "
+            "is. Comments and everything else in client.toml stay."
+        ),
+        examples=["ringfence-client federation add city coordinator.key.pub --compared"],
+    )
+    adding.add_argument("name", metavar="NAME", help=_("short name of the federation at this home"))
+    adding.add_argument("file", type=Path, metavar="FILE", help=_("the .pub file of the coordinator's key"))
+    add_compared(adding)
+    add_passphrase(adding)
+    adding.set_defaults(do=_add)
+    listing = leaf(kinds, "list", _("list the federations, their coordinators and whom to call there"))
+    listing.set_defaults(do=_list)
+    leaving = leaf(
+        kinds,
+        "leave",
+        _("leave a federation in which nothing is under way; its log stays"),
+        more=_(
+            "Its entry in client.toml and its keys of connections are deleted. What was spent stays spent. "
+            "Who joins it again goes on with the same log."
+        ),
+    )
+    leaving.add_argument("name", metavar="NAME", help=_("name of the federation"))
+    leaving.set_defaults(do=_leave)
+
+
+def _add(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.desk.belonging import enter_federation, entering
+    from ringfence.clients.desk.trusting import coordinator_shown
+    from ringfence.clients.home import open_home
+
+    with open_home(arguments.config) as home:
+        asked = entering(home, arguments.name, coordinator_shown(arguments.file))
+        require_compared(arguments, asked.keys)
+        enter_federation(home, asked, passphrases(arguments))
+        file = home.settings.file
+    tell_entered(arguments, file, asked.keys, federation=asked.name)
+    return 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.home import open_home
+
+    with open_home(arguments.config) as home:
+        found = [
+            {
+                "name": each.name,
+                "coordinator": home.settings.coordinator(each).fingerprint,
+                "log": home.of(each).log.origin,
+                "people": list(each.people),
+            }
+            for each in home.settings.config.federation
+        ]
+    terminal = Terminal.of(arguments)
+    terminal.say(_("Federations: {count}").format(count=len(found)))
+    for each in found:
+        terminal.say(f"  {each['name']}  {each['coordinator']}  {each['log']}")
+        for person in each["people"]:
+            terminal.say(f"    {person}")
+    terminal.write_json({"federations": found})
+    return 0
+
+
+def _leave(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.desk.belonging import leave_federation
+    from ringfence.clients.home import open_federation
+
+    with open_federation(arguments.config, arguments.name) as home:
+        name = leave_federation(home)
+    terminal = Terminal.of(arguments)
+    terminal.say(_("Left {name}; its log stays in the store.").format(name=name))
+    terminal.write_json({"federation": name})
+    return 0
 
 
 def _join(arguments: argparse.Namespace) -> int:
@@ -78,7 +168,7 @@ def _take_up(arguments: argparse.Namespace, document: SignedDocument) -> int:
         raise UsageError("RF-U530", N_("Name the enrolment that is to be made: --out FILE"))
     require_new_file(arguments.out)
     with open_home(arguments.config) as home, home.refusals("federation.joined", "invitation"):
-        asked = invited(home, document)
+        asked = invited(home, document, arguments.federation)
         require_compared(arguments, asked.keys)
         take_up(home, asked, arguments.out, passphrases(arguments))
         own = home.identity.fingerprint
@@ -90,7 +180,12 @@ def _take_up(arguments: argparse.Namespace, document: SignedDocument) -> int:
         ).format(file=arguments.out, coordinator=asked.invitation.coordinator, own=own)
     )
     terminal.write_json(
-        {"enrolment": str(arguments.out), "fingerprint": own, "gateway": asked.invitation.gateway}
+        {
+            "enrolment": str(arguments.out),
+            "federation": asked.federation.name,
+            "fingerprint": own,
+            "gateway": asked.invitation.gateway,
+        }
     )
     return 0
 
@@ -116,17 +211,17 @@ def _run(arguments: argparse.Namespace) -> int:
 
     require_node_names()
     from ringfence.clients.config import load_settings
-    from ringfence.clients.connections.node import serve_holder
-    from ringfence.clients.home import serving
+    from ringfence.clients.connections.node import serve_holders
+    from ringfence.clients.desk.assembling import serving
 
     lines = SaidLines.of(arguments, Terminal.of(arguments).say)
-    leave_proxies_out(lines.tell, _("Name one in client.toml, under [connection]."))
+    leave_proxies_out(lines.tell, _("Name one in client.toml, under [federation.connection]."))
     settings = load_settings(arguments.config)
     with (
-        serving(arguments.config, passphrases(arguments)) as holder,
+        serving(arguments.config, passphrases(arguments), lines.report) as holders,
         stopped_by_signals() as stop,
         ended_in_time(stop, lines.tell),
     ):
-        serve_holder(holder, settings, stop, report=lines.report, ready=partial(lines.tell, "answering"))
+        serve_holders(holders, settings, stop, report=lines.report, ready=partial(lines.tell, "answering"))
     lines.tell("stopped", _("Stopped."))
     return 0

@@ -98,7 +98,7 @@ def _init(arguments: argparse.Namespace) -> int:
     terminal.say(
         _(
             "Next: draft a contract (ringfence-client contract draft), and enter the keys of others "
-            "(ringfence-client peer add, approver add, coordinator set)."
+            "(ringfence-client peer add, approver add, join)."
         )
     )
     terminal.write_json(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ringfence.clients.commands.options import add_named_study, leaf
+from ringfence.clients.commands.options import add_federation, add_named_study, leaf
 from ringfence.privacy.command_line.alignment import padded
 from ringfence.privacy.command_line.commands import add_passphrase, passphrases
 from ringfence.privacy.command_line.terminal import Parser, Terminal
@@ -29,6 +29,7 @@ def add_inbox(kinds: argparse._SubParsersAction[Parser]) -> None:
         _("list the studies that the coordinator sent, and what people here decided on each"),
         more=_("They come while ringfence-client run is running. The last that came stands first."),
     )
+    add_federation(listing)
     listing.set_defaults(do=_list)
     reject = leaf(
         kinds,
@@ -63,9 +64,9 @@ def add_inbox(kinds: argparse._SubParsersAction[Parser]) -> None:
 
 def _list(arguments: argparse.Namespace) -> int:
     from ringfence.clients.desk.deciding import arrived
-    from ringfence.clients.home import open_home
+    from ringfence.clients.home import open_federation
 
-    with open_home(arguments.config) as home:
+    with open_federation(arguments.config, arguments.federation) as home:
         found = arrived(home)
     terminal = Terminal.of(arguments)
     terminal.say(_("Studies in the inbox: {count}").format(count=len(found)))
@@ -86,9 +87,9 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _reject(arguments: argparse.Namespace) -> int:
     from ringfence.clients.desk.deciding import reject_study
-    from ringfence.clients.home import open_home
+    from ringfence.clients.home import open_federation
 
-    with open_home(arguments.config) as home:
+    with open_federation(arguments.config, arguments.federation) as home:
         made = reject_study(home, arguments.study, arguments.reason_private)
     terminal = Terminal.of(arguments)
     terminal.say(
@@ -102,9 +103,9 @@ def _reject(arguments: argparse.Namespace) -> int:
 
 def _revoke(arguments: argparse.Namespace) -> int:
     from ringfence.clients.desk.deciding import revoke_approval
-    from ringfence.clients.home import open_home
+    from ringfence.clients.home import open_federation
 
-    with open_home(arguments.config) as home:
+    with open_federation(arguments.config, arguments.federation) as home:
         made = revoke_approval(home, arguments.study, arguments.key, passphrases(arguments))
     terminal = Terminal.of(arguments)
     terminal.say(

@@ -1,4 +1,4 @@
-"""`ringfence-client log`: a holder's own events, what left the house, a bundle, and a full check."""
+"""`ringfence-client log`: a holder's own events, what left the house, bundles, and a full check."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     """Declare the sub-commands."""
     log = commands.add_parser(
         "log",
-        help=_("the holder's own log: list, what was sent, export, verify"),
+        help=_("the holder's own logs: list, what was sent, export, verify"),
         examples=[
             "ringfence-client log",
             "ringfence-client log --sent",
@@ -41,27 +41,40 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     export = leaf(
         kinds,
         "export",
-        _("write the log as a bundle that ringfence-audit verify checks offline"),
-        examples=["ringfence-client log export evidence"],
+        _("write the logs as a bundle that ringfence-audit verify checks offline"),
+        more=_(
+            "All logs of the home, each in a folder of its own, or the one that is named. A federation's "
+            "auditor gets that federation's log alone; it tells nothing of the others."
+        ),
+        examples=[
+            "ringfence-client log export evidence",
+            "ringfence-client log export for-city --federation city",
+        ],
     )
     add_export(export)
+    _add_which(export)
     export.set_defaults(do=_export)
     opening = leaf(
         kinds,
         "open",
         _("hand the private part of one event to one auditor, as a file that ringfence-audit open checks"),
-        examples=["ringfence-client log open 17 --out event-17.json"],
+        examples=["ringfence-client log open city/17 --out event-17.json"],
     )
-    opening.add_argument(
-        "number", type=int, metavar="NUMBER", help=_("number of the event, as the list shows it")
-    )
+    opening.add_argument("number", metavar="NUMBER", help=_("number of the event, as the list shows it"))
     opening.add_argument("--out", type=Path, required=True, metavar="FILE", help=_("new file to write"))
     add_passphrase(opening)
     opening.set_defaults(do=_open)
     verify = leaf(
-        kinds, "verify", _("read the whole log and check every event, its private part and the tree")
+        kinds, "verify", _("read every log whole and check each event, its private part and the tree")
     )
+    _add_which(verify)
     verify.set_defaults(do=_verify)
+
+
+def _add_which(parser: argparse.ArgumentParser) -> None:
+    """Let a command be about one log."""
+    parser.add_argument("--federation", metavar="NAME", help=_("only the log of this federation"))
+    parser.add_argument("--house", action="store_true", help=_("only the house's own log"))
 
 
 def _add_listing(kinds: argparse._SubParsersAction[Parser]) -> None:
@@ -88,15 +101,16 @@ def _add_listing(kinds: argparse._SubParsersAction[Parser]) -> None:
     listing.add_argument(
         "--until", metavar="TIME", help=_("only up to the end of this day or time, UTC likewise")
     )
+    _add_which(listing)
     add_limit(listing)
     listing.add_argument("--all", action="store_true", help=_("no limit"))
     listing.set_defaults(do=_list)
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from ringfence.audit.listing import Filter, event_line, event_members, newest
+    from ringfence.audit.listing import Filter, event_line, event_members
     from ringfence.audit.time_spans import span
-    from ringfence.clients.desk.logbook import SENT
+    from ringfence.clients.desk.logbook import SENT, chosen_logs, newest_of
     from ringfence.clients.home import open_home
 
     most = limit(arguments)
@@ -117,12 +131,13 @@ def _list(arguments: argparse.Namespace) -> int:
         actions=SENT if arguments.sent else frozenset(),
     )
     with open_home(arguments.config) as home:
-        found = newest(home.log, wanted, None if arguments.all else most + 1)
+        logs = chosen_logs(home, arguments.federation, arguments.house)
+        found = newest_of(logs, wanted, None if arguments.all else most + 1)
     more = not arguments.all and len(found) > most
     found = found[:most] if more else found
     terminal = Terminal.of(arguments)
-    for logged in found:
-        terminal.say(_sent_line(logged) if arguments.sent else event_line(logged))
+    for one, logged in found:
+        terminal.say(_sent_line(logged, one.name) if arguments.sent else event_line(logged, one.name))
     if not found:
         # Of all time only; within a span, the line below says of which.
         whole = arguments.sent and not (wanted.span or arguments.type or arguments.resource)
@@ -133,7 +148,7 @@ def _list(arguments: argparse.Namespace) -> int:
         terminal.say(_("These are the newest {limit}; --all lists the older ones too.").format(limit=most))
     terminal.write_json(
         {
-            "events": [event_members(logged) for logged in found],
+            "events": [event_members(logged, one.name) for one, logged in found],
             "searched": wanted.span.as_json(),
             "more": more,
         }
@@ -141,9 +156,9 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _sent_line(logged: LoggedEvent) -> str:
+def _sent_line(logged: LoggedEvent, log: str) -> str:
     """Study, round, attempt, entries, mu squared and digest of what was sent."""
-    from ringfence.audit.listing import short
+    from ringfence.audit.listing import numbered, short
 
     event = logged.event
     names = {
@@ -156,21 +171,47 @@ def _sent_line(logged: LoggedEvent) -> str:
     said = " ".join(
         f"{label}={short(event.public[name])}" for name, label in names.items() if name in event.public
     )
-    return f"{logged.seq:>6} {event.time[:19]}Z {event.action:16} {event.resource} {said}".rstrip()
+    return f"{numbered(logged, log):>6} {event.time[:19]}Z {event.action:16} {event.resource} {said}".rstrip()
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.desk.logbook import chosen_logs
     from ringfence.clients.home import open_home
 
-    directory = export_folder(arguments)
-    with open_home(arguments.config, passphrases=passphrases(arguments), opens="log") as home:
-        made = home.log.export_bundle(directory)
-        key = str(home.log.verifier)
-    tell_export(arguments, events=made.size, root=made.root.hex(), key=key)
+    directory, given = export_folder(arguments), passphrases(arguments)
+    with open_home(arguments.config, passphrases=given, opens="log") as home:
+        logs = chosen_logs(home, arguments.federation, arguments.house, given)
+        if len(logs) == 1:
+            made = logs[0].log.export_bundle(directory)
+            key = str(logs[0].log.verifier)
+            tell_export(arguments, events=made.size, root=made.root.hex(), key=key)
+            return 0
+        told = []
+        for each in logs:
+            # The last folder bears the log's own name, so that nobody takes one log for another.
+            folder = directory / (each.name or "house") / home.settings.name
+            made = each.log.export_bundle(folder)
+            told.append(
+                {
+                    "log": each.log.origin,
+                    "folder": str(folder),
+                    "events": made.size,
+                    "root": made.root.hex(),
+                    "key": str(each.log.verifier),
+                }
+            )
+    terminal = Terminal.of(arguments)
+    for one in told:
+        terminal.say(
+            _("Events written to {folder}: {count}").format(count=one["events"], folder=one["folder"])
+        )
+        terminal.say(_("Give the auditor the log's key by another way: {key}").format(key=one["key"]))
+    terminal.write_json({"folder": str(directory), "logs": told})
     return 0
 
 
 def _open(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.desk.logbook import chosen_logs, event_asked
     from ringfence.clients.home import open_home
     from ringfence.privacy.crypto.private_files import create
 
@@ -179,8 +220,10 @@ def _open(arguments: argparse.Namespace) -> int:
         raise UsageError(
             "RF-U453", N_("{file} exists; an opened event is written to a new file."), file=str(target)
         )
-    with open_home(arguments.config, passphrases=passphrases(arguments), opens="log") as home:
-        content = home.log.open_event(arguments.number).dumps()
+    given = passphrases(arguments)
+    with open_home(arguments.config, passphrases=given, opens="log") as home:
+        log, number = event_asked(chosen_logs(home, None, house=False, passphrases=given), arguments.number)
+        content = log.open_event(number).dumps()
     create(target, content.decode(), 0o600)
     Terminal.of(arguments).say(
         _(
@@ -191,33 +234,43 @@ def _open(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.desk.logbook import verify_log
+    from ringfence.clients.desk.logbook import chosen_logs, verify_log
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:
-        found = verify_log(home.log, home.engine)
+        logs = chosen_logs(home, arguments.federation, arguments.house)
+        found = [(each, verify_log(each.log, home.engine)) for each in logs]
     terminal = Terminal.of(arguments)
-    terminal.say(
-        _("Events that are as they were written: {count}, all; root {root}").format(
-            count=found.size, root=found.root
+    for each, log in found:
+        if len(found) > 1:
+            terminal.say(f"{each.log.origin}:")
+        terminal.say(
+            _("Events that are as they were written: {count}, all; root {root}").format(
+                count=log.size, root=log.root
+            )
         )
-    )
-    if found.erased:
-        terminal.say(_("Private parts erased: {count}.").format(count=found.erased))
-    terminal.say(
-        _(
-            "The last signed checkpoint covers {signed} of them. Whether an older copy of the whole store "
-            "was put back shows only against a checkpoint kept elsewhere (ringfence-audit verify "
-            "--checkpoint)."
-        ).format(signed=found.signed)
-    )
+        if log.erased:
+            terminal.say(_("Private parts erased: {count}.").format(count=log.erased))
+        terminal.say(
+            _(
+                "The last signed checkpoint covers {signed} of them. Whether an older copy of the whole "
+                "store was put back shows only against a checkpoint kept elsewhere (ringfence-audit verify "
+                "--checkpoint)."
+            ).format(signed=log.signed)
+        )
     terminal.write_json(
         {
             "intact": True,
-            "events": found.size,
-            "root": found.root,
-            "signed": found.signed,
-            "erased": found.erased,
+            "logs": [
+                {
+                    "log": each.log.origin,
+                    "events": log.size,
+                    "root": log.root,
+                    "signed": log.signed,
+                    "erased": log.erased,
+                }
+                for each, log in found
+            ],
         }
     )
     return 0

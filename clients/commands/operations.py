@@ -29,7 +29,8 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from ringfence.privacy.wire.fields import utc_now
 
     say = Terminal.of(arguments).say
-    leave_proxies_out(lambda _event, said: say(said), _("Name one in client.toml, under [connection]."))
+    where = _("Name one in client.toml, under [federation.connection].")
+    leave_proxies_out(lambda _event, said: say(said), where)
     return tell_findings(arguments, examine_holder(arguments.config, utc_now()))
 
 

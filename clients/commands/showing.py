@@ -29,14 +29,14 @@ def _show(arguments: argparse.Namespace) -> int:
     from ringfence.clients.desk.showing import sentences
     from ringfence.clients.desk.standing_copy import StandingCopy
     from ringfence.clients.desk.whatif import answer, read_study
-    from ringfence.clients.home import open_home
+    from ringfence.clients.home import open_federation
     from ringfence.privacy.toml.canonical import plain
 
-    with open_home(arguments.config) as home:
+    with open_federation(arguments.config, arguments.federation) as home:
         study, loaded = read_study(home, arguments.study), home.contract()
         found = answer(home, study, loaded)
         copy = StandingCopy.of(home, found.digest, loaded, found.decoded)
-        lines = sentences(found, loaded, home.settings.coordinator(), copy)
+        lines = sentences(found, loaded, home.coordinator(), copy)
     terminal = Terminal.of(arguments)
     for line in lines:
         terminal.say(line)

@@ -46,9 +46,9 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 def _check(arguments: argparse.Namespace) -> int:
     from ringfence.clients.desk.standing_copy import StandingCopy
     from ringfence.clients.desk.whatif import answer, consents_line, dropout_line, price_lines, read_study
-    from ringfence.clients.home import open_home
+    from ringfence.clients.home import open_federation
 
-    with open_home(arguments.config) as home:
+    with open_federation(arguments.config, arguments.federation) as home:
         study, loaded = read_study(home, arguments.study), home.contract()
         found = answer(home, study, loaded)
         copy = StandingCopy.of(home, found.digest, loaded, found.decoded)
@@ -78,9 +78,9 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _approve(arguments: argparse.Namespace) -> int:
     from ringfence.clients.desk.approving import approve_study
-    from ringfence.clients.home import open_home
+    from ringfence.clients.home import open_federation
 
-    with open_home(arguments.config) as home:
+    with open_federation(arguments.config, arguments.federation) as home:
         made = approve_study(home, arguments.study, arguments.key, passphrases(arguments))
     terminal = Terminal.of(arguments)
     terminal.say(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringfence.clients.commands.attest import add_attesting
-from ringfence.clients.commands.options import leaf
+from ringfence.clients.commands.options import add_federation, home_for, leaf
 from ringfence.privacy.command_line.alignment import right
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import N_, UsageError, _
@@ -57,6 +57,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     what.add_argument("--purpose", metavar="P", help=_("a purpose of the catalogue: all columns it may use"))
     what.add_argument("--study", type=Path, metavar="FILE", help=_("a signed study: the columns it asks for"))
     check.add_argument("--label", metavar="FEATURE", help=_("with --purpose: the feature to predict"))
+    add_federation(check)
     check.set_defaults(do=_check)
     add_attesting(kinds)
 
@@ -107,10 +108,9 @@ def _check(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> tuple[QualityReport, Unfinished | None]:
     """Read the table of the home's contract, or of one that is only being written."""
     from ringfence.clients.desk.inspection import inspect_draft, inspect_table
-    from ringfence.clients.home import open_home
 
     if arguments.contract is None:
-        with open_home(arguments.config) as home:
+        with home_for(arguments, arguments.study) as home:
             return inspect_table(home, arguments.purpose, arguments.label, arguments.study), None
     if arguments.purpose is None:
         raise UsageError(

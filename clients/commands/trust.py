@@ -1,4 +1,4 @@
-"""`ringfence-client peer`, `approver` and `coordinator`: whose keys this holder trusts."""
+"""`ringfence-client peer` and `approver`: whose keys this holder trusts."""
 
 from __future__ import annotations
 
@@ -27,17 +27,6 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     add_compared(adding)
     adding.set_defaults(do=_add_approvers)
-    coordinator = commands.add_parser("coordinator", help=_("enter the coordinator"))
-    setting = leaf(
-        coordinator.add_subparsers(metavar=_("COMMAND"), required=True),
-        "set",
-        _("enter the coordinator whose studies are considered into client.toml"),
-        more=_("A coordinator that stands there is not replaced."),
-        examples=["ringfence-client coordinator set coordinator.key.pub --compared"],
-    )
-    setting.add_argument("file", type=Path, metavar="FILE", help=_("the .pub file of the coordinator's key"))
-    add_compared(setting)
-    setting.set_defaults(do=_set_coordinator)
 
 
 def _add_peer(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -90,19 +79,6 @@ def _add_approvers(arguments: argparse.Namespace) -> int:
         keys = approvers_shown(home, arguments.file)
         require_compared(arguments, keys)
         enter_approvers(home, keys)
-        file = home.settings.file
-    tell_entered(arguments, file, keys, version=None)
-    return 0
-
-
-def _set_coordinator(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.desk.trusting import coordinator_shown, enter_coordinator
-    from ringfence.clients.home import open_home
-
-    with open_home(arguments.config) as home:
-        keys = coordinator_shown(home, arguments.file)
-        require_compared(arguments, keys)
-        enter_coordinator(home, keys)
         file = home.settings.file
     tell_entered(arguments, file, keys, version=None)
     return 0

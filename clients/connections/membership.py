@@ -1,7 +1,7 @@
-"""What a holder keeps of the federation it joined: invitation, admission, and its keys of connections.
+"""What a holder keeps of a federation it joined: invitation, admission, and its keys of connections.
 
-Invariant: a connection is made only with what the coordinator of client.toml signed, to the gateway that its
-    invitation names, and with a certificate for the key that lies here.
+Invariant: a connection is made only with what the federation's coordinator in client.toml signed, to the
+    gateway that its invitation names, and with a certificate for the key that lies here.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _CERTIFICATE, _NUMBER = "certificate.pem", "node.number"
 
 @dataclass(frozen=True, slots=True)
 class MembershipFolder:
-    """The folder.
+    """The folder of one federation.
 
     Attributes:
         path: it.
@@ -67,6 +67,7 @@ class MembershipFolder:
         Returns:
             The node's public key and the certificate request, PEM.
         """
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)
         made = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.name}."))
         try:
             node, tls = node_key(), tls_key()
@@ -97,7 +98,7 @@ class MembershipFolder:
 
         Raises:
             WaistError: RF-W360 there is none.
-            KeyFault: it is not of the coordinator of client.toml.
+            KeyFault: it is not of the federation's coordinator in client.toml.
         """
         if not (self.path / _INVITATION).exists():
             raise WaistError(
@@ -197,6 +198,11 @@ class MembershipFolder:
     def node_file(self) -> Path:
         """The node's key."""
         return self.path / _NODE
+
+
+def membership_of(home: Path, federation: str) -> MembershipFolder:
+    """The folder of a federation in a home's folder."""
+    return MembershipFolder(home / FOLDER / federation)
 
 
 def require_for(invitation: Invitation, holder: str, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""What a holder's process shows of itself on loopback: its connection, its certificate, its budget.
+"""What a holder's process shows of itself on loopback: its connections, certificates, and its budget.
 
 Invariant: nothing shown depends on rows. Left out are therefore counts of messages and rounds, sizes, times
     of answers, use of processor, memory and disk, and what the Python process tells of itself: how long a
@@ -8,7 +8,7 @@ Invariant: nothing shown depends on rows. Left out are therefore counts of messa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -31,14 +31,12 @@ class HolderMetrics(Collector):
     """The metrics of `ringfence-client run`.
 
     Attributes:
-        contact: with the gateway.
-        expires: end of the certificate's validity.
+        links: contact with the gateway and end of the certificate's validity, by federation.
         ledger: of the holder.
         clock: the moment, UTC.
     """
 
-    contact: Contact
-    expires: datetime
+    links: Mapping[str, tuple[Contact, datetime]]
     ledger: Ledger
     clock: Callable[[], datetime]
     _budget: tuple[int, float, bool] | None = field(default=None)
@@ -54,22 +52,29 @@ class HolderMetrics(Collector):
         info = GaugeMetricFamily("ringfence_build_info", "The version that runs.", labels=["version"])
         info.add_metric([version("ringfence")], 1)
         yield info
-        yield GaugeMetricFamily(
-            "ringfence_gateway_connected",
-            "1 while the coordinator's gateway answers this holder's heartbeats.",
-            value=float(self.contact.connected),
+        connected, last, expiry = (
+            GaugeMetricFamily(name, told, labels=["federation"])
+            for name, told in (
+                (
+                    "ringfence_gateway_connected",
+                    "1 while the coordinator's gateway answers this holder's heartbeats.",
+                ),
+                (
+                    "ringfence_gateway_last_contact_timestamp_seconds",
+                    "When the gateway answered a heartbeat last, rounded down to half a minute; 0 if never.",
+                ),
+                (
+                    "ringfence_certificate_expiry_timestamp_seconds",
+                    "When this holder's certificate of connections ends.",
+                ),
+            )
         )
-        heard = self.contact.heard
-        yield GaugeMetricFamily(
-            "ringfence_gateway_last_contact_timestamp_seconds",
-            "When the gateway answered a heartbeat last, rounded down to half a minute; 0 if never.",
-            value=0.0 if heard is None else heard.timestamp() // _GRID * _GRID,
-        )
-        yield GaugeMetricFamily(
-            "ringfence_certificate_expiry_timestamp_seconds",
-            "When this holder's certificate of connections ends.",
-            value=self.expires.timestamp(),
-        )
+        for name, (contact, expires) in self.links.items():
+            heard = contact.heard
+            connected.add_metric([name], float(contact.connected))
+            last.add_metric([name], 0.0 if heard is None else heard.timestamp() // _GRID * _GRID)
+            expiry.add_metric([name], expires.timestamp())
+        yield from (connected, last, expiry)
         left, frozen = self._hourly()
         yield GaugeMetricFamily(
             "ringfence_budget_left_mu_squared",

@@ -1,4 +1,4 @@
-"""A holder's process as a node of a federation: its agent behind letters, on the coordinator's link.
+"""A holder's process as a node of each of its federations: an agent behind letters, on a coordinator's link.
 
 Invariant: what the holder's people wrote is what is answered by. A node whose settings, contract or people
     were changed since it began answers nothing more and ends; started again, it goes by what they wrote.
@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from ringfence.clients.agent import Agent
 from ringfence.clients.config import HolderSettings, LoopbackPort
 from ringfence.clients.connections.contact import Contact
-from ringfence.clients.connections.membership import FOLDER, MembershipFolder
+from ringfence.clients.connections.membership import membership_of
 from ringfence.clients.connections.metrics import HolderMetrics
 from ringfence.clients.connections.routes import route_of
 from ringfence.clients.connections.supernode import SuperNode
@@ -26,56 +27,76 @@ from ringfence.clients.home import signed_path
 from ringfence.clients.letters import LetterBox
 from ringfence.privacy.command_line.listening import LOOPBACK, Pages, listening, probes
 from ringfence.privacy.crypto.tls_keys import read_tls_key
-from ringfence.privacy.errors import N_, WaistError, _
+from ringfence.privacy.errors import N_, RingfenceError, WaistError, _
 from ringfence.privacy.wire.fields import utc_now
 
 
-def serve_holder(
-    holder: Holder,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A holder's way to one of its coordinators, ready to be served.
+
+    Attributes:
+        holder: with the federation's log.
+        node: what connects.
+        contact: when its gateway was heard of.
+        expires: end of its certificate.
+    """
+
+    holder: Holder
+    node: SuperNode
+    contact: Contact
+    expires: datetime
+
+
+def serve_holders(
+    holders: Mapping[str, Holder],
     settings: HolderSettings,
     stop: threading.Event,
     *,
     report: Callable[[str], None],
     ready: Callable[[str], None],
 ) -> None:
-    """Answer the coordinator until told to stop.
+    """Answer every federation's coordinator until told to stop; one that cannot be served stops no other.
 
     Args:
-        holder: under the lease of its store.
-        settings: from which it was opened.
-        stop: ends it after the message that is being answered.
+        holders: by federation, under the lease of their store.
+        settings: from which they were opened.
+        stop: ends it after the messages that are being answered.
         report: told, in sentences for the holder's people, what is refused or goes wrong.
-        ready: told in a sentence that it begins.
+        ready: told in a sentence that it begins, once a federation.
 
     Raises:
         RingfenceError: RF-U570 the port of metrics or probes cannot be listened on.
-        WaistError: RF-W360 to RF-W363 no federation was joined, or not to the end; RF-W366 what its people
-            wrote has changed.
+        WaistError: RF-W360 to RF-W363 no federation was joined to the end; RF-W366 what its people wrote has
+            changed.
     """
-    folder = MembershipFolder(settings.folder / FOLDER)
-    found = folder.place(holder.coordinator, holder.identity.public, utc_now())
-    place = replace(found, route=route_of(settings))
-    contact = Contact(folder=folder.path)
-    guard = _AsWritten(
-        box=LetterBox(agent=Agent(holder=holder, report=report)),
-        written=settings,
-        began=written(settings),
-        stop=stop,
-    )
-    node = SuperNode(
-        place=place,
-        key=read_tls_key(folder.node_file),
-        app=make_client_app(lambda _context: guard),
-        report=report,
-        remembered=folder.remembered(),
-        remember=folder.remember,
-        contact=contact,
-    )
-    expires = folder.certificate(holder.coordinator).not_valid_after_utc
-    with on_loopback(holder, settings, contact, expires):
-        ready(_("Answering {address}.").format(address=place.address))
-        node.serve(stop)
-    if guard.changed:
+    changes = Changes(written=settings, began=written(settings), stop=stop)
+    links: dict[str, Link] = {}
+    refusal: RingfenceError | None = None
+    for name, holder in holders.items():
+        said = report if len(holders) == 1 else partial(_in_federation, report, name)
+        try:
+            links[name] = link_of(name, holder, settings, changes, said)
+        except RingfenceError as error:
+            refusal = error
+            if len(holders) > 1:
+                said(str(error))
+    if refusal is not None and not links:
+        raise refusal
+    first = next(iter(links.values()))
+    shown = {name: (each.contact, each.expires) for name, each in links.items()}
+    with on_loopback(first.holder, settings, shown):
+        threads = [threading.Thread(target=each.node.serve, args=(stop,)) for each in links.values()]
+        for link in links.values():
+            ready(_("Answering {address}.").format(address=link.node.place.address))
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        finally:
+            stop.set()
+    if changes.found:
         raise WaistError(
             "RF-W366",
             N_(
@@ -85,15 +106,55 @@ def serve_holder(
         )
 
 
+def _in_federation(report: Callable[[str], None], name: str, sentence: str) -> None:
+    """The code stays in front, where those who read lines look for it."""
+    report(f"{sentence} [{name}]")
+
+
+def link_of(
+    name: str, holder: Holder, settings: HolderSettings, changes: Changes, report: Callable[[str], None]
+) -> Link:
+    """A federation's node, ready to be served.
+
+    Raises:
+        WaistError: RF-W360 to RF-W363 it was not joined, or not to the end.
+        KeyFault: a key or a document of its membership is missing or unsafe.
+    """
+    folder = membership_of(settings.folder, name)
+    found = folder.place(holder.coordinator, holder.identity.public, utc_now())
+    contact = Contact(folder=folder.path)
+    guard = _AsWritten(box=LetterBox(agent=Agent(holder=holder, report=report)), changes=changes)
+    node = SuperNode(
+        place=replace(found, route=route_of(settings, settings.federation(name))),
+        key=read_tls_key(folder.node_file),
+        app=make_client_app(lambda _context: guard),
+        report=report,
+        remembered=folder.remembered(),
+        remember=folder.remember,
+        contact=contact,
+    )
+    expires = folder.certificate(holder.coordinator).not_valid_after_utc
+    return Link(holder=holder, node=node, contact=contact, expires=expires)
+
+
 @contextmanager
 def on_loopback(
-    holder: Holder, settings: HolderSettings, contact: Contact, expires: datetime
+    holder: Holder, settings: HolderSettings, links: Mapping[str, tuple[Contact, datetime]]
 ) -> Iterator[dict[str, int]]:
-    """Metrics and probes on loopback, where client.toml asks for them; their ports, by section."""
-    metrics = HolderMetrics(contact=contact, expires=expires, ledger=holder.ledger, clock=utc_now)
+    """Metrics and probes on loopback, where client.toml asks for them; their ports, by section.
+
+    Args:
+        holder: any of the home's; the ledger is one.
+        settings: which say where.
+        links: contact and end of the certificate, by federation.
+    """
+    metrics = HolderMetrics(links=links, ledger=holder.ledger, clock=utc_now)
     wanted: Mapping[str, tuple[LoopbackPort | None, Pages]] = {
         "metrics": (settings.config.metrics, {"/metrics": metrics.page}),
-        "probes": (settings.config.probes, probes(alive=lambda: True, ready=lambda: contact.connected)),
+        "probes": (
+            settings.config.probes,
+            probes(alive=lambda: True, ready=lambda: all(each.connected for each, _ in links.values())),
+        ),
     }
     with ExitStack() as open_:
         yield {
@@ -110,7 +171,8 @@ def written(settings: HolderSettings) -> bytes:
     if config.contract is not None:
         contract = settings.folder / config.contract
         files += [contract, signed_path(contract)]
-    files += [settings.folder / name for name in (config.coordinator, *config.approvers) if name is not None]
+    keys = (*(each.coordinator for each in config.federation), *config.approvers)
+    files += [settings.folder / name for name in keys]
     digest = hashlib.sha256()
     for file in files:
         try:
@@ -122,19 +184,36 @@ def written(settings: HolderSettings) -> bytes:
 
 
 @dataclass(slots=True, kw_only=True)
+class Changes:
+    """Whether what the holder's people wrote is what the process began with.
+
+    Attributes:
+        written: the settings.
+        began: their digest when it began.
+        stop: set once they were changed.
+        found: whether they were.
+    """
+
+    written: HolderSettings
+    began: bytes
+    stop: threading.Event
+    found: bool = False
+
+    def made(self) -> bool:
+        """Look; after a change everything ends."""
+        if written(self.written) != self.began:
+            self.found = True
+            self.stop.set()
+        return self.found
+
+
+@dataclass(slots=True, kw_only=True)
 class _AsWritten:
     """Lets messages through to the letter box for as long as nothing was changed."""
 
     box: Answering
-    written: HolderSettings
-    began: bytes
-    stop: threading.Event
-    changed: bool = False
+    changes: Changes
 
     def handle(self, data: bytes) -> bytes:
         """The letter box's answer; none, and the end, after a change."""
-        if written(self.written) != self.began:
-            self.changed = True
-            self.stop.set()
-            return b""
-        return self.box.handle(data)
+        return b"" if self.changes.made() else self.box.handle(data)

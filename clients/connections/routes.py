@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from ringfence.clients.config import HolderSettings
+from ringfence.clients.config import FederationSettings, HolderSettings
 from ringfence.privacy.crypto.secret_files import secret_bytes
 from ringfence.privacy.errors import N_, KeyFault
 
@@ -80,9 +80,9 @@ class ProxyRoute:
         return user, password
 
 
-def route_of(settings: HolderSettings) -> ProxyRoute | None:
-    """The proxy that client.toml names, or None where connections go straight."""
-    said = settings.config.connection
+def route_of(settings: HolderSettings, federation: FederationSettings) -> ProxyRoute | None:
+    """The proxy that client.toml names for a federation, or None where connections go straight."""
+    said = federation.connection
     if said is None:
         return None
     return ProxyRoute(

@@ -12,8 +12,6 @@ from ringfence.clients.attesting import attest, passing
 from ringfence.clients.desk.deciding import void_approvals
 from ringfence.clients.desk.whatif import answer, approvals_that_hold, read_study, seen_lines
 from ringfence.clients.home import Home
-from ringfence.clients.inbox.store import Inbox
-from ringfence.clients.records.offers import Offers
 from ringfence.clients.records.snapshots import Attestation
 from ringfence.privacy.agreements.contract import LoadedContract
 from ringfence.privacy.agreements.study import Study
@@ -105,7 +103,7 @@ def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -
                 fingerprint=fingerprint,
                 holder=home.settings.name,
             )
-        rejected = Inbox(home.engine).rejected(found.digest)
+        rejected = home.inbox.rejected(found.digest)
         if rejected:  # what was approved before counts no more
             void_approvals(home, found.digest)
         file = home.approval_file(found.digest, fingerprint)
@@ -122,7 +120,7 @@ def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -
     attested = _attested(home, study, loaded)
     keep = _kept_at(file, home, found.digest, rejected)
     give_approval(home.log, found.digest, home.settings.name, person, keep)
-    Offers(home.engine).reopen(found.digest)
+    home.offers.reopen(found.digest)
     return Approved(
         study=study.id,
         digest=found.digest,
@@ -143,7 +141,7 @@ def _kept_at(file: Path, home: Home, digest: str, rejected: str) -> Keep:
         def recorded() -> None:
             record()
             with home.refusals("study.refused", f"study:{digest}"):
-                Inbox(home.engine).accept(digest, rejected)
+                home.inbox.accept(digest, rejected)
 
         write_after(file, document, recorded)
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from ringfence.clients.desk.whatif import approvals_that_hold, read_study
 from ringfence.clients.home import Home
-from ringfence.clients.inbox.store import Inbox, InboxStudy
-from ringfence.clients.records.participations import Participations
+from ringfence.clients.inbox.store import InboxStudy
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.errors import N_, StudyError
@@ -94,7 +93,7 @@ def reject_study(home: Home, given: Path, reason: str) -> Decided:
     with home.refusals("study.refused", f"study:{digest}"):
         _require_not_ended(home, study, digest)
         private: Mapping[str, Json] = {"reason": reason} if reason else {}
-        Inbox(home.engine).reject(
+        home.inbox.reject(
             digest,
             datetime.now(UTC).isoformat(timespec="seconds"),
             lambda connection: home.log.record(
@@ -151,8 +150,8 @@ def arrived(home: Home) -> tuple[Arrived, ...]:
     Raises:
         UsageError: no coordinator is configured.
     """
-    inbox, today = Inbox(home.engine), datetime.now(UTC).date().isoformat()
-    rejected, runs = inbox.rejections(), Participations(home.engine).ended_by_study()
+    inbox, today = home.inbox, datetime.now(UTC).date().isoformat()
+    rejected, runs = inbox.rejections(), home.participations.ended_by_study()
     # Of most studies nobody has approved anything, and folders are slow to look into.
     with_files = {file.name.partition(".")[0] for file in home.approval_files("")}
 
@@ -167,11 +166,11 @@ def arrived(home: Home) -> tuple[Arrived, ...]:
             return Arrived(study=each, state=EXPIRED, approvals=count)
         return Arrived(study=each, state=APPROVED if count >= 2 else WAITING, approvals=count)
 
-    return tuple(judged(each) for each in inbox.listed(home.settings.coordinator()))
+    return tuple(judged(each) for each in inbox.listed(home.coordinator()))
 
 
 def _require_not_ended(home: Home, study: Study, digest: str) -> None:
-    if Participations(home.engine).ended_by_study().get(digest):
+    if home.participations.ended_by_study().get(digest):
         raise StudyError(
             "RF-S439",
             N_("The study {study} has ended here; what it released cannot be called back."),

@@ -1,22 +1,25 @@
 """Joins a federation: an invitation is taken up with fresh keys, an admission completes it.
 
-Invariant: nothing is written before the coordinator's fingerprint was compared; the coordinator of
-    client.toml stays the only one.
+Invariant: nothing is written before the coordinator's fingerprint was compared; an invitation belongs to the
+    federation of the key that signed it, whatever it says.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ringfence.clients.connections.membership import FOLDER, MembershipFolder, require_for
-from ringfence.clients.desk.trusting import enter_coordinator, require_the_coordinator
+from ringfence.clients.config import FederationSettings, load_settings
+from ringfence.clients.connections.membership import membership_of, require_for
+from ringfence.clients.desk.belonging import Entering, enter_federation, entering, federation_by
 from ringfence.clients.home import Home
 from ringfence.privacy.agreements.declaration import Shown
 from ringfence.privacy.command_line.trust import Keys
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.crypto.signed import SignedDocument, write_signed
+from ringfence.privacy.errors import KeyFault
 from ringfence.privacy.protocol.enrolment import (
     ENROLMENT,
     Enrolment,
@@ -27,11 +30,6 @@ from ringfence.privacy.protocol.enrolment import (
 from ringfence.privacy.wire.fields import utc_now
 
 
-def membership_folder(home: Home) -> MembershipFolder:
-    """The folder of the federation that a holder joined."""
-    return MembershipFolder(home.settings.folder / FOLDER)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invited:
     """An invitation with the key it came with.
@@ -39,26 +37,38 @@ class Invited:
     Attributes:
         invitation: its fields, signed by that key.
         document: as it came.
-        keys: the key, sorted by whether client.toml names it.
+        federation: that of the key, or the one that it becomes.
     """
 
     invitation: Invitation
     document: SignedDocument
-    keys: Keys
+    federation: Entering
+
+    @property
+    def keys(self) -> Keys:
+        """The key, sorted by whether client.toml names it."""
+        return self.federation.keys
 
 
-def invited(home: Home, document: SignedDocument) -> Invited:
+def invited(home: Home, document: SignedDocument, name: str | None = None) -> Invited:
     """Who invites; nothing is believed yet but that the key signed.
+
+    Args:
+        home: the holder's.
+        document: the invitation.
+        name: of a federation that is new here; the coordinator's name by default.
 
     Raises:
         KeyFault: it is no invitation.
         WaistError: RF-W364 it is another holder's, RF-W365 it is over.
-        UsageError: RF-U662 client.toml names another coordinator.
+        UsageError: as `belonging.entering`.
     """
     invitation = invitation_of(document)
     require_for(invitation, home.settings.name, utc_now())
     shown = Shown(public=PublicIdentity.from_hex(invitation.key), said=invitation.coordinator)
-    return Invited(invitation=invitation, document=document, keys=require_the_coordinator(home, shown))
+    there = federation_by(home, shown.public)
+    asked = name or (invitation.coordinator if there is None else there.name)
+    return Invited(invitation=invitation, document=document, federation=entering(home, asked, shown))
 
 
 def take_up(home: Home, asked: Invited, out: Path, passphrases: Passphrases) -> Enrolment:
@@ -67,13 +77,16 @@ def take_up(home: Home, asked: Invited, out: Path, passphrases: Passphrases) -> 
     Raises:
         KeyFault: the holder's key cannot be opened.
     """
-    identity, name = home.key(passphrases), home.settings.name
-    enter_coordinator(home, asked.keys)
+    identity, name, federation = home.key(passphrases), home.settings.name, asked.federation.name
+    enter_federation(home, asked.federation, passphrases)
+    joined = replace(home, settings=load_settings(home.settings.file))
+    joined = joined.of(joined.settings.federation(federation))
 
     def note() -> None:
-        _record(home, "invitation", asked.invitation)
+        _record(joined, "invitation", asked.invitation)
 
-    node, request = membership_folder(home).take_up(asked.document, name, note)
+    folder = membership_of(home.settings.folder, federation)
+    node, request = folder.take_up(asked.document, name, note)
     made = Enrolment.of(
         number=asked.invitation.number,
         holder=name,
@@ -89,14 +102,28 @@ def complete(home: Home, document: SignedDocument) -> Invitation:
     """Keep the coordinator's admission.
 
     Raises:
-        KeyFault: it is none of the coordinator's.
+        KeyFault: it is none of a coordinator's of client.toml.
         WaistError: RF-W360 no invitation was taken up, RF-W361 it does not fit the keys here.
+        UsageError: RF-U402 client.toml names no federation.
     """
-    coordinator, folder = home.settings.coordinator(), membership_folder(home)
+    federation = _whose(home, document)
+    coordinator = home.settings.coordinator(federation)
+    folder = membership_of(home.settings.folder, federation.name)
     invitation = folder.invitation(coordinator)
     folder.require_fitting(admission_of(document, coordinator), invitation, home.identity)
-    folder.admitted(document, lambda: _record(home, "admission", invitation))
+    joined = home.of(federation)
+    folder.admitted(document, lambda: _record(joined, "admission", invitation))
     return invitation
+
+
+def _whose(home: Home, admission: SignedDocument) -> FederationSettings:
+    """The federation whose coordinator signed an admission; where none did, the first, which refuses it."""
+    every = home.settings.config.federation
+    for each in every:
+        with suppress(KeyFault):
+            admission_of(admission, home.settings.coordinator(each))
+            return each
+    return every[0] if every else home.settings.federation(None)
 
 
 def _record(home: Home, step: str, invitation: Invitation) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ringfence.clients.config import HolderSettings, load_settings
+from ringfence.clients.config import FederationSettings, HolderSettings, load_settings
 from ringfence.clients.connections.looking import Seen, look, reason_unreached, signed_by
-from ringfence.clients.connections.membership import FOLDER, MembershipFolder
+from ringfence.clients.connections.membership import MembershipFolder, membership_of
 from ringfence.clients.connections.routes import ProxyRoute, route_of
 from ringfence.clients.connections.supernode import Place
 from ringfence.clients.desk.keyring import inspect
@@ -40,7 +40,10 @@ def examine_holder(config: Path, now: datetime) -> Examination:
     check_space(made, settings[0].folder)
     _keys(made, settings[0])
     made.check("store", lambda: _store(made, config))
-    _federation(made, settings[0], now)
+    if not settings[0].config.federation:
+        made.check("federation", lambda: settings[0].federation(None).name)
+    for each in settings[0].config.federation:
+        _federation(made, settings[0], each, now)
     return made
 
 
@@ -57,6 +60,7 @@ def _keys(made: Examination, settings: HolderSettings) -> None:
 
     good = [
         *(made.check("keys", pair(name)) for name in (keys.holder, keys.log)),
+        *(made.check("keys", pair(each.log)) for each in settings.config.federation),
         *(made.check("keys", _secret(settings.path(name))) for name in (keys.registry, keys.attempts)),
     ]
     if all(good):
@@ -82,8 +86,10 @@ def _store(made: Examination, config: Path) -> str:
 
 
 def _log(home: Home) -> str:
-    verify_log(home.log, home.engine)
-    return _("Every event of the log is as it was written.")
+    logs = [home.house, *(home.of(each).log for each in home.settings.config.federation)]
+    for log in logs:
+        verify_log(log, home.engine)
+    return _("Every event of every log is as it was written (logs: {count}).").format(count=len(logs))
 
 
 def _ledger(made: Examination, home: Home) -> str | None:
@@ -103,26 +109,35 @@ def _contract(home: Home) -> str:
 
 
 def _people(home: Home) -> str:
-    home.settings.coordinator()
-    count = len(home.settings.approvers())
-    return _("The coordinator is known, and {count} people may approve.").format(count=count)
+    belongs = home.settings.config.federation
+    if not belongs:
+        home.settings.federation(None)
+    for each in belongs:
+        home.settings.coordinator(each)
+    return _("Every coordinator is known, and {count} people may approve.").format(
+        count=len(home.settings.approvers())
+    )
 
 
-def _federation(made: Examination, settings: HolderSettings, now: datetime) -> None:
-    folder, places = MembershipFolder(settings.folder / FOLDER), list[Place]()
+def _federation(
+    made: Examination, settings: HolderSettings, federation: FederationSettings, now: datetime
+) -> None:
+    folder, places = membership_of(settings.folder, federation.name), list[Place]()
 
     def joined() -> str:
-        coordinator, own = settings.coordinator(), _own(settings)
+        coordinator, own = settings.coordinator(federation), _own(settings)
         end = folder.certificate(coordinator).not_valid_after_utc if folder.admitted_before else None
         if end is not None:
             remedy = _("Ask the coordinator for a new invitation and join anew.")
             check_expiry(made, "certificate", _("The certificate of connections"), end, now, remedy)
         places.append(folder.place(coordinator, own, now))
-        return _("The coordinator admitted this holder to {gateway}.").format(gateway=places[0].address)
+        return _("The coordinator of {name} admitted this holder to {gateway}.").format(
+            name=federation.name, gateway=places[0].address
+        )
 
     if not made.check("federation", joined):
         return
-    route = route_of(settings)
+    route = route_of(settings, federation)
     if route is not None and route.login is not None and route.url.startswith("http:"):
         said = _(
             "The login of the proxy goes over the house's network in clear; use https:// where it can be."
@@ -196,7 +211,7 @@ def _not_in(seen: Seen, address: str) -> WaistError:
         "RF-U574",
         N_(
             "The gateway {address} is not reached. Does the coordinator's serve run, and may this machine "
-            "connect there? A proxy of the house is named in client.toml, under [connection]."
+            "connect there? A proxy of the house is named in client.toml, under [federation.connection]."
         ),
         address=address,
     )

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 from ringfence.clients.home import Home
-from ringfence.clients.inbox.store import Inbox
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed
 from ringfence.privacy.errors import N_, StudyError, _
 
@@ -26,7 +25,7 @@ def signed_study(home: Home, given: Path) -> SignedDocument:
     called = str(given)
     if given.is_file() or not _CALLED.fullmatch(called):
         return read_signed(given)
-    inbox, coordinator = Inbox(home.engine), home.settings.coordinator()
+    inbox, coordinator = home.inbox, home.coordinator()
     text = inbox.document(coordinator, called)
     if text is not None:
         return SignedDocument.from_json(text)

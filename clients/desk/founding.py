@@ -29,10 +29,9 @@ name = "{name}"
 store = "{store}"
 approvals = "approvals"
 
-# Until these three are set, no study is considered. Commands enter them:
-# ringfence-client contract sign --use, coordinator set, approver add.
+# Until a contract, approvers and a federation are set, no study is considered. Commands enter them:
+# ringfence-client contract sign --use, approver add, join.
 # contract = "contract.toml"
-# coordinator = "coordinator.key.pub"
 # approvers = ["ana.key.pub", "ben.key.pub"]
 
 [keys]

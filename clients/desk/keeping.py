@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 
 from ringfence.audit.note import Verifier
 from ringfence.audit.rows import verify_rows
-from ringfence.clients.config import HolderSettings, load_settings
+from ringfence.clients.config import HolderSettings, load_settings, log_origin
 from ringfence.clients.home import open_existing, open_home
 from ringfence.clients.migrations.schema import HOLDER_STORE
+from ringfence.clients.records.federations import known_marks
 from ringfence.privacy.command_line.housekeeping import House, Restored, back_up, migrate, restoring
 from ringfence.privacy.crypto.public_files import public_path, read_public
 from ringfence.privacy.ledger.book import verified_state
@@ -29,18 +30,22 @@ def house_of(settings: HolderSettings) -> House:
     """
     folder, keys = settings.folder, settings.config.keys
     identity = read_public(public_path(settings.path(keys.holder)), "holder")
-    log = Verifier(name=settings.origin, raw=read_public(public_path(settings.path(keys.log)), "log").raw)
-    named = [settings.file, *(public_path(settings.path(each)) for each in (keys.holder, keys.log))]
+    logs = [keys.log, *(each.log for each in settings.config.federation)]
+    # The logs of federations that were left are in the store as well, and may go on.
+    left = (f"keys/{path.name}" for path in sorted((folder / "keys").glob("log-*.key")))
+    logs += [name for name in left if name not in logs]
+    named = [settings.file, *(public_path(settings.path(each)) for each in (keys.holder, *logs))]
     if settings.config.contract is not None:
         named.append(settings.contract())
-    public = (settings.config.coordinator, *settings.config.approvers)
-    named += [settings.path(name) for name in public if name is not None and settings.path(name).is_file()]
+    public = (*(each.coordinator for each in settings.config.federation), *settings.config.approvers)
+    named += [settings.path(name) for name in public if settings.path(name).is_file()]
     for pattern in ("*.toml", "*.signed.json", "*.pub"):
         named += sorted(folder.glob(pattern))
-    named += sorted(settings.path(settings.config.approvals).glob("*.json"))
+    named += sorted(settings.path(settings.config.approvals).rglob("*.json"))
 
     def check(connection: Connection) -> None:
-        verify_rows(connection, log)
+        for log in _logs(connection, settings):
+            verify_rows(connection, log)
         verified_state(connection)
 
     return House(
@@ -48,9 +53,22 @@ def house_of(settings: HolderSettings) -> House:
         settings=settings,
         identity=identity.fingerprint,
         documents=tuple(dict.fromkeys(named)),
-        secrets=tuple(settings.path(each) for each in (keys.holder, keys.log, keys.registry, keys.attempts)),
+        secrets=tuple(settings.path(each) for each in (keys.holder, *logs, keys.registry, keys.attempts)),
         check=check,
     )
+
+
+def _logs(connection: Connection, settings: HolderSettings) -> Iterator[Verifier]:
+    """Name and key of the house's log and of each federation's that client.toml names."""
+
+    def key(name: str) -> bytes:
+        return read_public(public_path(settings.path(name)), "log").raw
+
+    yield Verifier(name=settings.origin, raw=key(settings.config.keys.log))
+    marks = known_marks(connection) if settings.config.federation else {}
+    for each in settings.config.federation:
+        if each.name in marks:
+            yield Verifier(name=log_origin(settings.name, marks[each.name]), raw=key(each.log))
 
 
 def back_up_home(config: Path, file: Path, passphrase: str) -> tuple[str, ...]:

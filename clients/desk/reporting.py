@@ -7,14 +7,101 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from ringfence.audit.errors import AuditError
+from ringfence.clients.config import FederationSettings
 from ringfence.clients.connections.contact import LastContact
-from ringfence.clients.connections.membership import FOLDER, MembershipFolder
+from ringfence.clients.connections.membership import membership_of
 from ringfence.clients.desk.spending import BudgetStanding
-from ringfence.clients.home import open_home
-from ringfence.clients.records.participations import Participations
+from ringfence.clients.home import Home, open_home
 from ringfence.privacy.command_line.alignment import padded
 from ringfence.privacy.errors import RingfenceError, _
 from ringfence.privacy.stores.lease import leased
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FederationStatus:
+    """A holder in one federation.
+
+    Attributes:
+        name: of the federation at this home.
+        coordinator, gateway: as its invitation names them; empty where none was taken up.
+        admitted_until: end of the certificate, or None.
+        contact: when the gateway was heard of last.
+        open_runs: study and run of each participation that is not over.
+    """
+
+    name: str
+    coordinator: str = ""
+    gateway: str = ""
+    admitted_until: datetime | None = None
+    contact: LastContact
+    open_runs: Sequence[tuple[str, str]]
+
+    @classmethod
+    def of(cls, home: Home, federation: FederationSettings) -> FederationStatus:
+        """Of a federation that client.toml names."""
+        folder = membership_of(home.settings.folder, federation.name)
+        coordinator = gateway = ""
+        until, runs = None, tuple[tuple[str, str], ...]()
+        try:
+            runs = home.of(federation).participations.open_runs()
+            key = home.settings.coordinator(federation)
+            invitation = folder.invitation(key)
+            coordinator, gateway = invitation.coordinator, invitation.gateway
+            if folder.admitted_before:
+                until = folder.certificate(key).not_valid_after_utc
+        except (RingfenceError, AuditError):  # doctor says what is wrong with it
+            pass
+        return cls(
+            name=federation.name,
+            coordinator=coordinator,
+            gateway=gateway,
+            admitted_until=until,
+            contact=LastContact.read(folder.path),
+            open_runs=runs,
+        )
+
+    def lines(self, holder: str) -> list[str]:
+        """For people."""
+        if not self.coordinator:
+            said = [_("{name} has joined no federation.").format(name=holder)]
+        elif self.admitted_until is None:
+            said = [
+                _("{name} answered the invitation of {coordinator} and is not admitted yet.").format(
+                    name=holder, coordinator=self.coordinator
+                )
+            ]
+        else:
+            said = [
+                _(
+                    "{name} belongs to {coordinator}, at {gateway}; its certificate is good until {until}."
+                ).format(
+                    name=holder,
+                    coordinator=self.coordinator,
+                    gateway=self.gateway,
+                    until=self.admitted_until.isoformat(timespec="minutes"),
+                )
+            ]
+        if self.contact.heard is not None:
+            at = self.contact.heard.isoformat(timespec="seconds")
+            said.append(_("The gateway answered last at {at}.").format(at=at))
+        said += [self.contact.trouble] if self.contact.trouble else []
+        said.append(
+            _("Studies that this holder takes part in now: {count}").format(count=len(self.open_runs))
+        )
+        return said + [f"  {study} {run}" for study, run in self.open_runs]
+
+    def as_json(self) -> dict[str, object]:
+        """For programs."""
+        return {
+            "name": self.name,
+            "coordinator": self.coordinator,
+            "gateway": self.gateway,
+            "admitted_until": None if self.admitted_until is None else self.admitted_until.isoformat(),
+            "last_contact": None if self.contact.heard is None else self.contact.heard.isoformat(),
+            "trouble": self.contact.trouble,
+            "open": [{"study": study, "run": run} for study, run in self.open_runs],
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,55 +110,33 @@ class HolderStatus:
 
     Attributes:
         name: its own.
-        coordinator, gateway: of the federation it joined; empty where it joined none.
-        admitted_until: end of its certificate, or None.
-        running: whether a process answers the coordinator.
-        contact: when the gateway was heard of last.
-        open_runs: study and run of each participation that is not over.
+        running: whether a process answers its coordinators.
+        federations: those of client.toml.
         budget: what is released, reserved and left.
     """
 
     name: str
-    coordinator: str
-    gateway: str
-    admitted_until: datetime | None
     running: bool
-    contact: LastContact
-    open_runs: Sequence[tuple[str, str]]
+    federations: Sequence[FederationStatus]
     budget: BudgetStanding
 
     @classmethod
     def read(cls, config: Path) -> HolderStatus:
         """Of the home of these settings."""
         with open_home(config) as home:
-            folder = MembershipFolder(home.settings.folder / FOLDER)
-            coordinator = gateway = ""
-            until = None
-            try:
-                key = home.settings.coordinator()
-                invitation = folder.invitation(key)
-                coordinator, gateway = invitation.coordinator, invitation.gateway
-                if folder.admitted_before:
-                    until = folder.certificate(key).not_valid_after_utc
-            except RingfenceError:  # doctor says what is wrong with it
-                pass
             return cls(
                 name=home.settings.name,
-                coordinator=coordinator,
-                gateway=gateway,
-                admitted_until=until,
                 running=leased(home.engine),
-                contact=LastContact.read(folder.path),
-                open_runs=Participations(home.engine).open_runs(),
+                federations=[FederationStatus.of(home, each) for each in home.settings.config.federation],
                 budget=BudgetStanding.of(home.ledger),
             )
 
     def lines(self) -> list[str]:
         """For people."""
         return [
-            *self._connection(),
-            _("Studies that this holder takes part in now: {count}").format(count=len(self.open_runs)),
-            *(f"  {study} {run}" for study, run in self.open_runs),
+            _("Its process runs.") if self.running else _("Its process does not run: ringfence-client run"),
+            *([] if self.federations else [_("{name} has joined no federation.").format(name=self.name)]),
+            *(line for each in self.federations for line in self._told(each)),
             self.budget.heading(),
             f"{'':12}{'mu^2':>14}  {_('epsilon')}",
             *(
@@ -81,44 +146,16 @@ class HolderStatus:
             *([_("FROZEN: {reason}").format(reason=self.budget.frozen)] if self.budget.frozen else []),
         ]
 
-    def _connection(self) -> list[str]:
-        if not self.coordinator:
-            said = [_("{name} has joined no federation.").format(name=self.name)]
-        elif self.admitted_until is None:
-            said = [
-                _("{name} answered the invitation of {coordinator} and is not admitted yet.").format(
-                    name=self.name, coordinator=self.coordinator
-                )
-            ]
-        else:
-            said = [
-                _(
-                    "{name} belongs to {coordinator}, at {gateway}; its certificate is good until {until}."
-                ).format(
-                    name=self.name,
-                    coordinator=self.coordinator,
-                    gateway=self.gateway,
-                    until=self.admitted_until.isoformat(timespec="minutes"),
-                )
-            ]
-        said.append(
-            _("Its process runs.") if self.running else _("Its process does not run: ringfence-client run")
-        )
-        if self.contact.heard is not None:
-            at = self.contact.heard.isoformat(timespec="seconds")
-            said.append(_("The gateway answered last at {at}.").format(at=at))
-        return said + ([self.contact.trouble] if self.contact.trouble else [])
+    def _told(self, federation: FederationStatus) -> list[str]:
+        """A federation's lines; under its name where there are several."""
+        lines = federation.lines(self.name)
+        return lines if len(self.federations) == 1 else [f"{federation.name}:", *lines]
 
     def as_json(self) -> dict[str, object]:
         """For programs."""
         return {
             "name": self.name,
-            "coordinator": self.coordinator,
-            "gateway": self.gateway,
-            "admitted_until": None if self.admitted_until is None else self.admitted_until.isoformat(),
             "running": self.running,
-            "last_contact": None if self.contact.heard is None else self.contact.heard.isoformat(),
-            "trouble": self.contact.trouble,
-            "open": [{"study": study, "run": run} for study, run in self.open_runs],
+            "federations": [each.as_json() for each in self.federations],
             "budget": self.budget.as_json(),
         }

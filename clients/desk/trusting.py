@@ -1,4 +1,4 @@
-"""Enters other parties' keys: peers into the contract, approvers and the coordinator into client.toml.
+"""Enters other parties' keys: peers into the contract, approvers into client.toml.
 
 Each is an event before it is written. A contract that was signed gets a higher version with its new peers,
 and counts again once it is signed.
@@ -24,7 +24,7 @@ from ringfence.privacy.command_line.trust import (
 from ringfence.privacy.crypto.identity import KeyKind
 from ringfence.privacy.crypto.public_files import read_public
 from ringfence.privacy.crypto.signed import read_signed
-from ringfence.privacy.errors import N_, ContractError, UsageError
+from ringfence.privacy.errors import ContractError, UsageError
 from ringfence.privacy.toml.editing import edited, with_entries, with_value
 from ringfence.privacy.toml.reading import read_toml
 
@@ -116,52 +116,13 @@ def enter_approvers(home: Home, keys: Keys) -> None:
     )
 
 
-def coordinator_shown(home: Home, file: Path) -> Keys:
+def coordinator_shown(file: Path) -> Shown:
     """The key of a coordinator in a `.pub` file.
 
     Raises:
         KeyFault: it is none.
-        UsageError: RF-U662 client.toml names another coordinator.
     """
-    return require_the_coordinator(home, _shown(file, "coordinator"))
-
-
-def require_the_coordinator(home: Home, shown: Shown) -> Keys:
-    """A coordinator's key, sorted by whether client.toml names it.
-
-    Raises:
-        UsageError: RF-U662 client.toml names another coordinator.
-    """
-    if home.settings.config.coordinator is None:
-        return Keys(new=(shown,))
-    if home.settings.coordinator() != shown.public:
-        raise UsageError(
-            "RF-U662",
-            N_(
-                "{file} names another coordinator. A holder takes studies from one: remove that line by hand "
-                "first, if the new one is to take its place."
-            ),
-            file=home.settings.file.name,
-        )
-    return Keys(new=(), known=(shown,))
-
-
-def enter_coordinator(home: Home, keys: Keys) -> None:
-    """Write the coordinator into client.toml.
-
-    Raises:
-        UsageError: RF-U660 the file is written in a way that cannot be changed safely.
-    """
-    if not keys.new:
-        return
-    (one,) = keys.new
-
-    def change(text: str) -> str:
-        note = f"{one.said} {one.public.fingerprint}"
-        return with_value(text, "coordinator", one.public.hex, note)
-
-    file = home.settings.file
-    enter(file, edited(file, UsageError, change), lambda: record_trusted(home.log, "coordinator", keys.new))
+    return _shown(file, "coordinator")
 
 
 def _shown(file: Path, kind: KeyKind) -> Shown:

@@ -177,7 +177,7 @@ def read_study(home: Home, path: Path) -> Study:
         UsageError: no coordinator is configured.
     """
     document = signed_study(home, path)
-    return Study.from_canonical(document.verify("study", [home.settings.coordinator()]))
+    return Study.from_canonical(document.verify("study", [home.coordinator()]))
 
 
 def answer(home: Home, study: Study, loaded: LoadedContract) -> Forecast:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Integer,
     MetaData,
     String,
     Table,
@@ -50,6 +51,7 @@ _ROWS = Table(
 _REJECTED = Table(
     "study_rejections",
     METADATA,
+    Column("federation", Integer, primary_key=True, autoincrement=False),
     Column("study", String(71), primary_key=True),
     Column("at", String(40), nullable=False),
 )
@@ -84,9 +86,11 @@ class InboxStudy:
 class Inbox:
     """The inbox in a holder's store."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Open the tables, making them when absent."""
+    def __init__(self, engine: Engine, federation: int = 1) -> None:
+        """Open the tables, making them when absent; a federation is known by the number of its log."""
         self._engine = engine
+        self._federation = federation
+        self._own = _REJECTED.c.federation == federation
         METADATA.create_all(engine)
 
     def keep(
@@ -154,12 +158,12 @@ class Inbox:
     def rejected(self, study: str) -> str:
         """When a study was rejected here; empty where it is not."""
         with reading(self._engine) as connection:
-            return _rejected(study, connection)
+            return self._rejected(study, connection)
 
     def rejections(self) -> dict[str, str]:
         """When each study was rejected that is."""
         with reading(self._engine) as connection:
-            return {row.study: row.at for row in connection.execute(select(_REJECTED))}
+            return {row.study: row.at for row in connection.execute(select(_REJECTED).where(self._own))}
 
     def reject(self, study: str, at: str, record: Record) -> None:
         """Keep that a study was rejected.
@@ -168,13 +172,13 @@ class Inbox:
             StudyError: RF-S440 it was before.
         """
         with self._engine.begin() as connection:
-            if before := _rejected(study, connection):
+            if before := self._rejected(study, connection):
                 raise StudyError(
                     "RF-S440",
                     N_("The study was rejected here on {at} already; there is nothing to do."),
                     at=before,
                 )
-            connection.execute(insert(_REJECTED).values(study=study, at=at))
+            connection.execute(insert(_REJECTED).values(federation=self._federation, study=study, at=at))
             record(connection)
 
     def accept(self, study: str, seen: str) -> None:
@@ -188,12 +192,12 @@ class Inbox:
             StudyError: RF-S437 it was rejected since.
         """
         with self._engine.begin() as connection:
-            if _rejected(study, connection) not in {"", seen}:
+            if self._rejected(study, connection) not in {"", seen}:
                 raise StudyError(
                     "RF-S437",
                     N_("Somebody rejected the study at this moment; ask why before you approve it anew."),
                 )
-            connection.execute(delete(_REJECTED).where(_REJECTED.c.study == study))
+            connection.execute(delete(_REJECTED).where(self._own, _REJECTED.c.study == study))
 
     def _named(
         self, coordinator: PublicIdentity, which: ColumnElement[bool], connection: Connection
@@ -223,6 +227,6 @@ class Inbox:
                 study=found.name,
             )
 
-
-def _rejected(study: str, connection: Connection) -> str:
-    return connection.scalar(select(_REJECTED.c.at).where(_REJECTED.c.study == study)) or ""
+    def _rejected(self, study: str, connection: Connection) -> str:
+        chosen = select(_REJECTED.c.at).where(self._own, _REJECTED.c.study == study)
+        return connection.scalar(chosen) or ""

@@ -12,7 +12,7 @@ from ringfence.privacy.stores.schema import StoreSchema, gathered
 def _tables() -> MetaData:
     from ringfence.audit import store
     from ringfence.clients.inbox import store as inbox
-    from ringfence.clients.records import offers, participations, snapshots, witness_memory
+    from ringfence.clients.records import federations, offers, participations, snapshots, witness_memory
     from ringfence.privacy.consent import tables
     from ringfence.privacy.ledger import chain
     from ringfence.privacy.release import register
@@ -24,6 +24,7 @@ def _tables() -> MetaData:
             tables.metadata,
             chain.METADATA,
             attempts.METADATA,
+            federations.METADATA,
             offers.METADATA,
             participations.METADATA,
             inbox.METADATA,

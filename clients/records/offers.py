@@ -2,8 +2,8 @@
 
 Invariant: whoever offers a study again and again gets the same answer a bounded number of times, and after
 that none that anything was looked at for. The count begins anew only when the holder's own people attest
-the study's table or approve the study. Digests that a coordinator makes up fill the counts and no more: then
-only studies that the holder's people know of are looked at.
+the study's table or approve the study. Digests that a coordinator makes up fill the counts of its own
+federation and no more: then only studies that the holder's people know of are looked at.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
+    Insert,
     Integer,
     MetaData,
     String,
@@ -32,17 +33,20 @@ METADATA = MetaData()
 _ROWS = Table(
     "refused_offers",
     METADATA,
+    Column("federation", Integer, primary_key=True, autoincrement=False),
     Column("study", String(71), primary_key=True),
     Column("refusals", Integer, nullable=False),
 )
 
 
 class Offers:
-    """The counts in a holder's store."""
+    """The counts of one federation in a holder's store."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Open the table, making it when absent."""
+    def __init__(self, engine: Engine, federation: int = 1) -> None:
+        """Open the table, making it when absent; a federation is known by the number of its log."""
         self._engine = engine
+        self._federation = federation
+        self._own = _ROWS.c.federation == federation
         METADATA.create_all(engine)
 
     def check(self, study: str) -> None:
@@ -82,11 +86,11 @@ class Offers:
         if known is None:
             if self._full(connection):
                 return False
-            connection.execute(insert(_ROWS).values(study=study, refusals=1))
+            connection.execute(self._inserted(study, 1))
             return True
         if known >= MOST_REFUSALS:
             return False
-        connection.execute(update(_ROWS).where(_ROWS.c.study == study).values(refusals=known + 1))
+        connection.execute(update(_ROWS).where(self._own, _ROWS.c.study == study).values(refusals=known + 1))
         return True
 
     def reopen(self, study: str, *, connection: Connection | None = None) -> None:
@@ -95,12 +99,17 @@ class Offers:
             with self._engine.begin() as own:
                 self.reopen(study, connection=own)
             return
-        connection.execute(_ROWS.delete().where(_ROWS.c.study == study))
-        connection.execute(insert(_ROWS).values(study=study, refusals=0))
+        connection.execute(_ROWS.delete().where(self._own, _ROWS.c.study == study))
+        connection.execute(self._inserted(study, 0))
+
+    def _inserted(self, study: str, refusals: int) -> Insert:
+        return insert(_ROWS).values(federation=self._federation, study=study, refusals=refusals)
 
     def _refusals(self, study: str, connection: Connection) -> int | None:
         """Refusals of a study; None for one that was neither refused nor opened here."""
-        return connection.scalar(select(_ROWS.c.refusals).where(_ROWS.c.study == study))
+        return connection.scalar(select(_ROWS.c.refusals).where(self._own, _ROWS.c.study == study))
 
     def _full(self, connection: Connection) -> bool:
-        return (connection.scalar(select(func.count()).select_from(_ROWS)) or 0) >= MOST_STUDIES
+        return (
+            connection.scalar(select(func.count()).select_from(_ROWS).where(self._own)) or 0
+        ) >= MOST_STUDIES

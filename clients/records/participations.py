@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Integer,
     MetaData,
     String,
     Table,
@@ -36,6 +37,7 @@ METADATA = MetaData()
 _ROWS = Table(
     "participations",
     METADATA,
+    Column("federation", Integer, primary_key=True, autoincrement=False),
     Column("study", String(71), primary_key=True),
     Column("run", String(32), primary_key=True),
     Column("log_key", String(64), nullable=False),
@@ -96,17 +98,19 @@ class Participation:
 
 
 class Participations:
-    """The runs in a holder's store."""
+    """The runs of one federation in a holder's store; another one's coordinator reaches none of them."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Open the table, making it when absent."""
+    def __init__(self, engine: Engine, federation: int = 1) -> None:
+        """Open the table, making it when absent; a federation is known by the number of its log."""
         self._engine = engine
+        self._federation = federation
+        self._own = _ROWS.c.federation == federation
         METADATA.create_all(engine)
 
     def find(self, study: str, run: str) -> Participation | None:
         """What is known of a run, or None for one that was not joined here."""
         with reading(self._engine) as connection:
-            row = connection.execute(select(_ROWS).where(_of(study, run))).one_or_none()
+            row = connection.execute(select(_ROWS).where(self._of(study, run))).one_or_none()
         if row is None:
             return None
         return Participation(
@@ -121,7 +125,7 @@ class Participations:
     def ended_by_study(self) -> dict[str, bool]:
         """Of each study that was joined here, whether all its runs have ended."""
         with reading(self._engine) as connection:
-            rows = connection.execute(select(_ROWS.c.study, _ROWS.c.ended)).all()
+            rows = connection.execute(select(_ROWS.c.study, _ROWS.c.ended).where(self._own)).all()
         studies = {row.study for row in rows}
         open_ones = {row.study for row in rows if not row.ended}
         return {study: study not in open_ones for study in studies}
@@ -129,10 +133,15 @@ class Participations:
     def open_runs(self) -> tuple[tuple[str, str], ...]:
         """Study and run of every participation whose end was not heard, in order."""
         with reading(self._engine) as connection:
-            rows = connection.execute(
-                select(_ROWS.c.study, _ROWS.c.run).where(~_ROWS.c.ended).order_by(_ROWS.c.study, _ROWS.c.run)
-            )
+            chosen = select(_ROWS.c.study, _ROWS.c.run).where(self._own, ~_ROWS.c.ended)
+            rows = connection.execute(chosen.order_by(_ROWS.c.study, _ROWS.c.run))
             return tuple((row.study, row.run) for row in rows)
+
+    def elsewhere(self, study: str) -> bool:
+        """Whether a study of this digest was joined for another federation of this home."""
+        chosen = select(_ROWS.c.study).where(~self._own, _ROWS.c.study == study)
+        with reading(self._engine) as connection:
+            return connection.scalar(chosen.limit(1)) is not None
 
     def joined(self, known: Participation) -> None:
         """Keep that a run was joined, before the coordinator hears of it; anew when it is joined again."""
@@ -144,14 +153,19 @@ class Participations:
             "witnesses": json.dumps(asdict(known.witnesses)),
         }
         with self._engine.begin() as connection:
-            changed = connection.execute(update(_ROWS).where(_of(known.study, known.run)).values(**values))
+            changed = connection.execute(
+                update(_ROWS).where(self._of(known.study, known.run)).values(**values)
+            )
             if not changed.rowcount:
-                connection.execute(insert(_ROWS).values(study=known.study, run=known.run, **values))
+                connection.execute(
+                    insert(_ROWS).values(
+                        federation=self._federation, study=known.study, run=known.run, **values
+                    )
+                )
 
     def ended(self, study: str, run: str, *, connection: Connection) -> None:
         """Keep that a run is over, in the transaction of its event."""
-        connection.execute(update(_ROWS).where(_of(study, run)).values(ended=True))
+        connection.execute(update(_ROWS).where(self._of(study, run)).values(ended=True))
 
-
-def _of(study: str, run: str) -> ColumnElement[bool]:
-    return and_(_ROWS.c.study == study, _ROWS.c.run == run)
+    def _of(self, study: str, run: str) -> ColumnElement[bool]:
+        return and_(self._own, _ROWS.c.study == study, _ROWS.c.run == run)

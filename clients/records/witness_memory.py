@@ -1,11 +1,13 @@
-"""What a witness remembers: the one log of its coordinator, and the one model of each run that it cosigned.
+"""What a witness remembers: the one log of each coordinator, and the one model of each run that it cosigned.
 
 The checkpoint that was cosigned last is not here but in the holder's own log, which anchors it.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, insert, select
+from typing import Any
+
+from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Select, String, Table, insert, select
 
 from ringfence.audit.note import Verifier
 from ringfence.privacy.crypto.identity import PublicIdentity
@@ -20,10 +22,16 @@ _LOGS = Table(
     Column("origin", String(256), nullable=False),
     Column("log_key", String(64), nullable=False),
 )
-_FORKS = Table("witnessed_forks", METADATA, Column("run", String(32), primary_key=True))
+_FORKS = Table(
+    "witnessed_forks",
+    METADATA,
+    Column("federation", Integer, primary_key=True, autoincrement=False),
+    Column("run", String(32), primary_key=True),
+)
 _RELEASES = Table(
     "witnessed_releases",
     METADATA,
+    Column("federation", Integer, primary_key=True, autoincrement=False),
     Column("run", String(32), primary_key=True),
     Column("study", String(71), nullable=False),
     Column("model", String(71), nullable=False),
@@ -33,9 +41,10 @@ _RELEASES = Table(
 class WitnessMemory:
     """Which log each coordinator has, and which release of a run was witnessed."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Open the tables, making them when absent."""
+    def __init__(self, engine: Engine, federation: int = 1) -> None:
+        """Open the tables, making them when absent; a federation is known by the number of its log."""
         self._engine = engine
+        self._federation = federation
         METADATA.create_all(engine)
 
     def require_log(self, coordinator: PublicIdentity, key: PublicIdentity, origin: str | None) -> None:
@@ -77,9 +86,10 @@ class WitnessMemory:
             connection.execute(
                 insert(_LOGS).values(coordinator=coordinator.hex, origin=log.name, log_key=log.raw.hex())
             )
-        known = connection.scalar(select(_RELEASES.c.model).where(_RELEASES.c.run == run))
+        known = connection.scalar(self._released(run))
         if known is None:
-            connection.execute(insert(_RELEASES).values(run=run, study=study, model=model))
+            values = {"federation": self._federation, "run": run, "study": study, "model": model}
+            connection.execute(insert(_RELEASES).values(**values))
         elif known != model:
             raise WaistError(
                 "RF-W233",
@@ -90,11 +100,17 @@ class WitnessMemory:
     def witnessed(self, run: str) -> str | None:
         """The model whose release in this run was witnessed, or None."""
         with reading(self._engine) as connection:
-            return connection.scalar(select(_RELEASES.c.model).where(_RELEASES.c.run == run))
+            found: str | None = connection.scalar(self._released(run))
+        return found
+
+    def _released(self, run: str) -> Select[Any]:
+        own = _RELEASES.c.federation == self._federation
+        return select(_RELEASES.c.model).where(own, _RELEASES.c.run == run)
 
     def forked(self, connection: Connection, run: str) -> bool:
         """Keep that another history was shown in a run; whether this is the first time."""
-        if connection.scalar(select(_FORKS.c.run).where(_FORKS.c.run == run)) is not None:
+        own = _FORKS.c.federation == self._federation
+        if connection.scalar(select(_FORKS.c.run).where(own, _FORKS.c.run == run)) is not None:
             return False
-        connection.execute(insert(_FORKS).values(run=run))
+        connection.execute(insert(_FORKS).values(federation=self._federation, run=run))
         return True

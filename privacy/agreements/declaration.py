@@ -33,7 +33,7 @@ class Declaration(Document):
 
     Attributes:
         name: the holder's name.
-        key, log_key: public halves of its keys, hex.
+        key, log_key: public halves of its identity and of the key of its house's own log, hex.
         max_customers: at most so many customers, a public figure.
         overlap: in how many holders one customer may be; None for all.
         jurisdiction: whose law applies to it; None in a declaration of an earlier form.

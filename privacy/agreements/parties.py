@@ -82,8 +82,17 @@ def _unreserved(name: str) -> str:
 
 def may_be_called(name: str) -> bool:
     """Whether a holder may have a name."""
+    return _fits(_NAMES, name)
+
+
+def is_party_name(name: str) -> bool:
+    """Whether an organisation, or a federation at a holder's home, may have a name."""
+    return _fits(_PARTIES, name)
+
+
+def _fits(names: TypeAdapter[str], name: str) -> bool:
     try:
-        _NAMES.validate_python(name)
+        names.validate_python(name)
     except ValidationError:
         return False
     return True
@@ -96,3 +105,4 @@ HolderName: TypeAlias = Annotated[PartyName, AfterValidator(_unreserved)]
 """Name of a holder: an organisation's that is not the coordinator's."""
 
 _NAMES: Final[TypeAdapter[str]] = TypeAdapter(HolderName)
+_PARTIES: Final[TypeAdapter[str]] = TypeAdapter(PartyName)

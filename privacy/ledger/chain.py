@@ -144,10 +144,10 @@ def read_entries(connection: Connection, after: int, previous: bytes) -> Iterato
         previous = bytes(digest)
 
 
-def hash_at(connection: Connection, sequence: int) -> str | None:
-    """The hash of one entry in hexadecimal digits, None where there is none."""
-    found = connection.scalar(select(_table.c.hash).where(_table.c.sequence == sequence))
-    return None if found is None else bytes(found).hex()
+def hashes(connection: Connection) -> Iterator[bytes]:
+    """The hash of every entry, the last first: what another party was shown is mostly the last."""
+    for digest in connection.scalars(select(_table.c.hash).order_by(_table.c.sequence.desc())):
+        yield bytes(digest)
 
 
 def _parse(sequence: int, body: bytes, digest: bytes) -> Entry:

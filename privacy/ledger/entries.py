@@ -139,22 +139,17 @@ class Frozen:
 
     Attributes:
         reason: for people.
-        known_sequence, known_hash: a head that another party knows and that is not here; 0 and empty where
-            there is none.
+        known: the mark of a head that another party was shown and that is not here; empty where there is
+            none.
     """
 
     kind: ClassVar[Literal["frozen"]] = "frozen"
     reason: str
-    known_sequence: int
-    known_hash: str
+    known: str
 
     def fields(self) -> Fields:
         """As the ledger holds it."""
-        return {
-            "reason": self.reason,
-            "known_sequence": self.known_sequence,
-            "known_hash": self.known_hash,
-        }
+        return {"reason": self.reason, "known": self.known}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ Invariants (DESIGN, 6.2 and 6.3):
     exact decimals and round against the spender.
 
 Who restores an older copy of the file takes spending back. That is noticed when another party still knows a
-later head (`check_head`): the ledger freezes until two people enter the missing spend. A rollback of the
+later head (`check_mark`): the ledger freezes until two people enter the missing spend. A rollback of the
 whole disk with no peer to ask, or none that saw the later entries, is not detected.
 """
 
@@ -29,6 +29,7 @@ from ringfence.privacy.ledger.balance import Balance
 from ringfence.privacy.ledger.book import Book, Premise, Step
 from ringfence.privacy.ledger.chain import Entry
 from ringfence.privacy.ledger.entries import Reserved, Thawed, ToppedUp
+from ringfence.privacy.ledger.marks import HeadMarks
 from ringfence.privacy.ledger.parts import BOTH, Scope, total
 from ringfence.privacy.ledger.planned import RESERVE_MARGIN, Quote, attempt_renyi, quote
 from ringfence.privacy.ledger.state import Head, Reservation, State
@@ -276,7 +277,7 @@ class Ledger:
         return statement(self._book.entries())
 
     def head(self, connection: Connection | None = None) -> Head:
-        """Number and hash of the last entry, for other parties to keep.
+        """Number and hash of the last entry.
 
         Args:
             connection: an open transaction to read in, so that its own entries count.
@@ -291,38 +292,37 @@ class Ledger:
         records = (entry.record for entry in self._book.entries(connection))
         return any(isinstance(each, Reserved) and each.study == study_digest for each in records)
 
-    def check_head(self, known_sequence: int, known_hash: str) -> Head:
-        """Compare with the head another party knows; freeze if this ledger is behind it or departs from it.
+    def mark(self, marks: HeadMarks, connection: Connection | None = None) -> str:
+        """What another party is shown of the head, to keep; a connection as for `head`."""
+        return marks.fresh(self.head(connection).hash)
+
+    def check_mark(self, marks: HeadMarks, known: str) -> None:
+        """Look whether this ledger holds what another party was shown; freeze if it does not.
 
         Args:
-            known_sequence: 0 if that party knows none.
-            known_hash: 64 hexadecimal digits.
-
-        Returns:
-            This ledger's head, whose history contains the known one.
+            marks: of that party.
+            known: 128 hexadecimal digits, from `mark`.
 
         Raises:
-            BudgetError: this ledger lacks entries that the other party saw; it is frozen now.
+            BudgetError: this ledger lacks an entry that was shown; it is frozen now.
         """
-        known = Head(sequence=known_sequence, hash=known_hash)
         state = self._book.read()
-        if known_sequence == 0 or known in state.acknowledged or self._book.holds(known):
-            return state.head
+        if known in state.acknowledged or self._book.holds(marks.recognises(known)):
+            return
         if known not in state.foreign:
-            self._enter(frozen(f"entry {known_sequence} known elsewhere is missing here", known))
+            self._enter(frozen("an entry that was shown elsewhere is missing here", known))
         raise BudgetError(
             "RF-B312",
             N_(
-                "The budget ledger lacks entry {known} that another party saw of it (it ends at {own}), "
-                "so it is frozen. Two people must enter the missing spend."
+                "The budget ledger lacks an entry that another party was shown of it (it ends at entry "
+                "{own}), so it is frozen. Two people must enter the missing spend."
             ),
-            known=known_sequence,
             own=state.sequence,
         )
 
     def freeze(self, reason: str) -> None:
         """Allow no spending until two people thaw the ledger, e.g. after a restore; durable on return."""
-        self._enter(frozen(checked_text("reason", reason), Head(sequence=0, hash="")))
+        self._enter(frozen(checked_text("reason", reason)))
 
     def thaw(
         self,

@@ -122,11 +122,7 @@ def _charged(given: Given) -> Charged:
 
 
 def _frozen(given: Given) -> Frozen:
-    return Frozen(
-        reason=given.text("reason"),
-        known_sequence=given.number("known_sequence"),
-        known_hash=given.text("known_hash"),
-    )
+    return Frozen(reason=given.text("reason"), known=given.text("known"))
 
 
 def _decided(make: type[Thawed] | type[ToppedUp], given: Given) -> Thawed | ToppedUp:

@@ -41,7 +41,10 @@ from ringfence.privacy.ledger.parts import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """A point of a ledger's history: number of the last entry and its hash as 64 hexadecimal digits."""
+    """A point of a ledger's history: number of the last entry and its hash as 64 hexadecimal digits.
+
+    Neither leaves the home but to auditors; other parties are shown a mark.
+    """
 
     sequence: int
     hash: str
@@ -96,8 +99,8 @@ class State:
         allowance: how much slack to epsilon, and how much total variation, the budget keeps room for.
         slack: how much of it all reservations took, for ever.
         frozen: why nothing may be spent, or empty.
-        foreign: heads of another party that caused the freeze.
-        acknowledged: foreign heads whose missing spend two people entered.
+        foreign: marks that other parties were shown (privacy/ledger/marks.py) and that caused the freeze.
+        acknowledged: foreign marks whose missing spend two people entered.
         decisions: digests of what two people signed; each is carried out once.
     """
 
@@ -114,13 +117,13 @@ class State:
     allowance: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
     slack: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
     frozen: str = ""
-    foreign: frozenset[Head] = frozenset()
-    acknowledged: frozenset[Head] = frozenset()
+    foreign: frozenset[str] = frozenset()
+    acknowledged: frozenset[str] = frozenset()
     decisions: frozenset[str] = frozenset()
 
     @property
     def head(self) -> Head:
-        """The ledger's head as other parties keep it."""
+        """Where the ledger stands."""
         return Head(sequence=self.sequence, hash=self.hash.hex())
 
     @property
@@ -264,8 +267,8 @@ def _committed(state: State, end: Committed) -> State:
 
 def _frozen(state: State, stop: Frozen) -> State:
     foreign = state.foreign
-    if stop.known_sequence:
-        foreign |= {Head(sequence=stop.known_sequence, hash=stop.known_hash)}
+    if stop.known:
+        foreign |= {stop.known}
     return replace(state, frozen=state.frozen or stop.reason, foreign=foreign)
 
 

@@ -9,7 +9,7 @@ from ringfence.privacy.accounting.filters import Amounts
 from ringfence.privacy.ledger.book import Step
 from ringfence.privacy.ledger.entries import Charged, Committed, Frozen, Reserved, Thawed, ToppedUp
 from ringfence.privacy.ledger.parts import ByPart, Scope, scope_of
-from ringfence.privacy.ledger.state import Head, Reservation, State, equivalent_mu_squared
+from ringfence.privacy.ledger.state import Reservation, State, equivalent_mu_squared
 from ringfence.privacy.ledger.terms import checked_text, two_people
 from ringfence.privacy.stores.journal import Json
 
@@ -75,10 +75,10 @@ def committed(reservation: Reservation) -> Step:
     )
 
 
-def frozen(reason: str, known: Head) -> Step:
-    """An end to all spending, perhaps because another party knows a head that is not here."""
+def frozen(reason: str, known: str = "") -> Step:
+    """An end to all spending, perhaps because another party was shown a head that is not here (its mark)."""
     return Step(
-        record=Frozen(reason=reason, known_sequence=known.sequence, known_hash=known.hash),
+        record=Frozen(reason=reason, known=known),
         action="budget.frozen",
         outcome="error",
         private={"reason": reason},

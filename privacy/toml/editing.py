@@ -10,13 +10,13 @@ import codecs
 import json
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ringfence.privacy.errors import N_, RingfenceError, UsageError
-from ringfence.privacy.toml.reading import read_toml, spans
+from ringfence.privacy.toml.reading import line_index, read_toml, spans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,3 +136,56 @@ def _comment(text: str) -> str:
 
 def _new_line(text: str) -> str:
     return "\r\n" if "\r\n" in text else "\n"
+
+
+def with_table(text: str, key: str, values: Mapping[str, str], comments: Mapping[str, str]) -> str:
+    """The text with one more table of a list of tables, at its end.
+
+    Args:
+        text: a valid TOML text.
+        key: of the list, a bare key.
+        values: of the table, by bare key.
+        comments: what is written behind a value for people.
+
+    Raises:
+        UsageError: RF-U660 the text is written in a way that this cannot change safely.
+    """
+    new_line, before = _new_line(text), tomllib.loads(text).get(key, [])
+    lines = [f"[[{key}]]"]
+    for name, value in values.items():
+        note = f"  # {_comment(comments[name])}" if name in comments else ""
+        lines.append(f"{name} = {_quoted(value)}{note}")
+    gap = new_line if text and not text.endswith("\n") else ""
+    made = text + gap + new_line + new_line.join(lines) + new_line
+    return _proved(text, made, key, [*(before if isinstance(before, list) else []), dict(values)])
+
+
+def without_table(text: str, key: str, position: int) -> str:
+    """The text without one table of a list of tables, with the tables below it and the comments in it.
+
+    Args:
+        text: a valid TOML text.
+        key: of the list, a bare key.
+        position: of the table in the list, from 0.
+
+    Raises:
+        UsageError: RF-U660 the text is written in a way that this cannot change safely.
+    """
+    before = list(tomllib.loads(text)[key])
+    lines, index = text.splitlines(keepends=True), line_index(text)
+    start = index[key, position] - 1
+    inside = {line for path, line in index.items() if path[:2] == (key, position)}
+    headers = [number for number, line in enumerate(lines) if line.lstrip().startswith("[")]
+    end = next((each for each in headers if each > start and each + 1 not in inside), len(lines))
+    kept = before[:position] + before[position + 1 :]
+    made = "".join(lines[:start] + lines[end:])
+    if kept:
+        return _proved(text, made, key, kept)
+    wanted = {name: value for name, value in tomllib.loads(text).items() if name != key}
+    try:
+        gone = tomllib.loads(made) == wanted
+    except tomllib.TOMLDecodeError:
+        gone = False
+    if not gone:
+        raise _unsafe(key)
+    return made

@@ -1,8 +1,9 @@
 """Where a holder's ledger and log stand, as other parties keep it.
 
-A ledger head is signed by its holder. Another party shows it back when the next study is offered, and a
-holder that finds its own signature on an entry it no longer has knows that its disk was rolled back. Nobody
-else can make a holder freeze: a head without its signature is refused and changes nothing.
+A ledger head is signed by its holder for whoever is shown one of its logs. That party shows it back when the
+next study is offered, and a holder that finds its own signature on an entry it no longer has knows that its
+disk was rolled back. Nobody else can make a holder freeze: a head without its signature, or one that was
+shown to another party, is refused and changes nothing.
 """
 
 from __future__ import annotations
@@ -11,17 +12,16 @@ from dataclasses import dataclass
 
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import N_, KeyFault, WaistError
-from ringfence.privacy.wire.fields import Digest, Number, Record, SignatureHex, canonical
+from ringfence.privacy.wire.fields import Digest, MarkHex, Number, Record, SignatureHex, canonical
 
-_DOMAIN = b"ringfence/ledger-head/v1\n"
+_DOMAIN = b"ringfence/ledger-head/v2\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerHead(Record):
-    """Last entry of a holder's ledger: its sequence number and hash, signed by the holder."""
+    """Last entry of a holder's ledger as a mark that only the holder recognises, signed by the holder."""
 
-    sequence: Number
-    hash: Digest
+    mark: MarkHex
     signature: SignatureHex
 
 
@@ -33,31 +33,31 @@ class LogPosition(Record):
     root: Digest
 
 
-def sign_head(identity: Identity, *, sequence: int, entry_hash: str) -> LedgerHead:
+def sign_head(identity: Identity, *, mark: str, log: str) -> LedgerHead:
     """A holder's statement of its ledger's head.
 
     Args:
         identity: the holder's key.
-        sequence: number of the last entry.
-        entry_hash: its hash, 64 hexadecimal digits.
+        mark: 128 hexadecimal digits (privacy/ledger/marks.py).
+        log: name of the holder's log that is shown to the same party.
     """
-    digest = f"sha256:{entry_hash}"
-    signature = identity.sign(_DOMAIN + canonical({"sequence": sequence, "hash": digest})).hex()
-    return LedgerHead(sequence=sequence, hash=digest, signature=signature)
+    return LedgerHead(mark=mark, signature=identity.sign(_body(mark, log)).hex())
 
 
-def verify_head(head: LedgerHead, holder: PublicIdentity) -> LedgerHead:
-    """The head, once it was found signed by its holder.
+def verify_head(head: LedgerHead, holder: PublicIdentity, log: str) -> LedgerHead:
+    """The head, once it was found signed by its holder, beside this log.
 
     Raises:
         WaistError: RF-W166 when it is not.
     """
     try:
-        holder.verify(
-            bytes.fromhex(head.signature), _DOMAIN + canonical({"sequence": head.sequence, "hash": head.hash})
-        )
+        holder.verify(bytes.fromhex(head.signature), _body(head.mark, log))
     except KeyFault as fault:
         raise WaistError(
             "RF-W166", N_("A ledger head is not signed by the holder it is said to be of; it was not used.")
         ) from fault
     return head
+
+
+def _body(mark: str, log: str) -> bytes:
+    return _DOMAIN + canonical({"log": log, "mark": mark})

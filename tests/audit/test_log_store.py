@@ -54,7 +54,7 @@ def test_a_store_keeps_its_tables(engine: Engine) -> None:
         "audit_event": {"seq": False, "action": False, "resource": False, "leaf": False, "closed": False},
         "audit_private": {"seq": False, "salt": False, "body": False},
         "audit_producer": {"source": False, "next": False},
-        "audit_checkpoint": {"origin": False, "size": False, "root": False, "note": False},
+        "audit_checkpoint": dict.fromkeys(("log", "origin", "size", "root", "note"), False),
     }
     keys = {table: found.get_pk_constraint(table)["constrained_columns"] for table in columns}
     assert keys == {
@@ -62,7 +62,7 @@ def test_a_store_keeps_its_tables(engine: Engine) -> None:
         "audit_event": ["seq"],
         "audit_private": ["seq"],
         "audit_producer": ["source"],
-        "audit_checkpoint": ["origin", "size"],
+        "audit_checkpoint": ["log", "origin", "size"],
     }
     assert [key["referred_table"] for key in found.get_foreign_keys("audit_private")] == ["audit_event"]
     indexed = {tuple(index["column_names"]) for index in found.get_indexes("audit_event")}
@@ -70,7 +70,7 @@ def test_a_store_keeps_its_tables(engine: Engine) -> None:
     for table in (store.event, store.private, store.checkpoint):
         assert [column.autoincrement for column in table.columns if column.name in ("seq", "size")] == [False]
     with engine.begin() as connection, pytest.raises(IntegrityError):
-        connection.execute(store.head.insert().values(id=2, origin="x", size=0, edge=b""))
+        connection.execute(store.head.insert().values(id=0, origin="x", size=0, edge=b""))
 
 
 def test_a_log_that_is_there_is_opened_without_an_attempt_to_begin_it(engine: Engine) -> None:

@@ -83,7 +83,7 @@ def test_a_table_that_does_not_pass_is_approved_by_nobody_and_the_log_tells_nobo
             assert client(*words, "--config", here.home) == 1
             assert capsys.readouterr().err.startswith("RF-T0")
             assert told(here, 2) == sound
-    assert not list((here.home / "approvals").iterdir())
+    assert not list((here.home / "approvals").rglob("*.json"))
     assert copies(here) == []
     write_table(here.home)
     assert client("study", "approve", signed, "--key", here.ana, "--config", here.home) == 0

@@ -8,14 +8,21 @@ from pathlib import Path
 import pytest
 from checkout import ROOT
 from kits.command_kit import new_key
-from pydantic import BaseModel
 
-from ringfence.clients.config import ClientConfig, ConnectionSettings, KeyFiles, LoopbackPort, load_settings
+from ringfence.clients.config import (
+    ClientConfig,
+    ConnectionSettings,
+    FederationSettings,
+    KeyFiles,
+    LoopbackPort,
+    load_settings,
+)
 from ringfence.privacy.errors import KeyFault, UsageError
 from ringfence.privacy.toml.faults import faults_of
 
 PAGE = (ROOT / "docs" / "reference" / "client.toml.md").read_text(encoding="utf-8")
 LEAST = 'name = "north"\nstore = "holder.db"\n'
+FEDERATION = '[[federation]]\nname = "{name}"\ncoordinator = "{key}"\nlog = "keys/log-{name}.key"\n'
 
 
 def write(folder: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -31,10 +38,20 @@ def faults(folder: Path, text: str) -> set[tuple[int, str]]:
     return {(fault.line, fault.code) for fault in faults_of(refusal.value)}
 
 
-@pytest.mark.parametrize("model", [ClientConfig, KeyFiles, ConnectionSettings, LoopbackPort])
-def test_every_key_is_documented_with_its_meaning(model: type[BaseModel]) -> None:
-    for name, info in model.model_fields.items():
-        rows = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")]
+MODELS = {
+    "Top level": ClientConfig,
+    "`[keys]`": KeyFiles,
+    "`[[federation]]`": FederationSettings,
+    "`[federation.connection]`": ConnectionSettings,
+    "`[metrics]` and `[probes]`": LoopbackPort,
+}
+
+
+@pytest.mark.parametrize("heading", MODELS)
+def test_every_key_is_documented_with_its_meaning(heading: str) -> None:
+    part = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    for name, info in MODELS[heading].model_fields.items():
+        rows = [line for line in part.splitlines() if line.startswith(f"| `{name}` |")]
         assert len(rows) == 1, f"docs/reference/client.toml.md needs one row for `{name}`"
         assert info.description
         assert info.description in rows[0]
@@ -43,8 +60,7 @@ def test_every_key_is_documented_with_its_meaning(model: type[BaseModel]) -> Non
 
 def test_no_key_is_documented_that_is_gone() -> None:
     documented = set(re.findall(r"^\| `([a-z_]+)` \|", PAGE, re.MULTILINE))
-    models = (ClientConfig, KeyFiles, ConnectionSettings, LoopbackPort)
-    assert documented == {name for each in models for name in each.model_fields}
+    assert documented == {name for each in MODELS.values() for name in each.model_fields}
 
 
 def test_the_documented_example_is_valid(tmp_path: Path) -> None:
@@ -99,7 +115,7 @@ def test_absent_contract_coordinator_and_approvers_refuse(tmp_path: Path) -> Non
     settings = load_settings(write(tmp_path, LEAST))
     for ask, code in (
         (settings.contract, "RF-U401"),
-        (settings.coordinator, "RF-U402"),
+        (lambda: settings.federation(None), "RF-U402"),
         (settings.approvers, "RF-U403"),
     ):
         with pytest.raises(UsageError) as refusal:
@@ -121,9 +137,9 @@ def test_keys_come_as_files_or_as_digits_and_two_approvers_are_two_people(tmp_pa
 
 def test_a_public_key_of_another_kind_is_refused(tmp_path: Path) -> None:
     new_key(tmp_path / "log.key", "log")
-    settings = load_settings(write(tmp_path, f'coordinator = "log.key.pub"\n{LEAST}'))
+    settings = load_settings(write(tmp_path, LEAST + FEDERATION.format(name="city", key="log.key.pub")))
     with pytest.raises(KeyFault) as refusal:
-        settings.coordinator()
+        settings.coordinator(settings.federation("city"))
     assert refusal.value.code == "RF-K050"
 
 
@@ -131,9 +147,10 @@ def test_the_public_key_of_a_simulation_is_refused(tmp_path: Path) -> None:
     new_key(tmp_path / "desk.key", "coordinator", simulation=True)
     new_key(tmp_path / "ana.key", simulation=True)
     new_key(tmp_path / "ben.key")
-    lines = 'coordinator = "desk.key.pub"\napprovers = ["ana.key.pub", "ben.key.pub"]\n'
-    settings = load_settings(write(tmp_path, lines + LEAST))
-    for ask in (settings.coordinator, settings.approvers):
+    lines = 'approvers = ["ana.key.pub", "ben.key.pub"]\n'
+    city = FEDERATION.format(name="city", key="desk.key.pub")
+    settings = load_settings(write(tmp_path, lines + LEAST + city))
+    for ask in (lambda: settings.coordinator(settings.federation(None)), settings.approvers):
         with pytest.raises(KeyFault) as refusal:
             ask()
         assert refusal.value.code == "RF-K038"
@@ -143,3 +160,23 @@ def test_no_file_is_one_clear_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refusal:
         load_settings(tmp_path)
     assert refusal.value.code == "RF-U405"
+
+
+def test_which_federation_is_said_where_there_are_several(tmp_path: Path) -> None:
+    two = "".join(FEDERATION.format(name=name, key=f"{name}.pub") for name in ("city", "trade"))
+    settings = load_settings(write(tmp_path, LEAST + two))
+    assert settings.federation("trade").coordinator == "trade.pub"
+    for name, code in ((None, "RF-U721"), ("town", "RF-U722")):
+        with pytest.raises(UsageError, match="city, trade") as refusal:
+            settings.federation(name)
+        assert refusal.value.code == code
+
+
+@pytest.mark.parametrize(("key", "line"), [("name", 8), ("coordinator", 9), ("log", 10)])
+def test_two_federations_share_nothing(tmp_path: Path, key: str, line: int) -> None:
+    said = {"name": "trade", "coordinator": "trade.pub", "log": "trade.key"}
+    said[key] = {"name": "city", "coordinator": "city.pub", "log": "keys/log-city.key"}[key]
+    text = LEAST + "\n" + FEDERATION.format(name="city", key="city.pub") + "[[federation]]\n"
+    assert faults(tmp_path, text + "".join(f'{name} = "{value}"\n' for name, value in said.items())) == {
+        (line + 1, "RF-U720")
+    }

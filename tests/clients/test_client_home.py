@@ -17,7 +17,8 @@ from kits.postgres_kit import postgresql_database
 from sqlalchemy import Engine
 
 from ringfence.clients.commands.cli import SHORT
-from ringfence.clients.home import load_holder, open_home, serving
+from ringfence.clients.desk.assembling import load_holder, serving
+from ringfence.clients.home import open_home
 from ringfence.privacy.command_line.commands import in_full
 from ringfence.privacy.crypto.keyfile import read_key
 from ringfence.privacy.crypto.secret_files import Passphrases
@@ -206,7 +207,8 @@ def test_key_new_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_the_whole_holder_is_loaded_and_only_one_process_serves_it(tmp_path: Path) -> None:
     here = town(tmp_path)
-    with serving(here.home) as holder:
+    with serving(here.home) as holders:
+        holder = holders["city"]
         assert holder.name == "north"
         assert len(holder.approvers) == 2
         assert holder.contract.holder == "north"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kits.command_kit import Town, client, events, new_key, newest, read, refused, town
 
-from ringfence.clients.home import open_home
-from ringfence.clients.inbox.store import Inbox, InboxStudy
-from ringfence.clients.records.participations import Participation, Participations, Witnesses
+from ringfence.clients.home import open_federation
+from ringfence.clients.inbox.store import InboxStudy
+from ringfence.clients.records.participations import Participation, Witnesses
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.signed import read_signed
@@ -38,9 +39,9 @@ def receive(here: Town) -> str:
         expires=study.expires.isoformat(),
         received="2026-01-01T08:30:00+00:00",
     )
-    with open_home(here.home) as home:
+    with open_federation(here.home, None) as home:
         texts = (document.to_json(), "{}")
-        Inbox(home.engine).keep(home.settings.coordinator(), found, texts, lambda _connection: None)
+        home.inbox.keep(home.coordinator(), found, texts, lambda _connection: None)
     return study.digest()
 
 
@@ -92,8 +93,8 @@ def test_a_no_voids_approvals_and_a_yes_after_it_takes_two_people_again(
     event = newest(here)
     assert (event["action"], event["outcome"]) == ("study.rejected", "allow")
     assert "Ana says" not in str(event["public"])
-    with open_home(here.home) as home:
-        assert Inbox(home.engine).rejected(digest)
+    with open_federation(here.home, None) as home:
+        assert home.inbox.rejected(digest)
         assert home.approval_files(digest) == []
     assert only(here)["state"] == "rejected"
     capsys.readouterr()
@@ -112,8 +113,8 @@ def test_an_approval_left_by_a_rejection_that_was_cut_off_does_not_count(here: T
     digest = receive(here)
     for person in (here.ana, here.ben):
         assert act(here, "approve", "--key", person) == 0
-    with open_home(here.home) as home:
-        Inbox(home.engine).reject(digest, "2026-01-02T00:00:00+00:00", lambda _connection: None)
+    with open_federation(here.home, None) as home:
+        home.inbox.reject(digest, "2026-01-02T00:00:00+00:00", lambda _connection: None)
         assert len(home.approval_files(digest)) == 2
     assert only(here)["state"] == "rejected"
     assert act(here, "approve", "--key", here.ben) == 0
@@ -122,8 +123,8 @@ def test_an_approval_left_by_a_rejection_that_was_cut_off_does_not_count(here: T
 
 def test_whoever_approves_hears_of_a_rejection_of_that_moment(here: Town) -> None:
     digest = receive(here)
-    with open_home(here.home) as home:
-        inbox = Inbox(home.engine)
+    with open_federation(here.home, None) as home:
+        inbox = home.inbox
         inbox.reject(digest, "2026-01-02T00:00:00+00:00", lambda _connection: None)
         for seen in ("", "2026-01-01T00:00:00+00:00"):
             with pytest.raises(StudyError, match="RF-S437"):
@@ -146,8 +147,8 @@ def test_an_approval_is_taken_back_by_who_gave_it(here: Town, capsys: pytest.Cap
     refused(capsys, act(here, "revoke", "--key", new_key(here.root / "eve.key")), "RF-S438")
     assert newest(here)["outcome"] == "deny"
     assert act(here, "approve", "--key", here.ben) == 0
-    with open_home(here.home) as home:
-        runs = Participations(home.engine)
+    with open_federation(here.home, None) as home:
+        runs = home.participations
         known = Participation(
             study=digest,
             run="ab" * 16,
@@ -157,8 +158,8 @@ def test_an_approval_is_taken_back_by_who_gave_it(here: Town, capsys: pytest.Cap
         )
         runs.joined(known)
     assert only(here)["state"] == "running"
-    with open_home(here.home) as home:
-        Participations(home.engine).joined(replace(known, ended=True))
+    with open_federation(here.home, None) as home:
+        home.participations.joined(replace(known, ended=True))
     assert only(here)["state"] == "ended"
     capsys.readouterr()
     refused(capsys, act(here, "revoke", "--key", here.ben), "RF-S439")
@@ -186,10 +187,10 @@ def test_a_study_of_a_former_coordinator_is_not_this_one_s(
 ) -> None:
     receive(here)
     other = new_key(here.root / "other.key", "coordinator")
-    text = (here.home / "client.toml").read_text(encoding="utf-8")
-    own = "../desk/keys/coordinator.key.pub"
-    assert own in text
-    (here.home / "client.toml").write_text(text.replace(own, f"../{other.name}.pub"), encoding="utf-8")
+    words = ("--compared", "--config", here.home)
+    assert client("federation", "leave", "city", "--config", here.home) == 0
+    refused(capsys, client("federation", "add", "city", f"{other}.pub", *words), "RF-U724", 2)
+    assert client("federation", "add", "other", f"{other}.pub", *words) == 0
     told = here.root / "inbox.json"
     assert client("study", "list", "--config", here.home, "--json", told) == 0
     assert read(told) == {"studies": []}
@@ -199,7 +200,7 @@ def test_a_study_of_a_former_coordinator_is_not_this_one_s(
 
 def test_a_study_that_is_over_is_said_to_be(here: Town) -> None:
     digest = receive(here)
-    with open_home(here.home) as home:
+    with open_federation(here.home, None) as home:
         over = InboxStudy(
             study="sha256:" + "ab" * 32,
             name="old",
@@ -209,7 +210,7 @@ def test_a_study_that_is_over_is_said_to_be(here: Town) -> None:
             expires="2020-01-01",
             received=datetime(2019, 1, 1, tzinfo=UTC).isoformat(),
         )
-        Inbox(home.engine).keep(home.settings.coordinator(), over, ("{}", "{}"), lambda _connection: None)
+        home.inbox.keep(home.coordinator(), over, ("{}", "{}"), lambda _connection: None)
     told = here.root / "inbox.json"
     assert client("study", "list", "--config", here.home, "--json", told) == 0
     assert [(each["id"], each["state"]) for each in read(told)["studies"]] == [
@@ -218,3 +219,62 @@ def test_a_study_that_is_over_is_said_to_be(here: Town) -> None:
     ]
     assert digest in {each["digest"] for each in read(told)["studies"]}
     assert events(here.home, here.root / "log.json")
+
+
+def test_a_federation_is_left_once_nothing_is_reserved_there_and_goes_on_with_its_log(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest, words = receive(here), ("--config", here.home)
+    assert act(here, "approve", "--key", here.ana) == 0
+    with open_federation(here.home, None) as home:
+        home.ledger.reserve(digest, Decimal("0.01"))
+        origin, size = home.log.origin, home.log.size
+    before = (here.home / "client.toml").read_text(encoding="utf-8")
+    capsys.readouterr()
+    refused(capsys, client("federation", "leave", "city", *words), "RF-S501")
+    assert (here.home / "client.toml").read_text(encoding="utf-8") == before
+    assert client("budget", "close", digest, *words) == 0
+    assert client("federation", "leave", "city", *words) == 0
+    assert "[[federation]]" not in (here.home / "client.toml").read_text(encoding="utf-8")
+    capsys.readouterr()
+    refused(capsys, act(here, "check"), "RF-U402", 2)
+    desk = here.desk / "keys" / "coordinator.key.pub"
+    refused(capsys, client("federation", "add", "town", desk, "--compared", *words), "RF-U725", 2)
+    assert client("federation", "add", "city", desk, "--compared", *words) == 0
+    with open_federation(here.home, "city") as home:
+        assert home.log.origin == origin, "its coordinator sees no second log"
+        assert home.log.size > size
+    assert only(here)["id"] == "churn-1"
+
+
+def test_a_federation_that_was_typed_in_is_refused_until_its_log_is_founded(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = receive(here)
+    other, words = new_key(here.root / "other.key", "coordinator"), ("--config", here.home)
+    with (here.home / "client.toml").open("a", encoding="utf-8") as file:
+        file.write(f'\n[[federation]]\nname = "other"\ncoordinator = "../{other.name}.pub"\n')
+        file.write('log = "keys/o.key"\n')
+    named = ("--federation", "other", *words)
+    capsys.readouterr()
+    refused(capsys, client("study", "list", *named), "RF-K041")
+    assert client("federation", "add", "other", f"{other}.pub", "--compared", *words) == 0
+    assert client("study", "list", *named) == 0
+    _one_federation_decides_nothing_for_another(here, digest)
+    text = (here.home / "client.toml").read_text(encoding="utf-8")
+    (here.home / "client.toml").write_text(text.replace(other.name, "ana.key"), encoding="utf-8")
+    capsys.readouterr()
+    refused(capsys, client("study", "list", *named), "RF-K050")
+
+
+def _one_federation_decides_nothing_for_another(here: Town, digest: str) -> None:
+    """Approvals, rejections and the inbox of a study's very digest are each federation's own."""
+    assert act(here, "approve", "--key", here.ana, "--federation", "city") == 0
+    with open_federation(here.home, "city") as home:
+        assert len(home.approval_files(digest)) == 1
+    with open_federation(here.home, "other") as home:
+        assert home.approval_files(digest) == []
+        assert home.inbox.listed(home.coordinator()) == ()
+        home.inbox.reject(digest, "2026-01-02T00:00:00+00:00", lambda _connection: None)
+    with open_federation(here.home, "city") as home:
+        assert not home.inbox.rejected(digest)

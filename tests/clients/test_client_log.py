@@ -4,6 +4,7 @@ shown.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
@@ -27,7 +28,7 @@ from kits.command_kit import (
 from ringfence.audit.cli import main as audit_main
 from ringfence.audit.merkle import leaf_hash
 from ringfence.clients.agent import Agent
-from ringfence.clients.home import serving
+from ringfence.clients.desk.assembling import serving
 from ringfence.privacy.agreements.schema import load_schema
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.secret_files import Passphrases
@@ -74,7 +75,7 @@ def test_homes_made_by_the_commands_run_a_study_and_show_what_they_sent(
     reports: list[str] = []
     with ExitStack() as stack:
         office = stack.enter_context(open_office(here.desk, passphrases=Passphrases()))
-        holders = {name: stack.enter_context(serving(here.root / name)) for name in NAMES}
+        holders = {name: stack.enter_context(serving(here.root / name))["city"] for name in NAMES}
         study = Study.from_canonical(read_signed(signed).body)
         identity = office.key(Passphrases())
         opened = sign_study(identity, study, load_schema(here.root / "schema.toml"))
@@ -96,37 +97,75 @@ def test_homes_made_by_the_commands_run_a_study_and_show_what_they_sent(
     assert shown.count("mu^2=") == len(sums)
     assert shown.count("bytes=sha256:") == len(sums)
     assert client("log", "verify", "--config", here.home, "--json", here.root / "v.json") == 0
-    assert read(here.root / "v.json")["signed"] > 0
+    house, city = read(here.root / "v.json")["logs"]
+    assert (house["log"], house["signed"]) == ("ringfence/holder/north", 0), (
+        "nobody was shown the house's log"
+    )
+    assert city["signed"] > 0
     assert server("holders", "--config", here.desk, "--json", here.root / "h.json") == 0
-    assert [row["log"] for row in read(here.root / "h.json")["seen"]] == [
-        f"ringfence/holder/{n}" for n in sorted(NAMES)
-    ]
+    seen = [row["log"] for row in read(here.root / "h.json")["seen"]]
+    assert city["log"] in seen
+    assert [re.sub("/[0-9a-f]{16}/", "/", log) for log in seen].count("ringfence/holder/north") == 1
+    _the_house_is_committed_to(here, capsys)
+
+
+def _the_house_is_committed_to(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    """An auditor of the federation, to whom one event is opened, finds the house's log as it stood."""
+    told = here.root / "c.json"
+    committed = events(here.home, told, "--type", "house.committed", "--federation", "city")
+    assert [event["public"] for event in committed] == [{}, {}], (
+        "at the start and at the end; no size, no root"
+    )
+    bundle, opened = here.root / "both", here.root / "opened.json"
+    number = f"city/{committed[-1]['event']}"
+    assert client("log", "open", number, "--out", opened, "--config", here.home) == 0
+    assert client("log", "export", bundle, "--config", here.home) == 0
+    assert client("log", "export", here.root / "alone", "--federation", "city", "--config", here.home) == 0
+    key = (here.root / "alone" / "key.pub").read_text().strip()
+    words = ("open", str(opened), "--trust", key, "--bundle", str(bundle))
+    assert audit_main(list(words)) == 0
+    assert "leads through" in capsys.readouterr().out
+    log = bundle / "house" / "north" / "log.jsonl"
+    log.write_bytes(log.read_bytes().replace(b'"kind":"holder"', b'"kind":"holdex"', 1))
+    assert audit_main(list(words)) == 1
+    assert "RF-A27" in capsys.readouterr().err
 
 
 def test_events_are_listed_newest_first_by_filters(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
     out = here.root / "log.json"
-    numbers = [event["event"] for event in events(here.home, out)]
+    every = events(here.home, out)
+    assert [event["action"] for event in every if event.get("log") == "city"] == [
+        "key.trusted",
+        "key.created",
+    ]
+    assert [event["time"] for event in every] == sorted((event["time"] for event in every), reverse=True)
+    assert client("log", "--house", "--federation", "city", "--config", here.home) == 2
+    house = events(here.home, out, "--house")
+    assert house == [event for event in every if "log" not in event]
+    assert events(here.home, out, "--federation", "city") == [event for event in every if "log" in event]
+    numbers = [event["event"] for event in house]
     assert numbers == sorted(numbers, reverse=True)
     assert len(numbers) > 4
-    assert [event["event"] for event in events(here.home, out, "--limit", "2")] == numbers  # --all
-    assert client("log", "--config", here.home, "--limit", "2", "--json", out) == 0
+    assert [event["event"] for event in events(here.home, out, "--house", "--limit", "2")] == numbers  # --all
+    assert client("log", "--house", "--config", here.home, "--limit", "2", "--json", out) == 0
     assert [event["event"] for event in read(out)["events"]] == numbers[:2]
-    assert {event["action"] for event in events(here.home, out, "--type", "key.")} == {"key.created"}
-    assert len(events(here.home, out, "--type", "budget.created")) == 1
-    assert events(here.home, out, "--type", "budget.thawed") == []
-    assert events(here.home, out, "--outcome", "deny") == []
-    assert len(events(here.home, out, "--resource", "schema:")) == 1
-    first = events(here.home, out)[-1]["time"]
-    assert len(events(here.home, out, "--since", first)) == len(numbers)
-    assert events(here.home, out, "--since", "2999") == []
-    assert len(events(here.home, out, "--until", first[:10])) >= 1
-    assert events(here.home, out, "--until", "2000-01-01") == []
+    assert {event["action"] for event in events(here.home, out, "--house", "--type", "key.")} == {
+        "key.created"
+    }
+    assert len(events(here.home, out, "--house", "--type", "budget.created")) == 1
+    assert events(here.home, out, "--house", "--outcome", "deny") == []
+    assert len(events(here.home, out, "--house", "--resource", "schema:")) == 1
+    first = house[-1]["time"]
+    assert len(events(here.home, out, "--house", "--since", first)) == len(numbers)
+    assert events(here.home, out, "--house", "--since", "2999") == []
+    assert len(events(here.home, out, "--house", "--until", first[:10])) >= 1
+    assert events(here.home, out, "--house", "--until", "2000-01-01") == []
     moment = datetime.fromisoformat(first)
     for zone in (timezone(timedelta(hours=8)), timezone(timedelta(hours=-5)), UTC):
         spelt = moment.astimezone(zone).isoformat(" ")
-        assert len(events(here.home, out, "--since", spelt)) == len(numbers)
-        assert [event["time"] for event in events(here.home, out, "--until", spelt)] == [first]
-    assert [event["action"] for event in events(here.home, out, "--sent")] == ["contract.declared"]
+        assert len(events(here.home, out, "--house", "--since", spelt)) == len(numbers)
+        assert [event["time"] for event in events(here.home, out, "--house", "--until", spelt)] == [first]
+    assert [event["action"] for event in events(here.home, out, "--house", "--sent")] == ["contract.declared"]
     capsys.readouterr()
     # An empty list is an all-clear for what was searched only.
     assert client("log", "--sent", "--until", "2000-01-01", "--config", here.home, "--json", out) == 0
@@ -139,7 +178,7 @@ def test_events_are_listed_newest_first_by_filters(here: Town, capsys: pytest.Ca
     assert capsys.readouterr().out.splitlines()[1].startswith("已搜索：从 2999-01-01T00:00:00.000000Z 起")
     assert client("log", "--since", "2999-13", "--config", here.home, "--lang", "zh") == 2
     assert "不是时间" in capsys.readouterr().err
-    assert client("log", "--limit", "2", "--config", here.home, "--json", out) == 0
+    assert client("log", "--house", "--limit", "2", "--config", here.home, "--json", out) == 0
     assert "--all lists the older ones" in capsys.readouterr().out
     assert read(out)["more"] is True
     for bad in ("27.11.2026", "2026-13-45", "yesterday"):
@@ -176,7 +215,10 @@ def test_the_bundle_is_verified_by_the_officers_command(
     here: Town, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = here.root / "bundle"
-    assert client("log", "export", bundle, "--config", here.home, "--json", here.root / "out.json") == 0
+    assert (
+        client("log", "export", bundle, "--house", "--config", here.home, "--json", here.root / "out.json")
+        == 0
+    )
     key = read(here.root / "out.json")["key"]
     assert audit_main(["verify", str(bundle), "--trust", key]) == 0
     assert events(here.home, here.root / "log.json", "--sent")[0]["action"] == "log.exported"
@@ -192,13 +234,16 @@ def test_one_event_is_opened_for_an_auditor(here: Town, capsys: pytest.CaptureFi
     assert client("log", "open", "1", "--out", target, "--config", here.home) == 0
     assert target.stat().st_mode & 0o777 == 0o600
     bundle = here.root / "opened"
-    assert client("log", "export", bundle, "--config", here.home) == 0
+    assert client("log", "export", bundle, "--house", "--config", here.home) == 0
     key = (bundle / "key.pub").read_text().strip()
     assert audit_main(["open", str(target), "--trust", key]) == 0
     target.write_text(target.read_text().replace("private", "prlvate", 1))
     assert audit_main(["open", str(target), "--trust", key]) == 1
     capsys.readouterr()
     refused(capsys, client("log", "open", "1", "--out", target, "--config", here.home), "RF-U453", 2)
+    for bad in ("town/1", "x", "1/", "-1", "city/x"):
+        words = ("--out", here.root / "no.json", "--config", here.home)
+        refused(capsys, client("log", "open", *words, "--", bad), "RF-U728", 2)
     assert client("log", "open", "99999", "--out", here.root / "no.json", "--config", here.home) == 1
     assert not (here.root / "no.json").exists()
 
@@ -207,8 +252,9 @@ def test_a_whole_log_is_verified(here: Town) -> None:
     out = here.root / "v.json"
     assert client("log", "verify", "--config", here.home, "--json", out) == 0
     found = read(out)
-    assert (found["intact"], found["signed"], found["erased"]) == (True, 0, 0)
-    assert found["events"] == len(events(here.home, here.root / "log.json"))
+    assert found["intact"]
+    assert [(each["signed"], each["erased"]) for each in found["logs"]] == [(0, 0), (0, 0)]
+    assert sum(each["events"] for each in found["logs"]) == len(events(here.home, here.root / "log.json"))
 
 
 def altered(home: Path, statement: str) -> None:
@@ -283,4 +329,4 @@ def test_an_erased_private_part_is_told_and_stops_nothing(here: Town) -> None:
     altered(here.home, f"delete from {table_with(here.home, 'salt', 'body')} where seq = 0")
     out = here.root / "v.json"
     assert client("log", "verify", "--config", here.home, "--json", out) == 0
-    assert read(out)["erased"] == 1
+    assert [each["erased"] for each in read(out)["logs"]] == [1, 0]

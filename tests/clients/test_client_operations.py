@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import kits.flower_kit  # noqa: F401  # imports Flower past its dependencies' deprecations
 import pytest
@@ -23,8 +24,9 @@ from ringfence.clients.config import load_settings
 from ringfence.clients.connections.contact import Contact, LastContact
 from ringfence.clients.connections.membership import FOLDER, MembershipFolder
 from ringfence.clients.connections.node import on_loopback
+from ringfence.clients.desk.assembling import load_holder
 from ringfence.clients.desk.examining import examine_holder
-from ringfence.clients.home import load_holder, open_home
+from ringfence.clients.home import open_federation, open_home
 from ringfence.privacy.crypto.tls_keys import public_bytes, read_tls_key
 from ringfence.privacy.stores.lease import lease
 from ringfence.server.connections.gateway import Gateway, door_server
@@ -46,7 +48,8 @@ def here(tmp_path: Path) -> Town:
 
 def own_certificate(here: Town) -> x509.Certificate:
     settings = load_settings(here.home)
-    return MembershipFolder(here.home / FOLDER).certificate(settings.coordinator())
+    coordinator = settings.coordinator(settings.federation(None))
+    return MembershipFolder(here.home / FOLDER / "city").certificate(coordinator)
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ def door(here: Town, request: pytest.FixtureRequest) -> Iterator[dict[str, bytes
 
     folder = GatewayFolder(here.desk / "gateway")
     folder.issue("127.0.0.1", datetime.now(UTC) + timedelta(days=getattr(request, "param", 0)))
-    key = public_bytes(read_tls_key(here.home / FOLDER / "node.key"))
+    key = public_bytes(read_tls_key(here.home / FOLDER / "city" / "node.key"))
     allowed = {own_certificate(here).fingerprint(hashes.SHA256()).hex(): key}
     text = (here.desk / "server.toml").read_text(encoding="utf-8")
     (port,) = re.findall(r'bind = "127.0.0.1:(\d+)"', text)
@@ -113,7 +116,7 @@ def test_through_a_proxy(here: Town, door: dict[str, bytes], tmp_path: Path, ins
     with proxy(tmp_path / "house", inspects=inspects) as house:
         file = here.home / "client.toml"
         text = file.read_text(encoding="utf-8")
-        file.write_text(f'{text}\n[connection]\nproxy = "{house.url}"\n', encoding="utf-8")
+        file.write_text(f'{text}\n[federation.connection]\nproxy = "{house.url}"\n', encoding="utf-8")
         wanted = ("fault", "RF-K133") if inspects else ("ok", "")
         assert findings(here, int(inspects))["gateway"] == wanted
         assert house.asked
@@ -122,7 +125,7 @@ def test_through_a_proxy(here: Town, door: dict[str, bytes], tmp_path: Path, ins
 def test_each_check_stands_by_itself(here: Town) -> None:
     (here.home / "keys" / "log.key").chmod(0o644)
     (here.home / "contract.signed.json").unlink()
-    (here.home / FOLDER / "node.key").unlink()
+    (here.home / FOLDER / "city" / "node.key").unlink()
     found = findings(here, 1)
     assert found["keys"] == ("fault", "RF-K035")
     assert found["contract"] == ("fault", "RF-C203")
@@ -155,25 +158,26 @@ def test_a_clock_before_the_gateways_certificate_is_told(here: Town, door: dict[
     assert door
 
 
-def status(here: Town) -> dict[str, object]:
+def status(here: Town) -> dict[str, Any]:
     out = here.root / "status.json"
     assert client("status", "--config", here.home, "--json", out) == 0
-    found: dict[str, object] = read(out)
+    found: dict[str, Any] = read(out)
     return found
 
 
 def test_status_says_what_goes_on(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
     found = status(here)
-    assert (found["name"], found["coordinator"], found["running"]) == ("north", "city", False)
-    assert found["open"] == []
-    contact = Contact(folder=here.home / FOLDER, clock=lambda: NOW)
+    (city,) = found["federations"]
+    assert (found["name"], city["coordinator"], found["running"]) == ("north", "city", False)
+    assert city["open"] == []
+    contact = Contact(folder=here.home / FOLDER / "city", clock=lambda: NOW)
     contact.answered()
     contact.failed("RF-W331: not reached")
     capsys.readouterr()
     with open_home(here.home) as home, lease(home.engine):
         found = status(here)
     assert found["running"] is True
-    assert found["last_contact"] == NOW.isoformat()
+    assert found["federations"][0]["last_contact"] == NOW.isoformat()
     said = capsys.readouterr().out
     assert "Its process runs." in said
     assert "RF-W331: not reached" in said
@@ -233,9 +237,10 @@ def test_metrics_and_probes_on_loopback_and_nothing_that_depends_on_rows(here: T
     text = file.read_text(encoding="utf-8")
     file.write_text(f"{text}\n[metrics]\nport = {ports[0]}\n[probes]\nport = {ports[1]}\n", encoding="utf-8")
     contact = Contact(clock=lambda: NOW)
-    with open_home(here.home, opens="log") as home:
+    with open_federation(here.home, None, opens="log") as home:
         holder = load_holder(home)
-        with on_loopback(holder, load_settings(here.home), contact, NOW) as found:
+        links = {"city": (contact, NOW)}
+        with on_loopback(holder, load_settings(here.home), links) as found:
             assert found == {"metrics": ports[0], "probes": ports[1]}
             assert fetch(ports[1], "/healthz") == (200, '{"alive": true}\n')
             assert fetch(ports[1], "/readyz") == (503, '{"ready": false}\n')
@@ -245,7 +250,7 @@ def test_metrics_and_probes_on_loopback_and_nothing_that_depends_on_rows(here: T
             assert state == 200
             names = {line.split("{")[0].split(" ")[0] for line in said.splitlines() if line[0] != "#"}
             assert names == ALLOWED
-            (seen,) = re.findall(r"last_contact_timestamp_seconds ([\d.e+]+)", said)
+            (seen,) = re.findall(r'last_contact_timestamp_seconds{federation="city"} ([\d.e+]+)', said)
             assert float(seen) % 30 == 0
             assert [fetch(ports[0], path)[0] for path in ("/", "/healthz", "/metrics?x")] == [404, 404, 404]
             assert fetch(ports[0], "/metrics", "evil.example")[0] == 403
@@ -254,8 +259,8 @@ def test_metrics_and_probes_on_loopback_and_nothing_that_depends_on_rows(here: T
 
 def test_nothing_listens_where_nobody_asked(here: Town) -> None:
     with (
-        open_home(here.home, opens="log") as home,
-        on_loopback(load_holder(home), load_settings(here.home), Contact(), NOW) as found,
+        open_federation(here.home, None, opens="log") as home,
+        on_loopback(load_holder(home), load_settings(here.home), {"city": (Contact(), NOW)}) as found,
     ):
         assert found == {}
 
@@ -275,7 +280,8 @@ def test_settings_of_a_proxy_that_cannot_be(
 ) -> None:
     lines, code = WRONG[case]
     file = here.home / "client.toml"
-    file.write_text(f"{file.read_text(encoding='utf-8')}\n[connection]\n{lines}\n", encoding="utf-8")
+    text = file.read_text(encoding="utf-8")
+    file.write_text(f"{text}\n[federation.connection]\n{lines}\n", encoding="utf-8")
     capsys.readouterr()
     said = refused(capsys, client("run", "--config", here.home), "RF-C001", 2)
     assert code in said
@@ -284,7 +290,7 @@ def test_settings_of_a_proxy_that_cannot_be(
 
 def test_run_says_in_json_why_it_ends(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
     new_key(here.root / "spare.key")
-    (here.home / FOLDER / "admission.json").unlink()
+    (here.home / FOLDER / "city" / "admission.json").unlink()
     capsys.readouterr()
     assert client("run", "--config", here.home, "--log-format", "json") == 1
     (line,) = capsys.readouterr().err.splitlines()

@@ -100,9 +100,12 @@ def test_what_shows_no_key_of_the_right_kind_is_refused(
         capsys.readouterr()
         refused(capsys, client("peer", "add", here.declarations[1], file, *words), code)
     refused(capsys, client("approver", "add", public(here.home), *words), "RF-K050")
-    refused(capsys, client("coordinator", "set", public(here.home), *words), "RF-K050")
+    refused(capsys, client("federation", "add", "x", public(here.home), *words), "RF-K050")
     new = new_key(here.root / "c.key", "coordinator")
-    refused(capsys, client("coordinator", "set", f"{new}.pub", *words), "RF-U662", 2)
+    refused(capsys, client("federation", "add", "city", f"{new}.pub", *words), "RF-U662", 2)
+    refused(capsys, client("federation", "add", "No Name", f"{new}.pub", *words), "RF-U726", 2)
+    desk = here.desk / "keys" / "coordinator.key.pub"
+    refused(capsys, client("federation", "add", "town", desk, *words), "RF-U723", 2)
     assert before == ((here.home / "contract.toml").read_bytes(), (here.home / "client.toml").read_bytes())
 
 
@@ -112,12 +115,13 @@ def test_client_toml_is_filled_in_without_an_editor(here: Town) -> None:
     written = (home / "client.toml").read_text(encoding="utf-8")
     words = ("--compared", "--config", home)
     assert client("approver", "add", here.root / "ana.key.pub", here.root / "ben.key.pub", *words) == 0
-    assert client("coordinator", "set", here.desk / "keys" / "coordinator.key.pub", *words) == 0
+    assert client("federation", "add", "city", here.desk / "keys" / "coordinator.key.pub", *words) == 0
     contract = write_contract(home, name="fourth")
     assert client("contract", "sign", contract, "--use", "--config", home) == 0
     settings = load_settings(home)
     assert [one.fingerprint for one in settings.approvers()] == [fingerprint(here.ana), fingerprint(here.ben)]
-    assert settings.coordinator().fingerprint == fingerprint(here.desk / "keys" / "coordinator.key")
+    (federation,) = settings.config.federation
+    assert settings.coordinator(federation).fingerprint == fingerprint(here.desk / "keys" / "coordinator.key")
     assert settings.contract().resolve() == contract.resolve()
     after = (home / "client.toml").read_text(encoding="utf-8")
     kept = [line for line in written.splitlines() if line]

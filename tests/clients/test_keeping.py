@@ -14,7 +14,8 @@ import pytest
 from kits.command_kit import client, events, init, read, refused, server, town
 from kits.postgres_kit import postgresql_database
 
-from ringfence.clients.home import open_home, serving
+from ringfence.clients.desk.assembling import serving
+from ringfence.clients.home import open_home
 from ringfence.clients.migrations.schema import HOLDER_STORE
 from ringfence.privacy.crypto import wrapped_secrets
 from ringfence.privacy.errors import BudgetError, StoreError

@@ -29,7 +29,6 @@ CHANGES: dict[str, Callable[[Town], object]] = {
     "who approves": lambda here: (
         new_key(here.root / "cleo.key").with_suffix(".key.pub").replace(here.root / "ben.key.pub")
     ),
-    "the coordinator": lambda here: longer(here.desk / "keys" / "coordinator.key.pub"),
 }
 
 
@@ -52,7 +51,7 @@ def test_what_people_do_at_their_desk_is_no_change(here: Town) -> None:
 
 
 def test_a_home_without_a_contract_has_one_too(here: Town) -> None:
-    configure(here.home, approvers=[], coordinator="ab" * 32)
+    configure(here.home, approvers=[])
     text = (here.home / "client.toml").read_text(encoding="utf-8")
     kept = [line for line in text.splitlines() if not line.startswith("contract = ")]
     (here.home / "client.toml").write_text("\n".join(kept) + "\n", encoding="utf-8")

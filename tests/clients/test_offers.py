@@ -30,10 +30,11 @@ def test_the_table_that_older_stores_have(engine: Engine) -> None:
     Offers(engine)
     columns = inspect(engine).get_columns("refused_offers")
     assert [(c["name"], c["nullable"], bool(c["primary_key"])) for c in columns] == [
+        ("federation", False, True),
         ("study", False, True),
         ("refusals", False, False),
     ]
-    assert columns[0]["type"].length == 71  # type: ignore[attr-defined]
+    assert columns[1]["type"].length == 71  # type: ignore[attr-defined]
 
 
 def test_as_many_refusals_are_recorded_as_the_limit_says_and_then_none(engine: Engine) -> None:
@@ -79,7 +80,10 @@ def test_a_count_is_undone_with_its_transaction(engine: Engine) -> None:
 
 def test_once_so_many_studies_are_counted_only_those_are_looked_at(engine: Engine) -> None:
     counts = Offers(engine)
-    rows = [{"study": f"sha256:{number:064x}", "refusals": 0} for number in range(MOST_STUDIES - 1)]
+    rows = [
+        {"federation": 1, "study": f"sha256:{number:064x}", "refusals": 0}
+        for number in range(MOST_STUDIES - 1)
+    ]
     with engine.begin() as connection:
         connection.execute(insert(METADATA.tables["refused_offers"]), rows)
     counts.check(STUDY)
@@ -93,3 +97,16 @@ def test_once_so_many_studies_are_counted_only_those_are_looked_at(engine: Engin
     counts.reopen(OTHER)
     counts.check(OTHER)
     assert refused(counts, engine, OTHER), "the holder's own people want it looked at"
+
+
+def test_what_one_federation_is_refused_counts_for_no_other(engine: Engine) -> None:
+    mine, theirs = Offers(engine, 2), Offers(engine, 3)
+    while refused(mine, engine):
+        pass
+    with pytest.raises(StudyError, match="RF-S320"):
+        mine.check(STUDY)
+    theirs.check(STUDY)
+    assert refused(theirs, engine)
+    theirs.reopen(STUDY)
+    with pytest.raises(StudyError, match="RF-S320"):
+        mine.check(STUDY)

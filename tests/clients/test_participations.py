@@ -83,6 +83,7 @@ def test_the_table_that_older_stores_have(engine: Engine) -> None:
     Participations(engine)
     columns = inspect(engine).get_columns("participations")
     assert [(c["name"], c["nullable"], bool(c["primary_key"])) for c in columns] == [
+        ("federation", False, True),
         ("study", False, True),
         ("run", False, True),
         ("log_key", False, False),
@@ -92,4 +93,16 @@ def test_the_table_that_older_stores_have(engine: Engine) -> None:
         ("witnesses", False, False),
     ]
     lengths = [getattr(c["type"], "length", None) for c in columns]
-    assert lengths == [71, 32, 64, None, 71, None, None]
+    assert lengths == [None, 71, 32, 64, None, 71, None, None]
+
+
+def test_another_federation_reaches_none_of_the_runs(engine: Engine) -> None:
+    """The same study and run, asked by another coordinator, is unknown, and its end ends nothing."""
+    mine, theirs, joined = Participations(engine, 2), Participations(engine, 3), known()
+    mine.joined(joined)
+    assert theirs.find(STUDY, RUN) is None
+    assert (mine.elsewhere(STUDY), theirs.elsewhere(STUDY)) == (False, True)
+    end(theirs, engine)
+    assert mine.open_runs() == ((STUDY, RUN),)
+    assert theirs.open_runs() == ()
+    assert theirs.ended_by_study() == {}

@@ -66,14 +66,17 @@ def test_a_study_in_another_version_of_the_schema_is_not_admitted(asking: Asking
 
 
 def test_a_head_that_the_coordinator_saw_is_this_ledgers(asking: Asking, offer: StudyOffer) -> None:
-    bank, now = asking.bank, asking.bank.ledger.head()
-    known = sign_head(bank.identity, sequence=now.sequence, entry_hash=now.hash)
+    bank, origin = asking.bank, asking.bank.log.origin
+    mark = bank.ledger.mark(bank.marks)
+    known = sign_head(bank.identity, mark=mark, log=origin)
     assert admit(bank, replace(offer, ledger=known)).run == offer.run
-    stranger = sign_head(Identity.generate("holder"), sequence=now.sequence, entry_hash=now.hash)
-    with pytest.raises(WaistError, match="RF-W166"):
-        admit(bank, replace(offer, ledger=stranger))
+    stranger = sign_head(Identity.generate("holder"), mark=mark, log=origin)
+    elsewhere = sign_head(bank.identity, mark=mark, log=f"{origin}-of-another-federation")
+    for not_ours in (stranger, elsewhere):
+        with pytest.raises(WaistError, match="RF-W166"):
+            admit(bank, replace(offer, ledger=not_ours))
     assert bank.ledger.frozen() == ""
-    later = sign_head(bank.identity, sequence=now.sequence + 1, entry_hash="ab" * 32)
+    later = sign_head(bank.identity, mark="ab" * 64, log=origin)
     with pytest.raises(BudgetError):
         admit(bank, replace(offer, ledger=later))
     assert bank.ledger.frozen() != ""

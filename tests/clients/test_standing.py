@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kits.ledger_support import new_ledger
 
 from ringfence.audit.checkpoint import verify_checkpoint
 from ringfence.audit.errors import ProofError
@@ -14,15 +15,16 @@ from ringfence.audit.merkle import verify_consistency
 from ringfence.clients.standing import ledger_head, log_checkpoint, log_proof
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import WaistError
-from ringfence.privacy.ledger.state import Head
+from ringfence.privacy.ledger import HeadMarks
 from ringfence.privacy.stores.store import open_store
 from ringfence.privacy.wire.heads import LogPosition, verify_head
 
 
 @pytest.fixture
 def holder() -> Any:
+    engine = open_store(None)
     log = AuditLog(
-        open_store(None),
+        engine,
         origin="ringfence.simulation/holder/bank",
         signer=Identity.generate("log", simulation=True),
         organisation="bank",
@@ -30,8 +32,9 @@ def holder() -> Any:
         profile="simulation",
     )
     identity = Identity.generate("holder", simulation=True)
-    ledger = SimpleNamespace(head=lambda: Head(sequence=7, hash="ab" * 32))
-    return SimpleNamespace(log=log, identity=identity, ledger=ledger)
+    ledger, _ = new_ledger(open_store(None))
+    marks = HeadMarks.of(b"s" * 32, log.origin)
+    return SimpleNamespace(log=log, identity=identity, ledger=ledger, marks=marks)
 
 
 def grow(holder: Any, events: int = 1) -> LogPosition:
@@ -81,8 +84,10 @@ def test_a_position_that_this_log_never_had_is_refused(holder: Any) -> None:
 
 
 def test_the_ledgers_head_is_signed_by_the_holder(holder: Any) -> None:
-    head = ledger_head(holder)
-    assert (head.sequence, head.hash) == (7, "sha256:" + "ab" * 32)
-    assert verify_head(head, holder.identity.public) == head
+    head, again = ledger_head(holder), ledger_head(holder)
+    assert verify_head(head, holder.identity.public, holder.log.origin) == head
     with pytest.raises(WaistError, match="RF-W166"):
-        verify_head(head, Identity.generate("holder").public)
+        verify_head(head, Identity.generate("holder").public, holder.log.origin)
+    own = bytes.fromhex(holder.ledger.head().hash)
+    assert all(holder.marks.recognises(each.mark)(own) for each in (head, again))
+    assert head.mark != again.mark, "whoever is shown one entry twice cannot tell"

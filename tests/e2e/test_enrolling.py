@@ -64,7 +64,7 @@ def admit(here: Town, *more: object, name: str = "north") -> int:
 
 def test_three_files_and_both_sides_know_each_other(here: Town) -> None:
     enrol(here, "north")
-    keys = [here.home / "federation" / f"{name}.key" for name in ("tls", "node")]
+    keys = [here.home / "federation" / "city" / f"{name}.key" for name in ("tls", "node")]
     assert [path.stat().st_mode & 0o077 for path in keys] == [0, 0]
     for file in here.root.glob("north.*.json"):
         for key in keys:
@@ -81,11 +81,7 @@ def test_three_files_and_both_sides_know_each_other(here: Town) -> None:
 def test_nothing_is_written_before_fingerprints_are_compared(
     here: Town, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = (here.home / "client.toml").read_text(encoding="utf-8")
-    (here.home / "client.toml").write_text(
-        "\n".join(line for line in text.splitlines() if not line.startswith("coordinator")) + "\n",
-        encoding="utf-8",
-    )
+    assert client("federation", "leave", "city", "--config", here.home) == 0
     invitation = invite(here)
     capsys.readouterr()
     assert join(here, invitation, "--lang", "en") == 2
@@ -123,7 +119,7 @@ def test_an_invitation_is_for_one_holder(here: Town, capsys: pytest.CaptureFixtu
     assert (event["action"], event["outcome"]) == ("federation.joined", "deny")
 
 
-def test_an_invitation_of_another_coordinator_is_refused(
+def test_an_invitation_of_another_coordinator_is_of_another_federation(
     here: Town, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk = here.root / "other-desk"
@@ -131,8 +127,20 @@ def test_an_invitation_of_another_coordinator_is_refused(
     assert server("gateway", "make", "--address", "other.example:1", "--config", desk) == 0
     out = here.root / "other.json"
     assert server("holder", "invite", "north", "--out", out, "--config", desk) == 0
-    refused(capsys, join(here, out), "RF-U662")
+    refused(capsys, join(here, out, "--compared", "--federation", "city"), "RF-U662")
     assert not (here.home / "federation").exists()
+    assert join(here, out) == 0
+    told = here.root / "federations.json"
+    assert client("federation", "list", "--config", here.home, "--json", told) == 0
+    listed = json.loads(told.read_text(encoding="utf-8"))["federations"]
+    assert [each["name"] for each in listed] == ["city", "other"]
+    assert len({each["log"] for each in listed}) == 2
+    refused(capsys, client("study", "list", "--config", here.home), "RF-U721")
+    assert client("study", "list", "--federation", "other", "--config", here.home) == 0
+    refused(capsys, client("run", "--config", here.home), "RF-W362")
+    assert client("federation", "leave", "other", "--config", here.home) == 0
+    assert not (here.home / "federation" / "other").exists()
+    assert client("study", "list", "--config", here.home) == 0, "one is left, so nobody has to say which"
 
 
 def changed(path: Path, signer: Identity | None = None, **fields: object) -> Path:
@@ -217,7 +225,7 @@ def test_an_admission_of_anything_else_is_refused(
     key = read_key(here.desk / "keys" / "coordinator.key", "coordinator", None)
     admission = changed(here.root / "north.admission.json", key, **{field: other})
     refused(capsys, client("join", admission, "--config", here.home), "RF-W361")
-    assert not (here.home / "federation" / "admission.json").exists()
+    assert not (here.home / "federation" / "city" / "admission.json").exists()
 
 
 def test_an_admission_that_another_signed_is_refused(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,13 +239,13 @@ def place(here: Town, now: datetime) -> Place:
     """Where the first holder's node would go to."""
     coordinator = read_public(here.desk / "keys" / "coordinator.key.pub", "coordinator")
     own = read_public(here.home / "keys" / "holder.key.pub", "holder")
-    return MembershipFolder(here.home / FOLDER).place(coordinator, own, now)
+    return MembershipFolder(here.home / FOLDER / "city").place(coordinator, own, now)
 
 
 def test_what_another_coordinator_left_is_not_gone_by(here: Town) -> None:
     enrol(here, "north")
     changed(
-        here.home / "federation" / "invitation.json",
+        here.home / "federation" / "city" / "invitation.json",
         other := Identity.generate("coordinator"),
         key=other.public.hex,
     )
@@ -287,7 +295,7 @@ def test_a_key_of_connections_that_others_can_read_is_refused(
     here: Town, capsys: pytest.CaptureFixture[str]
 ) -> None:
     enrol(here, "north")
-    (here.home / FOLDER / "node.key").chmod(0o644)
+    (here.home / FOLDER / "city" / "node.key").chmod(0o644)
     refused(capsys, client("run", "--config", here.home), "RF-K052")
 
 

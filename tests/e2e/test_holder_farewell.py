@@ -44,9 +44,8 @@ def continues(since: LogPosition, now: Checkpoint, proof: tuple[str, ...]) -> No
 
 
 def is_its_head(asking: Asking, head: LedgerHead) -> None:
-    verify_head(head, asking.bank.identity.public)
-    newest = asking.bank.ledger.head()
-    assert (head.sequence, head.hash) == (newest.sequence, f"sha256:{newest.hash}")
+    verify_head(head, asking.bank.identity.public, asking.bank.log.origin)
+    assert asking.bank.marks.recognises(head.mark)(bytes.fromhex(asking.bank.ledger.head().hash))
 
 
 def known(asking: Asking) -> Participation:

@@ -24,7 +24,7 @@ def test_a_holder_behind_a_proxy_and_its_coordinator(tmp_path: Path) -> None:
     out = here.root / "out.json"
     with proxy(tmp_path / "house") as house:
         with (here.home / "client.toml").open("a", encoding="utf-8") as file:
-            file.write(f'\n[connection]\nproxy = "{house.url}"\n')
+            file.write(f'\n[federation.connection]\nproxy = "{house.url}"\n')
         serve = start("server", here.root, "serve", "--log-format", "json", *desk)
         run = None
         try:
@@ -32,12 +32,12 @@ def test_a_holder_behind_a_proxy_and_its_coordinator(tmp_path: Path) -> None:
             run = start("client", here.root, "run", "--log-format", "json", *home)
             run.wait_for('"event": "answering"')
             deadline = time.monotonic() + 60
-            while not (here.home / "federation" / "contact.json").exists():
+            while not (here.home / "federation" / "city" / "contact.json").exists():
                 assert time.monotonic() < deadline, run.said()
                 time.sleep(0.05)
             assert client("doctor", *home, "--json", out) == 0, read(out)
             assert client("status", *home, "--json", out) == 0
-            assert (read(out)["running"], read(out)["trouble"]) == (True, "")
+            assert (read(out)["running"], read(out)["federations"][0]["trouble"]) == (True, "")
             assert server("doctor", *desk, "--json", out) == 0, read(out)
             assert server("status", *desk, "--json", out) == 0
             assert read(out)["serves"] is True

@@ -173,7 +173,7 @@ def test_refusals_of_the_coordinator_are_events_but_not_without_end(tmp_path: Pa
 def test_a_forged_ledger_head_freezes_nobody(tmp_path: Path) -> None:
     parties = Parties.of(federation_of(tmp_path))
     opened, coordinator = parties.federation.opened, parties.federation.coordinator
-    forged = sign_head(coordinator.identity, sequence=9, entry_hash="11" * 32)
+    forged = sign_head(coordinator.identity, mark="11" * 64, log=parties.holders["bank"].log.origin)
     message = StudyOffer(
         study=opened.document.to_json(),
         schema=opened.schema_document.to_json(),

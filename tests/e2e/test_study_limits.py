@@ -17,8 +17,6 @@ from ringfence.privacy.protocol.control import RosterCall, RoundCall, decode, se
 from ringfence.privacy.secagg.attempts import AttemptKey
 from ringfence.privacy.waist import BlockPlan, Contribution, RoundPlan, UploadBlock
 from ringfence.privacy.wire.envelope import Expected, MessageKind, open_envelope, read_header
-from ringfence.privacy.wire.heads import LogPosition, sign_head
-from ringfence.server.registry import HolderLog
 from ringfence.server.rounds import run_study
 
 
@@ -141,21 +139,6 @@ def test_a_join_that_answers_another_offer_is_not_taken(tmp_path: Path) -> None:
     with pytest.raises(WaistError, match="bank"):
         run(parties)
     assert len(old) == 2
-
-
-def test_a_ledger_head_never_goes_back_at_the_coordinator(tmp_path: Path) -> None:
-    federation = federation_of(tmp_path)
-    registry, keys = federation.coordinator.registry, federation.keys["bank"]
-    log = HolderLog(
-        origin="log", key=keys.log.public, position=LogPosition(size=1, root="sha256:" + "ab" * 32)
-    )
-    late, early = (sign_head(keys.identity, sequence=n, entry_hash=f"{n:02x}" * 32) for n in (9, 3))
-    registry.seen(keys.identity.public, late, log)
-    registry.seen(keys.identity.public, early, log)
-    registry.spent({keys.identity.public: early})
-    last = registry.last(keys.identity.public)
-    assert last is not None
-    assert last[0] == late
 
 
 PLAN = RoundPlan(

@@ -265,9 +265,10 @@ def _make_town(root: Path) -> None:
         configure(
             home,
             contract="contract.toml",
-            coordinator="../desk/keys/coordinator.key.pub",
             approvers=["../ana.key.pub", "../ben.key.pub"],
         )
+        desk = root / "desk" / "keys" / "coordinator.key.pub"
+        assert client("federation", "add", "city", desk, "--compared", "--config", home) == 0
         assert client("contract", "sign", contract, "--config", home) == 0
         assert client("contract", "declare", "--config", home, "--out", root / f"{name}.json") == 0
     text = (root / "desk" / "server.toml").read_text(encoding="utf-8")

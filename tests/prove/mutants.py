@@ -228,7 +228,7 @@ MUTANTS = (
     broken(
         "head of another party not compared",
         "rollback",
-        ("privacy.ledger.ledger:Ledger.check_head", "if known_sequence == 0 or", "if True or"),
+        ("privacy.ledger.ledger:Ledger.check_mark", "if known in", "if True or known in"),
     ),
     broken(
         "ledger committed after sending",

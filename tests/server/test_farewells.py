@@ -75,8 +75,8 @@ def test_a_study_without_a_model_is_finished_as_an_error(tmp_path: Path) -> None
 def head_of_another(parties: Parties, done: Done, data: bytes) -> bytes:
     forged = sign_head(
         parties.federation.keys["partner"].identity,
-        sequence=done.ledger.sequence,
-        entry_hash=done.ledger.hash.removeprefix("sha256:"),
+        mark=done.ledger.mark,
+        log=parties.holders["bank"].log.origin,
     )
     return sealed_like(parties, replace(done, ledger=forged), data)
 

@@ -154,7 +154,7 @@ Update = Callable[[Parties, bytes], bytes]
 def forged_head(parties: Parties, data: bytes) -> bytes:
     update, head = update_of(parties, data)
     other = sign_head(
-        parties.federation.keys["partner"].identity, sequence=head.sequence, entry_hash="ab" * 32
+        parties.federation.keys["partner"].identity, mark=head.mark, log=parties.holders["bank"].log.origin
     )
     return resealed(parties, data, encode_update(update, other))
 
@@ -197,18 +197,23 @@ def test_words_that_are_not_believed_void_the_attempt_on_record(tmp_path: Path, 
 def test_heads_that_come_with_words_are_remembered(tmp_path: Path) -> None:
     parties = tiny(tmp_path)
     coordinator, opened = parties.federation.coordinator, parties.federation.opened
-    seen: list[int] = []
+    seen: list[str] = []
 
     def look(name: str, message: bytes, reply: bytes) -> bytes:
         known = coordinator.registry.last(opened.participants[name])
         if name == "bank" and known and read_header(message).kind in ("round-call", "finish"):
-            seen.append(known[0].sequence)
+            seen.append(known[0].mark)
         return reply
 
     parties.wire.on_reply = look
     run(parties)
-    assert len(seen) == 3
-    assert seen[0] < seen[1] < seen[2], "each round's charge moves the head that is shown back"
+    bank = parties.holders["bank"]
+    entries = {entry.hash: entry.sequence for entry in bank.ledger.entries()}
+    first, second, third = (
+        next(number for digest, number in entries.items() if bank.marks.recognises(mark)(digest))
+        for mark in seen
+    )
+    assert first < second < third, "each round's charge moves the head that is shown back"
 
 
 def test_a_sum_that_is_out_of_range_voids_the_attempt(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ Table(
 Table(
     "audit_checkpoint",
     TABLES,
+    Column("log", Integer, primary_key=True, autoincrement=False),
     Column("origin", Text, primary_key=True),
     Column("size", _Number, primary_key=True, autoincrement=False),
     Column("root", LargeBinary, nullable=False),
@@ -62,7 +63,7 @@ Table(
 Table(
     "audit_head",
     TABLES,
-    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("id", Integer, CheckConstraint("id >= 1"), primary_key=True, autoincrement=False),
     Column("origin", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("edge", LargeBinary, nullable=False),
@@ -120,8 +121,18 @@ Table(
     Column("body", Text, nullable=False),
 )
 Table(
+    "federations",
+    TABLES,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("coordinator", String(64), nullable=False),
+    Column("mark", String(16), nullable=False, unique=True),
+    Column("left", Boolean, nullable=False),
+)
+Table(
     "participations",
     TABLES,
+    Column("federation", Integer, primary_key=True, autoincrement=False),
     Column("study", String(71), primary_key=True),
     Column("run", String(32), primary_key=True),
     Column("log_key", String(64), nullable=False),
@@ -133,6 +144,7 @@ Table(
 Table(
     "refused_offers",
     TABLES,
+    Column("federation", Integer, primary_key=True, autoincrement=False),
     Column("study", String(71), primary_key=True),
     Column("refusals", Integer, nullable=False),
 )
@@ -180,12 +192,14 @@ Table(
 Table(
     "study_rejections",
     TABLES,
+    Column("federation", Integer, primary_key=True, autoincrement=False),
     Column("study", String(71), primary_key=True),
     Column("at", String(40), nullable=False),
 )
 Table(
     "witnessed_forks",
     TABLES,
+    Column("federation", Integer, primary_key=True, autoincrement=False),
     Column("run", String(32), primary_key=True),
 )
 Table(
@@ -198,6 +212,7 @@ Table(
 Table(
     "witnessed_releases",
     TABLES,
+    Column("federation", Integer, primary_key=True, autoincrement=False),
     Column("run", String(32), primary_key=True),
     Column("study", String(71), nullable=False),
     Column("model", String(71), nullable=False),

@@ -30,6 +30,7 @@ TABLES = MetaData()
 Table(
     "audit_checkpoint",
     TABLES,
+    Column("log", Integer, primary_key=True, autoincrement=False),
     Column("origin", Text, primary_key=True),
     Column("size", _Number, primary_key=True, autoincrement=False),
     Column("root", LargeBinary, nullable=False),
@@ -47,7 +48,7 @@ Table(
 Table(
     "audit_head",
     TABLES,
-    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("id", Integer, CheckConstraint("id >= 1"), primary_key=True, autoincrement=False),
     Column("origin", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("edge", LargeBinary, nullable=False),
@@ -81,8 +82,7 @@ Table(
     "registry_holders",
     TABLES,
     Column("identity", String(64), primary_key=True),
-    Column("ledger_sequence", BigInteger, nullable=False),
-    Column("ledger_hash", String(71), nullable=False),
+    Column("ledger_mark", String(128), nullable=False),
     Column("ledger_signature", String(128), nullable=False),
     Column("log_origin", String(256), nullable=False, unique=True),
     Column("log_key", String(64), nullable=False),

@@ -123,13 +123,10 @@ def test_a_ledger_is_one_table_of_three_columns(engine: Engine) -> None:
     )
 
 
-def test_a_head_is_known_by_number_and_hash(engine: Engine) -> None:
+def test_the_hashes_of_all_entries_come_the_last_first(engine: Engine) -> None:
     every = rows(engine)
     with engine.begin() as connection:
-        for sequence, _, digest in every:
-            assert chain.hash_at(connection, sequence) == digest.hex()
-        assert chain.hash_at(connection, 5) is None
-        assert chain.hash_at(connection, 0) is None
+        assert list(chain.hashes(connection)) == [digest for _, _, digest in reversed(every)]
 
 
 def test_what_was_read_before_is_where_reading_goes_on(engine: Engine) -> None:

@@ -87,11 +87,7 @@ def test_why_a_ledger_refused_stays_with_the_holder() -> None:
 def test_reasons_and_what_two_people_signed_stay_with_the_holder() -> None:
     ledger, journal = new_ledger(open_store(None))
     ledger.freeze("restored from a backup")
-    assert ledger.entries()[-1].fields == {
-        "reason": "restored from a backup",
-        "known_sequence": 0,
-        "known_hash": "",
-    }
+    assert ledger.entries()[-1].fields == {"reason": "restored from a backup", "known": ""}
     ledger.thaw(TWO, missing_mu_squared=Decimal("0.02"), reason="counted", evidence=EVIDENCE)
     ledger.top_up(TWO, mu_squared=Decimal("0.3"), reason="board", evidence=EVIDENCE)
     frozen, thawed, topped_up = journal.told()[1:]

@@ -23,9 +23,11 @@ from kits.ledger_support import (
 from sqlalchemy import Engine, text
 
 from ringfence.privacy.accounting.filters import FilterName
-from ringfence.privacy.ledger import Ledger
+from ringfence.privacy.ledger import HeadMarks, Ledger
 from ringfence.privacy.ledger import chain as chain_module
 from ringfence.privacy.stores.store import open_store
+
+MARKS, OTHER = (HeadMarks.of(b"secret of the home" * 2, log) for log in ("bank/one", "bank/two"))
 
 
 def test_freeze_until_two_people_thaw(engine: Engine) -> None:
@@ -175,14 +177,14 @@ def test_a_decision_is_carried_out_once(engine: Engine) -> None:
 
 def test_heads(engine: Engine) -> None:
     ledger, _ = new_ledger(engine)
-    early = ledger.head()
+    early = ledger.mark(MARKS)
     ledger.reserve(STUDY, Decimal("0.1"))
-    assert ledger.check_head(0, "") == ledger.head()
-    assert ledger.check_head(early.sequence, early.hash) == ledger.head()
-    assert refused(lambda: ledger.check_head(early.sequence, "0" * 64)) == "RF-B312"
+    ledger.check_mark(MARKS, early)
+    ledger.check_mark(MARKS, ledger.mark(MARKS))
+    assert refused(lambda: ledger.check_mark(MARKS, "0" * 128)) == "RF-B312"
     assert refused(lambda: ledger.reserve(STUDY, Decimal("0.1"))) == "RF-B308"
     entries = len(ledger.entries())
-    assert refused(lambda: ledger.check_head(early.sequence, "0" * 64)) == "RF-B312"
+    assert refused(lambda: ledger.check_mark(MARKS, "0" * 128)) == "RF-B312"
     assert len(ledger.entries()) == entries, "asking again does not fill the ledger"
 
 
@@ -211,31 +213,36 @@ def test_an_older_copy_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     engine = open_store(path)
     charge(reopen(engine), reservation, "0.1")
-    known = reopen(engine).head()  # the coordinator keeps this one
+    known, sequence = reopen(engine).mark(MARKS), reopen(engine).head().sequence  # the coordinator keeps it
+    other = reopen(engine).mark(OTHER)  # and so does another one
     engine.dispose()
 
     engine, ledger = restore()
     assert ledger.charged().mu_squared == 0, "on its own the copy looks well"
     # The same spending again gives another head, so it cannot hide what left before.
     charge(ledger, reservation, "0.1")
-    assert ledger.head().sequence == known.sequence
-    assert refused(lambda: ledger.check_head(known.sequence, known.hash)) == "RF-B312"
+    assert ledger.head().sequence == sequence
+    assert refused(lambda: ledger.check_mark(MARKS, known)) == "RF-B312"
     engine.dispose()
 
     engine, ledger = restore()
-    assert refused(lambda: ledger.check_head(known.sequence, known.hash)) == "RF-B312"
+    assert refused(lambda: ledger.check_mark(OTHER, other)) == "RF-B312", "either of them finds it"
+    engine.dispose()
+
+    engine, ledger = restore()
+    assert refused(lambda: ledger.check_mark(MARKS, known)) == "RF-B312"
     engine.dispose()
     engine = open_store(path)
     ledger = reopen(engine)
     assert refused(lambda: ledger.reserve(STUDY, Decimal("0.01"))) == "RF-B308"
     ledger.thaw(TWO, missing_mu_squared=Decimal("0.1"), reason="from the coordinator's log")
-    assert ledger.check_head(known.sequence, known.hash) == ledger.head()
+    ledger.check_mark(MARKS, known)
     assert ledger.charged().mu_squared == Decimal("0.1")
-    later = ledger.head()
+    later = ledger.mark(MARKS)
     engine.dispose()
 
     engine, ledger = restore()
-    assert refused(lambda: ledger.check_head(later.sequence, later.hash)) == "RF-B312"
+    assert refused(lambda: ledger.check_mark(MARKS, later)) == "RF-B312"
     engine.dispose()
 
 

@@ -88,8 +88,7 @@ def test_no_field_is_of_another_form(kind: str, fields: dict[str, object]) -> No
 _FREE = {
     "attempt",
     "decision",
-    "known_hash",
-    "known_sequence",
+    "known",
     "population",
     "reason",
     "reservation",

@@ -57,7 +57,7 @@ COORDINATOR = Identity.generate()
 IDENTITIES = {name: Identity.generate() for name in ("bank", "shop", "telco")}
 NOTE = "bank.example\n12\n" + "A" * 43 + "=\n\n— bank.example AAAAAAAA\n"
 SIGNED = '{"kind":"study","body":"{}","signatures":[]}'
-HEAD = LedgerHead(sequence=7, hash=digest_of(b"row"), signature="ab" * 64)
+HEAD = LedgerHead(mark="cd" * 64, signature="ab" * 64)
 
 KEYS = {name: SessionKeys(holder=name, study=STUDY, run=RUN) for name in IDENTITIES}
 MEMBERS = tuple(key_message(IDENTITIES[name], KEYS[name]) for name in IDENTITIES)
@@ -207,6 +207,7 @@ CLOSED = {
     fields.SignedText,
     fields.NoteText,
     fields.LeafText,  # an event of a log, which its reader parses as one: tokens, numbers and digests
+    fields.MarkHex,
     fields.ShareHex,
     fields.SealedHex,
     letters.SealingKeyHex,
@@ -358,8 +359,8 @@ def test_a_malformed_message_is_refused(cls: type[Any], payload: bytes, code: st
     ("cls", "changes"),
     [
         (KeyCall, {"number": True}),
-        (LedgerHead, {"sequence": 1 << 53}),
-        (LedgerHead, {"hash": SENTENCE}),
+        (LedgerHead, {"mark": "ab" * 63}),
+        (LedgerHead, {"mark": SENTENCE}),
         (Join, {"approvals": (SIGNED,) * 9}),
         (Join, {"approvals": [SIGNED]}),
         (Join, {"log_key": SENTENCE}),

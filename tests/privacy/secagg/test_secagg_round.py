@@ -25,7 +25,7 @@ from ringfence.privacy.wire.fields import digest_of, new_run_id
 from ringfence.privacy.wire.heads import sign_head
 from ringfence.privacy.wire.payload import decode_update, encode_update
 
-HEAD = sign_head(Identity.generate(), sequence=3, entry_hash="ab" * 32)
+HEAD = sign_head(Identity.generate(), mark="ab" * 64, log="bank.example/log")
 
 STUDY = digest_of(b"study")
 RUN = new_run_id()

@@ -20,7 +20,7 @@ from ringfence.privacy.wire.fields import digest_of, new_run_id
 from ringfence.privacy.wire.heads import sign_head
 
 DOMAINS = {
-    "head": b"ringfence/ledger-head/v1\n",
+    "head": b"ringfence/ledger-head/v2\n",
     "survivors": b"ringfence/survivors-echo/v1\n",
     "roster": b"ringfence/roster-echo/v1\n",
     "keys": b"ringfence/key-message/v1\n",
@@ -35,9 +35,10 @@ def statements() -> dict[str, tuple[Identity, dict[str, Any]]]:
     circle = five()
     bank = circle.members["bank"]
     circle.answers(vectors_of(FIVE, 3), FIVE)
+    head = sign_head(bank.identity, mark="ab" * 64, log="bank.example/log")
     session = SessionKeys(holder="bank", study=digest_of(b"study"), run=new_run_id())
     return {
-        "head": (bank.identity, sign_head(bank.identity, sequence=7, entry_hash="ab" * 32).to_json()),
+        "head": (bank.identity, {**head.to_json(), "log": "bank.example/log"}),
         "survivors": (bank.identity, circle.sign("bank", FIVE).to_json()),
         "roster": (bank.identity, roster_echo(bank.identity, bank.roster).to_json()),
         "keys": (bank.identity, key_message(bank.identity, session).to_json()),

@@ -237,17 +237,18 @@ def test_what_a_receiver_would_refuse_is_not_made(change: dict[str, Any], kind: 
 # --- where a ledger and a log stand ----------------------------------------------------------------------
 
 
-def test_a_ledger_head_is_signed_over_its_number_and_its_hash() -> None:
-    holder, other = Identity.generate(), Identity.generate()
-    head = sign_head(holder, sequence=7, entry_hash="ab" * 32)
-    assert (head.sequence, head.hash) == (7, "sha256:" + "ab" * 32)
-    body = b'{"hash":"sha256:' + b"ab" * 32 + b'","sequence":7}'
-    holder.public.verify(bytes.fromhex(head.signature), b"ringfence/ledger-head/v1\n" + body)
-    assert verify_head(head, holder.public) is head
-    for change in ({"sequence": 8}, {"hash": "sha256:" + "ac" * 32}, {"signature": "0" * 128}):
+def test_a_ledger_head_is_a_mark_signed_for_whoever_is_shown_a_log() -> None:
+    holder, other, log = Identity.generate(), Identity.generate(), "bank.example/log"
+    head = sign_head(holder, mark="ab" * 64, log=log)
+    assert head.mark == "ab" * 64
+    body = b'{"log":"bank.example/log","mark":"' + b"ab" * 64 + b'"}'
+    holder.public.verify(bytes.fromhex(head.signature), b"ringfence/ledger-head/v2\n" + body)
+    assert verify_head(head, holder.public, log) is head
+    for change in ({"mark": "ac" * 64}, {"signature": "0" * 128}):
         with pytest.raises(WaistError, match="RF-W166"):
-            verify_head(dataclasses.replace(head, **change), holder.public)
-    with pytest.raises(WaistError, match="RF-W166"):
-        verify_head(head, other.public)
-    assert set(field_types(LedgerHead)) == {"sequence", "hash", "signature"}
+            verify_head(dataclasses.replace(head, **change), holder.public, log)
+    for key, shown in ((other.public, log), (holder.public, "bank.example/other")):
+        with pytest.raises(WaistError, match="RF-W166"):
+            verify_head(head, key, shown)
+    assert set(field_types(LedgerHead)) == {"mark", "signature"}, "no number, no hash"
     assert set(field_types(LogPosition)) == {"size", "root"}

@@ -24,7 +24,7 @@ from ringfence.privacy.wire.payload import (
     encode_update,
 )
 
-HEAD = sign_head(Identity.generate(), sequence=3, entry_hash="ab" * 32)
+HEAD = sign_head(Identity.generate(), mark="ab" * 64, log="bank.example/log")
 
 
 def query_bytes(body: bytes = b"", **changes: Any) -> bytes:

@@ -146,7 +146,7 @@ def test_what_the_receiver_would_refuse_is_not_sent() -> None:
 # --- masked updates --------------------------------------------------------------------------------------
 
 
-HEAD = sign_head(Identity.generate(), sequence=3, entry_hash="ab" * 32)
+HEAD = sign_head(Identity.generate(), mark="ab" * 64, log="bank.example/log")
 
 
 GOOD = seal(
@@ -189,11 +189,11 @@ def test_words_without_a_ledger_head_are_refused() -> None:
 
 def test_a_head_counts_with_its_holders_signature_only() -> None:
     holder = Identity.generate()
-    signed = sign_head(holder, sequence=3, entry_hash="ab" * 32)
-    assert verify_head(signed, holder.public) == signed
-    for forged in (replace(signed, sequence=4), replace(signed, hash="sha256:" + "cd" * 32), HEAD):
+    signed = sign_head(holder, mark="ab" * 64, log="bank.example/log")
+    assert verify_head(signed, holder.public, "bank.example/log") == signed
+    for forged in (replace(signed, mark="cd" * 64), HEAD):
         with pytest.raises(WaistError, match="RF-W166"):
-            verify_head(forged, holder.public)
+            verify_head(forged, holder.public, "bank.example/log")
 
 
 @pytest.mark.parametrize(
