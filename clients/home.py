@@ -113,6 +113,7 @@ class Home:
             ledger=self.ledger,
             snapshots=self.snapshots(),
             offers=Offers(self.engine),
+            participations=Participations(self.engine),
         )
 
     def approvals(self, digest: str) -> list[SignedDocument]:

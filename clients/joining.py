@@ -20,6 +20,7 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+from sqlalchemy import Connection
 
 from ringfence.clients.holder import Holder
 from ringfence.clients.pipeline import Admitted, Joined
@@ -33,6 +34,7 @@ from ringfence.clients.rows.table import (
     restored,
     separate_consents,
 )
+from ringfence.clients.turns import require_open, require_turn
 from ringfence.models.features import FeatureMatrix, encode_rows
 from ringfence.models.task import with_offset
 from ringfence.privacy.agreements.schema import Schema
@@ -81,19 +83,30 @@ def _settled(holder: Holder, admitted: Admitted) -> tuple[AttestedTable, Reserva
     not show in whether this holder joins.
     """
     known = _taken_up(holder, admitted)
+    if known is None and admitted.turn is not None:
+        require_open(admitted.study, admitted.turn.window, holder.clock(), admitted.said)
+        require_turn(holder.ledger, holder.participations, admitted.study, admitted.turn)
     for turn in range(_MOST_TURNS):
-        found = holder.snapshots.find(admitted.digest)
+        found = holder.snapshots.find(admitted.digest, admitted.window)
         try:
             table = _attested(holder, admitted, found)
             if known is not None:
                 return table, known
             assert found is not None  # or there would be no table
-            premise = partial(holder.snapshots.require, found)
-            return table, holder.ledger.reserve_plan(admitted.digest, admitted.plan, premise)
+            premise = partial(_still_so, holder, admitted, found)
+            return table, holder.ledger.reserve_plan(admitted.digest, admitted.plan, premise, admitted.turn)
         except TableError:
-            if turn + 1 == _MOST_TURNS or holder.snapshots.find(admitted.digest) == found:
+            now_found = holder.snapshots.find(admitted.digest, admitted.window)
+            if turn + 1 == _MOST_TURNS or now_found == found:
                 raise
     raise AssertionError("the last turn returns or raises")
+
+
+def _still_so(holder: Holder, admitted: Admitted, found: Attestation, connection: Connection) -> None:
+    """Asked in the transaction that reserves: the copy is in force, and the series has room for the run."""
+    holder.snapshots.require(found, connection)
+    if admitted.turn is not None:
+        require_turn(holder.ledger, holder.participations, admitted.study, admitted.turn, connection)
 
 
 def _attested(holder: Holder, admitted: Admitted, found: Attestation | None) -> AttestedTable:
@@ -129,9 +142,11 @@ def _taken_up(holder: Holder, admitted: Admitted) -> Reservation | None:
         StudyError: the study was run here before, or this run is over.
     """
     for known in holder.ledger.reservations():
-        if known.study_digest == admitted.digest and {run for run, _, _ in known.attempts} <= {admitted.run}:
+        if (known.study_digest, known.turn) == (admitted.digest, admitted.turn) and known.of_run(
+            admitted.run
+        ):
             return known
-    if holder.ledger.reserved_before(admitted.digest):
+    if admitted.turn is None and holder.ledger.reserved_before(admitted.digest):
         raise StudyError(
             "RF-S064",
             N_(
@@ -153,7 +168,7 @@ def _closed_on_failure(holder: Holder, reservation: Reservation) -> Iterator[Non
         with suppress(Exception):
             if any(known.id == reservation.id for known in holder.ledger.reservations()):
                 holder.ledger.commit(reservation)
-            holder.snapshots.forget(reservation.study_digest)
+            holder.snapshots.forget(reservation.study_digest, reservation.window)
         raise
 
 
@@ -232,8 +247,9 @@ def split_key(study: Study) -> bytes:
     return f"ringfence/split/v1/{study.id}/{study.schema_ref}".encode()
 
 
-def close_reservations(ledger: Ledger, study: str, run: str) -> None:
-    """Free what a run that is over did not spend."""
-    for reservation in ledger.reservations():
-        if reservation.study_digest == study and {each for each, _, _ in reservation.attempts} <= {run}:
-            ledger.commit(reservation)
+def close_reservations(ledger: Ledger, study: str, run: str) -> frozenset[int]:
+    """Free what a run that is over did not spend; the windows it was reserved in, 0 outside of a series."""
+    found = [each for each in ledger.reservations() if each.study_digest == study and each.of_run(run)]
+    for reservation in found:
+        ledger.commit(reservation)
+    return frozenset(each.window for each in found)

@@ -71,6 +71,7 @@ def price_of(study: Study, plan: StudyPlan) -> StudyPrice:
         noise_form=terms.noise,
         colluders=terms.colluders,
         visible=terms.visible,
+        runs=study.runs,
     )
 
 

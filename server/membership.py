@@ -237,7 +237,7 @@ def _join(
         )
     pinned = opened.participants[name]
     verify_key_message(join.key, study=opened.digest, run=opened.run, pinned=pinned)
-    approvers = approvers_of(join.approvals, study=opened.digest, holder=name)
+    approvers = approvers_of(join.approvals, study=opened.digest, holder=name, runs=opened.study.runs)
     log_key = PublicIdentity.from_hex(join.log_key)
     _anchor(coordinator, pinned, log_key, join.checkpoint, join.proof, join.ledger)
     members.keys[name] = join.key

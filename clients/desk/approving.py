@@ -17,9 +17,10 @@ from ringfence.clients.records.offers import Offers
 from ringfence.clients.records.snapshots import Attestation
 from ringfence.privacy.agreements.contract import LoadedContract
 from ringfence.privacy.agreements.study import Study
+from ringfence.privacy.crypto.approvals import approve
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.secret_files import Passphrases
-from ringfence.privacy.crypto.signed import SignedDocument, approve, write_after
+from ringfence.privacy.crypto.signed import SignedDocument, write_after
 from ringfence.privacy.errors import N_, RingfenceError, StudyError
 
 

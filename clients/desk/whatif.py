@@ -23,7 +23,7 @@ from ringfence.privacy.agreements.contract import LoadedContract
 from ringfence.privacy.agreements.obligations import Decision
 from ringfence.privacy.agreements.policy import Request, decide
 from ringfence.privacy.agreements.study import Study
-from ringfence.privacy.crypto.signed import count_approvals
+from ringfence.privacy.crypto.approvals import count_approvals
 from ringfence.privacy.errors import N_, BudgetError, RingfenceError, StudyError, _
 from ringfence.privacy.ledger import Balance, Ledger, Quote
 from ringfence.privacy.waist import StudyPlan

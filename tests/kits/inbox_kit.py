@@ -12,8 +12,9 @@ from ringfence.clients.agent import Agent
 from ringfence.clients.holder import Holder
 from ringfence.clients.letters import LetterBox
 from ringfence.privacy.agreements.study import Study
+from ringfence.privacy.crypto.approvals import approve
 from ringfence.privacy.crypto.identity import Identity
-from ringfence.privacy.crypto.signed import SignedDocument, approve
+from ringfence.privacy.crypto.signed import SignedDocument
 from ringfence.server.coordinator import OpenStudy, sign_study
 from ringfence.server.post.posting import post
 from ringfence.server.records.submissions import HolderStanding, Submissions
