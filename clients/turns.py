@@ -141,17 +141,20 @@ def window_used(study: Study, window: int) -> StudyError:
     )
 
 
-def window_to_attest(study: Study, asked: int | None, now: datetime.datetime) -> int:
+def window_to_attest(
+    ledger: Ledger, participations: Participations, study: Study, asked: int | None, now: datetime.datetime
+) -> int:
     """For which run of a series people attest their table; 0 for a study that is run once.
 
     Args:
+        ledger, participations: the holder's.
         study: the study.
-        asked: the number people gave, or None: the window that is open, else the next one.
+        asked: the number people gave, or None: the run that can still start, else the next one.
         now: the present moment, UTC.
 
     Raises:
         StudyError: RF-S487 the study is no series, RF-S473 it has no such run, RF-S488 that window is over or
-            is not the next one, RF-S489 all windows are over.
+            is not the next one, RF-S489 no run is to come.
     """
     if study.series is None:
         if asked is not None:
@@ -161,19 +164,18 @@ def window_to_attest(study: Study, asked: int | None, now: datetime.datetime) ->
                 study=study.id,
             )
         return 0
-    present, following = study.series.window_at(now), study.series.window_after(now)
     if asked is None:
-        found = present or following
+        found = waiting_window(ledger, participations, study, now)
         if found is None:
             raise StudyError(
                 "RF-S489",
-                N_("All windows of {study} are over; the last one closed at {closes}."),
+                N_("No run of {study} is to come here; its last window closes at {closes}."),
                 study=study.id,
                 closes=told(study.series.ends()),
             )
         return found.number
     wanted = study.series.window(asked)
-    if wanted not in (present, following):
+    if wanted not in (study.series.window_at(now), study.series.window_after(now)):
         raise StudyError(
             "RF-S488",
             N_(

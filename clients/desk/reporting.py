@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ringfence.clients.connections.contact import LastContact
 from ringfence.clients.connections.membership import FOLDER, MembershipFolder
+from ringfence.clients.desk.deciding import approved_series, arrived
+from ringfence.clients.desk.series import AttestationDue, attestations_due
 from ringfence.clients.desk.spending import BudgetStanding
-from ringfence.clients.home import open_home
+from ringfence.clients.home import Home, open_home
 from ringfence.clients.records.participations import Participations
 from ringfence.privacy.command_line.alignment import padded
 from ringfence.privacy.errors import RingfenceError, _
@@ -29,6 +31,7 @@ class HolderStatus:
         contact: when the gateway was heard of last.
         open_runs: study and run of each participation that is not over.
         budget: what is released, reserved and left.
+        due: runs of series that this holder's people have to attest their table for.
     """
 
     name: str
@@ -39,6 +42,7 @@ class HolderStatus:
     contact: LastContact
     open_runs: Sequence[tuple[str, str]]
     budget: BudgetStanding
+    due: tuple[AttestationDue, ...] = ()
 
     @classmethod
     def read(cls, config: Path) -> HolderStatus:
@@ -64,6 +68,7 @@ class HolderStatus:
                 contact=LastContact.read(folder.path),
                 open_runs=Participations(home.engine).open_runs(),
                 budget=BudgetStanding.of(home.ledger),
+                due=_due(home),
             )
 
     def lines(self) -> list[str]:
@@ -72,6 +77,7 @@ class HolderStatus:
             *self._connection(),
             _("Studies that this holder takes part in now: {count}").format(count=len(self.open_runs)),
             *(f"  {study} {run}" for study, run in self.open_runs),
+            *(each.line() for each in self.due),
             self.budget.heading(),
             f"{'':12}{'mu^2':>14}  {_('epsilon')}",
             *(
@@ -121,4 +127,12 @@ class HolderStatus:
             "trouble": self.contact.trouble,
             "open": [{"study": study, "run": run} for study, run in self.open_runs],
             "budget": self.budget.as_json(),
+            "attestations_due": [each.as_json() for each in self.due],
         }
+
+
+def _due(home: Home) -> tuple[AttestationDue, ...]:
+    try:
+        return attestations_due(home, approved_series(arrived(home)), datetime.now(UTC))
+    except RingfenceError:  # no coordinator yet, or a contract that does not hold: doctor says which
+        return ()

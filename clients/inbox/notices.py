@@ -12,6 +12,7 @@ from datetime import datetime
 
 from ringfence.audit.log import AuditLog
 from ringfence.clients.inbox.store import Inbox, InboxStudy
+from ringfence.models.pricing import composed_price
 from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.agreements.series import bound_of
 from ringfence.privacy.agreements.study import Study
@@ -77,14 +78,15 @@ def notified(holder: Addressee, bound_to: str, notice: Notice) -> Standing | Non
     if digest != bound_to:
         return None
     _require_own(holder, study)
-    schema = SignedDocument.from_json(notice.schema)
-    if Schema.from_canonical(schema.verify("schema", [holder.coordinator])).digest() != study.schema_ref:
+    document = SignedDocument.from_json(notice.schema)
+    schema = Schema.from_canonical(document.verify("schema", [holder.coordinator]))
+    if schema.digest() != study.schema_ref:
         raise StudyError(
             "RF-S431",
             N_("The study {study} came with another schema than it names; nothing was kept."),
             study=study.id,
         )
-    _keep(holder, study, digest, notice)
+    _keep(holder, study, schema, notice)
     state, approvals = standing(holder, study)
     return Standing(
         nonce=notice.nonce,
@@ -118,8 +120,8 @@ def _require_own(holder: Addressee, study: Study) -> None:
         )
 
 
-def _keep(holder: Addressee, study: Study, digest: str, notice: Notice) -> None:
-    now = holder.clock()
+def _keep(holder: Addressee, study: Study, schema: Schema, notice: Notice) -> None:
+    now, digest = holder.clock(), study.digest()
     found = InboxStudy(
         study=digest,
         name=study.id,
@@ -128,6 +130,8 @@ def _keep(holder: Addressee, study: Study, digest: str, notice: Notice) -> None:
         delta=f"{study.privacy.delta:f}",
         expires=study.expires.isoformat(),
         received=now.isoformat(timespec="seconds"),
+        runs=study.runs,
+        composed=composed_price(study, schema),
     )
     if study.expires < now.date() and holder.inbox.document(holder.coordinator, digest) is None:
         raise StudyError(

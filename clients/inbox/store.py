@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Integer,
     MetaData,
     String,
     Table,
@@ -46,12 +47,15 @@ _ROWS = Table(
     Column("received", String(40), nullable=False),
     Column("document", Text, nullable=False),
     Column("schema", Text, nullable=False),
+    Column("runs", Integer, nullable=False),
+    Column("composed", Text, nullable=False),
 )
 _REJECTED = Table(
     "study_rejections",
     METADATA,
     Column("study", String(71), primary_key=True),
     Column("at", String(40), nullable=False),
+    Column("document", Text, nullable=False),
 )
 _SHOWN = tuple(column for column in _ROWS.c if column.name not in {"coordinator", "document", "schema"})
 
@@ -70,6 +74,8 @@ class InboxStudy:
         epsilon, delta: the price of one run to a customer over all its holders, as signed.
         expires: its last day.
         received: when it came first, UTC.
+        runs: of a series; 0 for a study that is run once.
+        composed: epsilon of all its runs with every attempt; empty where it is no series, or has no price.
     """
 
     study: str
@@ -79,6 +85,8 @@ class InboxStudy:
     delta: str
     expires: str
     received: str
+    runs: int = 0
+    composed: str = ""
 
 
 class Inbox:
@@ -161,8 +169,8 @@ class Inbox:
         with reading(self._engine) as connection:
             return {row.study: row.at for row in connection.execute(select(_REJECTED))}
 
-    def reject(self, study: str, at: str, record: Record) -> None:
-        """Keep that a study was rejected.
+    def reject(self, study: str, at: str, document: str, record: Record) -> None:
+        """Keep that a study was rejected, and what the person who did so signed.
 
         Raises:
             StudyError: RF-S440 it was before.
@@ -174,7 +182,7 @@ class Inbox:
                     N_("The study was rejected here on {at} already; there is nothing to do."),
                     at=before,
                 )
-            connection.execute(insert(_REJECTED).values(study=study, at=at))
+            connection.execute(insert(_REJECTED).values(study=study, at=at, document=document))
             record(connection)
 
     def accept(self, study: str, seen: str) -> None:

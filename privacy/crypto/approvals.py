@@ -176,12 +176,24 @@ def count_approvals(
     bound: SeriesBound | None = None,
 ) -> int:
     """How many different people's approvals hold; those that do not are not counted, and raise nothing."""
-    approvers = tuple(allowed)
-    found: set[str] = set()
+    return len(judge_each(documents, study_digest, holder, allowed, bound).counted)
+
+
+def judge_each(
+    documents: Iterable[SignedDocument],
+    study_digest: str,
+    holder: str,
+    allowed: Iterable[PublicIdentity],
+    bound: SeriesBound | None = None,
+) -> JudgedApprovals:
+    """As `judge_approvals`, for people who look: what would be refused is left out, and raises nothing."""
+    approvers, counted, passed = tuple(allowed), dict[str, SignedDocument](), list[PassedOver]()
     for document in documents:
         with suppress(StudyError):
-            found |= judge_approvals([document], study_digest, holder, approvers, bound).counted.keys()
-    return len(found)
+            found = judge_approvals([document], study_digest, holder, approvers, bound)
+            counted = found.counted | counted
+            passed += found.passed_over
+    return JudgedApprovals(counted=counted, passed_over=tuple(passed))
 
 
 def contract_of_approvals(documents: Iterable[SignedDocument]) -> str:
@@ -210,8 +222,10 @@ def _claimed(document: SignedDocument) -> str:
 
 
 def _approved(study: str, holder: str, person: PublicIdentity, bound: SeriesBound | None) -> bytes:
-    more = {} if bound is None else {"contract": bound.contract, "runs": bound.runs}
-    return rfc8785.dumps({"study": study, "holder": holder, "approver": person.fingerprint, **more})
+    body: dict[str, str | int] = {"study": study, "holder": holder, "approver": person.fingerprint}
+    if bound is not None:
+        body |= {"contract": bound.contract, "runs": bound.runs}
+    return rfc8785.dumps(body)
 
 
 def _signer(

@@ -25,7 +25,8 @@ _CALL = "import sys; from ringfence.server.commands.cli import main; sys.exit(ma
 Start = Callable[[Sequence[str]], subprocess.Popen[str]]
 
 
-def _started(words: Sequence[str]) -> subprocess.Popen[str]:
+def started(words: Sequence[str]) -> subprocess.Popen[str]:
+    """A command of this program in a process of its own, of which the failure is read."""
     return subprocess.Popen(
         [sys.executable, "-c", _CALL, *words],
         stdin=subprocess.DEVNULL,
@@ -52,7 +53,7 @@ class Courier:
     config: Path
     passphrase_files: Sequence[Path] = ()
     report: Callable[[str], None] = lambda _: None
-    start: Start = _started
+    start: Start = started
     clock: Callable[[], float] = time.monotonic
     _due: float | None = None
     _pause: float = SHORTEST
