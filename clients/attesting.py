@@ -116,6 +116,7 @@ def attest(premises: Premises, study: Study, now: datetime, window: int = 0) -> 
 
 def _require_not_begun(premises: Premises, study: Study, window: int, connection: Connection | None) -> None:
     if study.series is not None:
+        study.series.window(window)
         require_unattested_run(premises.ledger, premises.participations, study, window, connection)
     elif premises.ledger.reserved_before(study.digest(), connection):
         raise StudyError(

@@ -164,6 +164,11 @@ class Inbox:
         with reading(self._engine) as connection:
             return _rejected(study, connection)
 
+    def rejection(self, study: str) -> str:
+        """What the person signed who rejected a study, file form; empty where nobody did."""
+        with reading(self._engine) as connection:
+            return connection.scalar(select(_REJECTED.c.document).where(_REJECTED.c.study == study)) or ""
+
     def rejections(self) -> dict[str, str]:
         """When each study was rejected that is."""
         with reading(self._engine) as connection:
