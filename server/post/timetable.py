@@ -110,7 +110,7 @@ class Timetable:
 
     def _begin(self, each: SubmittedStudy, number: int) -> None:
         files = [word for file in self.passphrase_files for word in ("--passphrase-file", str(file))]
-        words = ["study", "run", each.study, "--keep", "--json", "--config", str(self.config), *files]
+        words = ["study", "run", each.study, "--keep", "--config", str(self.config), *files]
         name = _("run {number} of {study}").format(number=number, study=each.name)
         self.report(_("Due, and started: {run}.").format(run=name))
         self._running = (name, self.start(words))

@@ -135,7 +135,6 @@ def test_a_run_starts_when_its_window_opens_and_once(scene: Scene) -> None:
         "run",
         study,
         "--keep",
-        "--json",
         "--config",
         str(scene.here.desk),
         "--passphrase-file",
