@@ -20,8 +20,8 @@ from sqlalchemy import Connection
 from ringfence.clients.records.offers import Offers
 from ringfence.clients.records.participations import Participations
 from ringfence.clients.records.snapshots import Attestation, Snapshots
+from ringfence.clients.records.turns import require_unattested_run
 from ringfence.clients.rows.table import attested, kept, read_table
-from ringfence.clients.turns import require_unattested_run
 from ringfence.privacy.agreements.contract import Contract
 from ringfence.privacy.agreements.policy import Request, decide
 from ringfence.privacy.agreements.schema import Schema

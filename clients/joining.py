@@ -25,6 +25,7 @@ from sqlalchemy import Connection
 from ringfence.clients.holder import Holder
 from ringfence.clients.pipeline import Admitted, Joined
 from ringfence.clients.records.snapshots import Attestation
+from ringfence.clients.records.turns import require_open, require_turn
 from ringfence.clients.rows.table import (
     AttestedTable,
     ConsentedTable,
@@ -34,7 +35,6 @@ from ringfence.clients.rows.table import (
     restored,
     separate_consents,
 )
-from ringfence.clients.turns import require_open, require_turn
 from ringfence.models.features import FeatureMatrix, encode_rows
 from ringfence.models.task import with_offset
 from ringfence.privacy.agreements.schema import Schema

@@ -20,10 +20,10 @@ import numpy.typing as npt
 
 from ringfence.clients.holder import Holder
 from ringfence.clients.noisy_steps import CountedSteps
+from ringfence.clients.records.turns import turn_of
 from ringfence.clients.rows.table import (
     Presence,
 )
-from ringfence.clients.turns import turn_of
 from ringfence.models.catalogue import task_named
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.pricing import planned

@@ -166,7 +166,9 @@ def stop_study(
 def _stopped(conduct: Conduct, connection: Connection | None) -> None:
     """The event of people who end a run without a model, in the transaction of its outcome."""
     opened = conduct.opened
-    told: dict[str, Json] = {"run": opened.run} | ({"window": opened.window} if opened.window else {})
+    told: dict[str, Json] = {"run": opened.run}
+    if opened.window:
+        told["window"] = opened.window
     conduct.coordinator.log.record(
         "study.stopped", "allow", resource=f"study:{opened.digest}", public=told, connection=connection
     )

@@ -91,7 +91,7 @@ class Question:
         loaded = [load_contract(path) for path in contracts]
         if len(loaded) > 1:
             _check_holders([each.contract.holder for each in loaded], spec, holders)
-        asked = one_run(load_study(study, [loaded[0].schema]))
+        asked = require_one_run(load_study(study, [loaded[0].schema]))
         for each in loaded:
             if asked.schema_ref != each.schema.digest():
                 raise UsageError(
@@ -126,7 +126,7 @@ class Question:
         return replace(self, study=with_prior(self.study, self.schema, earlier))
 
 
-def one_run(study: Study) -> Study:
+def require_one_run(study: Study) -> Study:
     """Refuse a series: a simulation has no windows to wait for.
 
     Raises:

@@ -15,7 +15,7 @@ from ringfence.clients.home import Home
 from ringfence.clients.inbox.store import Inbox
 from ringfence.clients.records.offers import Offers
 from ringfence.clients.records.snapshots import Attestation
-from ringfence.clients.turns import window_to_attest
+from ringfence.clients.records.turns import window_to_attest
 from ringfence.privacy.agreements.contract import LoadedContract
 from ringfence.privacy.agreements.series import bound_of
 from ringfence.privacy.agreements.study import Study

@@ -12,8 +12,8 @@ from ringfence.clients.attesting import Attested, attest
 from ringfence.clients.desk.unfinished import Unfinished, as_far_as_filled
 from ringfence.clients.desk.whatif import read_study
 from ringfence.clients.home import Home
+from ringfence.clients.records.turns import window_to_attest
 from ringfence.clients.rows.table import read_table
-from ringfence.clients.turns import window_to_attest
 from ringfence.privacy.agreements.contract import LoadedContract
 from ringfence.privacy.agreements.policy import allowed_columns
 from ringfence.privacy.agreements.purposes import purpose as known_purpose

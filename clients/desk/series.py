@@ -9,9 +9,9 @@ from datetime import datetime
 from ringfence.clients.home import Home
 from ringfence.clients.inbox.store import Inbox
 from ringfence.clients.records.participations import Participations
-from ringfence.clients.turns import waiting_window
+from ringfence.clients.records.turns import waiting_window
 from ringfence.privacy.accounting.study import SeriesPrice
-from ringfence.privacy.agreements.series import SeriesTerms, Window, told
+from ringfence.privacy.agreements.series import SeriesTerms, Window, utc_told
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.signed import SignedDocument
 from ringfence.privacy.errors import N_, RingfenceError, _
@@ -64,8 +64,8 @@ class SeriesHere:
         ).format(
             runs=runs,
             every=_(EVERY[self.terms.every]),
-            begins=told(self.terms.window(1).opens),
-            ends=told(self.terms.ends()),
+            begins=utc_told(self.terms.window(1).opens),
+            ends=utc_told(self.terms.ends()),
             used=self.used,
         )
         if price is not None:

@@ -14,7 +14,7 @@ from ringfence.privacy.agreements.contract import LoadedContract
 from ringfence.privacy.agreements.purposes import catalogue
 from ringfence.privacy.agreements.quorum import safe_quorum
 from ringfence.privacy.agreements.schema import Schema
-from ringfence.privacy.agreements.series import told
+from ringfence.privacy.agreements.series import utc_told
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import _, language
@@ -72,8 +72,8 @@ def _question(study: Study, schema: Schema, coordinator: PublicIdentity, digest:
         ).format(
             runs=study.runs,
             every=_(EVERY[study.series.every]),
-            begins=told(study.series.window(1).opens),
-            ends=told(study.series.ends()),
+            begins=utc_told(study.series.window(1).opens),
+            ends=utc_told(study.series.ends()),
         )
         yield _(
             "Each run starts in its window by this holder's clock, reads a table that was attested for it, "

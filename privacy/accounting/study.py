@@ -219,7 +219,7 @@ def price(
 ) -> StudyPrice:
     """Price a study from its plan; visible uploads cost what masked ones do, as local noise does anyway.
 
-    With `runs` the study is a series of so many, and all of them are priced together as well.
+    With `runs` the study is a series, and all of them are priced together as well.
 
     Formal guarantees:
         Everything a holder releases in the study is `(holder_epsilon_worst, delta)` private for adding or
@@ -236,8 +236,7 @@ def price(
     for each in (plan.cohort, *(block for round_ in plan.rounds for block in round_.blocks)):
         mu_squared(each.sensitivity_squared, each.share_scale, 1)
     check_overlap(overlap, noise_form)
-    slack, variation = plan_slacks(plan)
-    goal, rounds = float(delta), len(plan.rounds)
+    (slack, variation), goal, rounds = plan_slacks(plan), float(delta), len(plan.rounds)
 
     def epsilon(attempts: int, holders: int, times: int = 1) -> float:
         every, count = [attempts] * rounds, holders * times
@@ -245,7 +244,7 @@ def price(
             plan, every, goal, holders, noise_form, count * slack, count * variation, times
         )
 
-    sampled = [each for each in plan.rounds if each.sampling_rate != 1]
+    rate, steps = _sampling(plan)
     return StudyPrice(
         delta=goal,
         mu=math.sqrt(plan.mu_squared),
@@ -264,12 +263,17 @@ def price(
         max_attempts=plan.max_attempts,
         visible=visible,
         parts=tuple(part for part in get_args(Part) if plan.of_part(part)),
-        sampling_rate=max((Fraction(each.sampling_rate) for each in sampled), default=Fraction(1)),
-        sampled_steps=max(
-            sum(each.releases for each in sampled if each.part == part) for part in get_args(Part)
-        ),
+        sampling_rate=rate,
+        sampled_steps=steps,
         series=_all_runs(plan, runs, overlap, epsilon) if runs else None,
     )
+
+
+def _sampling(plan: StudyPlan) -> tuple[Fraction, int]:
+    """The largest rate below 1, or 1, and the most steps on samples that a customer of one part meets."""
+    sampled = [each for each in plan.rounds if each.sampling_rate != 1]
+    rate = max((Fraction(each.sampling_rate) for each in sampled), default=Fraction(1))
+    return rate, max(sum(each.releases for each in sampled if each.part == part) for part in get_args(Part))
 
 
 def _all_runs(

@@ -51,7 +51,7 @@ class Window:
 
     def told(self) -> dict[str, str]:
         """Both ends for a sentence."""
-        return {"opens": told(self.opens), "closes": told(self.closes)}
+        return {"opens": utc_told(self.opens), "closes": utc_told(self.closes)}
 
 
 class SeriesTerms(Document):
@@ -165,7 +165,7 @@ class SeriesTerms(Document):
         return local.replace(tzinfo=ZoneInfo(self.zone)).astimezone(datetime.UTC)
 
 
-def told(moment: datetime.datetime) -> str:
+def utc_told(moment: datetime.datetime) -> str:
     """A moment for people, UTC."""
     return f"{moment.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
 

@@ -129,7 +129,7 @@ def run_line(each: RunStanding) -> str:
     )
 
 
-def price_lines(office: Office, file: Path, study: Study) -> Iterator[str]:
+def costs_said(office: Office, file: Path, study: Study) -> Iterator[str]:
     """What a study costs a customer, one run and all runs, where its schema is at hand."""
     from ringfence.models.catalogue import task_named
     from ringfence.models.pricing import planned, price_of

@@ -31,8 +31,8 @@ from ringfence.server.commands.series import (
     add_result,
     add_resume,
     add_whole,
+    costs_said,
     ends_series,
-    price_lines,
     require_place,
     run_line,
 )
@@ -242,7 +242,7 @@ def _show(arguments: argparse.Namespace) -> int:
     with open_office(arguments.config) as office:
         study = study_asked(office, arguments.file)
         found = standing_of(office, study.digest())
-        more = [*price_lines(office, arguments.file, study), *map(run_line, runs_of(office, study.digest()))]
+        more = [*costs_said(office, arguments.file, study), *map(run_line, runs_of(office, study.digest()))]
     terminal = Terminal.of(arguments)
     fields = plain(study)
     terminal.say(study.digest())

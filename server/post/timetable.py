@@ -22,7 +22,7 @@ from ringfence.privacy.protocol.notices import APPROVED
 from ringfence.privacy.stores.lease import leased
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.home import Office
-from ringfence.server.post.couriering import Start, started
+from ringfence.server.post.couriering import Command, Start
 from ringfence.server.records.submissions import OPEN, Submissions, SubmittedStudy
 
 LOOK, SHORTEST, LONGEST = 10.0, 60.0, 900.0
@@ -47,7 +47,7 @@ class Timetable:
     config: Path
     passphrase_files: Sequence[Path] = ()
     report: Callable[[str], None] = lambda _: None
-    start: Start = started
+    start: Start = Command
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime.datetime] = utc_now
     _next: float | None = None

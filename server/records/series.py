@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Engine, MetaData, Row, String, Table, insert, select
 
-from ringfence.privacy.agreements.series import SeriesTerms, Window, told
+from ringfence.privacy.agreements.series import SeriesTerms, Window, utc_told
 from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.stores.store import reading
 
@@ -161,9 +161,9 @@ def window_now(name: str, series: SeriesTerms, now: datetime.datetime) -> Window
                 "It is {now}, and no window of {study} is open: the next opens at {opens}, the last closes "
                 "at {closes}."
             ),
-            now=told(now),
+            now=utc_told(now),
             study=name,
-            opens=told((following or series.window(1)).opens),
-            closes=told(series.ends()),
+            opens=utc_told((following or series.window(1)).opens),
+            closes=utc_told(series.ends()),
         )
     return found

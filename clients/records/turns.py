@@ -14,7 +14,7 @@ import datetime
 from sqlalchemy import Connection
 
 from ringfence.clients.records.participations import Participations
-from ringfence.privacy.agreements.series import Window, told
+from ringfence.privacy.agreements.series import Window, utc_told
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.ledger import Ledger
@@ -59,7 +59,13 @@ def require_open(study: Study, window: int, now: datetime.datetime, said: int) -
     """
     assert study.series is not None
     found = study.series.window(window)
-    values = {"study": study.id, "window": window, "now": told(now), "said": _moment(said), **found.told()}
+    values = {
+        "study": study.id,
+        "window": window,
+        "now": utc_told(now),
+        "said": _moment(said),
+        **found.told(),
+    }
     if now < found.opens:
         raise StudyError(
             "RF-S481",
@@ -171,7 +177,7 @@ def window_to_attest(
                 "RF-S489",
                 N_("No run of {study} is to come here; its last window closes at {closes}."),
                 study=study.id,
-                closes=told(study.series.ends()),
+                closes=utc_told(study.series.ends()),
             )
         return found.number
     wanted = study.series.window(asked)
@@ -184,7 +190,7 @@ def window_to_attest(
             ),
             window=asked,
             study=study.id,
-            now=told(now),
+            now=utc_told(now),
             **wanted.told(),
         )
     return asked
@@ -231,6 +237,6 @@ def waiting_window(
 
 def _moment(seconds: int) -> str:
     try:
-        return told(datetime.datetime.fromtimestamp(seconds, datetime.UTC))
+        return utc_told(datetime.datetime.fromtimestamp(seconds, datetime.UTC))
     except (ValueError, OverflowError, OSError):
         return str(seconds)

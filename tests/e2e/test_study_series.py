@@ -17,6 +17,7 @@ from ringfence.clients.agent import Agent
 from ringfence.models.pricing import price_of
 from ringfence.privacy.accounting.amounts import multiply
 from ringfence.privacy.accounting.gaussian import epsilon_of
+from ringfence.privacy.consent.cohort import Cohort
 from ringfence.privacy.errors import BudgetError, StudyError, WaistError
 from ringfence.privacy.ledger.entries import Charged, RunOfSeries
 from ringfence.server.membership import offer
@@ -202,7 +203,7 @@ def test_killed_between_reserving_and_counting_a_run_is_counted(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(joining, "_freeze", killed)
+        patched.setattr(Cohort, "freeze", killed)
         with suppress(Killed):
             offer(here.federation.coordinator, opened, here.parties.wire, names=["bank"])
     assert [(each.run, each.open) for each in here.booked()] == [(opened.run, True)]
