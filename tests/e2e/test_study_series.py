@@ -55,7 +55,7 @@ def test_a_series_runs_once_a_window_and_charges_what_was_shown(tmp_path: Path) 
     reserved = here.holder().ledger.quote(here.federation.opened.plan)
     assert charged <= reserved.times(4).mu_squared == multiply(reserved.mu_squared, 4)
     here.clock.moment = at("2030-05-31")
-    with pytest.raises(StudyError, match="RF-S473"):
+    with pytest.raises(StudyError, match="RF-S476"):
         here.run(5)
 
 
@@ -199,7 +199,7 @@ def test_killed_between_reserving_and_counting_a_run_is_counted(
     class Killed(BaseException):
         pass
 
-    def killed(*_: Any) -> None:
+    def killed(*_: Any, **__: Any) -> None:
         raise Killed
 
     with monkeypatch.context() as patched:
