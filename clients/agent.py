@@ -307,7 +307,7 @@ class Agent:
     def _end(self, header: Header, finish: Finish, origin: str) -> None:
         run = self._runs.pop((header.study, header.run), None)
         for window in joining.close_reservations(self.holder.ledger, header.study, header.run) or (0,):
-            self.holder.snapshots.forget(header.study, window)
+            self.holder.snapshots.forget(header.study, window=window)
         self.holder.attempts.forget(study=header.study, run=header.run)
         if run is not None:
             if fault := leave_own(self.holder, run.joined.admitted, run.kept):

@@ -134,7 +134,7 @@ def _forget_past(premises: Premises, study: Study, now: datetime) -> None:
     under_way = {each.window for each in premises.ledger.reservations() if each.study_digest == digest}
     for number in premises.snapshots.windows(digest):
         if number not in under_way and study.series.window(number).closes <= now:
-            premises.snapshots.forget(digest, number)
+            premises.snapshots.forget(digest, window=number)
 
 
 def _failed(premises: Premises, study: Study, made: Attestation, fault: Exception) -> None:

@@ -168,7 +168,7 @@ def _closed_on_failure(holder: Holder, reservation: Reservation) -> Iterator[Non
         with suppress(Exception):
             if any(known.id == reservation.id for known in holder.ledger.reservations()):
                 holder.ledger.commit(reservation)
-            holder.snapshots.forget(reservation.study_digest, reservation.window)
+            holder.snapshots.forget(reservation.study_digest, window=reservation.window)
         raise
 
 

@@ -100,7 +100,7 @@ def forget_table(home: Home, path: Path, number: int | None = None) -> str:
             )
 
     for window in sorted(windows):
-        snapshots.forget(digest, window, not_under_way)
+        snapshots.forget(digest, not_under_way, window=window)
     return digest
 
 

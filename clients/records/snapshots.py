@@ -239,7 +239,7 @@ class Snapshots:
         return content
 
     def forget(
-        self, study: str, window: int = 0, premise: Callable[[Connection], None] | None = None
+        self, study: str, premise: Callable[[Connection], None] | None = None, *, window: int = 0
     ) -> None:
         """Delete a study's attestation and its copy: the study is over here, or this run of it.
 

@@ -111,7 +111,7 @@ def test_the_table_of_a_run_is_attested_by_itself_and_said_to_be_due(
     assert told(here, "study", "list")["attestations_due"] == [], "the first approval attested the table"
     with open_home(here.home) as home:
         (window,) = home.snapshots().windows(digest)
-        home.snapshots().forget(digest, window)
+        home.snapshots().forget(digest, window=window)
     (due,) = told(here, "study", "list")["attestations_due"]
     assert (due["study"], due["run"], due["open"]) == ("churn-1", window, True)
     capsys.readouterr()
@@ -140,7 +140,7 @@ def test_a_run_that_is_to_come_is_named_with_its_time(here: Town, capsys: pytest
     approve(here)
     with open_home(here.home) as home:
         assert home.snapshots().windows(digest) == (1,)
-        home.snapshots().forget(digest, 1)
+        home.snapshots().forget(digest, window=1)
         (due,) = attestations_due(home, approved_series(arrived(home)), utc_now())
     assert not due.open
     capsys.readouterr()
