@@ -90,6 +90,7 @@ def test_the_table_that_older_stores_have(engine: Engine) -> None:
         ("log_root", False, False),
         ("ended", False, False),
         ("witnesses", False, False),
+        ("released", False, False),
     ]
     lengths = [getattr(c["type"], "length", None) for c in columns]
-    assert lengths == [71, 32, 64, None, 71, None, None]
+    assert lengths == [71, 32, 64, None, 71, None, None, None]
