@@ -39,6 +39,8 @@ EVENT_TYPES: Mapping[str, str] = MappingProxyType(
         "study.revoked": N_("A person took back an approval of a study."),
         "study.joined": N_("A holder joined a study and fixed its cohort."),
         "study.refused": N_("A study was refused."),
+        "study.stopped": N_("People of the coordinator stopped a run of a study, without a model."),
+        "series.stopped": N_("People of the coordinator stopped a series; no further run of it starts."),
         "study.finished": N_("A study ended and asks for nothing more."),
         "cohort.counted": N_("The cohort was counted once, with noise, and the count was charged."),
         "round.answered": N_("Answers came to a round of a study; their digests are public."),

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Literal
 
 from sqlalchemy import Connection
 
@@ -25,7 +25,7 @@ from ringfence.clients.own_model import leave_own
 from ringfence.clients.records.offers import MOST_REFUSALS
 from ringfence.clients.records.participations import Participation, Witnesses
 from ringfence.clients.recover_steps import not_bound
-from ringfence.clients.runs import Run
+from ringfence.clients.runs import Run, bound
 from ringfence.clients.standing import commit_house, ledger_head, log_checkpoint, log_proof
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, RingfenceError, StudyError, WaistError
@@ -54,7 +54,6 @@ from ringfence.privacy.secagg.keys import SessionKeys, key_message
 from ringfence.privacy.wire.envelope import Expected, Header, MessageKind, open_envelope, read_header
 
 Report = Callable[[str], None]
-Call = TypeVar("Call", RosterCall, KeyCall, ShareCall)
 
 MOST_RUNS = 8
 _ASKED = frozenset(
@@ -95,17 +94,6 @@ def _unforeseen(error: Exception) -> WaistError:
         kind=type(error).__name__,
         text=error,
     )
-
-
-def bound(header: Header, call: Call) -> Call:
-    """A step of the round and attempt that its envelope names.
-
-    Raises:
-        WaistError: RF-W065 it is of another.
-    """
-    if (call.round, call.attempt) != (header.round, header.attempt):
-        raise not_bound()
-    return call
 
 
 class _Stranger(Exception):
@@ -246,7 +234,7 @@ class Agent:
         message = Join(
             key=key_message(self.holder.identity, run.keys),
             nonce=offer.nonce,
-            approvals=tuple(document.to_json() for document in self.holder.approvals(header.study)),
+            approvals=admitted.approvals,
             log_key=self.holder.log_key.hex,
             checkpoint=checkpoint,
             proof=log_proof(self.holder, offer.log),
@@ -307,9 +295,9 @@ class Agent:
 
     def _end(self, header: Header, finish: Finish, origin: str) -> None:
         run = self._runs.pop((header.study, header.run), None)
-        joining.close_reservations(self.holder.ledger, header.study, header.run)
+        for window in joining.close_reservations(self.holder.ledger, header.study, header.run) or (0,):
+            self.holder.snapshots.forget(header.study, window=window)
         self.holder.attempts.forget(study=header.study, run=header.run)
-        self.holder.snapshots.forget(header.study)
         if run is not None:
             if fault := leave_own(self.holder, run.joined.admitted, run.kept):
                 self._tell(fault)
@@ -325,7 +313,9 @@ class Agent:
                 connection=connection,
             )
             commit_house(self.holder, connection)
-            self.holder.participations.ended(header.study, header.run, connection=connection)
+            self.holder.participations.ended(
+                header.study, header.run, released=bool(finish.model), connection=connection
+            )
 
     def _participation(self, header: Header) -> Participation:
         known = self.holder.participations.find(header.study, header.run)

@@ -18,7 +18,9 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from ringfence.clients.records.offers import Offers
+from ringfence.clients.records.participations import Participations
 from ringfence.clients.records.snapshots import Attestation, Snapshots
+from ringfence.clients.records.turns import require_unattested_run
 from ringfence.clients.rows.table import attested, kept, read_table
 from ringfence.privacy.agreements.contract import Contract
 from ringfence.privacy.agreements.policy import Request, decide
@@ -39,7 +41,7 @@ class Premises:
         contract, schema: what the table is.
         base: folder that the contract's file names are relative to.
         key: the holder's, as studies name it.
-        log, ledger, snapshots, offers: the holder's own.
+        log, ledger, snapshots, offers, participations: the holder's own.
     """
 
     contract: Contract
@@ -50,6 +52,7 @@ class Premises:
     ledger: Ledger
     snapshots: Snapshots
     offers: Offers
+    participations: Participations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +63,8 @@ class Attested:
     quality: QualityReport
 
 
-def attest(premises: Premises, study: Study, now: datetime) -> Attested:
-    """Read the table as the study would, judge it, and keep it for the study.
+def attest(premises: Premises, study: Study, now: datetime, window: int = 0) -> Attested:
+    """Read the table as the study would, judge it, and keep it for the study, or for one run of a series.
 
     Where it does not pass, that is kept as well, unless an earlier reading passed: a copy that was attested
     once stays in force until another one passes.
@@ -70,9 +73,11 @@ def attest(premises: Premises, study: Study, now: datetime) -> Attested:
         premises: the holder's.
         study: the study, its coordinator's signature verified.
         now: the present moment, UTC.
+        window: of a series, number of the run (`turns.window_to_attest`).
 
     Raises:
-        StudyError: RF-S041 the study is not allowed here; RF-S321 it has begun here.
+        StudyError: RF-S041 the study is not allowed here; RF-S321 it, or this run, has begun here; RF-S483
+            this run has released.
         TableError: the table cannot be read as the contract says, or RF-T040 does not pass the quality gate.
     """
     digest = study.digest()
@@ -80,7 +85,7 @@ def attest(premises: Premises, study: Study, now: datetime) -> Attested:
         study=study, contract=premises.contract, schema=premises.schema, now=now, key=premises.key
     )
     columns = decide(request).require().columns
-    _require_not_begun(premises, study, None)
+    _require_not_begun(premises, study, window, None)
     _log(premises, study, "table.read", {"columns": listed(columns.headers)})
     made = Attestation(
         study=digest,
@@ -88,6 +93,7 @@ def attest(premises: Premises, study: Study, now: datetime) -> Attested:
         headers=columns.decode,
         at=now,
         expires=study.expires,
+        window=window,
     )
     try:
         table = read_table(premises.contract, premises.schema, columns, premises.base)
@@ -102,18 +108,33 @@ def attest(premises: Premises, study: Study, now: datetime) -> Attested:
         made,
         lambda connection: _assessed(premises, study, verdict, connection),
         # Asked again, where nobody else reserves: the reading took its time, and a join may have come.
-        lambda connection: _require_not_begun(premises, study, connection),
+        lambda connection: _require_not_begun(premises, study, window, connection),
     )
+    _forget_past(premises, study, now)
     return Attested(attestation=made, quality=table.quality)
 
 
-def _require_not_begun(premises: Premises, study: Study, connection: Connection | None) -> None:
-    if premises.ledger.reserved_before(study.digest(), connection):
+def _require_not_begun(premises: Premises, study: Study, window: int, connection: Connection | None) -> None:
+    if study.series is not None:
+        study.series.window(window)
+        require_unattested_run(premises.ledger, premises.participations, study, window, connection)
+    elif premises.ledger.reserved_before(study.digest(), connection):
         raise StudyError(
             "RF-S321",
             N_("The study {study} has begun here, with the table that was attested for it then."),
             study=study.id,
         )
+
+
+def _forget_past(premises: Premises, study: Study, now: datetime) -> None:
+    """Delete the copies that were kept for earlier runs of a series and never used."""
+    if study.series is None:
+        return
+    digest = study.digest()
+    under_way = {each.window for each in premises.ledger.reservations() if each.study_digest == digest}
+    for number in premises.snapshots.windows(digest):
+        if number not in under_way and study.series.window(number).closes <= now:
+            premises.snapshots.forget(digest, window=number)
 
 
 def _failed(premises: Premises, study: Study, made: Attestation, fault: Exception) -> None:
@@ -153,7 +174,7 @@ def _log(
     )
 
 
-def passing(snapshots: Snapshots, study: str, contract: str) -> Attestation | None:
+def passing(snapshots: Snapshots, study: str, contract: str, window: int = 0) -> Attestation | None:
     """The attestation that a study may run on under a contract; None where people have to attest first."""
-    found = snapshots.find(study)
+    found = snapshots.find(study, window)
     return found if found is not None and found.serves(contract) else None

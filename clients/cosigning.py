@@ -87,6 +87,7 @@ def cosign(holder: Holder, known: Participation, call: WitnessCall) -> Cosigned:
                 run=known.run,
                 model=intent.model,
             )
+            holder.participations.released(known.study, known.run, connection=connection)
             holder.log.anchor(call.checkpoint.encode(), log, hashes_of(call.proof), connection)
             if not any(dict(event.public) == public for event in told):
                 holder.log.record(

@@ -93,6 +93,7 @@ class Holder:
             key=self.identity.public,
             coordinator=self.coordinator,
             approvers=self.approvers,
+            contract=self.contract.digest(),
             approvals=self.approvals,
             inbox=self.inbox,
             log=self.log,
@@ -111,4 +112,5 @@ class Holder:
             ledger=self.ledger,
             snapshots=self.snapshots,
             offers=self.offers,
+            participations=self.participations,
         )

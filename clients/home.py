@@ -157,6 +157,7 @@ class Home:
             ledger=self.ledger,
             snapshots=self.snapshots(),
             offers=self.offers,
+            participations=self.participations,
         )
 
     def approvals(self, digest: str) -> list[SignedDocument]:

@@ -20,10 +20,12 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+from sqlalchemy import Connection
 
 from ringfence.clients.holder import Holder
 from ringfence.clients.pipeline import Admitted, Joined
 from ringfence.clients.records.snapshots import Attestation
+from ringfence.clients.records.turns import require_open, require_turn
 from ringfence.clients.rows.table import (
     AttestedTable,
     ConsentedTable,
@@ -82,19 +84,30 @@ def _settled(holder: Holder, admitted: Admitted) -> tuple[AttestedTable, Reserva
     not show in whether this holder joins.
     """
     known = _taken_up(holder, admitted)
+    if known is None and admitted.turn is not None:
+        require_open(admitted.study, admitted.turn.window, holder.clock(), admitted.said)
+        require_turn(holder.ledger, holder.participations, admitted.study, admitted.turn)
     for turn in range(_MOST_TURNS):
-        found = holder.snapshots.find(admitted.digest)
+        found = holder.snapshots.find(admitted.digest, admitted.window)
         try:
             table = _attested(holder, admitted, found)
             if known is not None:
                 return table, known
             assert found is not None  # or there would be no table
-            premise = partial(holder.snapshots.require, found)
-            return table, holder.ledger.reserve_plan(admitted.digest, admitted.plan, premise)
+            premise = partial(_still_so, holder, admitted, found)
+            return table, holder.ledger.reserve_plan(admitted.digest, admitted.plan, premise, admitted.turn)
         except TableError:
-            if turn + 1 == _MOST_TURNS or holder.snapshots.find(admitted.digest) == found:
+            now_found = holder.snapshots.find(admitted.digest, admitted.window)
+            if turn + 1 == _MOST_TURNS or now_found == found:
                 raise
     raise AssertionError("the last turn returns or raises")
+
+
+def _still_so(holder: Holder, admitted: Admitted, found: Attestation, connection: Connection) -> None:
+    """Asked in the transaction that reserves: the copy is in force, and the series has room for the run."""
+    holder.snapshots.require(found, connection)
+    if admitted.turn is not None:
+        require_turn(holder.ledger, holder.participations, admitted.study, admitted.turn, connection)
 
 
 def _attested(holder: Holder, admitted: Admitted, found: Attestation | None) -> AttestedTable:
@@ -140,9 +153,11 @@ def _taken_up(holder: Holder, admitted: Admitted) -> Reservation | None:
             study=admitted.study.id,
         )
     for known in holder.ledger.reservations():
-        if known.study_digest == admitted.digest and {run for run, _, _ in known.attempts} <= {admitted.run}:
+        if (known.study_digest, known.turn) == (admitted.digest, admitted.turn) and known.of_run(
+            admitted.run
+        ):
             return known
-    if holder.ledger.reserved_before(admitted.digest):
+    if admitted.turn is None and holder.ledger.reserved_before(admitted.digest):
         raise StudyError(
             "RF-S064",
             N_(
@@ -164,7 +179,7 @@ def _closed_on_failure(holder: Holder, reservation: Reservation) -> Iterator[Non
         with suppress(Exception):
             if any(known.id == reservation.id for known in holder.ledger.reservations()):
                 holder.ledger.commit(reservation)
-            holder.snapshots.forget(reservation.study_digest)
+            holder.snapshots.forget(reservation.study_digest, window=reservation.window)
         raise
 
 
@@ -255,7 +270,8 @@ def record_joined(holder: Holder, admitted: Admitted) -> None:
                 "purpose": admitted.study.purpose,
                 "legal_basis": admitted.study.legal_basis,
                 "contract": holder.contract.digest(),
-            },
+            }
+            | ({"window": admitted.window} if admitted.window else {}),
             connection=connection,
         )
         commit_house(holder, connection)
@@ -273,8 +289,9 @@ def close_left(holder: Holder, study: str, run: str) -> None:
         close_reservations(holder.ledger, study, run)
 
 
-def close_reservations(ledger: Ledger, study: str, run: str) -> None:
-    """Free what a run that is over did not spend."""
-    for reservation in ledger.reservations():
-        if reservation.study_digest == study and {each for each, _, _ in reservation.attempts} <= {run}:
-            ledger.commit(reservation)
+def close_reservations(ledger: Ledger, study: str, run: str) -> frozenset[int]:
+    """Free what a run that is over did not spend; the windows it was reserved in, 0 outside of a series."""
+    found = [each for each in ledger.reservations() if each.study_digest == study and each.of_run(run)]
+    for reservation in found:
+        ledger.commit(reservation)
+    return frozenset(each.window for each in found)

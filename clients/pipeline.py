@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from ringfence.clients.holder import Holder
 from ringfence.clients.noisy_steps import CountedSteps
+from ringfence.clients.records.turns import turn_of
 from ringfence.clients.rows.table import (
     Presence,
 )
@@ -28,11 +29,14 @@ from ringfence.models.features import FeatureMatrix
 from ringfence.models.pricing import planned
 from ringfence.models.task import StudyContext, Task
 from ringfence.privacy.agreements.policy import Obligations, Request, decide
+from ringfence.privacy.agreements.series import bound_of
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.consent.cohort import Cohort
-from ringfence.privacy.crypto.signed import SignedDocument, check_approvals
+from ringfence.privacy.crypto.approvals import JudgedApprovals, judge_approvals
+from ringfence.privacy.crypto.signed import SignedDocument
 from ringfence.privacy.errors import N_, SchemaError, StudyError
 from ringfence.privacy.ledger import Reservation
+from ringfence.privacy.ledger.entries import RunOfSeries
 from ringfence.privacy.mechanisms.sampling import poisson_sample
 from ringfence.privacy.protocol.control import StudyOffer
 from ringfence.privacy.stores.journal import Json
@@ -42,7 +46,13 @@ from ringfence.privacy.wire.heads import verify_head
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """A study that is signed, allowed and approved here, with the price this holder computed itself."""
+    """A study that is signed, allowed and approved here, with the price this holder computed itself.
+
+    Attributes:
+        approvals: those that count, file form.
+        turn: of a series, which of its runs is offered.
+        said: the coordinator's present moment, in seconds since 1970, as a series' offer says.
+    """
 
     study: Study
     digest: str
@@ -51,6 +61,14 @@ class Admitted:
     task: Task[Any, Any]
     plan: StudyPlan
     obligations: Obligations
+    approvals: tuple[str, ...]
+    turn: RunOfSeries | None = None
+    said: int = 0
+
+    @property
+    def window(self) -> int:
+        """Of a series, number of the run; 0 for a study that is run once."""
+        return 0 if self.turn is None else self.turn.window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +145,16 @@ def admit(holder: Holder, offer: StudyOffer) -> Admitted:
         task=task,
         plan=planned(task, context),
         obligations=obligations,
+        approvals=tuple(each.to_json() for each in approvals_here(holder, study).counted.values()),
+        turn=turn_of(study, offer.run, offer.window),
+        said=offer.clock,
     )
+
+
+def approvals_here(holder: Holder, study: Study) -> JudgedApprovals:
+    """The approvals on file, judged by who may approve now and by the contract in force."""
+    digest, bound = study.digest(), bound_of(study.series, holder.contract.digest())
+    return judge_approvals(holder.approvals(digest), digest, holder.name, holder.approvers, bound)
 
 
 def allowed_now(holder: Holder, study: Study) -> Obligations:
@@ -152,7 +179,7 @@ def allowed_now(holder: Holder, study: Study) -> Obligations:
             study=study.id,
             at=rejected,
         )
-    check_approvals(holder.approvals(digest), digest, holder.name, holder.approvers)
+    approvals_here(holder, study).require_two(holder.name)
     return obligations
 
 

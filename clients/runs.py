@@ -6,13 +6,14 @@ Keys of a run live in this process alone and are gone with it; a holder that was
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ringfence.clients import gate, pipeline
 from ringfence.clients.holder import Holder
 from ringfence.clients.own_model import Kept
 from ringfence.clients.recover_steps import Fresh, check_mode, not_bound
 from ringfence.privacy.crypto.identity import PublicIdentity
-from ringfence.privacy.protocol.control import KeyCall, RosterCall, RoundCall
+from ringfence.privacy.protocol.control import KeyCall, RosterCall, RoundCall, ShareCall
 from ringfence.privacy.secagg.attempts import AttemptKey
 from ringfence.privacy.secagg.graph import Terms
 from ringfence.privacy.secagg.keys import SessionKeys, key_message
@@ -24,6 +25,20 @@ from ringfence.privacy.secagg.roster import (
     verify_echoes,
     verify_roster,
 )
+from ringfence.privacy.wire.envelope import Header
+
+Call = TypeVar("Call", RosterCall, KeyCall, ShareCall)
+
+
+def bound(header: Header, call: Call) -> Call:
+    """A step of the round and attempt that its envelope names.
+
+    Raises:
+        WaistError: RF-W065 it is of another.
+    """
+    if (call.round, call.attempt) != (header.round, header.attempt):
+        raise not_bound()
+    return call
 
 
 @dataclass(slots=True, kw_only=True)

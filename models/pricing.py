@@ -11,9 +11,11 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
+from ringfence.models.catalogue import task_named
 from ringfence.models.task import StudyContext, Task
 from ringfence.privacy.accounting.noise_laws import check_scale
 from ringfence.privacy.accounting.study import StudyPrice, price
+from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.errors import N_, BudgetError, RingfenceError, StudyError
 from ringfence.privacy.waist import StudyPlan
@@ -71,6 +73,7 @@ def price_of(study: Study, plan: StudyPlan) -> StudyPrice:
         noise_form=terms.noise,
         colluders=terms.colluders,
         visible=terms.visible,
+        runs=study.runs,
     )
 
 
@@ -101,3 +104,18 @@ def _works(task: Task[Any, Any], context: StudyContext, epsilon: Decimal) -> boo
     except RingfenceError:
         return False
     return True
+
+
+def composed_price(study: Study, schema: Schema) -> str:
+    """Epsilon of all runs of a series with every attempt, rounded up; empty for a study that is run once.
+
+    Also where the price cannot be computed, which is told with its reason when the study is looked at.
+    """
+    if study.series is None:
+        return ""
+    try:
+        context = StudyContext.of(study, schema)
+        series = price_of(study, planned(task_named(study.task), context)).series
+    except RingfenceError:
+        return ""
+    return "" if series is None else str(series.as_report()["series_customer_epsilon_worst_case"])

@@ -12,6 +12,7 @@ from ringfence.models.catalogue import task_named
 from ringfence.models.pricing import planned, price_of
 from ringfence.models.task import StudyContext
 from ringfence.privacy.agreements.schema import Schema
+from ringfence.privacy.agreements.series import SeriesTerms
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.agreements.study_draft import StudyOutline, draft_study
 from ringfence.privacy.agreements.terms import Participant
@@ -19,6 +20,7 @@ from ringfence.privacy.errors import RingfenceError
 from ringfence.privacy.toml.faults import PLACEHOLDER
 from ringfence.privacy.toml.validation import build
 
+SERIES_RUNS = 12
 _STAND_INS = {"legal_basis": "consent", "expires": "9999-12-31", "dpia": "-"}
 
 
@@ -39,12 +41,17 @@ def priced_draft(known: StudyOutline, holders: Sequence[Participant]) -> str:
     try:
         context = StudyContext.of(study, known.schema)
         report = price_of(study, planned(task_named(study.task), context)).as_report()
+        runs = SeriesTerms.of(runs=SERIES_RUNS, every="month", begins="2000-01-01")
+        series = study.revised(series=runs)
+        composed = price_of(series, planned(task_named(study.task), StudyContext.of(series, known.schema)))
     except RingfenceError:
         return text  # told with its reason when the finished study is signed or run
     price = {name: report[name] for name in ("customer_epsilon", "customer_epsilon_worst_case")}
     lines = (
         f"A customer's price over all holders is then {price['customer_epsilon']} if no attempt is repeated,",
         f"and {price['customer_epsilon_worst_case']} in the worst case, which holders reserve.",
+        f"As a series of {SERIES_RUNS} such runs it is "
+        f"{composed.as_report()['series_customer_epsilon_worst_case']} in the worst case.",
     )
     return draft_study(replace(known, price=lines))
 

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ringfence.privacy.crypto.approvals import SeriesBound, check_approvals, contract_of_approvals
 from ringfence.privacy.crypto.identity import PublicIdentity
-from ringfence.privacy.crypto.signed import SignedDocument, check_approvals
+from ringfence.privacy.crypto.signed import SignedDocument
 
 
-def approvers_of(texts: Sequence[str], *, study: str, holder: str) -> tuple[str, ...]:
+def approvers_of(texts: Sequence[str], *, study: str, holder: str, runs: int = 0) -> tuple[str, ...]:
     """Fingerprints of the people who approved a study for a holder.
+
+    Args:
+        texts: the approvals, file form.
+        study: its digest.
+        holder: its name.
+        runs: of a series; its approvals name this number, and all of them one contract of the holder's.
 
     Raises:
         StudyError: fewer than two different people, or an approval of something else.
@@ -21,4 +28,6 @@ def approvers_of(texts: Sequence[str], *, study: str, holder: str) -> tuple[str,
     """
     documents = [SignedDocument.from_json(text) for text in texts]
     keys = {key for document in documents for key, _ in document.signatures}
-    return check_approvals(documents, study, holder, [PublicIdentity.from_hex(key) for key in sorted(keys)])
+    people = [PublicIdentity.from_hex(key) for key in sorted(keys)]
+    bound = SeriesBound(contract=contract_of_approvals(documents), runs=runs) if runs else None
+    return check_approvals(documents, study, holder, people, bound)

@@ -45,6 +45,7 @@ class OpenStudy:
         task: the task the study names.
         plan: its secure sums.
         run: fresh id of this run.
+        window: of a series, number of this run; 0 for a study that is run once.
     """
 
     document: SignedDocument
@@ -53,6 +54,7 @@ class OpenStudy:
     task: Task[Any, Any]
     plan: StudyPlan
     run: str = field(default_factory=new_run_id)
+    window: int = 0
 
     @property
     def study(self) -> Study:

@@ -25,8 +25,8 @@ from ringfence.privacy.protocol.control import (
 )
 from ringfence.privacy.protocol.releases import Proof, hashes_of
 from ringfence.privacy.secagg.keys import KeyMessage, verify_key_message
-from ringfence.privacy.stores.journal import listed
-from ringfence.privacy.wire.fields import new_nonce
+from ringfence.privacy.stores.journal import Json, listed
+from ringfence.privacy.wire.fields import new_nonce, utc_now
 from ringfence.privacy.wire.heads import LedgerHead, LogPosition, verify_head
 from ringfence.server.approvals import approvers_of
 from ringfence.server.coordinator import Coordinator, OpenStudy
@@ -110,6 +110,7 @@ def offer(
             "purpose": opened.study.purpose,
             "legal_basis": opened.study.legal_basis,
             "holders": listed(asked),
+            **_window(opened),
             "epsilon": str(opened.study.privacy.epsilon),
             "delta": str(opened.study.privacy.delta),
         },
@@ -213,6 +214,8 @@ def _offer_to(coordinator: Coordinator, opened: OpenStudy, name: str) -> StudyOf
         log_key=PublicIdentity(coordinator.log.verifier.raw).hex,
         ledger=known[0] if known else None,
         log=known[1].position if known else None,
+        window=opened.window,
+        clock=int(utc_now().timestamp()) if opened.window else 0,
     )
 
 
@@ -237,7 +240,7 @@ def _join(
         )
     pinned = opened.participants[name]
     verify_key_message(join.key, study=opened.digest, run=opened.run, pinned=pinned)
-    approvers = approvers_of(join.approvals, study=opened.digest, holder=name)
+    approvers = approvers_of(join.approvals, study=opened.digest, holder=name, runs=opened.study.runs)
     log_key = PublicIdentity.from_hex(join.log_key)
     _anchor(coordinator, pinned, log_key, join.checkpoint, join.proof, join.ledger)
     members.keys[name] = join.key
@@ -251,8 +254,16 @@ def _join(
         private={"approvers": listed(approvers)},
     )
     coordinator.log.record(
-        "study.joined", "allow", resource=resource, public={"holder": name, "run": opened.run}
+        "study.joined",
+        "allow",
+        resource=resource,
+        public={"holder": name, "run": opened.run} | _window(opened),
     )
+
+
+def _window(opened: OpenStudy) -> dict[str, Json]:
+    """Which run of a series an event is about."""
+    return {"window": opened.window} if opened.window else {}
 
 
 def _anchor(

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from sqlalchemy import Connection
+
 from ringfence.models.evaluation import Evaluated
 from ringfence.models.metrics.noisy import NoisyFigures
 from ringfence.models.task import Released
@@ -142,8 +144,8 @@ def stop_study(
             with suppress(WaistError):  # sums that make no model yet
                 release = _released(conduct.opened, kept, lambda *_: None, _only_kept(kept))
         if release is None:
-            with kept.decided(STOPPED):
-                pass
+            with kept.decided(STOPPED) as connection:
+                _stopped(conduct, connection)
         elif transport is None:
             raise StudyError(
                 "RF-S464",
@@ -159,6 +161,17 @@ def stop_study(
         digest = None if release is None else release.digest
         finish(coordinator, conduct.opened, transport, conduct.members, digest, kept)
     return release
+
+
+def _stopped(conduct: Conduct, connection: Connection | None) -> None:
+    """The event of people who end a run without a model, in the transaction of its outcome."""
+    opened = conduct.opened
+    told: dict[str, Json] = {"run": opened.run}
+    if opened.window:
+        told["window"] = opened.window
+    conduct.coordinator.log.record(
+        "study.stopped", "allow", resource=f"study:{opened.digest}", public=told, connection=connection
+    )
 
 
 def _taken_up(

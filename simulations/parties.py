@@ -35,9 +35,10 @@ from ringfence.privacy.agreements.contract import Contract
 from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.agreements.study import Participant, Study
 from ringfence.privacy.consent.registry import ConsentRegistry
+from ringfence.privacy.crypto.approvals import approve
 from ringfence.privacy.crypto.identity import Identity, KeyKind, PublicIdentity
 from ringfence.privacy.crypto.keyfile import read_key, write_key
-from ringfence.privacy.crypto.signed import SignedDocument, approve
+from ringfence.privacy.crypto.signed import SignedDocument
 from ringfence.privacy.errors import RingfenceError
 from ringfence.privacy.ledger import HeadMarks, Ledger
 from ringfence.privacy.mechanisms.source import NoiseSource, OsNoise

@@ -91,7 +91,7 @@ class Question:
         loaded = [load_contract(path) for path in contracts]
         if len(loaded) > 1:
             _check_holders([each.contract.holder for each in loaded], spec, holders)
-        asked = load_study(study, [loaded[0].schema])
+        asked = require_one_run(load_study(study, [loaded[0].schema]))
         for each in loaded:
             if asked.schema_ref != each.schema.digest():
                 raise UsageError(
@@ -124,6 +124,25 @@ class Question:
         """
         earlier = Scorecard.from_json(card.read_text(encoding="utf-8", errors="replace"))
         return replace(self, study=with_prior(self.study, self.schema, earlier))
+
+
+def require_one_run(study: Study) -> Study:
+    """Refuse a series: a simulation has no windows to wait for.
+
+    Raises:
+        UsageError: RF-U740.
+    """
+    if study.series is not None:
+        raise UsageError(
+            "RF-U740",
+            N_(
+                "The study {study} is a series of {runs} runs, and a simulation runs one: leave [series] out "
+                "of the file that is simulated."
+            ),
+            study=study.id,
+            runs=study.runs,
+        )
+    return study
 
 
 def _check_tables(contracts: int, tables: int) -> None:

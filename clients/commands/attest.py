@@ -18,7 +18,8 @@ def add_attesting(kinds: argparse._SubParsersAction[Parser]) -> None:
         more=_(
             "A study reads this copy and nothing else of the table. Attest again to take in what changed "
             "since; once the study has begun here its copy stays. The first approval of a study attests "
-            "the table where nobody has. Exit status 1 when something stops the table."
+            "the table where nobody has. Each run of a series needs a copy of its own (--run), made for the "
+            "window that is open or for the next one. Exit status 1 when something stops the table."
         ),
         examples=["ringfence-client table attest churn.signed.json"],
     )
@@ -32,6 +33,7 @@ def add_attesting(kinds: argparse._SubParsersAction[Parser]) -> None:
     gone.set_defaults(do=_forget)
     for each in (made, gone):
         add_named_study(each)
+        each.add_argument("--run", type=int, metavar="N", help=_("of a series: number of the run"))
 
 
 def _attest(arguments: argparse.Namespace) -> int:
@@ -39,19 +41,20 @@ def _attest(arguments: argparse.Namespace) -> int:
     from ringfence.clients.home import open_federation
 
     with open_federation(arguments.config, arguments.federation) as home:
-        made = attest_table(home, arguments.study)
+        made = attest_table(home, arguments.study, arguments.run)
     terminal, facts = Terminal.of(arguments), made.quality.facts
     terminal.say(_("rows: {rows}, customers: {customers}").format(rows=facts.rows, customers=facts.customers))
     for note in made.quality.notes:
         terminal.say(_("note: {sentence}").format(sentence=note))
-    terminal.say(
-        _("The table passes and is kept for the study as it is now: {file}").format(
-            file=made.attestation.file
-        )
-    )
+    if made.attestation.window:
+        said = _("The table passes and is kept for run {number} as it is now: {file}")
+    else:
+        said = _("The table passes and is kept for the study as it is now: {file}")
+    terminal.say(said.format(number=made.attestation.window, file=made.attestation.file))
     terminal.write_json(
         {
             "study": made.attestation.study,
+            "run": made.attestation.window or None,
             "passed": True,
             "rows": facts.rows,
             "customers": facts.customers,
@@ -68,7 +71,7 @@ def _forget(arguments: argparse.Namespace) -> int:
     from ringfence.clients.home import open_federation
 
     with open_federation(arguments.config, arguments.federation) as home:
-        digest = forget_table(home, arguments.study)
+        digest = forget_table(home, arguments.study, arguments.run)
     terminal = Terminal.of(arguments)
     terminal.say(_("No copy of the table is kept for {study}.").format(study=digest))
     terminal.write_json({"study": digest})

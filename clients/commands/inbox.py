@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ringfence.clients.commands.options import add_federation, add_named_study, leaf
@@ -39,9 +40,11 @@ def add_inbox(kinds: argparse._SubParsersAction[Parser]) -> None:
             "This holder stays away from it, also where it is running already. The coordinator sees that it "
             "was rejected and no reason. Whoever wants it after all approves it: two people, anew."
         ),
-        examples=["ringfence-client study reject churn-1 --reason-private 'the label is not ours to give'"],
+        examples=["ringfence-client study reject churn-1 --key ana.key --reason-private 'not ours to give'"],
     )
     add_named_study(reject)
+    reject.add_argument("--key", type=Path, required=True, metavar="FILE", help=_("the approver's key file"))
+    add_passphrase(reject)
     reject.add_argument(
         "--reason-private",
         default="",
@@ -63,11 +66,13 @@ def add_inbox(kinds: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.desk.deciding import arrived
+    from ringfence.clients.desk.deciding import approved_series, arrived
+    from ringfence.clients.desk.series import attestations_due
     from ringfence.clients.home import open_federation
 
     with open_federation(arguments.config, arguments.federation) as home:
         found = arrived(home)
+        due = attestations_due(home, approved_series(found), datetime.now(UTC))
     terminal = Terminal.of(arguments)
     terminal.say(_("Studies in the inbox: {count}").format(count=len(found)))
     width = max((len(each.study.name) for each in found), default=0)
@@ -81,7 +86,18 @@ def _list(arguments: argparse.Namespace) -> int:
             expires=each.study.expires,
         )
         terminal.say(f"  {padded(each.study.name, width)}  {padded(state, 26)}  {said}")
-    terminal.write_json({"studies": [each.as_json() for each in found]})
+        if each.study.runs:
+            more = _("a series: {used} of {runs} runs used here; all together epsilon {composed} at most")
+            told = more.format(used=each.used, runs=each.study.runs, composed=each.study.composed or "?")
+            terminal.say(f"  {'':{width}}  {told}")
+    for one in due:
+        terminal.say(one.line())
+    terminal.write_json(
+        {
+            "studies": [each.as_json() for each in found],
+            "attestations_due": [one.as_json() for one in due],
+        }
+    )
     return 0
 
 
@@ -90,14 +106,23 @@ def _reject(arguments: argparse.Namespace) -> int:
     from ringfence.clients.home import open_federation
 
     with open_federation(arguments.config, arguments.federation) as home:
-        made = reject_study(home, arguments.study, arguments.reason_private)
+        given, reason = passphrases(arguments), arguments.reason_private
+        made = reject_study(home, arguments.study, arguments.key, given, reason)
     terminal = Terminal.of(arguments)
     terminal.say(
         _(
-            "Rejected {study} ({digest}). This holder stays away from it; approvals given before are void."
-        ).format(study=made.study, digest=made.digest)
+            "{approver} rejected {study} ({digest}). This holder stays away from it; approvals given before "
+            "are void."
+        ).format(approver=made.approver, study=made.study, digest=made.digest)
     )
-    terminal.write_json({"study": made.study, "digest": made.digest, "state": "rejected"})
+    terminal.write_json(
+        {
+            "approver": made.approver,
+            "study": made.study,
+            "digest": made.digest,
+            "state": "rejected",
+        }
+    )
     return 0
 
 

@@ -35,7 +35,7 @@ def _show(arguments: argparse.Namespace) -> int:
     with open_federation(arguments.config, arguments.federation) as home:
         study, loaded = read_study(home, arguments.study), home.contract()
         found = answer(home, study, loaded)
-        copy = StandingCopy.of(home, found.digest, loaded, found.decoded)
+        copy = StandingCopy.of(home, found.digest, loaded, found.decoded, found.series)
         lines = sentences(found, loaded, home.coordinator(), copy)
     terminal = Terminal.of(arguments)
     for line in lines:

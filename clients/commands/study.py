@@ -45,13 +45,20 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _check(arguments: argparse.Namespace) -> int:
     from ringfence.clients.desk.standing_copy import StandingCopy
-    from ringfence.clients.desk.whatif import answer, consents_line, dropout_line, price_lines, read_study
+    from ringfence.clients.desk.whatif import (
+        answer,
+        consents_line,
+        dropout_line,
+        passed_over_lines,
+        price_lines,
+        read_study,
+    )
     from ringfence.clients.home import open_federation
 
     with open_federation(arguments.config, arguments.federation) as home:
         study, loaded = read_study(home, arguments.study), home.contract()
         found = answer(home, study, loaded)
-        copy = StandingCopy.of(home, found.digest, loaded, found.decoded)
+        copy = StandingCopy.of(home, found.digest, loaded, found.decoded, found.series)
     terminal = Terminal.of(arguments)
     terminal.say(_("Study {study} {digest}").format(study=found.study.id, digest=found.digest))
     terminal.say(
@@ -67,6 +74,8 @@ def _check(arguments: argparse.Namespace) -> int:
     for line in copy.lines():
         terminal.say(line)
     terminal.say(_("approvals on file: {count} of 2").format(count=found.approvals))
+    for line in passed_over_lines(found):
+        terminal.say(line)
     terminal.write_json({**found.as_json(), "table": copy.as_json()})
     found.decision.require()
     if found.no_price is not None:

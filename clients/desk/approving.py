@@ -9,15 +9,18 @@ from pathlib import Path
 
 from ringfence.audit.log import AuditLog
 from ringfence.clients.attesting import attest, passing
-from ringfence.clients.desk.deciding import void_approvals
-from ringfence.clients.desk.whatif import answer, approvals_that_hold, read_study, seen_lines
+from ringfence.clients.desk.deciding import not_an_approver, void_approvals
+from ringfence.clients.desk.whatif import answer, judged_approvals, read_study, seen_lines
 from ringfence.clients.home import Home
 from ringfence.clients.records.snapshots import Attestation
+from ringfence.clients.records.turns import window_to_attest
 from ringfence.privacy.agreements.contract import LoadedContract
+from ringfence.privacy.agreements.series import bound_of
 from ringfence.privacy.agreements.study import Study
+from ringfence.privacy.crypto.approvals import PassedOver, SeriesBound, approve, judge_each
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.secret_files import Passphrases
-from ringfence.privacy.crypto.signed import SignedDocument, approve, write_after
+from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_after
 from ringfence.privacy.errors import N_, RingfenceError, StudyError
 
 
@@ -53,7 +56,9 @@ Keep = Callable[[SignedDocument, Callable[[], None]], None]
 """Puts an approval on file: calls its second argument, which records the event, before it counts."""
 
 
-def give_approval(log: AuditLog, digest: str, holder: str, person: Identity, keep: Keep) -> SignedDocument:
+def give_approval(
+    log: AuditLog, digest: str, holder: str, person: Identity, keep: Keep, bound: SeriesBound | None = None
+) -> SignedDocument:
     """Sign one person's approval and put it on file, with its event; who approved stands in its private part.
 
     Args:
@@ -62,8 +67,9 @@ def give_approval(log: AuditLog, digest: str, holder: str, person: Identity, kee
         holder: the holder's name.
         person: key of an approver, whose right to approve the caller has checked.
         keep: puts the approval on file.
+        bound: of a series, what the approval is bound to.
     """
-    document = approve(digest, holder, person)
+    document = approve(digest, holder, person, bound)
 
     def record() -> None:
         log.record(
@@ -97,17 +103,13 @@ def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -
         person = passphrases.read_key(key, "approver")
         fingerprint = person.public.fingerprint
         if person.public not in home.settings.approvers():
-            raise StudyError(
-                "RF-S201",
-                N_("{fingerprint} is not among the approvers of {holder}; client.toml lists them."),
-                fingerprint=fingerprint,
-                holder=home.settings.name,
-            )
+            raise not_an_approver(home, fingerprint)
         rejected = home.inbox.rejected(found.digest)
         if rejected:  # what was approved before counts no more
             void_approvals(home, found.digest)
+        bound = bound_of(study.series, loaded.contract.digest())
         file = home.approval_file(found.digest, fingerprint)
-        if file.exists():
+        if file.exists() and not any(each.cause == "outdated" for each in _judged(home, file, study, bound)):
             raise StudyError(
                 "RF-S202",
                 N_(
@@ -119,14 +121,14 @@ def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -
     # Beside the refusals: what a table's rows are judged to be stays in the private part of its own event.
     attested = _attested(home, study, loaded)
     keep = _kept_at(file, home, found.digest, rejected)
-    give_approval(home.log, found.digest, home.settings.name, person, keep)
+    give_approval(home.log, found.digest, home.settings.name, person, keep, bound)
     home.offers.reopen(found.digest)
     return Approved(
         study=study.id,
         digest=found.digest,
         approver=fingerprint,
         file=file,
-        count=approvals_that_hold(home, found.digest),
+        count=len(judged_approvals(home, found.digest, bound).counted),
         seen=tuple(seen_lines(study)),
         warning=found.no_price or found.misfit(),
         attested=attested.at,
@@ -154,6 +156,13 @@ def _attested(home: Home, study: Study, loaded: LoadedContract) -> Attestation:
     Raises:
         TableError: the table cannot be read as the contract says, or does not pass; nobody approves then.
     """
-    premises = home.premises(loaded)
-    known = passing(premises.snapshots, study.digest(), loaded.contract.digest())
-    return known or attest(premises, study, datetime.now(UTC)).attestation
+    premises, now = home.premises(loaded), datetime.now(UTC)
+    window = window_to_attest(premises.ledger, premises.participations, study, None, now)
+    known = passing(premises.snapshots, study.digest(), loaded.contract.digest(), window)
+    return known or attest(premises, study, now, window).attestation
+
+
+def _judged(home: Home, file: Path, study: Study, bound: SeriesBound | None) -> tuple[PassedOver, ...]:
+    """Whether one approval on file does not count, and why."""
+    people = home.settings.approvers()
+    return judge_each([read_signed(file)], study.digest(), home.settings.name, people, bound).passed_over

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ringfence.clients.desk.whatif import approvals_that_hold, read_study
+from ringfence.clients.desk.series import series_over
+from ringfence.clients.desk.whatif import judged_approvals, read_study
 from ringfence.clients.home import Home
 from ringfence.clients.inbox.store import InboxStudy
 from ringfence.privacy.agreements.study import Study
+from ringfence.privacy.crypto.approvals import SeriesBound, reject
 from ringfence.privacy.crypto.secret_files import Passphrases
-from ringfence.privacy.errors import N_, StudyError
+from ringfence.privacy.errors import N_, RingfenceError, StudyError
+from ringfence.privacy.ledger.series import booked_runs
 from ringfence.privacy.stores.journal import Json
 
 WAITING, APPROVED, REJECTED, RUNNING, ENDED, EXPIRED = (
@@ -36,7 +39,7 @@ class Decided:
     Attributes:
         study: name of the study.
         digest: its digest.
-        approver: fingerprint of the person who took an approval back; empty for a rejection.
+        approver: fingerprint of the person who took an approval back, or rejected.
         count: approvals that hold after it.
     """
 
@@ -54,11 +57,13 @@ class Arrived:
         study: as it came.
         state: `waiting`, `approved`, `rejected`, `running`, `ended` or `expired`.
         approvals: approvals that hold.
+        used: of a series, runs that were reserved here.
     """
 
     study: InboxStudy
     state: str
     approvals: int
+    used: int = 0
 
     def as_json(self) -> dict[str, object]:
         """The same for programs."""
@@ -72,30 +77,42 @@ class Arrived:
             "epsilon": self.study.epsilon,
             "delta": self.study.delta,
             "expires": self.study.expires,
+            "runs": self.study.runs or None,
+            "used": self.used if self.study.runs else None,
+            "epsilon_all_runs": self.study.composed or None,
         }
 
 
-def reject_study(home: Home, given: Path, reason: str) -> Decided:
-    """Say no to a study; approvals that were given before are void, and it takes two people again.
+def reject_study(home: Home, given: Path, key: Path, passphrases: Passphrases, reason: str) -> Decided:
+    """One person says no to a study; approvals given before are void, and it takes two people again.
 
     Args:
         home: the holder's.
         given: a signed study's file, or the id of one in the inbox.
+        key: the person's, who may approve here.
+        passphrases: of the key.
         reason: for this house's own people; it stays in the private part of the event.
 
     Raises:
-        KeyFault: it is not the coordinator's.
-        StudyError: RF-S436 it is not known, RF-S439 it ended here, RF-S440 it was rejected before.
+        KeyFault: it is not the coordinator's, or the key cannot be opened or is of another kind.
+        StudyError: RF-S436 it is not known, RF-S201 the key is no approver's of this holder, RF-S439 it ended
+            here, RF-S440 it was rejected before.
     """
     with home.refusals("study.refused", f"study:{home.settings.name}"):
         study = read_study(home, given)
     digest = study.digest()
     with home.refusals("study.refused", f"study:{digest}"):
         _require_not_ended(home, study, digest)
-        private: Mapping[str, Json] = {"reason": reason} if reason else {}
+        person = passphrases.read_key(key, "approver")
+        fingerprint = person.public.fingerprint
+        if person.public not in home.settings.approvers():
+            raise not_an_approver(home, fingerprint)
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        private: Mapping[str, Json] = {"approver": fingerprint} | ({"reason": reason} if reason else {})
         home.inbox.reject(
             digest,
-            datetime.now(UTC).isoformat(timespec="seconds"),
+            at,
+            reject(digest, home.settings.name, person, at).to_json(),
             lambda connection: home.log.record(
                 "study.rejected",
                 "allow",
@@ -105,7 +122,17 @@ def reject_study(home: Home, given: Path, reason: str) -> Decided:
             ),
         )
     void_approvals(home, digest)
-    return Decided(study=study.id, digest=digest, approver="", count=0)
+    return Decided(study=study.id, digest=digest, approver=fingerprint, count=0)
+
+
+def not_an_approver(home: Home, fingerprint: str) -> StudyError:
+    """The refusal of a person who may not decide on studies here."""
+    return StudyError(
+        "RF-S201",
+        N_("{fingerprint} is not among the approvers of {holder}; client.toml lists them."),
+        fingerprint=fingerprint,
+        holder=home.settings.name,
+    )
 
 
 def void_approvals(home: Home, digest: str) -> None:
@@ -140,7 +167,7 @@ def revoke_approval(home: Home, given: Path, key: Path, passphrases: Passphrases
             "study.revoked", "allow", resource=f"study:{digest}", private={"approver": fingerprint}
         )
     file.unlink(missing_ok=True)
-    count = approvals_that_hold(home, digest)
+    count = len(judged_approvals(home, digest, _bound(home, study.runs)).counted)
     return Decided(study=study.id, digest=digest, approver=fingerprint, count=count)
 
 
@@ -157,9 +184,12 @@ def arrived(home: Home) -> tuple[Arrived, ...]:
 
     def judged(each: InboxStudy) -> Arrived:
         given = each.study.removeprefix("sha256:") in with_files
-        count = approvals_that_hold(home, each.study) if given else 0
+        bound = _bound(home, each.runs)
+        count = len(judged_approvals(home, each.study, bound).counted) if given else 0
         if each.study in rejected:
             return Arrived(study=each, state=REJECTED, approvals=0)
+        if each.runs:
+            return _series_judged(each, runs.get(each.study), count, home, today)
         if each.study in runs:
             return Arrived(study=each, state=ENDED if runs[each.study] else RUNNING, approvals=count)
         if each.expires < today:
@@ -169,8 +199,46 @@ def arrived(home: Home) -> tuple[Arrived, ...]:
     return tuple(judged(each) for each in inbox.listed(home.coordinator()))
 
 
+def approved_series(found: tuple[Arrived, ...]) -> frozenset[str]:
+    """Digests of the series that two people approved and that have runs to come."""
+    return frozenset(
+        each.study.study
+        for each in found
+        if each.study.runs and each.approvals >= 2 and each.state in {APPROVED, RUNNING}
+    )
+
+
+def _series_judged(each: InboxStudy, ended: bool | None, count: int, home: Home, today: str) -> Arrived:
+    """A series: between two runs it is approved, and it has ended when all its runs were used or are past."""
+    booked = booked_runs(home.ledger, each.study)
+    used = len(booked)
+    if ended is False or any(one.open for one in booked):
+        state = RUNNING
+    elif used >= each.runs or (used and each.expires < today):
+        state = ENDED
+    elif each.expires < today:
+        state = EXPIRED
+    else:
+        state = APPROVED if count >= 2 else WAITING
+    return Arrived(study=each, state=state, approvals=count, used=used)
+
+
+def _bound(home: Home, runs: int) -> SeriesBound | None:
+    """What approvals of a series have to name; without a contract in force none counts."""
+    if not runs:
+        return None
+    try:
+        return SeriesBound(contract=home.contract().contract.digest(), runs=runs)
+    except RingfenceError:
+        return SeriesBound(contract="", runs=runs)
+
+
 def _require_not_ended(home: Home, study: Study, digest: str) -> None:
-    if home.participations.ended_by_study().get(digest):
+    if study.series is not None:
+        ended = series_over(home, study, datetime.now(UTC))
+    else:
+        ended = home.participations.ended_by_study().get(digest, False)
+    if ended:
         raise StudyError(
             "RF-S439",
             N_("The study {study} has ended here; what it released cannot be called back."),

@@ -12,8 +12,10 @@ from ringfence.clients.connections.looking import Seen, look, reason_unreached, 
 from ringfence.clients.connections.membership import MembershipFolder, membership_of
 from ringfence.clients.connections.routes import ProxyRoute, route_of
 from ringfence.clients.connections.supernode import Place
+from ringfence.clients.desk.deciding import approved_series, arrived
 from ringfence.clients.desk.keyring import inspect
 from ringfence.clients.desk.logbook import verify_log
+from ringfence.clients.desk.series import attestations_due
 from ringfence.clients.home import Home, open_home
 from ringfence.privacy.command_line.findings import Examination, check_expiry, check_flower, check_space
 from ringfence.privacy.crypto.identity import PublicIdentity
@@ -39,7 +41,7 @@ def examine_holder(config: Path, now: datetime) -> Examination:
     check_flower(made)
     check_space(made, settings[0].folder)
     _keys(made, settings[0])
-    made.check("store", lambda: _store(made, config))
+    made.check("store", lambda: _store(made, config, now))
     if not settings[0].config.federation:
         made.check("federation", lambda: settings[0].federation(None).name)
     for each in settings[0].config.federation:
@@ -75,13 +77,14 @@ def _secret(path: Path) -> Callable[[], None]:
     return look_at
 
 
-def _store(made: Examination, config: Path) -> str:
+def _store(made: Examination, config: Path, now: datetime) -> str:
     """What hangs on the store; its own sentence last, when it opened."""
     with open_home(config) as home:
         made.check("log", lambda: _log(home))
         made.check("ledger", lambda: _ledger(made, home))
         made.check("contract", lambda: _contract(home))
-        made.check("people", lambda: _people(home))
+        if made.check("people", lambda: _people(home)):
+            made.check("series", lambda: _series(made, home, now))
     return _("The store opens, and its safe settings hold.")
 
 
@@ -117,6 +120,14 @@ def _people(home: Home) -> str:
     return _("Every coordinator is known, and {count} people may approve.").format(
         count=len(home.settings.approvers())
     )
+
+
+def _series(made: Examination, home: Home, now: datetime) -> None:
+    """What waits for this holder's people: tables of runs whose windows are open or come next."""
+    for federation in home.settings.config.federation:
+        bound = home.of(federation)
+        for each in attestations_due(bound, approved_series(arrived(bound)), now):
+            made.note("series", "warning" if each.open else "ok", each.line())
 
 
 def _federation(

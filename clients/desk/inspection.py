@@ -12,6 +12,7 @@ from ringfence.clients.attesting import Attested, attest
 from ringfence.clients.desk.unfinished import Unfinished, as_far_as_filled
 from ringfence.clients.desk.whatif import read_study
 from ringfence.clients.home import Home
+from ringfence.clients.records.turns import window_to_attest
 from ringfence.clients.rows.table import read_table
 from ringfence.privacy.agreements.contract import LoadedContract
 from ringfence.privacy.agreements.policy import allowed_columns
@@ -55,8 +56,13 @@ def inspect_table(home: Home, purpose: str | None, label: str | None, study: Pat
     return table.quality
 
 
-def attest_table(home: Home, path: Path) -> Attested:
+def attest_table(home: Home, path: Path, number: int | None = None) -> Attested:
     """Judge the table for a signed study and keep it; a refusal of the study is an event, a verdict as well.
+
+    Args:
+        home: the holder's.
+        path: the study, as people name it.
+        number: of a series, the run it is for; the one that can still start, or the next, by default.
 
     Raises:
         KeyFault: the study is not the coordinator's.
@@ -65,20 +71,25 @@ def attest_table(home: Home, path: Path) -> Attested:
     """
     with home.refusals("table.refused", f"table:{home.settings.name}", recorded=TableError):
         study, loaded = read_study(home, path), home.contract()
-        return attest(home.premises(loaded), study, datetime.datetime.now(datetime.UTC))
+        premises, now = home.premises(loaded), datetime.datetime.now(datetime.UTC)
+        window = window_to_attest(premises.ledger, premises.participations, study, number, now)
+        return attest(premises, study, now, window)
 
 
-def forget_table(home: Home, path: Path) -> str:
-    """Delete the copy that is kept for a study; its digest.
+def forget_table(home: Home, path: Path, number: int | None = None) -> str:
+    """Delete the copy that is kept for a study, or one run of a series, all of them by default; its digest.
 
     Raises:
         KeyFault: the study is not the coordinator's.
         StudyError: RF-S322 the study is under way here and may have to read the copy again.
     """
-    digest = read_study(home, path).digest()
+    study = read_study(home, path)
+    digest, snapshots = study.digest(), home.snapshots()
+    windows = {0} if study.series is None else {number} if number else set(snapshots.windows(digest))
 
     def not_under_way(connection: Connection) -> None:
-        if any(known.study_digest == digest for known in home.ledger.reservations(connection)):
+        found = [one for one in home.ledger.reservations(connection) if one.study_digest == digest]
+        if any(one.window in windows for one in found):
             raise StudyError(
                 "RF-S322",
                 N_(
@@ -88,7 +99,8 @@ def forget_table(home: Home, path: Path) -> str:
                 digest=digest,
             )
 
-    home.snapshots().forget(digest, not_under_way)
+    for window in sorted(windows):
+        snapshots.forget(digest, not_under_way, window=window)
     return digest
 
 

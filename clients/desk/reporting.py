@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ringfence.audit.errors import AuditError
 from ringfence.clients.config import FederationSettings
 from ringfence.clients.connections.contact import LastContact
 from ringfence.clients.connections.membership import membership_of
+from ringfence.clients.desk.deciding import approved_series, arrived
+from ringfence.clients.desk.series import AttestationDue, attestations_due
 from ringfence.clients.desk.spending import BudgetStanding
 from ringfence.clients.home import Home, open_home
 from ringfence.privacy.command_line.alignment import padded
@@ -113,12 +115,14 @@ class HolderStatus:
         running: whether a process answers its coordinators.
         federations: those of client.toml.
         budget: what is released, reserved and left.
+        due: runs of series that this holder's people have to attest their table for.
     """
 
     name: str
     running: bool
     federations: Sequence[FederationStatus]
     budget: BudgetStanding
+    due: tuple[AttestationDue, ...] = ()
 
     @classmethod
     def read(cls, config: Path) -> HolderStatus:
@@ -129,6 +133,7 @@ class HolderStatus:
                 running=leased(home.engine),
                 federations=[FederationStatus.of(home, each) for each in home.settings.config.federation],
                 budget=BudgetStanding.of(home.ledger),
+                due=tuple(due for each in home.settings.config.federation for due in _due(home.of(each))),
             )
 
     def lines(self) -> list[str]:
@@ -137,6 +142,7 @@ class HolderStatus:
             _("Its process runs.") if self.running else _("Its process does not run: ringfence-client run"),
             *([] if self.federations else [_("{name} has joined no federation.").format(name=self.name)]),
             *(line for each in self.federations for line in self._told(each)),
+            *(each.line() for each in self.due),
             self.budget.heading(),
             f"{'':12}{'mu^2':>14}  {_('epsilon')}",
             *(
@@ -158,4 +164,12 @@ class HolderStatus:
             "running": self.running,
             "federations": [each.as_json() for each in self.federations],
             "budget": self.budget.as_json(),
+            "attestations_due": [each.as_json() for each in self.due],
         }
+
+
+def _due(home: Home) -> tuple[AttestationDue, ...]:
+    try:
+        return attestations_due(home, approved_series(arrived(home)), datetime.now(UTC))
+    except RingfenceError:  # no coordinator yet, or a contract that does not hold: doctor says which
+        return ()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from ringfence.clients.desk.series import EVERY
 from ringfence.clients.desk.standing_copy import StandingCopy
-from ringfence.clients.desk.whatif import Forecast, consents_told, dropout_line, seen_lines
+from ringfence.clients.desk.whatif import Forecast, consents_told, dropout_line, passed_over_lines, seen_lines
 from ringfence.models.pages.words import Words
 from ringfence.privacy.accounting.gaussian import epsilon_of
 from ringfence.privacy.agreements.contract import LoadedContract
 from ringfence.privacy.agreements.purposes import catalogue
 from ringfence.privacy.agreements.quorum import safe_quorum
 from ringfence.privacy.agreements.schema import Schema
+from ringfence.privacy.agreements.series import utc_told
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import _, language
@@ -63,6 +65,20 @@ def _question(study: Study, schema: Schema, coordinator: PublicIdentity, digest:
     )
     yield _("The data protection impact assessment is: {dpia}").format(dpia=study.dpia)
     yield _("Its last day is {day}.").format(day=study.expires)
+    if study.series is not None:
+        yield _(
+            "It is a series: {runs} runs at most, one every {every}, from {begins} to {ends}. Two people "
+            "approve all of them at once; a change of the contract needs their approval anew."
+        ).format(
+            runs=study.runs,
+            every=_(EVERY[study.series.every]),
+            begins=utc_told(study.series.window(1).opens),
+            ends=utc_told(study.series.ends()),
+        )
+        yield _(
+            "Each run starts in its window by this holder's clock, reads a table that was attested for it, "
+            "and is reserved by itself. A run that fails counts, and may be tried again in its window."
+        )
 
 
 def _named(term: str) -> str:
@@ -138,6 +154,20 @@ def _price(found: Forecast) -> Iterator[str]:
         own_worst=report["holder_epsilon_worst_case"],
     )
     yield _sentence(dropout_line(found.study))
+    if found.price.series is not None and found.series is not None:
+        yield _(
+            "All {runs} runs together cost a customer epsilon {epsilon}, and {worst} when every attempt of "
+            "every run is needed; {own_worst} counted at this holder alone."
+        ).format(
+            runs=found.study.runs,
+            epsilon=report["series_customer_epsilon"],
+            worst=report["series_customer_epsilon_worst_case"],
+            own_worst=report["series_holder_epsilon_worst_case"],
+        )
+        if found.series.covered is not None:
+            yield _(
+                "The budget as it stands covers {covered} of the {left} runs to come with every attempt."
+            ).format(covered=found.series.covered, left=found.study.runs - found.series.used)
     if found.demand is not None and not found.reserved:
         yield _(
             "The ledger reserves the worst case when the study is joined, mu^2 {reserve}; {left} is left. "
@@ -205,6 +235,7 @@ def _verdict(found: Forecast, copy: StandingCopy) -> Iterator[str]:
             "It runs here only when two people have approved it (approvals on file: {count}): "
             "ringfence-client study approve"
         ).format(count=found.approvals)
+    yield from (_sentence(line) for line in passed_over_lines(found))
 
 
 def _sentence(text: str) -> str:

@@ -252,5 +252,5 @@ def close(config: Path, study: str) -> tuple[str, Balance]:
         digest = found[0].study_digest
         for one in found:
             home.ledger.commit(one)
-        home.snapshots().forget(digest)
+            home.snapshots().forget(digest, window=one.window)
         return digest, home.ledger.left()

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
+from ringfence.clients.desk.series import SeriesHere
 from ringfence.clients.home import Home
 from ringfence.clients.records.snapshots import Attestation
 from ringfence.privacy.agreements.contract import LoadedContract
+from ringfence.privacy.agreements.series import Window
 from ringfence.privacy.errors import TableError, _
 
 CopyState: TypeAlias = Literal["none", "failed", "other-contract", "other-columns", "gone", "serves", "over"]
@@ -26,15 +28,22 @@ class StandingCopy:
         state: `serves` where a study could join with it; `over` where it ran here and the copy went with it.
         attested: the attestation, where there is one.
         newer: whether the source was written since; None where that is not known, as of a database.
+        window: of a series, the window of the run that it is about.
     """
 
     state: CopyState
     attested: Attestation | None = None
     newer: bool | None = None
+    window: Window | None = None
 
     @classmethod
     def of(
-        cls, home: Home, digest: str, loaded: LoadedContract, columns: tuple[str, ...] | None
+        cls,
+        home: Home,
+        digest: str,
+        loaded: LoadedContract,
+        columns: tuple[str, ...] | None,
+        series: SeriesHere | None = None,
     ) -> StandingCopy:
         """Look at it.
 
@@ -43,19 +52,25 @@ class StandingCopy:
             digest: of the study.
             loaded: the contract in force.
             columns: what the study would decode; None where it is not allowed.
+            series: how a series stands here; its run that can still start, or the next, is looked at.
         """
-        snapshots = home.snapshots()
-        found = snapshots.find(digest)
+        snapshots, window = home.snapshots(), None if series is None else series.window
+        if series is not None and window is None:
+            return cls(state="over")
+        found = snapshots.find(digest, 0 if window is None else window.number)
         if found is None:
-            return cls(state="over" if home.ledger.reserved_before(digest) else "none")
+            over = series is None and home.ledger.reserved_before(digest)
+            return cls(state="over" if over else "none", window=window)
         return cls(
             state=_state(found, loaded, columns) or _kept(home, found),
             attested=found,
             newer=_written_since(loaded, found.at),
+            window=window,
         )
 
     def lines(self) -> list[str]:
         """The same for people."""
+        about = [] if self.window is None else [self._about(self.window)]
         moment = "" if self.attested is None else f"{self.attested.at:%Y-%m-%d %H:%M} UTC"
         match self.state:
             case "none":
@@ -80,7 +95,7 @@ class StandingCopy:
                 told = _(
                     "The table was attested for it on {moment}, under another contract than the one in force."
                 ).format(moment=moment)
-        lines = [told]
+        lines = [*about, told]
         if self.state in ("gone", "other-contract", "other-columns"):
             lines.append(_("Attest it again, or this holder stays away: ringfence-client table attest"))
         if self.state == "serves" and self.newer:
@@ -89,10 +104,16 @@ class StandingCopy:
             )
         return lines
 
+    def _about(self, window: Window) -> str:
+        return _("Of run {number}, whose window is from {opens} to {closes}:").format(
+            number=window.number, **window.told()
+        )
+
     def as_json(self) -> dict[str, object]:
         """The same for programs."""
         return {
             "state": self.state,
+            "run": None if self.window is None else self.window.number,
             "at": None if self.attested is None else self.attested.at.isoformat(),
             "source_newer": self.newer,
         }

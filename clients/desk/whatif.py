@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from ringfence.clients.desk.finding import signed_study
+from ringfence.clients.desk.series import SeriesHere
 from ringfence.clients.home import Home
 from ringfence.models.catalogue import task_named
 from ringfence.models.pricing import planned, price_of
@@ -22,8 +23,9 @@ from ringfence.privacy.accounting.study import StudyPrice
 from ringfence.privacy.agreements.contract import LoadedContract
 from ringfence.privacy.agreements.obligations import Decision
 from ringfence.privacy.agreements.policy import Request, decide
+from ringfence.privacy.agreements.series import bound_of
 from ringfence.privacy.agreements.study import Study
-from ringfence.privacy.crypto.signed import count_approvals
+from ringfence.privacy.crypto.approvals import JudgedApprovals, PassedOver, SeriesBound, judge_each
 from ringfence.privacy.errors import N_, BudgetError, RingfenceError, StudyError, _
 from ringfence.privacy.ledger import Balance, Ledger, Quote
 from ringfence.privacy.waist import StudyPlan
@@ -76,6 +78,8 @@ class Forecast:
         frozen: why nothing may be spent, or empty.
         approvals: how many different approvers' approvals are on file and hold.
         plan: everything the study asks, or None where it has no price.
+        passed_over: approvals on file that do not count.
+        series: how a series stands here; None for a study that is run once.
     """
 
     study: Study
@@ -90,6 +94,8 @@ class Forecast:
     frozen: str
     approvals: int
     plan: StudyPlan | None = None
+    passed_over: tuple[PassedOver, ...] = ()
+    series: SeriesHere | None = None
 
     @property
     def decoded(self) -> tuple[str, ...] | None:
@@ -161,6 +167,10 @@ class Forecast:
             "reserved": self.reserved,
             "frozen": self.frozen,
             "approvals": self.approvals,
+            "approvals_passed_over": [
+                {"person": each.person, "cause": each.cause} for each in self.passed_over
+            ],
+            "series": None if self.series is None else self.series.as_json(),
         }
 
 
@@ -201,6 +211,7 @@ def answer(home: Home, study: Study, loaded: LoadedContract) -> Forecast:
             demand = Demand.of(plan, home.ledger)
         except BudgetError as error:
             no_demand = error
+    judged = judged_approvals(home, digest, bound_of(study.series, loaded.contract.digest()))
     return Forecast(
         study=study,
         digest=digest,
@@ -212,19 +223,38 @@ def answer(home: Home, study: Study, loaded: LoadedContract) -> Forecast:
         left=home.ledger.left(),
         reserved=any(one.study_digest == digest for one in home.ledger.reservations()),
         frozen=home.ledger.frozen(),
-        approvals=approvals_that_hold(home, digest),
+        approvals=len(judged.counted),
         plan=None if found is None else plan,
+        passed_over=judged.passed_over,
+        series=SeriesHere.of(home, study, None if demand is None else demand.quote, datetime.now(UTC)),
     )
 
 
-def approvals_that_hold(home: Home, digest: str) -> int:
-    """How many people have approved a study, of those who may; files of anybody else are not counted.
+def judged_approvals(home: Home, digest: str, bound: SeriesBound | None) -> JudgedApprovals:
+    """Who has approved a study, of those who may, and which files do not count.
+
+    Args:
+        home: the holder's.
+        digest: of the study.
+        bound: of a series, what its approvals have to name.
 
     Raises:
         KeyFault: a file of this study's approvals is malformed.
     """
     known = [home.settings.public(name, "approver") for name in home.settings.config.approvers]
-    return count_approvals(home.approvals(digest), digest, home.settings.name, known)
+    return judge_each(home.approvals(digest), digest, home.settings.name, known, bound)
+
+
+def passed_over_lines(found: Forecast) -> list[str]:
+    """The approvals on file that do not count, and why."""
+    causes = {
+        "nobody": _("an approval by {person} does not count: who may approve here is in client.toml"),
+        "outdated": _(
+            "the approval by {person} does not count: it was given under another contract; the study has to "
+            "be approved anew"
+        ),
+    }
+    return [causes[each.cause].format(person=each.person or "?") for each in found.passed_over]
 
 
 def _plan(study: Study, loaded: LoadedContract) -> StudyPlan:
@@ -306,6 +336,8 @@ def price_lines(found: Forecast) -> list[str]:
             epsilon=report["holder_epsilon"], worst=report["holder_epsilon_worst_case"]
         ),
     ]
+    if found.series is not None:
+        lines += found.series.lines(found.price.series, report["delta"])
     if found.demand is not None and not found.reserved:
         lines += [
             _("the ledger would reserve mu^2 {reserve}; {left} is left").format(

@@ -12,10 +12,13 @@ from datetime import datetime
 
 from ringfence.audit.log import AuditLog
 from ringfence.clients.inbox.store import Inbox, InboxStudy
+from ringfence.models.pricing import composed_price
 from ringfence.privacy.agreements.schema import Schema
+from ringfence.privacy.agreements.series import bound_of
 from ringfence.privacy.agreements.study import Study
+from ringfence.privacy.crypto.approvals import judge_approvals
 from ringfence.privacy.crypto.identity import PublicIdentity
-from ringfence.privacy.crypto.signed import SignedDocument, check_approvals
+from ringfence.privacy.crypto.signed import SignedDocument
 from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.protocol.notices import (
     APPROVED,
@@ -36,6 +39,7 @@ class Addressee:
         key: its public key.
         coordinator: whose studies it takes.
         approvers: the people who may approve.
+        contract: digest of the contract in force.
         approvals: approvals on file for a study's digest.
         inbox, log: its own.
         clock: the present moment, UTC.
@@ -45,6 +49,7 @@ class Addressee:
     key: PublicIdentity
     coordinator: PublicIdentity
     approvers: tuple[PublicIdentity, ...]
+    contract: str
     approvals: Callable[[str], Sequence[SignedDocument]]
     inbox: Inbox
     log: AuditLog
@@ -73,15 +78,16 @@ def notified(holder: Addressee, bound_to: str, notice: Notice) -> Standing | Non
     if digest != bound_to:
         return None
     _require_own(holder, study)
-    schema = SignedDocument.from_json(notice.schema)
-    if Schema.from_canonical(schema.verify("schema", [holder.coordinator])).digest() != study.schema_ref:
+    document = SignedDocument.from_json(notice.schema)
+    schema = Schema.from_canonical(document.verify("schema", [holder.coordinator]))
+    if schema.digest() != study.schema_ref:
         raise StudyError(
             "RF-S431",
             N_("The study {study} came with another schema than it names; nothing was kept."),
             study=study.id,
         )
-    _keep(holder, study, digest, notice)
-    state, approvals = standing(holder, digest)
+    _keep(holder, study, schema, notice)
+    state, approvals = standing(holder, study)
     return Standing(
         nonce=notice.nonce,
         study=digest,
@@ -90,16 +96,17 @@ def notified(holder: Addressee, bound_to: str, notice: Notice) -> Standing | Non
     )
 
 
-def standing(holder: Addressee, digest: str) -> tuple[str, tuple[SignedDocument, ...]]:
+def standing(holder: Addressee, study: Study) -> tuple[str, tuple[SignedDocument, ...]]:
     """What people here decided on a study, with the approvals of one that two of them approved."""
+    digest, bound = study.digest(), bound_of(study.series, holder.contract)
     if holder.inbox.rejected(digest):
         return REJECTED, ()
-    approvals = tuple(holder.approvals(digest))
     try:
-        check_approvals(approvals, digest, holder.name, holder.approvers)
+        found = judge_approvals(holder.approvals(digest), digest, holder.name, holder.approvers, bound)
+        found.require_two(holder.name)
     except StudyError:
         return WAITING, ()
-    return APPROVED, approvals[:MOST_APPROVALS]
+    return APPROVED, tuple(found.counted.values())[:MOST_APPROVALS]
 
 
 def _require_own(holder: Addressee, study: Study) -> None:
@@ -113,8 +120,8 @@ def _require_own(holder: Addressee, study: Study) -> None:
         )
 
 
-def _keep(holder: Addressee, study: Study, digest: str, notice: Notice) -> None:
-    now = holder.clock()
+def _keep(holder: Addressee, study: Study, schema: Schema, notice: Notice) -> None:
+    now, digest = holder.clock(), study.digest()
     found = InboxStudy(
         study=digest,
         name=study.id,
@@ -123,6 +130,8 @@ def _keep(holder: Addressee, study: Study, digest: str, notice: Notice) -> None:
         delta=f"{study.privacy.delta:f}",
         expires=study.expires.isoformat(),
         received=now.isoformat(timespec="seconds"),
+        runs=study.runs,
+        composed=composed_price(study, schema),
     )
     if study.expires < now.date() and holder.inbox.document(holder.coordinator, digest) is None:
         raise StudyError(

@@ -47,6 +47,8 @@ _ROWS = Table(
     Column("received", String(40), nullable=False),
     Column("document", Text, nullable=False),
     Column("schema", Text, nullable=False),
+    Column("runs", Integer, nullable=False),
+    Column("composed", Text, nullable=False),
 )
 _REJECTED = Table(
     "study_rejections",
@@ -54,6 +56,7 @@ _REJECTED = Table(
     Column("federation", Integer, primary_key=True, autoincrement=False),
     Column("study", String(71), primary_key=True),
     Column("at", String(40), nullable=False),
+    Column("document", Text, nullable=False),
 )
 _SHOWN = tuple(column for column in _ROWS.c if column.name not in {"coordinator", "document", "schema"})
 
@@ -72,6 +75,8 @@ class InboxStudy:
         epsilon, delta: the price of one run to a customer over all its holders, as signed.
         expires: its last day.
         received: when it came first, UTC.
+        runs: of a series; 0 for a study that is run once.
+        composed: epsilon of all its runs with every attempt; empty where it is no series, or has no price.
     """
 
     study: str
@@ -81,6 +86,8 @@ class InboxStudy:
     delta: str
     expires: str
     received: str
+    runs: int = 0
+    composed: str = ""
 
 
 class Inbox:
@@ -160,13 +167,18 @@ class Inbox:
         with reading(self._engine) as connection:
             return self._rejected(study, connection)
 
+    def rejection(self, study: str) -> str:
+        """What the person signed who rejected a study, file form; empty where nobody did."""
+        with reading(self._engine) as connection:
+            return connection.scalar(select(_REJECTED.c.document).where(_REJECTED.c.study == study)) or ""
+
     def rejections(self) -> dict[str, str]:
         """When each study was rejected that is."""
         with reading(self._engine) as connection:
             return {row.study: row.at for row in connection.execute(select(_REJECTED).where(self._own))}
 
-    def reject(self, study: str, at: str, record: Record) -> None:
-        """Keep that a study was rejected.
+    def reject(self, study: str, at: str, document: str, record: Record) -> None:
+        """Keep that a study was rejected, and what the person who did so signed.
 
         Raises:
             StudyError: RF-S440 it was before.
@@ -178,7 +190,9 @@ class Inbox:
                     N_("The study was rejected here on {at} already; there is nothing to do."),
                     at=before,
                 )
-            connection.execute(insert(_REJECTED).values(federation=self._federation, study=study, at=at))
+            connection.execute(
+                insert(_REJECTED).values(federation=self._federation, study=study, at=at, document=document)
+            )
             record(connection)
 
     def accept(self, study: str, seen: str) -> None:

@@ -45,6 +45,7 @@ _ROWS = Table(
     Column("log_root", String(71), nullable=False),
     Column("ended", Boolean, nullable=False),
     Column("witnesses", Text, nullable=False),
+    Column("released", Boolean, nullable=False),
 )
 
 
@@ -159,13 +160,31 @@ class Participations:
             if not changed.rowcount:
                 connection.execute(
                     insert(_ROWS).values(
-                        federation=self._federation, study=known.study, run=known.run, **values
+                        federation=self._federation,
+                        study=known.study,
+                        run=known.run,
+                        released=False,
+                        **values,
                     )
                 )
 
-    def ended(self, study: str, run: str, *, connection: Connection) -> None:
+    def ended(self, study: str, run: str, *, released: bool = False, connection: Connection) -> None:
         """Keep that a run is over, in the transaction of its event."""
         connection.execute(update(_ROWS).where(self._of(study, run)).values(ended=True))
+        if released:
+            self.released(study, run, connection=connection)
+
+    def released(self, study: str, run: str, *, connection: Connection) -> None:
+        """Keep that a run released, or that its release was witnessed here; never taken back."""
+        connection.execute(update(_ROWS).where(self._of(study, run)).values(released=True))
+
+    def released_runs(self, study: str, connection: Connection | None = None) -> frozenset[str]:
+        """The runs of a study that released, as far as this holder knows."""
+        if connection is None:
+            with reading(self._engine) as own:
+                return self.released_runs(study, own)
+        chosen = select(_ROWS.c.run).where(and_(self._own, _ROWS.c.study == study, _ROWS.c.released))
+        return frozenset(connection.scalars(chosen))
 
     def _of(self, study: str, run: str) -> ColumnElement[bool]:
         return and_(self._own, _ROWS.c.study == study, _ROWS.c.run == run)

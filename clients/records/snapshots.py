@@ -31,10 +31,12 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Integer,
     MetaData,
     String,
     Table,
     Text,
+    and_,
     delete,
     insert,
     select,
@@ -53,6 +55,7 @@ _ROWS = Table(
     "attested_tables",
     METADATA,
     Column("study", String(71), primary_key=True),
+    Column("window", Integer, primary_key=True, autoincrement=False),
     Column("contract", String(71), nullable=False),
     Column("headers", Text, nullable=False),
     Column("at", String(40), nullable=False),
@@ -76,6 +79,7 @@ class Attestation:
         digest: `sha256:` over the kept copy; empty where the table did not pass.
         file: name of the kept copy, or empty.
         fault: why the table did not pass, for the holder's own people; empty where it did.
+        window: of a series, number of the run it is for; 0 for a study that is run once.
     """
 
     study: str
@@ -86,6 +90,7 @@ class Attestation:
     digest: str = ""
     file: str = ""
     fault: str = ""
+    window: int = 0
 
     @property
     def passed(self) -> bool:
@@ -113,10 +118,15 @@ class Snapshots:
         self.folder = folder
         METADATA.create_all(engine)
 
-    def find(self, study: str) -> Attestation | None:
-        """The attestation in force for a study, or None."""
+    def find(self, study: str, window: int = 0) -> Attestation | None:
+        """The attestation in force for a study, of a series for one of its runs; or None."""
         with reading(self._engine) as connection:
-            return _found(study, connection)
+            return _found(study, window, connection)
+
+    def windows(self, study: str) -> tuple[int, ...]:
+        """The runs of a series that something is kept for."""
+        with reading(self._engine) as connection:
+            return tuple(connection.scalars(select(_ROWS.c.window).where(_ROWS.c.study == study)))
 
     def require(self, attestation: Attestation, connection: Connection) -> None:
         """Refuse an attestation that is not the one in force any more.
@@ -128,7 +138,7 @@ class Snapshots:
         Raises:
             TableError: RF-T170.
         """
-        if _found(attestation.study, connection) != attestation:
+        if _found(attestation.study, attestation.window, connection) != attestation:
             raise TableError(
                 "RF-T170",
                 N_(
@@ -184,6 +194,7 @@ class Snapshots:
         """The copies that are named no more."""
         row = {
             "study": made.study,
+            "window": made.window,
             "contract": made.contract,
             "headers": json.dumps(made.headers),
             "at": made.at.isoformat(),
@@ -192,11 +203,11 @@ class Snapshots:
             "file": made.file,
             "fault": made.fault,
         }
-        over = (_ROWS.c.study == made.study) | (_ROWS.c.expires < made.at.date().isoformat())
+        over = _of(made.study, made.window) | (_ROWS.c.expires < made.at.date().isoformat())
         with self._engine.begin() as connection:
             if premise is not None:
                 premise(connection)
-            known = _found(made.study, connection)
+            known = _found(made.study, made.window, connection)
             if not made.passed and known is not None and known.serves(made.contract):
                 record(connection)
                 return []
@@ -227,17 +238,20 @@ class Snapshots:
             )
         return content
 
-    def forget(self, study: str, premise: Callable[[Connection], None] | None = None) -> None:
-        """Delete a study's attestation and its copy: the study is over here.
+    def forget(
+        self, study: str, premise: Callable[[Connection], None] | None = None, *, window: int = 0
+    ) -> None:
+        """Delete a study's attestation and its copy: the study is over here, or this run of it.
 
         Args:
             study: digest of the study.
+            window: of a series, number of the run.
             premise: asked in the transaction; where it raises, nothing is deleted.
         """
         with self._engine.begin() as connection:
             if premise is not None:
                 premise(connection)
-            gone = self._removed(_ROWS.c.study == study, connection)
+            gone = self._removed(_of(study, window), connection)
         self._delete(gone)
 
     def _removed(self, which: ColumnElement[bool], connection: Connection) -> list[str]:
@@ -258,8 +272,12 @@ class Snapshots:
                     file.unlink()
 
 
-def _found(study: str, connection: Connection) -> Attestation | None:
-    row = connection.execute(select(_ROWS).where(_ROWS.c.study == study)).one_or_none()
+def _of(study: str, window: int) -> ColumnElement[bool]:
+    return and_(_ROWS.c.study == study, _ROWS.c.window == window)
+
+
+def _found(study: str, window: int, connection: Connection) -> Attestation | None:
+    row = connection.execute(select(_ROWS).where(_of(study, window))).one_or_none()
     if row is None:
         return None
     return Attestation(
@@ -271,4 +289,5 @@ def _found(study: str, connection: Connection) -> Attestation | None:
         digest=row.digest,
         file=row.file,
         fault=row.fault,
+        window=row.window,
     )

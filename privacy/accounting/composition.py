@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal, TypeAlias
@@ -126,6 +126,14 @@ def at_holders(one: Composition, overlap: int, noise_form: NoiseForm) -> Composi
     return Composition(
         mu_squared=multiply(one.mu_squared, factor),
         sampled=tuple(SampledSteps(rate=rate, mu_squared=each, steps=steps) for rate, each, steps in kinds),
+    )
+
+
+def repeated(one: Composition, runs: int) -> Composition:
+    """The same for a customer who meets it in every run of a series; runs draw noise anew and compose."""
+    return Composition(
+        mu_squared=multiply(one.mu_squared, runs),
+        sampled=tuple(replace(each, steps=runs * each.steps) for each in one.sampled),
     )
 
 

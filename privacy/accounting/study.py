@@ -19,13 +19,14 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import get_args
 
-from ringfence.privacy.accounting.amounts import study_amount
+from ringfence.privacy.accounting.amounts import multiply, study_amount
 from ringfence.privacy.accounting.composition import (
     Composition,
     NoiseForm,
     at_holders,
     check_overlap,
     composition,
+    repeated,
 )
 from ringfence.privacy.accounting.gaussian import epsilon_of, mu_of, mu_squared
 from ringfence.privacy.accounting.pld import epsilon_of_composition
@@ -91,6 +92,37 @@ def overlap_factor(overlap: int, noise_form: NoiseForm) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesPrice:
+    """What all runs of a series cost together, composed as one plan; at the study's delta.
+
+    A customer is in one part of the test split in every run, so the dearer part's runs compose.
+
+    Attributes:
+        runs: how many, failed ones included: no holder reserves more.
+        customer_epsilon, customer_epsilon_worst: as of one run.
+        holder_epsilon, holder_epsilon_worst: as of one run.
+        reserve: exact mu squared of all attempts of all runs, as one run's `reserve`.
+    """
+
+    runs: int
+    customer_epsilon: float
+    customer_epsilon_worst: float
+    holder_epsilon: float
+    holder_epsilon_worst: float
+    reserve: Decimal
+
+    def as_report(self) -> dict[str, str | int]:
+        """As `StudyPrice.as_report`."""
+        return {
+            "series_runs": self.runs,
+            "series_customer_epsilon": _up(self.customer_epsilon),
+            "series_customer_epsilon_worst_case": _up(self.customer_epsilon_worst),
+            "series_holder_epsilon": _up(self.holder_epsilon),
+            "series_holder_epsilon_worst_case": _up(self.holder_epsilon_worst),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudyPrice:
     """What a study costs at a fixed delta, and what was assumed to say so.
 
@@ -115,6 +147,8 @@ class StudyPrice:
         parts: whose rows are read by rounds, besides the cohort count.
         sampling_rate: the largest rate below 1 at which a round samples customers; 1 where none does.
         sampled_steps: the steps on samples that one customer meets at one holder, when no attempt is void.
+        series: the price of all runs of a study that is a series; None for one that is run once, and the rest
+            is the price of one run.
     """
 
     delta: float
@@ -136,6 +170,7 @@ class StudyPrice:
     parts: tuple[Part, ...]
     sampling_rate: Fraction
     sampled_steps: int
+    series: SeriesPrice | None = None
 
     @property
     def sampled(self) -> bool:
@@ -168,6 +203,7 @@ class StudyPrice:
             "epsilon_slack": _up(self.epsilon_slack),
             "sampler_total_variation": _up(self.total_variation),
             "not_covered": "what one customer spends in other studies at other holders",
+            **({} if self.series is None else self.series.as_report()),
         }
 
 
@@ -179,8 +215,11 @@ def price(
     noise_form: NoiseForm,
     colluders: int = 0,
     visible: bool = False,
+    runs: int = 0,
 ) -> StudyPrice:
     """Price a study from its plan; visible uploads cost what masked ones do, as local noise does anyway.
+
+    With `runs` the study is a series, and all of them are priced together as well.
 
     Formal guarantees:
         Everything a holder releases in the study is `(holder_epsilon_worst, delta)` private for adding or
@@ -197,15 +236,15 @@ def price(
     for each in (plan.cohort, *(block for round_ in plan.rounds for block in round_.blocks)):
         mu_squared(each.sensitivity_squared, each.share_scale, 1)
     check_overlap(overlap, noise_form)
-    slack, variation = plan_slacks(plan)
-    goal, rounds = float(delta), len(plan.rounds)
+    (slack, variation), goal, rounds = plan_slacks(plan), float(delta), len(plan.rounds)
 
-    def epsilon(attempts: int, holders: int) -> float:
+    def epsilon(attempts: int, holders: int, times: int = 1) -> float:
+        every, count = [attempts] * rounds, holders * times
         return _customer_epsilon(
-            plan, [attempts] * rounds, goal, holders, noise_form, holders * slack, holders * variation
+            plan, every, goal, holders, noise_form, count * slack, count * variation, times
         )
 
-    sampled = [each for each in plan.rounds if each.sampling_rate != 1]
+    rate, steps = _sampling(plan)
     return StudyPrice(
         delta=goal,
         mu=math.sqrt(plan.mu_squared),
@@ -224,10 +263,30 @@ def price(
         max_attempts=plan.max_attempts,
         visible=visible,
         parts=tuple(part for part in get_args(Part) if plan.of_part(part)),
-        sampling_rate=max((Fraction(each.sampling_rate) for each in sampled), default=Fraction(1)),
-        sampled_steps=max(
-            sum(each.releases for each in sampled if each.part == part) for part in get_args(Part)
-        ),
+        sampling_rate=rate,
+        sampled_steps=steps,
+        series=_all_runs(plan, runs, overlap, epsilon) if runs else None,
+    )
+
+
+def _sampling(plan: StudyPlan) -> tuple[Fraction, int]:
+    """The largest rate below 1, or 1, and the most steps on samples that a customer of one part meets."""
+    sampled = [each for each in plan.rounds if each.sampling_rate != 1]
+    rate = max((Fraction(each.sampling_rate) for each in sampled), default=Fraction(1))
+    return rate, max(sum(each.releases for each in sampled if each.part == part) for part in get_args(Part))
+
+
+def _all_runs(
+    plan: StudyPlan, runs: int, overlap: int, epsilon: Callable[[int, int, int], float]
+) -> SeriesPrice:
+    """The price of all runs; `epsilon` takes attempts, holders and runs."""
+    return SeriesPrice(
+        runs=runs,
+        customer_epsilon=epsilon(1, overlap, runs),
+        customer_epsilon_worst=epsilon(plan.max_attempts, overlap, runs),
+        holder_epsilon=epsilon(1, 1, runs),
+        holder_epsilon_worst=epsilon(plan.max_attempts, 1, runs),
+        reserve=multiply(study_amount(plan), runs),
     )
 
 
@@ -258,11 +317,12 @@ def _customer_epsilon(
     noise_form: NoiseForm,
     slack: float,
     variation: float,
+    times: int = 1,
 ) -> float:
-    """The dearer part's epsilon, slacks included."""
+    """The dearer part's epsilon over so many runs, slacks included."""
 
     def of(one: Composition) -> float:
-        met = at_holders(one, overlap, noise_form)
+        met = at_holders(repeated(one, times), overlap, noise_form)
         return _with_slack(delta, lambda certain: epsilon_of_composition(met, certain), slack, variation)
 
     parts: tuple[Part, ...] = get_args(Part)

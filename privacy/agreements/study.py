@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,16 +19,15 @@ from ringfence.privacy.agreements.parties import alike
 from ringfence.privacy.agreements.purposes import catalogue, unknown_purpose
 from ringfence.privacy.agreements.quorum import ReleaseTerms, quorum_problems, quorums
 from ringfence.privacy.agreements.schema import Schema, resolve_schema
-from ringfence.privacy.agreements.terms import Evaluation, Participant, PrivacyTerms
+from ringfence.privacy.agreements.series import SeriesTerms, series_problems
+from ringfence.privacy.agreements.terms import Evaluation, Participant, PrivacyTerms, Setting, setting
 from ringfence.privacy.errors import N_, RingfenceError, StudyError
 from ringfence.privacy.toml.canonical import (
     DIGEST,
-    LARGEST,
     Document,
     Prose,
     Slug,
     Text,
-    decimal_text,
 )
 from ringfence.privacy.toml.faults import Problem, kind_name, refuse, settle
 from ringfence.privacy.toml.reading import read_toml
@@ -41,13 +39,12 @@ __all__ = [
     "Participant",
     "PrivacyTerms",
     "ReleaseTerms",
+    "SeriesTerms",
     "Setting",
     "Study",
     "load_study",
     "positive_category",
 ]
-
-Setting: TypeAlias = int | str | tuple[int | str, ...]
 
 
 class Study(Document):
@@ -104,6 +101,7 @@ class Study(Document):
     release: ReleaseTerms = Field(
         default_factory=ReleaseTerms, description="Who cosigns before the result is released."
     )
+    series: SeriesTerms | None = Field(default=None, description="How often it is run; once when absent.")
     holders: tuple[Participant, ...] = Field(
         default=(),
         max_length=10_000,
@@ -123,7 +121,7 @@ class Study(Document):
         if not isinstance(value, Mapping):
             return value
         problems: list[Problem] = []
-        read = {key: _setting(item, problems, key) for key, item in value.items()}
+        read = {key: setting(item, problems, key) for key, item in value.items()}
         settle(problems)
         return read
 
@@ -135,6 +133,7 @@ class Study(Document):
                     self.purpose, self.label, self.positive, self.features, self.privacy, self.holders
                 ),
                 quorum_problems(self.release, self.privacy, len(self.holders)),
+                series_problems(self.series, self.expires),
             )
         )
         return self
@@ -149,6 +148,11 @@ class Study(Document):
         if not self.distributed:
             return 1
         return self.privacy.min_holders - 1 - self.privacy.colluders
+
+    @property
+    def runs(self) -> int:
+        """How many runs a series has; 0 for a study that is run once."""
+        return 0 if self.series is None else self.series.runs
 
     def quorums(self) -> tuple[int, int]:
         """How many holders cosign a release, and how many suffice once its waiting time has passed."""
@@ -182,29 +186,6 @@ class Study(Document):
                 study=self.id,
             )
         return super().digest()
-
-
-def _setting(value: object, problems: list[Problem], *path: str | int) -> object:
-    match value:
-        case bool():
-            pass
-        case str():
-            return value
-        case int() if abs(value) <= LARGEST:
-            return value
-        case float() | Decimal():
-            return decimal_text(value if isinstance(value, Decimal) else Decimal(str(value)))
-        case list() | tuple() if len(path) == 1:
-            return tuple(_setting(item, problems, *path, n) for n, item in enumerate(value))
-    problems.append(
-        Problem(
-            code="RF-S007",
-            path=path,
-            values={"found": kind_name(value)},
-            template=N_("Must be a number, a text, or a list of these; found {found}."),
-        )
-    )
-    return value
 
 
 def study_problems(

@@ -63,6 +63,11 @@ min_holders = {least}  # the guarantee holds even if the coordinator and any one
 
 # [model] takes the task's settings: docs/methods/scorecard.md
 
+# [series] runs it again and again, approved once: docs/reference/study.md
+# runs = 12
+# every = "month"
+# begins = 2027-01-01  # first moment of the first window, UTC, or the zone's: zone = "Asia/Shanghai"
+
 [evaluation]
 test_fraction = "0.2"  # of the customers, kept for measuring the result
 """

@@ -1,19 +1,21 @@
-"""The parts of a study: its price, its evaluation, its holders."""
+"""The parts of a study: its price, its task's settings, its evaluation, its holders."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import chain
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
 from ringfence.privacy.agreements.law import Country
 from ringfence.privacy.agreements.parties import HolderName
 from ringfence.privacy.errors import N_
-from ringfence.privacy.toml.canonical import Document, Exact, Whole
-from ringfence.privacy.toml.faults import Problem, settle
+from ringfence.privacy.toml.canonical import LARGEST, Document, Exact, Whole, decimal_text
+from ringfence.privacy.toml.faults import Problem, kind_name, settle
+
+Setting: TypeAlias = int | str | tuple[int | str, ...]
 
 
 class PrivacyTerms(Document):
@@ -132,6 +134,30 @@ def too_little_noise_to_see(terms: PrivacyTerms) -> Iterator[Problem]:
                 "answered anyway. Leave dropouts out."
             ),
         )
+
+
+def setting(value: object, problems: list[Problem], *path: str | int) -> object:
+    """A task's setting as a study keeps it; what it cannot be goes to the problems."""
+    match value:
+        case bool():
+            pass
+        case str():
+            return value
+        case int() if abs(value) <= LARGEST:
+            return value
+        case float() | Decimal():
+            return decimal_text(value if isinstance(value, Decimal) else Decimal(str(value)))
+        case list() | tuple() if len(path) == 1:
+            return tuple(setting(item, problems, *path, n) for n, item in enumerate(value))
+    problems.append(
+        Problem(
+            code="RF-S007",
+            path=path,
+            values={"found": kind_name(value)},
+            template=N_("Must be a number, a text, or a list of these; found {found}."),
+        )
+    )
+    return value
 
 
 class Evaluation(Document):

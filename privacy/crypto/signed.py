@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import rfc8785
 
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
-from ringfence.privacy.errors import N_, KeyFault, StudyError
+from ringfence.privacy.errors import N_, KeyFault
 
 FORMAT = "ringfence-signed/v1"
 MAX_BYTES = 16 * 2**20
@@ -203,92 +203,6 @@ def read_signed(path: Path) -> SignedDocument:
             file=str(path),
         ) from error
     return SignedDocument.from_json(raw)
-
-
-def approve(study_digest: str, holder: str, approver_key: Identity) -> SignedDocument:
-    """One person's approval of a study at a holder.
-
-    Raises:
-        KeyFault: RF-K018 when the key is not an approver's.
-    """
-    if approver_key.kind != "approver":
-        raise KeyFault(
-            "RF-K018",
-            N_("An approval is signed with an approver key; this is a {kind} key."),
-            kind=approver_key.kind,
-        )
-    body = rfc8785.dumps(
-        {"study": study_digest, "holder": holder, "approver": approver_key.public.fingerprint}
-    )
-    return SignedDocument(kind="approval", body=body).signed_by(approver_key)
-
-
-def check_approvals(
-    documents: Iterable[SignedDocument],
-    study_digest: str,
-    holder: str,
-    allowed: Iterable[PublicIdentity],
-) -> tuple[str, ...]:
-    """Fingerprints of the people who approved, at least two different ones.
-
-    Raises:
-        StudyError: RF-S030 an approval is of another study or holder, RF-S031 it is not properly signed by an
-            approver of this holder, RF-S032 fewer than two different people approved.
-    """
-    approvers = tuple(allowed)
-    found: list[str] = []
-    for document in documents:
-        signer = _signer(document, study_digest, holder, approvers)
-        if signer not in found:
-            found.append(signer)
-    if len(found) < 2:
-        raise StudyError(
-            "RF-S032",
-            N_("The study is approved by {count} of the two different people that {holder} requires."),
-            count=len(found),
-            holder=holder,
-        )
-    return tuple(found)
-
-
-def count_approvals(
-    documents: Iterable[SignedDocument], study_digest: str, holder: str, allowed: Iterable[PublicIdentity]
-) -> int:
-    """How many different people's approvals hold; those that do not are not counted, and raise nothing."""
-    approvers = tuple(allowed)
-    found: set[str] = set()
-    for document in documents:
-        with suppress(StudyError):
-            found.add(_signer(document, study_digest, holder, approvers))
-    return len(found)
-
-
-def _signer(
-    document: SignedDocument, study_digest: str, holder: str, approvers: tuple[PublicIdentity, ...]
-) -> str:
-    """The fingerprint of the approver whose approval this is.
-
-    Raises:
-        StudyError: RF-S030 it is of another study or holder, RF-S031 it is not properly signed by an
-            approver.
-    """
-    try:
-        signer = document.signers("approval", approvers)[0]
-    except KeyFault as error:
-        raise StudyError(
-            "RF-S031",
-            N_("An approval is not signed by an approver of {holder}: {why}"),
-            holder=holder,
-            why=error.sentence(),
-        ) from error
-    expected = {"study": study_digest, "holder": holder, "approver": signer.fingerprint}
-    if document.body != rfc8785.dumps(expected):
-        raise StudyError(
-            "RF-S030",
-            N_("An approval is for another study or another holder than {holder}."),
-            holder=holder,
-        )
-    return signer.fingerprint
 
 
 def _canonical_json(body: bytes) -> None:

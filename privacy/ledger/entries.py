@@ -53,6 +53,19 @@ class Created:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunOfSeries:
+    """One run of a study that is a series.
+
+    Attributes:
+        run: its id.
+        window: number of the window in which it started, from 1.
+    """
+
+    run: str
+    window: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reserved:
     """Budget is set aside for a study.
 
@@ -61,6 +74,7 @@ class Reserved:
         amounts: the total, the dearer part on each axis.
         parts: limits by part; None where each part may come to the whole.
         epsilon_slack, delta_slack: of all its draws.
+        turn: of a series, which of its runs it is for.
     """
 
     kind: ClassVar[Literal["reserved"]] = "reserved"
@@ -69,6 +83,7 @@ class Reserved:
     parts: ByPart | None
     epsilon_slack: Decimal
     delta_slack: Decimal
+    turn: RunOfSeries | None = None
 
     def fields(self) -> Fields:
         """As the ledger holds it."""
@@ -78,6 +93,7 @@ class Reserved:
             **{part: texts(amounts) for part, amounts in (self.parts or {}).items()},
             "epsilon_slack": as_text(self.epsilon_slack),
             "delta_slack": as_text(self.delta_slack),
+            **({"run": self.turn.run, "window": self.turn.window} if self.turn else {}),
         }
 
 

@@ -28,13 +28,13 @@ from ringfence.privacy.ledger import balance
 from ringfence.privacy.ledger.balance import Balance
 from ringfence.privacy.ledger.book import Book, Premise, Step
 from ringfence.privacy.ledger.chain import Entry
-from ringfence.privacy.ledger.entries import Reserved, Thawed, ToppedUp
+from ringfence.privacy.ledger.entries import Reserved, RunOfSeries, Thawed, ToppedUp
 from ringfence.privacy.ledger.marks import HeadMarks
 from ringfence.privacy.ledger.parts import BOTH, Scope, total
 from ringfence.privacy.ledger.planned import RESERVE_MARGIN, Quote, attempt_renyi, quote
 from ringfence.privacy.ledger.state import Head, Reservation, State
 from ringfence.privacy.ledger.statement import Spend, statement
-from ringfence.privacy.ledger.steps import charged, committed, decided, frozen, reserved
+from ringfence.privacy.ledger.steps import charged, committed, decided, frozen, quoted, reserved
 from ringfence.privacy.ledger.terms import (
     below_the_most,
     checked_text,
@@ -130,27 +130,26 @@ class Ledger:
             reserved(study_digest, amounts, None, epsilon_slack=epsilon_slack, delta_slack=delta_slack)
         )
 
-    def reserve_plan(self, study_digest: str, plan: StudyPlan, premise: Premise | None = None) -> Reservation:
+    def reserve_plan(
+        self,
+        study_digest: str,
+        plan: StudyPlan,
+        premise: Premise | None = None,
+        turn: RunOfSeries | None = None,
+    ) -> Reservation:
         """Set budget aside for everything a plan may release, part by part; durable on return.
 
         Args:
             study_digest: of the signed study.
             plan: as this holder's own code computes it from the study.
             premise: asked in the transaction; where it raises, nothing is reserved.
+            turn: of a series, the run it is for.
 
         Raises:
             BudgetError: the budget does not cover it, the ledger is frozen, or the plan samples its customers
                 and the ledger's filter is `gdp`.
         """
-        asked = self.quote(plan)
-        step = reserved(
-            study_digest,
-            asked.amounts,
-            asked.limits,
-            epsilon_slack=asked.epsilon_slack,
-            delta_slack=asked.delta_slack,
-        )
-        return self._reserve(step, premise)
+        return self._reserve(quoted(study_digest, self.quote(plan), turn), premise)
 
     def quote(self, plan: StudyPlan) -> Quote:
         """What `reserve_plan` would take; nothing is spent.
@@ -268,9 +267,9 @@ class Ledger:
         state = self._book.read() if connection is None else self._book.held(connection)
         return tuple(state.open.values())
 
-    def entries(self) -> tuple[Entry, ...]:
-        """All entries, verified, oldest first."""
-        return self._book.entries()
+    def entries(self, connection: Connection | None = None) -> tuple[Entry, ...]:
+        """All entries, verified, oldest first; a connection as for `reserved_before`."""
+        return self._book.entries(connection)
 
     def statement(self) -> tuple[Spend, ...]:
         """Everything that was ever spent, oldest first, with the total after each."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
 
-from ringfence.privacy.accounting.amounts import Number, spent_amount
+from ringfence.privacy.accounting.amounts import Number, multiply, spent_amount
 from ringfence.privacy.accounting.composition import composition
 from ringfence.privacy.accounting.filters import MU_AXIS, Amounts, rdp_axis
 from ringfence.privacy.accounting.renyi import plan_renyi, round_renyi
@@ -40,6 +40,17 @@ class Quote:
     def amounts(self) -> Amounts:
         """What counts as spent once it is reserved: the dearer part on each axis."""
         return dearest(self.limits)
+
+    def times(self, runs: int) -> Quote:
+        """What so many runs of a series take, each reserved by itself."""
+        return Quote(
+            limits={
+                part: {axis: multiply(amount, runs) for axis, amount in each.items()}
+                for part, each in self.limits.items()
+            },
+            epsilon_slack=runs * self.epsilon_slack,
+            delta_slack=runs * self.delta_slack,
+        )
 
     @property
     def mu_squared(self) -> Decimal:

@@ -22,6 +22,7 @@ from ringfence.privacy.ledger.entries import (
     EntryRecord,
     Frozen,
     Reserved,
+    RunOfSeries,
     Thawed,
     ToppedUp,
 )
@@ -107,7 +108,15 @@ def _reserved(given: Given) -> Reserved:
         parts=parts,
         epsilon_slack=given.amount("epsilon_slack"),
         delta_slack=given.amount("delta_slack"),
+        turn=_turn(given) if "window" in given.found else None,
     )
+
+
+def _turn(given: Given) -> RunOfSeries:
+    found = RunOfSeries(run=given.text("run"), window=given.number("window"))
+    if found.window < 1 or not found.run:
+        raise Misread("window")
+    return found
 
 
 def _charged(given: Given) -> Charged:

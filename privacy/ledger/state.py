@@ -24,6 +24,7 @@ from ringfence.privacy.ledger.entries import (
     EntryRecord,
     Frozen,
     Reserved,
+    RunOfSeries,
     Thawed,
     ToppedUp,
 )
@@ -60,6 +61,7 @@ class Reservation:
         limits: what was set aside for each part, by axis of the filter.
         taken: what was charged from it so far, by part.
         attempts: the (run, round, attempt) already charged.
+        turn: of a series, the run it is for, and no other.
     """
 
     id: int
@@ -67,6 +69,18 @@ class Reservation:
     limits: ByPart
     taken: ByPart
     attempts: frozenset[tuple[str, int, int]] = frozenset()
+    turn: RunOfSeries | None = None
+
+    @property
+    def window(self) -> int:
+        """Number of its window, from 1; 0 for a study that is run once."""
+        return 0 if self.turn is None else self.turn.window
+
+    def of_run(self, run: str) -> bool:
+        """Whether a run may spend it: the one it was made for, or the first that charged it."""
+        if self.turn is not None and self.turn.run != run:
+            return False
+        return {each for each, _, _ in self.attempts} <= {run}
 
     @property
     def amounts(self) -> Amounts:
@@ -225,6 +239,7 @@ def _reserved(state: State, asked: Reserved) -> State:
         study_digest=asked.study,
         limits=limits,
         taken=nothing(asked.amounts),
+        turn=asked.turn,
     )
     return replace(state, open={**state.open, reservation.id: reservation}, slack=slack)
 
@@ -233,6 +248,11 @@ def _charged(state: State, release: Charged) -> State:
     _not_frozen(state)
     reservation = _open(state, release.reservation)
     attempt = (release.run, release.round, release.attempt)
+    if reservation.turn is not None and release.run != reservation.turn.run:
+        raise BudgetError(
+            "RF-B620",
+            N_("What was reserved for one run of a series is not spent by another run; each has its own."),
+        )
     if attempt in reservation.attempts:
         raise BudgetError(
             "RF-B305",

@@ -7,15 +7,30 @@ from collections.abc import Callable, Mapping, Sequence
 from ringfence.privacy.accounting.amounts import SLACK_PLACES, as_text, spent_amount
 from ringfence.privacy.accounting.filters import Amounts
 from ringfence.privacy.ledger.book import Step
-from ringfence.privacy.ledger.entries import Charged, Committed, Frozen, Reserved, Thawed, ToppedUp
+from ringfence.privacy.ledger.entries import (
+    Charged,
+    Committed,
+    Frozen,
+    Reserved,
+    RunOfSeries,
+    Thawed,
+    ToppedUp,
+)
 from ringfence.privacy.ledger.parts import ByPart, Scope, scope_of
+from ringfence.privacy.ledger.planned import Quote
 from ringfence.privacy.ledger.state import Reservation, State, equivalent_mu_squared
 from ringfence.privacy.ledger.terms import checked_text, two_people
 from ringfence.privacy.stores.journal import Json
 
 
 def reserved(
-    study_digest: str, amounts: Amounts, parts: ByPart | None, *, epsilon_slack: float, delta_slack: float
+    study_digest: str,
+    amounts: Amounts,
+    parts: ByPart | None,
+    *,
+    epsilon_slack: float,
+    delta_slack: float,
+    turn: RunOfSeries | None = None,
 ) -> Step:
     """Budget set aside for a study.
 
@@ -24,6 +39,7 @@ def reserved(
         amounts: its total, the dearer part on each axis.
         parts: limits by part where there are some.
         epsilon_slack, delta_slack: of all its draws.
+        turn: of a series, the run it is for.
     """
     record = Reserved(
         study=checked_text("study", study_digest),
@@ -31,12 +47,25 @@ def reserved(
         parts=parts,
         epsilon_slack=spent_amount(epsilon_slack, SLACK_PLACES),
         delta_slack=spent_amount(delta_slack, SLACK_PLACES),
+        turn=turn,
     )
     return Step(
         record=record,
         action="budget.reserved",
         study=study_digest,
-        public={"mu_squared": _told(amounts)},
+        public={"mu_squared": _told(amounts)} | ({"run": turn.run, "window": turn.window} if turn else {}),
+    )
+
+
+def quoted(study_digest: str, asked: Quote, turn: RunOfSeries | None) -> Step:
+    """Budget set aside for a study by what its plan would take."""
+    return reserved(
+        study_digest,
+        asked.amounts,
+        asked.limits,
+        epsilon_slack=asked.epsilon_slack,
+        delta_slack=asked.delta_slack,
+        turn=turn,
     )
 
 

@@ -67,6 +67,7 @@ from ringfence.privacy.wire.fields import (
     Name,
     Nonce,
     NoteText,
+    Number,
     PublicKey,
     Record,
     RunId,
@@ -107,6 +108,8 @@ class StudyOffer(Record):
         log_key: public key of the coordinator's audit log.
         ledger: head of the holder's ledger as last seen; a holder behind it was rolled back.
         log: the holder's audit log as last seen.
+        window: of a series, number of the run; 0 for a study that is run once.
+        clock: of a series, the coordinator's present moment in seconds since 1970, for a refusal to name.
     """
 
     study: SignedText
@@ -116,6 +119,8 @@ class StudyOffer(Record):
     log_key: PublicKey
     ledger: LedgerHead | None
     log: LogPosition | None
+    window: Turn = 0
+    clock: Number = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

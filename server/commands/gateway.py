@@ -38,7 +38,8 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         more=_(
             "Runs Flower's link on loopback and the gateway before it. Submitted studies are delivered to "
             "holders now and then, for which the coordinator's key is opened (--passphrase-file where it is "
-            "wrapped). Studies are run beside it: ringfence-server study run."
+            "wrapped), and runs of series that are due are started. Other studies are run beside it: "
+            "ringfence-server study run."
         ),
         json=False,
     )
@@ -78,6 +79,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from ringfence.server.desk.watching import watched
     from ringfence.server.home import open_office
     from ringfence.server.post.couriering import Courier
+    from ringfence.server.post.timetable import Timetable
 
     lines = SaidLines.of(arguments, Terminal.of(arguments).say)
     leave_proxies_out(lines.tell, "")
@@ -92,19 +94,21 @@ def _serve(arguments: argparse.Namespace) -> int:
         host, _port = require_host_and_port(settings.address)
         bind, port = require_host_and_port(settings.bind)
         folder.issue(host, admissions.now())
-        courier = Courier(
-            office=office,
-            config=arguments.config,
-            passphrase_files=arguments.passphrase_file,
-            report=lines.report,
-        )
+        files, told = arguments.passphrase_file, lines.report
+        courier = Courier(office=office, config=arguments.config, passphrase_files=files, report=told)
+        timetable = Timetable(office=office, config=arguments.config, passphrase_files=files, report=told)
+
+        def look() -> None:
+            courier.look()
+            timetable.look()
+
         serving = Serving(
             folder=folder,
             admissions=admissions,
             host=bind,
             port=port,
             report=lines.report,
-            look=courier.look,
+            look=look,
             vitals=vitals,
         )
         sentence = _("Holders can connect to {address}.").format(address=settings.address)
@@ -112,6 +116,7 @@ def _serve(arguments: argparse.Namespace) -> int:
             with watched(office, vitals, admissions):
                 serving.serve(stop, lambda: lines.tell("ready", sentence))
         finally:
+            timetable.close()
             courier.close()
     lines.tell("stopped", _("Stopped."))
     return 0

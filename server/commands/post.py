@@ -11,6 +11,7 @@ from ringfence.privacy.command_line.commands import add_passphrase, decimal, pas
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import N_, WaistError, _
 from ringfence.server.commands.options import leaf
+from ringfence.server.commands.series import progress_said
 
 if TYPE_CHECKING:
     from ringfence.privacy.crypto.secret_files import Passphrases
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 STATES = {
     "submitted": N_("submitted"),
     "running": N_("running"),
+    "scheduled": N_("between two runs"),
     "released": N_("released"),
     "stopped": N_("stopped"),
     "ended": N_("ended without a model"),
@@ -167,6 +169,8 @@ def study_line(each: SubmittedStudy) -> str:
         state += _(" (round {round})").format(round=each.round) if each.round >= 0 else _(" (joining)")
     if each.why:
         state += f" ({each.why})"
+    if each.series is not None:
+        state += f" ({progress_said(each.series)})"
     return _("{study}  {state}, submitted {at}, until {expires}").format(
         study=each.name, state=state, at=_moment(each.submitted), expires=each.expires
     )

@@ -20,11 +20,22 @@ from ringfence.privacy.command_line.commands import (
     tell_draft,
 )
 from ringfence.privacy.command_line.lasting import leave_proxies_out
-from ringfence.privacy.command_line.lines import SaidLines, add_log_format
+from ringfence.privacy.command_line.lines import SaidLines
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import N_, UsageError, _
 from ringfence.server.commands.options import add_asked, leaf
 from ringfence.server.commands.post import add_post, holder_lines, study_line
+from ringfence.server.commands.series import (
+    add_connecting,
+    add_number,
+    add_result,
+    add_resume,
+    add_whole,
+    costs_said,
+    ends_series,
+    require_place,
+    run_line,
+)
 
 if TYPE_CHECKING:
     import threading
@@ -105,26 +116,21 @@ def _add_run(kinds: argparse._SubParsersAction[Parser]) -> None:
         _("run a signed study with the holders that are connected, and let its result out"),
         more=_(
             "Needs ringfence-server serve beside it, and each holder's ringfence-client run. Stopped or "
-            "killed, it goes on when it is run again; a study that ended is not run again."
+            "killed, it goes on when it is run again; a study that ended is not run again. Of a series it is "
+            "the run whose window is open."
         ),
         examples=[
             "ringfence-server study run churn-1 --out churn-model",
             "ringfence-server study run churn.signed.json --out churn-model",
         ],
     )
-    run.add_argument(
-        "--wait",
-        type=decimal,
-        default=60,
-        metavar="SECONDS",
-        help=_("how long all holders may take to connect (default: 60)"),
-    )
-    add_log_format(run)
-    run.set_defaults(do=_run)
+    add_connecting(run)
+    run.set_defaults(do=_run, resume=False)
     _add_endings(kinds, run)
 
 
 def _add_endings(kinds: argparse._SubParsersAction[Parser], run: argparse.ArgumentParser) -> None:
+    resume = add_resume(kinds, _run)
     stop = leaf(
         kinds,
         "stop",
@@ -136,6 +142,7 @@ def _add_endings(kinds: argparse._SubParsersAction[Parser], run: argparse.Argume
         action="store_true",
         help=_("release nothing, whether or not the sums so far make a model"),
     )
+    add_whole(stop)
     stop.set_defaults(do=_stop)
     release = leaf(
         kinds,
@@ -143,8 +150,9 @@ def _add_endings(kinds: argparse._SubParsersAction[Parser], run: argparse.Argume
         _("let the result of a study that ended out once more, from its released sums"),
         examples=["ringfence-server study release churn.signed.json --out churn-model-again"],
     )
+    add_number(release)
     release.set_defaults(do=_release)
-    for each in (run, stop):
+    for each in (run, resume, stop):
         each.add_argument(
             "--timeout",
             type=decimal,
@@ -152,9 +160,10 @@ def _add_endings(kinds: argparse._SubParsersAction[Parser], run: argparse.Argume
             metavar="SECONDS",
             help=_("how long the holders may take for one answer (default: 120)"),
         )
-    for each in (run, release):
-        each.add_argument("--out", type=Path, required=True, metavar="DIR", help=_("folder to make"))
-    for each in (run, stop, release):
+    release.add_argument("--out", type=Path, required=True, metavar="DIR", help=_("folder to make"))
+    for each in (run, resume):
+        add_result(each)
+    for each in (run, resume, stop, release):
         add_asked(each)
         each.add_argument(
             "--schema",
@@ -226,12 +235,14 @@ def _sign(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     from ringfence.privacy.toml.canonical import plain
     from ringfence.server.desk.asking import study_asked
+    from ringfence.server.desk.series import runs_of
     from ringfence.server.desk.submitting import standing_of
     from ringfence.server.home import open_office
 
     with open_office(arguments.config) as office:
         study = study_asked(office, arguments.file)
         found = standing_of(office, study.digest())
+        more = [*costs_said(office, arguments.file, study), *map(run_line, runs_of(office, study.digest()))]
     terminal = Terminal.of(arguments)
     fields = plain(study)
     terminal.say(study.digest())
@@ -243,6 +254,8 @@ def _show(arguments: argparse.Namespace) -> int:
         terminal.say(study_line(found))
         for line in holder_lines(found):
             terminal.say(line)
+    for line in more:
+        terminal.say(line)
     terminal.write_json(
         {
             "digest": study.digest(),
@@ -258,22 +271,25 @@ def _run(arguments: argparse.Namespace) -> int:
 
     require_link_names()
     from ringfence.server.desk.conducting import Pace, open_conductor
+    from ringfence.server.desk.series import interrupted, run_due
     from ringfence.server.home import open_office
 
-    require_new_file(arguments.out)
+    require_place(arguments)
     pace = Pace(first=seconds(arguments.wait), exchange=seconds(arguments.timeout))
     terminal, given = Terminal.of(arguments), passphrases(arguments)
     lines = SaidLines.of(arguments, terminal.say)
     leave_proxies_out(lines.tell, "")
     with open_office(arguments.config, passphrases=given) as office, stopped_by_signals() as stop:
-        conductor = open_conductor(office, arguments.file, arguments.schema, given)
+        file, pick = interrupted(office, arguments.file) if arguments.resume else (arguments.file, run_due)
+        conductor = open_conductor(office, file, arguments.schema, given, pick)
         release = _conducted(conductor, pace, terminal, lines, stop)
         if release is None:
             raise UsageError(
                 "RF-U525",
                 N_("Stopped before the study ended; what was released is kept. Run it again to go on."),
             )
-        conductor.let_out(release, arguments.out)
+        if arguments.out is not None:
+            conductor.let_out(release, arguments.out)
     _tell_release(arguments, terminal, release, lines)
     return 0
 
@@ -300,12 +316,16 @@ def _conducted(
 
 def _stop(arguments: argparse.Namespace) -> int:
     from ringfence.server.desk.conducting import Pace, open_conductor
+    from ringfence.server.desk.series import run_under_way
     from ringfence.server.home import open_office
 
     pace = Pace(first=5.0, exchange=seconds(arguments.timeout))
     terminal, given = Terminal.of(arguments), passphrases(arguments)
     with open_office(arguments.config, passphrases=given) as office:
-        conductor = open_conductor(office, arguments.file, arguments.schema, given)
+        if ends_series(arguments, office, terminal):
+            terminal.write_json({"model": None})
+            return 0
+        conductor = open_conductor(office, arguments.file, arguments.schema, given, run_under_way)
         release = conductor.end(pace, report=terminal.say, discard=arguments.without_model)
     if release is None:
         terminal.say(_("The run is over; nothing was released."))
@@ -321,12 +341,14 @@ def _stop(arguments: argparse.Namespace) -> int:
 
 def _release(arguments: argparse.Namespace) -> int:
     from ringfence.server.desk.conducting import open_conductor
+    from ringfence.server.desk.series import run_released
     from ringfence.server.home import open_office
 
     require_new_file(arguments.out)
     terminal, given = Terminal.of(arguments), passphrases(arguments)
     with open_office(arguments.config, passphrases=given) as office:
-        conductor = open_conductor(office, arguments.file, arguments.schema, given)
+        pick = run_released(arguments.run)
+        conductor = open_conductor(office, arguments.file, arguments.schema, given, pick)
         release = conductor.again()
         conductor.let_out(release, arguments.out)
     _tell_release(arguments, terminal, release)
@@ -337,7 +359,11 @@ def _tell_release(
     arguments: argparse.Namespace, terminal: Terminal, release: Release, lines: SaidLines | None = None
 ) -> None:
     say = partial((lines or SaidLines(say=terminal.say)).tell, "released")
-    say(_("Released {digest}: {folder}").format(digest=release.digest, folder=arguments.out))
+    if arguments.out is None:
+        kept = _("Released {digest}, and kept here: ringfence-server study release")
+        say(kept.format(digest=release.digest))
+    else:
+        say(_("Released {digest}: {folder}").format(digest=release.digest, folder=arguments.out))
     say(_("holders: {holders}").format(holders=", ".join(release.holders)))
     say(_("cosigned by: {holders}").format(holders=", ".join(release.witnesses)))
     if release.absent:
@@ -351,7 +377,7 @@ def _tell_release(
     terminal.write_json(
         {
             "model": release.digest,
-            "folder": str(arguments.out),
+            "folder": None if arguments.out is None else str(arguments.out),
             "holders": list(release.holders),
             "absent": list(release.absent),
             "attempts": list(release.attempts),

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ringfence.models.releasing import release_result
@@ -24,6 +24,7 @@ from ringfence.server.connections.superlink import NO_GATEWAY, SuperLink
 from ringfence.server.coordinator import Coordinator, OpenStudy, sign_study
 from ringfence.server.desk.asking import read_asked
 from ringfence.server.desk.enrolling import gateway_folder
+from ringfence.server.desk.series import Pick, run_due
 from ringfence.server.flower import FlowerTransport, Stopped
 from ringfence.server.home import Office
 from ringfence.server.letters import Letters
@@ -210,14 +211,17 @@ def _wait(carrier: FlowerTransport, nodes: Mapping[str, int], seconds: float, st
             raise Stopped
 
 
-def open_conductor(office: Office, file: Path, schema: Path | None, passphrases: Passphrases) -> Conductor:
-    """A signed study of this coordinator, ready to be run.
+def open_conductor(
+    office: Office, file: Path, schema: Path | None, passphrases: Passphrases, pick: Pick = run_due
+) -> Conductor:
+    """A signed study of this coordinator, ready to be run; of a series one of its runs.
 
     Args:
         office: opened with the log's key.
         file: the signed study, or the id of one that was submitted.
         schema: its schema's file; `schema.toml` beside the study by default, as submitted for an id.
         passphrases: of the coordinator's key.
+        pick: which run of a series is meant; the one that is due by default.
 
     Raises:
         KeyFault: the study is not this coordinator's.
@@ -225,10 +229,11 @@ def open_conductor(office: Office, file: Path, schema: Path | None, passphrases:
         StudyError: RF-S384 it is another schema, RF-S443 no study was submitted under this id.
     """
     study, meaning = read_asked(office, file, schema)
+    window = pick(office, study)
     identity = office.key(passphrases)
     return Conductor(
         coordinator=coordinator_of(office, identity),
-        opened=sign_study(identity, study, meaning),
+        opened=replace(sign_study(identity, study, meaning), window=window),
         office=office,
     )
 

@@ -13,6 +13,7 @@ from ringfence.server.connections.vitals import LOST_AFTER, last_heard, moment_o
 from ringfence.server.desk.enrolling import gateway_folder
 from ringfence.server.home import open_office
 from ringfence.server.records.runs import RunStanding, runs_kept
+from ringfence.server.records.submissions import Submissions, SubmittedStudy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class CoordinatorStatus:
         conducts: whether a study is being run at this moment.
         holders: who may connect.
         runs: of studies, the newest first.
+        series: submitted studies that are run again and again and have a run to come.
     """
 
     name: str
@@ -52,6 +54,7 @@ class CoordinatorStatus:
     conducts: bool
     holders: tuple[HolderContact, ...]
     runs: tuple[RunStanding, ...]
+    series: tuple[SubmittedStudy, ...] = ()
 
     @classmethod
     def read(cls, config: Path, now: datetime) -> CoordinatorStatus:
@@ -68,6 +71,9 @@ class CoordinatorStatus:
                     for each in Admissions(office.engine).let_in()
                 ),
                 runs=runs_kept(office.engine),
+                series=tuple(
+                    each for each in Submissions(office.engine).listed() if each.series and each.series.due
+                ),
             )
 
     def lines(self) -> list[str]:
@@ -83,7 +89,14 @@ class CoordinatorStatus:
             place = "" if each.round < 0 else _(", round {round}").format(round=each.round)
             word = {"running": _("not ended"), "released": _("released"), "ended": _("ended")}[each.state]
             code = f" {each.outcome}" if each.state == "ended" else ""
-            said.append(f"  {each.name}  {each.started}  {word}{code}{place}")
+            number = _(", run {number}").format(number=each.window) if each.window else ""
+            said.append(f"  {each.name}{number}  {each.started}  {word}{code}{place}")
+        for one in self.series:
+            if one.series is not None and one.series.due is not None:
+                told = _("{study}: run {number} of {runs} may start from {opens} until {closes}")
+                due = one.series.due
+                values = {"study": one.name, "number": due.number, "runs": one.series.runs}
+                said.append("  " + told.format(**values, **due.told()))
         return said
 
     def as_json(self) -> dict[str, object]:
@@ -112,8 +125,14 @@ class CoordinatorStatus:
                     "outcome": each.outcome,
                     "ended": each.ended,
                     "holders": list(each.holders),
+                    "window": each.window or None,
                 }
                 for each in self.runs
+            ],
+            "series": [
+                {"name": each.name, "study": each.study, **each.series.as_json()}
+                for each in self.series
+                if each.series is not None
             ],
         }
 

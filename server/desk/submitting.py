@@ -67,6 +67,7 @@ def submit_study(office: Office, file: Path, schema: Path | None, passphrases: P
         expires=study.expires,
         documents=(opened.document.to_json(), opened.schema_document.to_json()),
         holders=opened.participants,
+        series=study.series,
         record=lambda connection: office.log.record(
             "study.submitted",
             "allow",

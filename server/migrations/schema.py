@@ -14,7 +14,7 @@ def _tables() -> MetaData:
     from ringfence.privacy.release import register
     from ringfence.server import registry
     from ringfence.server.connections import admissions
-    from ringfence.server.records import intents, runs, submissions
+    from ringfence.server.records import intents, runs, series, submissions
 
     return gathered(
         (
@@ -22,6 +22,7 @@ def _tables() -> MetaData:
             registry.METADATA,
             admissions.METADATA,
             runs.METADATA,
+            series.METADATA,
             intents.METADATA,
             submissions.METADATA,
             register.METADATA,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,19 +21,36 @@ from ringfence.server.records.submissions import OPEN, Submissions
 
 FIRST, SHORTEST, LONGEST = 10.0, 60.0, 300.0
 """Seconds until the first delivery, and between two."""
+MOST_SAID = 4000
 _CALL = "import sys; from ringfence.server.commands.cli import main; sys.exit(main(sys.argv[1:]))"
 
 Start = Callable[[Sequence[str]], subprocess.Popen[str]]
 
 
-def _started(words: Sequence[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", _CALL, *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class Command(subprocess.Popen[str]):
+    """A command of this program in a process of its own; what it says of its failure goes to a file.
+
+    A pipe would fill up under a long run that nobody reads, and hold it up.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        """Start it."""
+        self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        super().__init__(
+            [sys.executable, "-c", _CALL, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._said,
+            text=True,
+        )
+
+    def communicate(self, input: str | None = None, timeout: float | None = None) -> tuple[str, str]:
+        """Wait for its end; nothing, and the end of what it said."""
+        del input
+        self.wait(timeout)
+        with self._said as said:
+            said.seek(0)
+            return "", said.read()[-MOST_SAID:]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +70,7 @@ class Courier:
     config: Path
     passphrase_files: Sequence[Path] = ()
     report: Callable[[str], None] = lambda _: None
-    start: Start = _started
+    start: Start = Command
     clock: Callable[[], float] = time.monotonic
     _due: float | None = None
     _pause: float = SHORTEST

@@ -128,7 +128,7 @@ def _approvers(opened: OpenStudy, name: str, said: Standing) -> tuple[str, ...]:
         WaistError: RF-W391 there are approvals of a study that is not called approved.
     """
     if said.state == APPROVED:
-        return approvers_of(said.approvals, study=opened.digest, holder=name)
+        return approvers_of(said.approvals, study=opened.digest, holder=name, runs=opened.study.runs)
     if said.approvals:
         raise WaistError(
             "RF-W391",

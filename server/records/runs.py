@@ -30,6 +30,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
     insert,
     select,
     update,
@@ -43,6 +44,8 @@ from ringfence.server.coordinator import OpenStudy
 from ringfence.server.records.intents import METADATA as INTENTS
 from ringfence.server.records.intents import KeptIntent, keep_intent, keep_proof, read_intent
 from ringfence.server.records.released_sums import ReleasedSum, read_sum, row_of_sum
+from ringfence.server.records.series import METADATA as STOPS
+from ringfence.server.records.series import require_room
 
 RELEASED = "released"
 """The outcome of a run that released something."""
@@ -60,6 +63,7 @@ RUNS = Table(
     Column("outcome", String(16), nullable=False),
     Column("model", String(71), nullable=False),
     Column("ended", String(40), nullable=False),
+    Column("window", Integer, nullable=False, default=0),
 )
 SUMS = Table(
     "study_sums",
@@ -213,6 +217,7 @@ class RunStanding:
         outcome: "released", or the code of what ended it; empty while rounds are asked.
         ended: when its holders had been told, or empty.
         holders: that ever joined.
+        window: of a series, number of the run; 0 for a study that is run once.
     """
 
     run: str
@@ -224,6 +229,7 @@ class RunStanding:
     outcome: str
     ended: str
     holders: tuple[str, ...]
+    window: int = 0
 
     @property
     def state(self) -> str:
@@ -250,6 +256,7 @@ def runs_kept(engine: Engine) -> tuple[RunStanding, ...]:
             outcome=row.outcome,
             ended=row.ended,
             holders=tuple(each.holder for each in joined if each.run == row.run),
+            window=row.window,
         )
         for row in rows
     )
@@ -264,6 +271,7 @@ class RunStore:
         self.clock = clock
         METADATA.create_all(engine)
         INTENTS.create_all(engine)
+        STOPS.create_all(engine)
 
     def now(self) -> str:
         """The moment, as it is written."""
@@ -276,7 +284,7 @@ class RunStore:
             StudyError: RF-S380.
         """
         with reading(self.engine) as connection:
-            row = connection.execute(select(RUNS).where(RUNS.c.study == opened.digest)).one_or_none()
+            row = _present(connection, opened)
         if row is not None and row.ended:
             raise _run_before(opened, row.ended)
 
@@ -284,11 +292,13 @@ class RunStore:
         """Go on with the study's run, or begin it; its id is durable before anybody hears it.
 
         Raises:
-            StudyError: RF-S380 the study was run to its end, RF-S074 what is kept cannot be read.
+            StudyError: RF-S380 the study was run to its end, RF-S479 so was this run of a series, RF-S476 or
+                RF-S477 the series has no room for another; RF-S074 what is kept cannot be read.
         """
         with self.engine.begin() as connection:
-            row = connection.execute(select(RUNS).where(RUNS.c.study == opened.digest)).one_or_none()
+            row = _present(connection, opened)
             if row is None:
+                _require_room(connection, opened)
                 connection.execute(
                     insert(RUNS).values(
                         run=opened.run,
@@ -301,6 +311,7 @@ class RunStore:
                         outcome="",
                         model="",
                         ended="",
+                        window=opened.window,
                     )
                 )
                 return KeptRun(run=opened.run, _store=self)
@@ -315,7 +326,7 @@ class RunStore:
             StudyError: RF-S073 or RF-S074 what is kept cannot be read.
         """
         with reading(self.engine) as connection:
-            row = connection.execute(select(RUNS).where(RUNS.c.study == opened.digest)).one_or_none()
+            row = _present(connection, opened)
         return None if row is None else self._kept(row, opened)
 
     def _kept(self, row: Row[Any], opened: OpenStudy) -> KeptRun:
@@ -336,7 +347,40 @@ class RunStore:
         )
 
 
+def _present(connection: Connection, opened: OpenStudy) -> Row[Any] | None:
+    """The run that a study has, of a series the one in its window: going on, or ended with a release.
+
+    One of a series that ended without a release leaves its window to another.
+    """
+    rows = connection.execute(
+        select(RUNS).where(RUNS.c.study == opened.digest, RUNS.c.window == opened.window)
+    ).all()
+    if not opened.window:
+        return rows[0] if rows else None
+    going_on = [row for row in rows if not row.ended]
+    return next(iter([*going_on, *(row for row in rows if row.outcome == RELEASED)]), None)
+
+
+def _require_room(connection: Connection, opened: OpenStudy) -> None:
+    series = opened.study.series
+    if series is not None:
+        counted = select(func.count()).select_from(RUNS).where(RUNS.c.study == opened.digest)
+        started = connection.scalar(counted) or 0
+        require_room(connection, opened.study.id, opened.digest, series, started)
+
+
 def _run_before(opened: OpenStudy, ended: str) -> StudyError:
+    if opened.window:
+        return StudyError(
+            "RF-S479",
+            N_(
+                "Run {window} of {study} released here and ended, {ended}; a window has one run that "
+                "releases."
+            ),
+            window=opened.window,
+            study=opened.study.id,
+            ended=ended,
+        )
     return StudyError(
         "RF-S380",
         N_(

@@ -29,10 +29,12 @@ from sqlalchemy import (
     update,
 )
 
+from ringfence.privacy.agreements.series import SeriesTerms
 from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.stores.store import reading
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.records.runs import RUNS, RunStore
+from ringfence.server.records.series import SeriesProgress, progress_of, stops_of
 
 METADATA = MetaData()
 _ROWS = Table(
@@ -44,6 +46,7 @@ _ROWS = Table(
     Column("submitted", String(40), nullable=False),
     Column("document", Text, nullable=False),
     Column("schema", Text, nullable=False),
+    Column("series", Text, nullable=False, default=""),
 )
 _STANDINGS = Table(
     "study_standings",
@@ -55,15 +58,16 @@ _STANDINGS = Table(
     Column("heard", String(40), nullable=False),
     Column("missed", String(40), nullable=False),
 )
-SUBMITTED, RUNNING, RELEASED, STOPPED, ENDED, EXPIRED = (
+SUBMITTED, RUNNING, SCHEDULED, RELEASED, STOPPED, ENDED, EXPIRED = (
     "submitted",
     "running",
+    "scheduled",
     "released",
     "stopped",
     "ended",
     "expired",
 )
-OPEN = frozenset({SUBMITTED, RUNNING})
+OPEN = frozenset({SUBMITTED, RUNNING, SCHEDULED})
 
 Record = Callable[[Connection], object]
 """Writes an event in the transaction of what it speaks of."""
@@ -106,10 +110,12 @@ class SubmittedStudy:
         name: its id.
         submitted: when, UTC.
         expires: its last day.
-        state: `submitted`, `running`, `released`, `stopped`, `ended` (without a model) or `expired`.
+        state: `submitted`, `running`, `scheduled` (a series between two runs), `released`, `stopped`, `ended`
+            (without a model) or `expired`.
         round: of a run, the round that was asked last; -1 before the first and where there is no run.
         why: the code of what ended it, where that was no person and no release.
         holders: how it stands at each.
+        series: how far a series is; None for a study that is run once.
     """
 
     study: str
@@ -120,6 +126,7 @@ class SubmittedStudy:
     round: int = -1
     why: str = ""
     holders: tuple[HolderStanding, ...] = field(default=())
+    series: SeriesProgress | None = None
 
     def as_json(self) -> dict[str, object]:
         """For programs."""
@@ -132,6 +139,7 @@ class SubmittedStudy:
             "round": self.round if self.round >= 0 else None,
             "why": self.why or None,
             "holders": {each.holder: each.as_json() for each in self.holders},
+            "series": None if self.series is None else self.series.as_json(),
         }
 
 
@@ -162,6 +170,7 @@ class Submissions:
         documents: tuple[str, str],
         holders: Iterable[str],
         record: Record,
+        series: SeriesTerms | None = None,
     ) -> bool:
         """Take a signed study in; one that is there already stays as it is.
 
@@ -172,6 +181,7 @@ class Submissions:
             documents: the signed study and the signed schema, file form.
             holders: whom it is for.
             record: writes the event.
+            series: of a study that is one.
 
         Returns:
             Whether it is new.
@@ -190,6 +200,7 @@ class Submissions:
                     submitted=self.now(),
                     document=documents[0],
                     schema=documents[1],
+                    series="" if series is None else series.canonical().decode(),
                 )
             )
             fresh = {"state": "", "delivered": "", "heard": "", "missed": ""}
@@ -208,7 +219,7 @@ class Submissions:
 
     def listed(self, study: str | None = None) -> tuple[SubmittedStudy, ...]:
         """All studies, the last that was submitted first; or one, by its digest."""
-        columns = select(_ROWS.c.study, _ROWS.c.name, _ROWS.c.submitted, _ROWS.c.expires)
+        columns = select(_ROWS.c.study, _ROWS.c.name, _ROWS.c.submitted, _ROWS.c.expires, _ROWS.c.series)
         standings, runs = select(_STANDINGS), select(RUNS)
         if study is not None:
             columns = columns.where(_ROWS.c.study == study)
@@ -226,8 +237,11 @@ class Submissions:
                         missed=each.missed,
                     )
                 )
-            begun = {run.study: run for run in connection.execute(runs)}
-        today = self.today().isoformat()
+            begun: dict[str, list[Row[Any]]] = {}
+            for run in connection.execute(runs):
+                begun.setdefault(run.study, []).append(run)
+            stops = stops_of(connection)
+        now = self._clock()
         return tuple(
             SubmittedStudy(
                 study=row.study,
@@ -235,7 +249,7 @@ class Submissions:
                 submitted=row.submitted,
                 expires=row.expires,
                 holders=tuple(held.get(row.study, ())),
-                **_became(begun.get(row.study), row.expires < today),
+                **_became(row, begun.get(row.study, []), stops.get(row.study, ""), now),
             )
             for row in rows
         )
@@ -296,10 +310,30 @@ def _known(study: str, name: str, connection: Connection) -> bool:
     return False
 
 
-def _became(run: Row[Any] | None, over: bool) -> dict[str, Any]:
-    """State, round and reason of a study, from its run's row."""
-    if run is None:
-        return {"state": EXPIRED if over else SUBMITTED}
+def _became(study: Any, runs: list[Row[Any]], stopped: str, now: datetime.datetime) -> dict[str, Any]:
+    """State, round and reason of a study, from the rows of its runs."""
+    over = study.expires < now.date().isoformat()
+    if study.series:
+        return _series(study, runs, stopped, now, over)
+    return _of_run(runs[0]) if runs else {"state": EXPIRED if over else SUBMITTED}
+
+
+def _series(
+    study: Any, runs: list[Row[Any]], stopped: str, now: datetime.datetime, over: bool
+) -> dict[str, Any]:
+    found = progress_of(SeriesTerms.from_canonical(study.series.encode()), runs, stopped, now)
+    if found.present:
+        reached = next(row.round for row in runs if not row.ended and row.window == found.present)
+        return {"state": RUNNING, "round": reached, "series": found}
+    if stopped:
+        return {"state": STOPPED, "series": found}
+    if found.over or over:
+        last = RELEASED if found.released else ENDED if runs else EXPIRED
+        return {"state": last, "series": found}
+    return {"state": SCHEDULED if runs else SUBMITTED, "series": found}
+
+
+def _of_run(run: Row[Any]) -> dict[str, Any]:
     outcome, reached = str(run.outcome), int(run.round)
     if not outcome:
         return {"state": RUNNING, "round": reached}

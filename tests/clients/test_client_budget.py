@@ -33,7 +33,7 @@ from ringfence.clients.home import open_home
 from ringfence.models.catalogue import task_named
 from ringfence.models.task import StudyContext
 from ringfence.privacy.accounting.gaussian import epsilon_of
-from ringfence.privacy.crypto.signed import check_approvals
+from ringfence.privacy.crypto.approvals import check_approvals
 from ringfence.privacy.errors import RingfenceError
 
 

@@ -70,6 +70,9 @@ def test_a_study_is_listed_shown_checked_and_approved_by_its_id(
         "epsilon": "1",
         "delta": "0.000001",
         "expires": "2099-12-31",
+        "runs": None,
+        "used": None,
+        "epsilon_all_runs": None,
     }
     said = capsys.readouterr().out
     assert "churn-1  waiting, 0 of 2 approvals" in said
@@ -89,7 +92,7 @@ def test_a_no_voids_approvals_and_a_yes_after_it_takes_two_people_again(
     digest = receive(here)
     for person in (here.ana, here.ben):
         assert act(here, "approve", "--key", person) == 0
-    assert act(here, "reject", "--reason-private", "Ana says the label is wrong") == 0
+    assert act(here, "reject", "--key", here.ana, "--reason-private", "Ana says the label is wrong") == 0
     event = newest(here)
     assert (event["action"], event["outcome"]) == ("study.rejected", "allow")
     assert "Ana says" not in str(event["public"])
@@ -98,7 +101,7 @@ def test_a_no_voids_approvals_and_a_yes_after_it_takes_two_people_again(
         assert home.approval_files(digest) == []
     assert only(here)["state"] == "rejected"
     capsys.readouterr()
-    refused(capsys, act(here, "reject"), "RF-S440")
+    refused(capsys, act(here, "reject", "--key", here.ben), "RF-S440")
     assert act(here, "approve", "--key", here.ana) == 0
     said = capsys.readouterr().out
     assert "Take note: the study was rejected here on" in said
@@ -114,7 +117,7 @@ def test_an_approval_left_by_a_rejection_that_was_cut_off_does_not_count(here: T
     for person in (here.ana, here.ben):
         assert act(here, "approve", "--key", person) == 0
     with open_federation(here.home, None) as home:
-        home.inbox.reject(digest, "2026-01-02T00:00:00+00:00", lambda _connection: None)
+        home.inbox.reject(digest, "2026-01-02T00:00:00+00:00", "", lambda _connection: None)
         assert len(home.approval_files(digest)) == 2
     assert only(here)["state"] == "rejected"
     assert act(here, "approve", "--key", here.ben) == 0
@@ -125,7 +128,7 @@ def test_whoever_approves_hears_of_a_rejection_of_that_moment(here: Town) -> Non
     digest = receive(here)
     with open_federation(here.home, None) as home:
         inbox = home.inbox
-        inbox.reject(digest, "2026-01-02T00:00:00+00:00", lambda _connection: None)
+        inbox.reject(digest, "2026-01-02T00:00:00+00:00", "", lambda _connection: None)
         for seen in ("", "2026-01-01T00:00:00+00:00"):
             with pytest.raises(StudyError, match="RF-S437"):
                 inbox.accept(digest, seen)
@@ -163,7 +166,7 @@ def test_an_approval_is_taken_back_by_who_gave_it(here: Town, capsys: pytest.Cap
     assert only(here)["state"] == "ended"
     capsys.readouterr()
     refused(capsys, act(here, "revoke", "--key", here.ben), "RF-S439")
-    refused(capsys, act(here, "reject"), "RF-S439")
+    refused(capsys, act(here, "reject", "--key", here.ana), "RF-S439")
     assert only(here)["approvals"] == 2
 
 
@@ -176,7 +179,7 @@ def test_names_that_are_not_known_are_refused_with_those_near(
     capsys.readouterr()
     assert "Near it: churn-1." in refused(capsys, act(here, "show", study="churn1"), "RF-S436")
     assert newest(here)["action"] != "study.refused", "a question is no event"
-    refused(capsys, act(here, "reject", study="churn1"), "RF-S436")
+    refused(capsys, act(here, "reject", "--key", here.ana, study="churn1"), "RF-S436")
     assert newest(here)["action"] == "study.refused"
     refused(capsys, act(here, "show", study="gone.signed.json"), "RF-K020")
     refused(capsys, act(here, "show", study="no/churn-1"), "RF-K020")
@@ -193,7 +196,7 @@ def test_a_study_of_a_former_coordinator_is_not_this_one_s(
     assert client("federation", "add", "other", f"{other}.pub", *words) == 0
     told = here.root / "inbox.json"
     assert client("study", "list", "--config", here.home, "--json", told) == 0
-    assert read(told) == {"studies": []}
+    assert read(told) == {"studies": [], "attestations_due": []}
     capsys.readouterr()
     refused(capsys, act(here, "approve", "--key", here.ana), "RF-S436")
 

@@ -91,9 +91,10 @@ def test_the_table_that_older_stores_have(engine: Engine) -> None:
         ("log_root", False, False),
         ("ended", False, False),
         ("witnesses", False, False),
+        ("released", False, False),
     ]
     lengths = [getattr(c["type"], "length", None) for c in columns]
-    assert lengths == [None, 71, 32, 64, None, 71, None, None]
+    assert lengths == [None, 71, 32, 64, None, 71, None, None, None]
 
 
 def test_another_federation_reaches_none_of_the_runs(engine: Engine) -> None:

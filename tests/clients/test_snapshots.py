@@ -266,8 +266,8 @@ def test_one_that_was_replaced_or_forgotten_is_required_in_vain(kept: Snapshots,
 
 def test_the_table_that_older_stores_have(kept: Snapshots, engine: Engine) -> None:
     columns = inspect(engine).get_columns("attested_tables")
-    names = ["study", "contract", "headers", "at", "expires", "digest", "file", "fault"]
+    names = ["study", "window", "contract", "headers", "at", "expires", "digest", "file", "fault"]
     assert [(c["name"], c["nullable"], bool(c["primary_key"])) for c in columns] == [
-        (name, False, name == "study") for name in names
+        (name, False, name in {"study", "window"}) for name in names
     ]
-    assert [getattr(c["type"], "length", None) for c in columns] == [71, 71, None, 40, 10, 71, 80, None]
+    assert [getattr(c["type"], "length", None) for c in columns] == [71, None, 71, None, 40, 10, 71, 80, None]

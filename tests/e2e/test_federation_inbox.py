@@ -50,7 +50,7 @@ def test_a_study_is_delivered_decided_on_and_run_by_its_id(
         for person in (here.ana, here.ben):
             words = ("--key", person, "--config", here.root / name)
             assert client("study", "approve", "churn-1", *words) == 0, "while its node runs"
-    assert client("study", "reject", "churn-1", "--config", here.root / "west") == 0
+    assert client("study", "reject", "churn-1", "--key", here.ana, "--config", here.root / "west") == 0
     told = {"north": "approved", "south": "approved", "west": "rejected"}
     assert states(standing(here, "--refresh")) == told
     for person in (here.ana, here.ben):

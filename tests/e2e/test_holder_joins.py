@@ -234,7 +234,7 @@ def test_people_who_attest_again_and_again_end_a_join_after_four_readings(tmp_pa
     assert found is not None
     read, at = list[object](), iter(range(1000))
 
-    def find(_: str) -> Any:
+    def find(*_: object) -> Any:
         return replace(found, at=TODAY + timedelta(days=next(at)))
 
     def fails(attestation: object) -> None:
@@ -246,7 +246,7 @@ def test_people_who_attest_again_and_again_end_a_join_after_four_readings(tmp_pa
     asking.refused("RF-T151", "study.refused")
     assert len(read) == 4
     read.clear()
-    asking.replaced(snapshots=SimpleNamespace(find=lambda _: found, content=fails))
+    asking.replaced(snapshots=SimpleNamespace(find=lambda *_: found, content=fails))
     assert asking.offered() == "unavailable"
     assert len(read) == 1, "the same copy is not read twice"
     assert kinds(asking) == []

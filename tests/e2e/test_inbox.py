@@ -13,8 +13,9 @@ from kits.inbox_kit import THREE, Post
 from ringfence.clients.inbox import store as inbox_module
 from ringfence.clients.inbox.store import InboxStudy
 from ringfence.clients.letters import MOST_KEYS
+from ringfence.privacy.crypto.approvals import approve
 from ringfence.privacy.crypto.identity import Identity
-from ringfence.privacy.crypto.signed import SignedDocument, approve
+from ringfence.privacy.crypto.signed import SignedDocument
 from ringfence.privacy.errors import KeyFault, StudyError, WaistError
 from ringfence.privacy.protocol.control import COORDINATOR, open_message, seal_message
 from ringfence.privacy.protocol.notices import Notice, Standing

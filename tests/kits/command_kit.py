@@ -192,14 +192,18 @@ class Town:
     ben: Path
 
     def sign(
-        self, out: str = "study.signed.json", *, purpose: str = "churn-prediction", epsilon: str = "1.0"
+        self,
+        out: str = "study.signed.json",
+        *,
+        purpose: str = "churn-prediction",
+        epsilon: str = "1.0",
+        series: str = "",
     ) -> Path:
-        """A signed study of the three holders."""
+        """A signed study of the three holders; `series` is the text of a table that is added."""
         (self.root / "schema.toml").write_text(SCHEMA, encoding="utf-8")
         study = self.root / "study.toml"
-        study.write_text(
-            STUDY.format(purpose=purpose, epsilon=epsilon, expires="2099-12-31"), encoding="utf-8"
-        )
+        text = STUDY.format(purpose=purpose, epsilon=epsilon, expires="2099-12-31")
+        study.write_text(text + series, encoding="utf-8")
         words = [word for one in self.declarations for word in ("--declaration", one)]
         assert server("study", "sign", study, *words, "--config", self.desk, "--out", self.root / out) == 0
         return self.root / out

@@ -12,8 +12,9 @@ from ringfence.clients.agent import Agent
 from ringfence.clients.holder import Holder
 from ringfence.clients.letters import LetterBox
 from ringfence.privacy.agreements.study import Study
+from ringfence.privacy.crypto.approvals import approve
 from ringfence.privacy.crypto.identity import Identity
-from ringfence.privacy.crypto.signed import SignedDocument, approve
+from ringfence.privacy.crypto.signed import SignedDocument
 from ringfence.server.coordinator import OpenStudy, sign_study
 from ringfence.server.post.posting import post
 from ringfence.server.records.submissions import HolderStanding, Submissions
@@ -75,6 +76,7 @@ class Post:
             expires=opened.study.expires,
             documents=(opened.document.to_json(), opened.schema_document.to_json()),
             holders=opened.participants,
+            series=opened.study.series,
             record=lambda _connection: None,
         )
 
@@ -94,7 +96,7 @@ class Post:
         self.approved[name, digest] = [approve(digest, name, person) for person in given]
 
     def reject(self, name: str, digest: str) -> None:
-        self.holders[name].inbox.reject(digest, "2026-01-02T00:00:00+00:00", lambda _connection: None)
+        self.holders[name].inbox.reject(digest, "2026-01-02T00:00:00+00:00", "", lambda _connection: None)
 
     def actions(self, name: str = "") -> list[tuple[str, str, list[str]]]:
         """Action, outcome and codes of a log's events about studies."""

@@ -159,12 +159,12 @@ def filled(count: int, now: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> Subm
     return submissions
 
 
-def test_many_studies_are_listed_with_three_questions() -> None:
+def test_many_studies_are_listed_with_four_questions() -> None:
     """However many there are: no question for each study."""
     from sqlalchemy import event
 
     submissions, asked = filled(50), list[str]()
     event.listen(submissions.engine, "before_cursor_execute", lambda *given: asked.append(str(given[2])))
     assert len(submissions.listed()) == 50
-    assert sum(text.startswith("SELECT") for text in asked) == 3
+    assert sum(text.startswith("SELECT") for text in asked) == 4
     assert not any("document" in text for text in asked)

@@ -34,6 +34,7 @@ Table(
     "attested_tables",
     TABLES,
     Column("study", String(71), primary_key=True),
+    Column("window", Integer, primary_key=True, autoincrement=False),
     Column("contract", String(71), nullable=False),
     Column("headers", Text, nullable=False),
     Column("at", String(40), nullable=False),
@@ -140,6 +141,7 @@ Table(
     Column("log_root", String(71), nullable=False),
     Column("ended", Boolean, nullable=False),
     Column("witnesses", Text, nullable=False),
+    Column("released", Boolean, nullable=False),
 )
 Table(
     "refused_offers",
@@ -188,6 +190,8 @@ Table(
     Column("received", String(40), nullable=False),
     Column("document", Text, nullable=False),
     Column("schema", Text, nullable=False),
+    Column("runs", Integer, nullable=False),
+    Column("composed", Text, nullable=False),
 )
 Table(
     "study_rejections",
@@ -195,6 +199,7 @@ Table(
     Column("federation", Integer, primary_key=True, autoincrement=False),
     Column("study", String(71), primary_key=True),
     Column("at", String(40), nullable=False),
+    Column("document", Text, nullable=False),
 )
 Table(
     "witnessed_forks",

@@ -97,6 +97,12 @@ Table(
     Column("content", Text, nullable=False),
 )
 Table(
+    "stopped_series",
+    TABLES,
+    Column("study", String(71), primary_key=True),
+    Column("at", String(40), nullable=False),
+)
+Table(
     "study_members",
     TABLES,
     Column("run", String(32), primary_key=True),
@@ -125,6 +131,7 @@ Table(
     Column("outcome", String(16), nullable=False),
     Column("model", String(71), nullable=False),
     Column("ended", String(40), nullable=False),
+    Column("window", Integer, nullable=False),
 )
 Table(
     "study_standings",
@@ -155,6 +162,7 @@ Table(
     Column("submitted", String(40), nullable=False),
     Column("document", Text, nullable=False),
     Column("schema", Text, nullable=False),
+    Column("series", Text, nullable=False),
 )
 Table(
     "audit_private",

@@ -24,6 +24,7 @@ from ringfence.privacy.agreements.study import (
     Participant,
     PrivacyTerms,
     ReleaseTerms,
+    SeriesTerms,
     Study,
     load_study,
 )
@@ -33,7 +34,7 @@ from ringfence.privacy.toml.validation import key_of
 PAGES: dict[str, tuple[type[BaseModel], ...]] = {
     "schema": (Schema, Feature, EventWindow),
     "contract": (Contract, Source, Column, EventSource),
-    "study": (Study, PrivacyTerms, Evaluation, ReleaseTerms, Participant),
+    "study": (Study, PrivacyTerms, Evaluation, ReleaseTerms, SeriesTerms, Participant),
 }
 MODELS = [(page, model) for page, models in PAGES.items() for model in models]
 

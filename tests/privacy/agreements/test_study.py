@@ -151,6 +151,7 @@ CHANGES: dict[str, Any] = {
     "model": {"rounds": 9},
     "evaluation": {"test_fraction": "0.3"},
     "release": {"wait_hours": 9},
+    "series": {"runs": 2, "every": "day", "begins": "2026-01-01"},
     "holders": [{"name": f"h{n}", "key": f"{n:064x}", "max_customers": 9} for n in range(3)],
 }
 

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from kits.document_kit import GOOD
 
 from ringfence.privacy.agreements.study import Study, load_study
+from ringfence.privacy.crypto.approvals import approve, check_approvals
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.signed import (
     SignedDocument,
-    approve,
-    check_approvals,
     message,
     read_signed,
     write_after,
@@ -203,7 +202,7 @@ def test_an_approval_is_of_one_study_at_one_holder_by_its_signer() -> None:
     once = approve(DIGEST, "north", ANNA)
     unapproved("RF-S030", once, approve("sha256:" + 64 * "0", "north", BEN))
     unapproved("RF-S030", once, approve(DIGEST, "south", BEN))
-    unapproved("RF-S031", once, approve(DIGEST, "north", EVE))
+    unapproved("RF-S032", once, approve(DIGEST, "north", EVE))  # she may not approve: passed over
     unapproved("RF-S031", once, DOCUMENT)
     borrowed = SignedDocument(kind="approval", body=once.body).signed_by(BEN)  # says it is Anna's
     unapproved("RF-S030", once, borrowed)

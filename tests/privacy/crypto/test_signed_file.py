@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from ringfence.privacy.crypto.approvals import approve, check_approvals, count_approvals
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.signed import (
     MAX_BYTES,
     MAX_SIGNATURES,
     SignedDocument,
-    approve,
-    check_approvals,
-    count_approvals,
     message,
     read_signed,
     write_after,

@@ -148,7 +148,7 @@ def filled(store: Engine) -> AuditLog:
         log.record("study.offered", "allow", resource=f"study:{number}", private={"n": number})
     log.checkpoint()
     with store.begin() as connection:
-        row = "'r', 's', 'n', 't', 0, 0, 0, '', '', ''"
+        row = "'r', 's', 'n', 't', 0, 0, 0, '', '', '', 0"
         connection.execute(text(f"INSERT INTO study_runs VALUES ({row})"))
     return log
 
