@@ -43,6 +43,7 @@ class Letters:
         holders: name and pinned key of every holder of the study.
         report: told, in a sentence for the coordinator's people, why a holder's bytes were not opened.
         clock: the present moment, UTC.
+        paced: what carries messages of a kind, where that hangs on the kind; `carrier` everything by default.
     """
 
     carrier: Transport
@@ -50,6 +51,7 @@ class Letters:
     holders: Mapping[str, PublicIdentity]
     report: Callable[[str], None] = lambda _: None
     clock: Callable[[], datetime] = utc_now
+    paced: Callable[[str], Transport] | None = None
     _own: SealingKey = field(default_factory=SealingKey)
     _keys: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
 
@@ -83,7 +85,10 @@ class Letters:
             for name, data in messages.items()
             if name in self._keys
         }
-        return dict(self.carrier.exchange(letters)) if letters else {}
+        if not letters:
+            return {}
+        kind = read_header(next(iter(messages.values()))).kind
+        return dict((self.carrier if self.paced is None else self.paced(kind)).exchange(letters))
 
     def present(self, names: Iterable[str]) -> frozenset[str]:
         """What the carrier says."""

@@ -132,9 +132,11 @@ def offer(
             _join(coordinator, opened, members, name, reply, offers[name].nonce)
             members.back(name)
         except (RingfenceError, AuditError) as error:
-            if code := refuse_reply(coordinator, opened, name, reply, error):
+            code = refuse_reply(coordinator, opened, name, reply, error)
+            if code:
                 members.refused[name] = code
-            members.lose([name], unsure=not reply)
+            # Who was late at a fixed pace says `Unavailable`, and may join all the same.
+            members.lose([name], unsure=not reply or bool(code) or opened.study.privacy.pace == "fixed")
     return members
 
 

@@ -47,6 +47,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from ringfence.clients.desk.standing_copy import StandingCopy
     from ringfence.clients.desk.whatif import answer, consents_line, dropout_line, price_lines, read_study
     from ringfence.clients.home import open_home
+    from ringfence.privacy.agreements.terms import pace_told
 
     with open_home(arguments.config) as home:
         study, loaded = read_study(home, arguments.study), home.contract()
@@ -62,6 +63,7 @@ def _check(arguments: argparse.Namespace) -> int:
     if found.decision.allow:
         terminal.say(consents_line(found))
     terminal.say(dropout_line(found.study))
+    terminal.say(pace_told(found.study.privacy))
     for line in price_lines(found):
         terminal.say(line)
     for line in copy.lines():

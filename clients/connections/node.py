@@ -18,6 +18,7 @@ from ringfence.clients.config import HolderSettings, LoopbackPort
 from ringfence.clients.connections.contact import Contact
 from ringfence.clients.connections.membership import FOLDER, MembershipFolder
 from ringfence.clients.connections.metrics import HolderMetrics
+from ringfence.clients.connections.pacing import PacedAgent
 from ringfence.clients.connections.routes import route_of
 from ringfence.clients.connections.supernode import SuperNode
 from ringfence.clients.flower import Answering, make_client_app
@@ -56,8 +57,11 @@ def serve_holder(
     found = folder.place(holder.coordinator, holder.identity.public, utc_now())
     place = replace(found, route=route_of(settings))
     contact = Contact(folder=folder.path)
+    agent = Agent(holder=holder, report=report)
+    paced = PacedAgent(agent=agent, holder=holder, stop=stop)
     guard = _AsWritten(
-        box=LetterBox(agent=Agent(holder=holder, report=report)),
+        box=LetterBox(agent=agent, answering=paced.handle),
+        ready=paced.settle,
         written=settings,
         began=written(settings),
         stop=stop,
@@ -126,6 +130,7 @@ class _AsWritten:
     """Lets messages through to the letter box for as long as nothing was changed."""
 
     box: Answering
+    ready: Callable[[], None]
     written: HolderSettings
     began: bytes
     stop: threading.Event
@@ -133,6 +138,7 @@ class _AsWritten:
 
     def handle(self, data: bytes) -> bytes:
         """The letter box's answer; none, and the end, after a change."""
+        self.ready()
         if written(self.written) != self.began:
             self.changed = True
             self.stop.set()

@@ -14,6 +14,7 @@ from ringfence.privacy.agreements.purposes import catalogue
 from ringfence.privacy.agreements.quorum import safe_quorum
 from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.agreements.study import Study
+from ringfence.privacy.agreements.terms import pace_told
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import _, language
 
@@ -170,6 +171,7 @@ def _afterwards(found: Forecast) -> Iterator[str]:
         "customers still holds."
     )
     yield _("A customer who withdraws consent is left out of every round that follows.")
+    yield pace_told(found.study.privacy)
 
 
 def _release(study: Study) -> Iterator[str]:

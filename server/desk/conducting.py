@@ -20,6 +20,7 @@ from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.release import Exported
 from ringfence.privacy.stores.lease import lease
+from ringfence.server.connections.pacing import paced
 from ringfence.server.connections.superlink import NO_GATEWAY, SuperLink
 from ringfence.server.coordinator import Coordinator, OpenStudy, sign_study
 from ringfence.server.desk.asking import read_asked
@@ -39,7 +40,8 @@ class Pace:
 
     Attributes:
         first: seconds for all holders to connect, before the study is offered to those who are there.
-        exchange: seconds for the holders' answers to one message.
+        exchange: seconds for the holders' answers to one message; for carrying them alone, where the signed
+            study says how long they are kept back.
     """
 
     first: float = 60.0
@@ -126,6 +128,7 @@ class Conductor:
                     identity=self.coordinator.identity,
                     holders=self.opened.participants,
                     report=report,
+                    paced=paced(carrier, self.opened.study.privacy),
                 )
                 try:
                     yield letters, runs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from kits.link_kit import Door, gateway, superlink, trusting
 from kits.parties import Parties, federation_of
 
+from ringfence.clients.connections.pacing import PacedAgent
 from ringfence.clients.connections.supernode import Connection, Place, SuperNode, send_reply
 from ringfence.clients.flower import make_client_app
 from ringfence.clients.letters import LetterBox
@@ -31,6 +33,7 @@ from ringfence.privacy.protocol.control import seal_message
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.privacy.wire.letters import MAGIC, greeting
 from ringfence.server.connections import superlink as superlink_module
+from ringfence.server.connections.pacing import paced
 from ringfence.server.connections.superlink import SuperLink
 from ringfence.server.flower import FlowerTransport, packed, unpacked, wait_for_nodes
 from ringfence.server.letters import Letters
@@ -58,7 +61,8 @@ def nodes_of(
         place = Place(address=link.address, tls=trusting(link))
         if door is not None:
             place = Place(address=door.address, tls=door.partner(name, public))
-        box = LetterBox(agent=agent)
+        pacing = PacedAgent(agent=agent, holder=agent.holder, stop=stop)
+        box = LetterBox(agent=agent, answering=pacing.handle)
         node = SuperNode(
             place=place,
             key=key,
@@ -90,6 +94,40 @@ def test_a_study_runs_over_flower_s_deployment_through_the_gateway(tmp_path: Pat
     assert release.holders == ("bank", "partner", "retailer")
     assert set(release.attempts) == {1}
     assert parties.said == {name: [] for name in parties.holders}
+
+
+def test_at_a_fixed_pace_no_answer_leaves_before_its_moment(
+    tmp_path: Path, link: SuperLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers are made within milliseconds here, and go out after the seconds that were signed."""
+    pace = {"pace": "fixed", "join_seconds": 2, "exchange_seconds": 1, "max_attempts": 1}
+    parties = Parties.of(
+        federation_of(
+            tmp_path, customers=150, model={"iterations": 1}, evaluation={"test_fraction": 0}, privacy=pace
+        )
+    )
+    federation, stop, took = parties.federation, threading.Event(), list[tuple[str, float]]()
+    handle = LetterBox.handle
+
+    def timed(box: LetterBox, data: bytes) -> bytes:
+        began = time.monotonic()
+        reply = handle(box, data)
+        kind = "letter" if data[: len(MAGIC)] == MAGIC else "greeting"
+        took.append((kind, time.monotonic() - began))
+        return reply
+
+    monkeypatch.setattr(LetterBox, "handle", timed)
+    with nodes_of(parties, link) as numbers, link.run() as (grid, _series):
+        wait_for_nodes(grid, len(numbers), timeout=60, stop=stop)
+        letters = letters_over(grid, numbers, parties, [])
+        carrier = FlowerTransport(grid=grid, nodes=numbers, timeout=3, stop=stop)
+        letters.paced = paced(carrier, federation.opened.study.privacy)
+        release = run_study(federation.coordinator, federation.opened, letters)
+    assert release.holders == ("bank", "partner", "retailer")
+    held = sorted(seconds for kind, seconds in took if kind == "letter")
+    assert len(held) >= 15
+    assert min(held) >= 1.0
+    assert held[-3] >= 2.0, "the joins"
 
 
 def test_a_run_of_another_bundle_is_not_answered(
