@@ -88,8 +88,7 @@ class Conductor:
     ) -> Release | None:
         """End a run for good, with the model that its sums make, or None; holders that are there are told.
 
-        Where no gateway serves, a run without a model ends all the same; holders are told when this is called
-        again.
+        Where no gateway serves, a run without a model ends all the same; holders are told when one does.
 
         Args:
             pace: how long is waited.
@@ -99,7 +98,7 @@ class Conductor:
         Raises:
             StoreError: RF-B120 the study is being run at this moment.
             StudyError: RF-S380 it is over, RF-S385 it never began, RF-S464 a model, and nobody to cosign it.
-            WaistError: RF-W237 too few cosigned.
+            WaistError: RF-W440 too few are there to cosign, RF-W237 too few cosigned.
         """
         try:
             with self._letters(pace, report, threading.Event(), 0) as (letters, runs):

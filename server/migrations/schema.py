@@ -14,7 +14,7 @@ def _tables() -> MetaData:
     from ringfence.privacy.release import register
     from ringfence.server import registry
     from ringfence.server.connections import admissions
-    from ringfence.server.records import intents, runs, submissions
+    from ringfence.server.records import farewells, intents, runs, submissions
 
     return gathered(
         (
@@ -23,6 +23,7 @@ def _tables() -> MetaData:
             admissions.METADATA,
             runs.METADATA,
             intents.METADATA,
+            farewells.METADATA,
             submissions.METADATA,
             register.METADATA,
         )
