@@ -17,6 +17,7 @@ EVENT_TYPES: Mapping[str, str] = MappingProxyType(
         "holder.invited": N_("A coordinator invited a holder to connect; the invitation admits once."),
         "holder.admitted": N_("A coordinator admitted a holder and gave it a certificate for connections."),
         "holder.revoked": N_("A coordinator revoked a holder's certificate; it may connect no more."),
+        "gateway.renewed": N_("A coordinator gave its gateway a new certificate under the same authority."),
         "federation.joined": N_("A holder took up an invitation, or the certificate that came of it."),
         "schema.accepted": N_("A signed schema was accepted as the meaning of columns."),
         "contract.signed": N_("A holder's contract was signed and is in force."),

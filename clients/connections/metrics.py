@@ -38,7 +38,7 @@ class HolderMetrics(Collector):
     """
 
     contact: Contact
-    expires: datetime
+    expires: Callable[[], datetime]
     ledger: Ledger
     clock: Callable[[], datetime]
     _budget: tuple[int, float, bool] | None = field(default=None)
@@ -68,7 +68,7 @@ class HolderMetrics(Collector):
         yield GaugeMetricFamily(
             "ringfence_certificate_expiry_timestamp_seconds",
             "When this holder's certificate of connections ends.",
-            value=self.expires.timestamp(),
+            value=self.expires().timestamp(),
         )
         left, frozen = self._hourly()
         yield GaugeMetricFamily(

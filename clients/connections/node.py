@@ -13,6 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
 from ringfence.clients.agent import Agent
 from ringfence.clients.config import HolderSettings, LoopbackPort
 from ringfence.clients.connections.contact import Contact
@@ -20,7 +22,7 @@ from ringfence.clients.connections.membership import FOLDER, MembershipFolder
 from ringfence.clients.connections.metrics import HolderMetrics
 from ringfence.clients.connections.pacing import PacedAgent
 from ringfence.clients.connections.routes import route_of
-from ringfence.clients.connections.supernode import SuperNode
+from ringfence.clients.connections.supernode import Place, SuperNode
 from ringfence.clients.flower import Answering, make_client_app
 from ringfence.clients.holder import Holder
 from ringfence.clients.home import signed_path
@@ -54,8 +56,12 @@ def serve_holder(
             wrote has changed.
     """
     folder = MembershipFolder(settings.folder / FOLDER)
-    found = folder.place(holder.coordinator, holder.identity.public, utc_now())
-    place = replace(found, route=route_of(settings))
+
+    def look() -> tuple[Place, EllipticCurvePrivateKey]:
+        found = folder.place(holder.coordinator, holder.identity.public, utc_now())
+        return replace(found, route=route_of(settings)), read_tls_key(folder.node_file)
+
+    place, key = look()
     contact = Contact(folder=folder.path)
     agent = Agent(holder=holder, report=report)
     paced = PacedAgent(agent=agent, holder=holder, stop=stop)
@@ -68,14 +74,18 @@ def serve_holder(
     )
     node = SuperNode(
         place=place,
-        key=read_tls_key(folder.node_file),
+        key=key,
         app=make_client_app(lambda _context: guard),
         report=report,
         remembered=folder.remembered(),
         remember=folder.remember,
         contact=contact,
+        look=look,
     )
-    expires = folder.certificate(holder.coordinator).not_valid_after_utc
+
+    def expires() -> datetime:
+        return folder.certificate(holder.coordinator).not_valid_after_utc
+
     with on_loopback(holder, settings, contact, expires):
         ready(_("Answering {address}.").format(address=place.address))
         node.serve(stop)
@@ -91,7 +101,7 @@ def serve_holder(
 
 @contextmanager
 def on_loopback(
-    holder: Holder, settings: HolderSettings, contact: Contact, expires: datetime
+    holder: Holder, settings: HolderSettings, contact: Contact, expires: Callable[[], datetime]
 ) -> Iterator[dict[str, int]]:
     """Metrics and probes on loopback, where client.toml asks for them; their ports, by section."""
     metrics = HolderMetrics(contact=contact, expires=expires, ledger=holder.ledger, clock=utc_now)

@@ -93,9 +93,13 @@ def complete(home: Home, document: SignedDocument) -> Invitation:
         WaistError: RF-W360 no invitation was taken up, RF-W361 it does not fit the keys here.
     """
     coordinator, folder = home.settings.coordinator(), membership_folder(home)
-    invitation = folder.invitation(coordinator)
-    folder.require_fitting(admission_of(document, coordinator), invitation, home.identity)
-    folder.admitted(document, lambda: _record(home, "admission", invitation))
+    folder.settle()
+    admission = admission_of(document, coordinator)
+    meant = folder.meant_by(admission)
+    invitation = meant.invitation(coordinator)
+    meant.require_fitting(admission, invitation, home.identity)
+    keep = folder.admitted if meant == folder else folder.promoted
+    keep(document, lambda: _record(home, "admission", invitation))
     return invitation
 
 

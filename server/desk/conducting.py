@@ -20,6 +20,7 @@ from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.release import Exported
 from ringfence.privacy.stores.lease import lease
+from ringfence.server.connections.admissions import Admissions
 from ringfence.server.connections.pacing import paced
 from ringfence.server.connections.superlink import NO_GATEWAY, SuperLink
 from ringfence.server.coordinator import Coordinator, OpenStudy, sign_study
@@ -127,12 +128,18 @@ class Conductor:
                     identity=self.coordinator.identity,
                     holders=self.opened.participants,
                     report=report,
+                    let_in=self._let_in,
                     paced=paced(carrier, self.opened.study.privacy),
                 )
                 try:
                     yield letters, runs
                 finally:
                     letters.close()
+
+    def _let_in(self, name: str) -> bool:
+        """Whether a holder of the study is let in at this moment."""
+        key = self.opened.participants[name].hex
+        return any(each.identity == key for each in Admissions(self.office.engine).let_in())
 
     def again(self) -> Release:
         """The result of a study that was run to its end.

@@ -17,6 +17,7 @@ from ringfence.privacy.errors import RingfenceError
 from ringfence.privacy.protocol.control import COORDINATOR, seal_message
 from ringfence.privacy.stores.store import reading
 from ringfence.privacy.wire.fields import utc_now
+from ringfence.server.connections.admissions import Admissions
 from ringfence.server.connections.pacing import held_for
 from ringfence.server.coordinator import Coordinator
 from ringfence.server.flower import FlowerTransport
@@ -83,7 +84,9 @@ def say_ends(
         report: told, in sentences for the coordinator's people, what is not believed.
     """
     for owed in owed_ends(coordinator.registry.engine):
-        at = {name: nodes[key.hex] for name, key in owed.holders.items() if key.hex in nodes}
+        let_in = {each.identity for each in Admissions(coordinator.registry.engine).let_in()}
+        keys = {name: key.hex for name, key in owed.holders.items() if key.hex in let_in}
+        at = {name: nodes[key] for name, key in keys.items() if key in nodes}
         say_end(coordinator, owed, held_for(replace(carrier, nodes=at), owed.held), report)
 
 

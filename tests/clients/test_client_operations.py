@@ -235,7 +235,7 @@ def test_metrics_and_probes_on_loopback_and_nothing_that_depends_on_rows(here: T
     contact = Contact(clock=lambda: NOW)
     with open_home(here.home, opens="log") as home:
         holder = load_holder(home)
-        with on_loopback(holder, load_settings(here.home), contact, NOW) as found:
+        with on_loopback(holder, load_settings(here.home), contact, lambda: NOW) as found:
             assert found == {"metrics": ports[0], "probes": ports[1]}
             assert fetch(ports[1], "/healthz") == (200, '{"alive": true}\n')
             assert fetch(ports[1], "/readyz") == (503, '{"ready": false}\n')
@@ -255,7 +255,7 @@ def test_metrics_and_probes_on_loopback_and_nothing_that_depends_on_rows(here: T
 def test_nothing_listens_where_nobody_asked(here: Town) -> None:
     with (
         open_home(here.home, opens="log") as home,
-        on_loopback(load_holder(home), load_settings(here.home), Contact(), NOW) as found,
+        on_loopback(load_holder(home), load_settings(here.home), Contact(), lambda: NOW) as found,
     ):
         assert found == {}
 
