@@ -80,6 +80,26 @@ class Sealed:
         return run_study(federation.coordinator, federation.opened, self.letters)
 
 
+def test_nothing_is_sealed_to_a_holder_after_it_was_revoked(tmp_path: Path) -> None:
+    """In the middle of a study, with a key that it greeted with before."""
+    here = Sealed.of(tmp_path)
+    revoked, after = list[str](), list[str]()
+
+    def down(name: str, data: bytes) -> bytes:
+        if revoked:
+            after.append(name)
+        elif len(here.carrier.seen) == 9:  # greetings, offers and the roster are over
+            revoked.append("bank")
+        return data
+
+    here.carrier.down = down
+    here.letters.let_in = lambda name: name not in revoked
+    with pytest.raises(WaistError, match="RF-W200"):
+        here.run()
+    assert "bank" not in after
+    assert {"partner", "retailer"} == set(after)
+
+
 def test_the_carrier_sees_greetings_and_letters_and_nothing_else(tmp_path: Path) -> None:
     here = Sealed.of(tmp_path)
     release = here.run()

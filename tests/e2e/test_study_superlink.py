@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from ringfence.privacy.protocol.bundle import bundle
 from ringfence.privacy.protocol.control import seal_message
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.privacy.wire.letters import MAGIC, greeting
+from ringfence.server.connections import gateway as gateway_module
 from ringfence.server.connections import superlink as superlink_module
 from ringfence.server.connections.pacing import paced
 from ringfence.server.connections.superlink import SuperLink
@@ -58,14 +60,20 @@ def nodes_of(
         key = ec.generate_private_key(ec.SECP384R1())
         public = public_key_to_bytes(key.public_key())
         numbers[name] = link.register(public, name)
-        place = Place(address=link.address, tls=trusting(link))
-        if door is not None:
-            place = Place(address=door.address, tls=door.partner(name, public))
         pacing = PacedAgent(agent=agent, holder=agent.holder, stop=stop)
         box = LetterBox(agent=agent, answering=pacing.handle)
+
+        def look(
+            name: str = name, public: bytes = public, key: Any = key
+        ) -> tuple[Place, ec.EllipticCurvePrivateKey]:
+            if door is None:
+                return Place(address=link.address, tls=trusting(link)), key
+            return Place(address=door.address, tls=door.partner(name, public)), key
+
         node = SuperNode(
-            place=place,
+            place=Place(address=link.address, tls=trusting(link)),
             key=key,
+            look=look,
             app=make_client_app(lambda _context, box=box: box),  # type: ignore[misc]
             report=parties.said[name].append,
         )
@@ -94,6 +102,36 @@ def test_a_study_runs_over_flower_s_deployment_through_the_gateway(tmp_path: Pat
     assert release.holders == ("bank", "partner", "retailer")
     assert set(release.attempts) == {1}
     assert parties.said == {name: [] for name in parties.holders}
+
+
+def test_certificates_rotate_in_the_middle_of_a_study(
+    tmp_path: Path, link: SuperLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All former ones are let in no more and their connections cut; each node comes back with its new one."""
+    monkeypatch.setattr(gateway_module, "RECHECK_SECONDS", 0.05)
+    parties = Parties.of(federation_of(tmp_path, customers=150, model={"iterations": 1}))
+    federation, turned = parties.federation, list[int]()
+
+    class Turning(Tapped):
+        def push_messages(self, messages: Iterable[Message]) -> list[str]:
+            self.asked = getattr(self, "asked", 0) + 1
+            if self.asked == 4:  # greetings, offers and the roster are over
+                turned.append(len(door.allowed))
+                door.allowed.clear()
+            return super().push_messages(messages)
+
+    with (
+        gateway(tmp_path / "door", link.address, link.files.authority) as door,
+        nodes_of(parties, link, door=door) as numbers,
+        link.run() as (grid, _series),
+    ):
+        wait_for_nodes(grid, len(numbers), timeout=60, stop=threading.Event())
+        letters = letters_over(Turning(grid), numbers, parties, [])
+        letters.carrier = replace(letters.carrier, timeout=60.0)  # type: ignore[type-var]
+        release = run_study(federation.coordinator, federation.opened, letters)
+    assert turned == [3]
+    assert len(door.allowed) >= 3, "new ones"
+    assert release.holders == ("bank", "partner", "retailer")
 
 
 def test_at_a_fixed_pace_no_answer_leaves_before_its_moment(
