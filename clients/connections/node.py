@@ -56,12 +56,8 @@ def serve_holder(
             wrote has changed.
     """
     folder = MembershipFolder(settings.folder / FOLDER)
-
-    def look() -> tuple[Place, EllipticCurvePrivateKey]:
-        found = folder.place(holder.coordinator, holder.identity.public, utc_now())
-        return replace(found, route=route_of(settings)), read_tls_key(folder.node_file)
-
-    place, key = look()
+    newest = _Newest(folder=folder, holder=holder, settings=settings)
+    place, key = newest.look()
     contact = Contact(folder=folder.path)
     agent = Agent(holder=holder, report=report)
     paced = PacedAgent(agent=agent, holder=holder, stop=stop)
@@ -80,13 +76,9 @@ def serve_holder(
         remembered=folder.remembered(),
         remember=folder.remember,
         contact=contact,
-        look=look,
+        look=newest.look,
     )
-
-    def expires() -> datetime:
-        return folder.certificate(holder.coordinator).not_valid_after_utc
-
-    with on_loopback(holder, settings, contact, expires):
+    with on_loopback(holder, settings, contact, newest.expires):
         ready(_("Answering {address}.").format(address=place.address))
         node.serve(stop)
     if guard.changed:
@@ -97,6 +89,24 @@ def serve_holder(
                 "so it answers nothing more. Start it again: ringfence-client run"
             ),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Newest:
+    """What the membership's folder holds at the moment: it is renewed while the node runs."""
+
+    folder: MembershipFolder
+    holder: Holder
+    settings: HolderSettings
+
+    def look(self) -> tuple[Place, EllipticCurvePrivateKey]:
+        """Where to go, what to show there, and the node's key."""
+        found = self.folder.place(self.holder.coordinator, self.holder.identity.public, utc_now())
+        return replace(found, route=route_of(self.settings)), read_tls_key(self.folder.node_file)
+
+    def expires(self) -> datetime:
+        """When the certificate of connections ends."""
+        return self.folder.certificate(self.holder.coordinator).not_valid_after_utc
 
 
 @contextmanager

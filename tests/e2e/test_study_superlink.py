@@ -34,6 +34,7 @@ from ringfence.privacy.protocol.control import seal_message
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.privacy.wire.letters import MAGIC, greeting
 from ringfence.server.connections import gateway as gateway_module
+from ringfence.server.connections import link_grid
 from ringfence.server.connections import superlink as superlink_module
 from ringfence.server.connections.pacing import paced
 from ringfence.server.connections.superlink import SuperLink
@@ -166,6 +167,25 @@ def test_at_a_fixed_pace_no_answer_leaves_before_its_moment(
     assert len(held) >= 15
     assert min(held) >= 1.0
     assert held[-3] >= 2.0, "the joins"
+
+
+def test_a_reply_that_is_far_too_large_is_none_and_the_others_count(
+    tmp_path: Path, link: SuperLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("MAX_MESSAGE", "_FRAME"):
+        monkeypatch.setattr(link_grid, limit, 1 << 16)
+    parties = Parties.of(federation_of(tmp_path, customers=150))
+    sizes = {"bank": 1 << 20, "partner": 1 << 10, "retailer": 1 << 10}
+    monkeypatch.setattr(LetterBox, "handle", lambda box, _data: bytes(sizes[box.agent.holder.name]))
+    failed = list[tuple[str, int]]()
+    with nodes_of(parties, link) as numbers, link.run() as (grid, _series):
+        wait_for_nodes(grid, len(numbers), timeout=60, stop=threading.Event())
+        transport = FlowerTransport(
+            grid=grid, nodes=numbers, timeout=60, arrivals=grid, failed=lambda *each: failed.append(each)
+        )
+        found = transport.exchange(dict.fromkeys(numbers, b"anything"))
+    assert {name: len(data) for name, data in found.items()} == {"partner": 1 << 10, "retailer": 1 << 10}
+    assert [name for name, _ in failed] == ["bank"]
 
 
 def test_a_run_of_another_bundle_is_not_answered(
