@@ -14,7 +14,7 @@ from sqlalchemy import Engine, select
 from ringfence.audit.errors import AuditError
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import RingfenceError
-from ringfence.privacy.protocol.control import COORDINATOR, seal_message
+from ringfence.privacy.protocol.control import COORDINATOR, Unavailable, open_message, seal_message
 from ringfence.privacy.stores.store import reading
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.connections.admissions import Admissions
@@ -25,7 +25,7 @@ from ringfence.server.letters import Letters
 from ringfence.server.membership import take_done
 from ringfence.server.records.farewells import FAREWELLS, farewell_heard
 from ringfence.server.records.intents import farewell, read_intent
-from ringfence.server.records.runs import RUNS, RunStore
+from ringfence.server.records.runs import MEMBERS, RUNS, RunStore
 from ringfence.server.transport import Transport
 
 
@@ -39,6 +39,7 @@ class OwedEnd:
         model: digest of what was released, or empty.
         held: seconds that a holder keeps its answer back.
         holders: public key of each, by name.
+        joined: all that are known to have joined; of the others it is not known.
     """
 
     run: str
@@ -46,6 +47,7 @@ class OwedEnd:
     model: str
     held: int
     holders: Mapping[str, PublicIdentity]
+    joined: frozenset[str] = frozenset()
 
 
 def owed_ends(engine: Engine) -> tuple[OwedEnd, ...]:
@@ -56,6 +58,7 @@ def owed_ends(engine: Engine) -> tuple[OwedEnd, ...]:
         rows = connection.execute(
             over.where(RUNS.c.ended != "", FAREWELLS.c.told == "").order_by(RUNS.c.started, RUNS.c.run)
         ).all()
+        joined = connection.execute(select(MEMBERS.c.run, MEMBERS.c.holder)).all()
     runs = {row.run: row for row in rows}
     return tuple(
         OwedEnd(
@@ -64,6 +67,7 @@ def owed_ends(engine: Engine) -> tuple[OwedEnd, ...]:
             model=row.model,
             held=row.held,
             holders={each.holder: PublicIdentity.from_hex(each.identity) for each in rows if each.run == run},
+            joined=frozenset(each.holder for each in joined if each.run == run),
         )
         for run, row in runs.items()
     )
@@ -127,8 +131,21 @@ def say_end(
         try:
             take_done(coordinator, owed.study, owed.run, name, owed.holders[name], data)
         except (RingfenceError, AuditError) as error:
-            report(f"{name}: {error}")
-            continue
+            if name in owed.joined or not _knows_of_none(owed, name, data):
+                report(f"{name}: {error}")
+                continue
         at = utc_now().isoformat(timespec="seconds")
         with coordinator.registry.engine.begin() as connection:
             farewell_heard(connection, owed.run, [name], at)
+
+
+def _knows_of_none(owed: OwedEnd, name: str, data: bytes) -> bool:
+    """Whether a holder of which it is not known that it joined says that it has nothing to end."""
+    senders = {name: owed.holders[name]}
+    try:
+        open_message(
+            Unavailable, data, senders=senders, study=owed.study, run=owed.run, recipient=COORDINATOR
+        )
+    except RingfenceError:
+        return False
+    return True

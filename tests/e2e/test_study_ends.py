@@ -145,6 +145,23 @@ def test_a_holder_whose_join_was_lost_is_told_the_end_after_a_restart_of_the_coo
     assert owed_ends(coordinator.registry.engine) == ()
 
 
+def test_a_holder_that_never_joined_is_asked_once_and_left_in_peace(tmp_path: Path) -> None:
+    names = ("agency", "bank", "partner", "retailer")
+    parties = Parties.of(federation_of(tmp_path, names=names, customers=150, privacy={"min_holders": 3}))
+    refusing = replace(parties.holders["agency"], approvals=lambda _digest: ())
+    parties.agents["agency"] = Agent(holder=refusing)
+    parties.wire.on_reply = lambda name, _message, reply: b"" if name == "agency" else reply
+    parties.wire.on_message = lambda name, message, _reply: (
+        b"" if (name, read_header(message).kind) == ("agency", "finish") else message
+    )
+    go(parties)
+    (owed,) = owed_ends(parties.federation.coordinator.registry.engine)
+    assert (set(owed.holders), owed.joined) == ({"agency"}, {"bank", "partner", "retailer"})
+    parties.tell_ends()
+    assert owed_ends(parties.federation.coordinator.registry.engine) == ()
+    assert refusing.ledger.reservations() == ()
+
+
 STEPS = {
     "before the intent": (server_rounds, "release_witnessed", "before"),
     "after the intent": (witnessing, "_cosigned", "before"),
