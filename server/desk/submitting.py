@@ -86,6 +86,7 @@ def deliver(
     *,
     report: Callable[[str], None] = lambda _: None,
     stop: threading.Event | None = None,
+    ends: bool = False,
 ) -> None:
     """Bring every open study, and ends that were not heard, to the holders that are there.
 
@@ -96,6 +97,7 @@ def deliver(
         report: told, in sentences for the coordinator's people, who cannot be reached and what is not
             believed.
         stop: ends it early.
+        ends: says ends of runs that were not heard too; the office is opened with the log's key for it.
 
     Raises:
         WaistError: RF-W342 no gateway serves, RF-W392 another process delivers.
@@ -103,7 +105,7 @@ def deliver(
     """
     submissions = Submissions(office.engine)
     waiting = [each for each in submissions.listed() if each.state in OPEN]
-    owed = {key.hex for end in owed_ends(office.engine) for key in end.holders.values()}
+    owed = {key.hex for end in owed_ends(office.engine) for key in end.holders.values()} if ends else set()
     if not waiting and not owed:
         return
     with _alone(office):
@@ -117,7 +119,8 @@ def deliver(
             for each in opened:
                 there = nodes_of(each.study, admitted, report, 0)
                 post(coordinator, each, replace(carrier, nodes=there), submissions, report)
-            say_ends(coordinator, carrier, admitted, report)
+            if owed:
+                say_ends(coordinator, carrier, admitted, report)
 
 
 def all_submitted(office: Office) -> tuple[SubmittedStudy, ...]:
