@@ -17,6 +17,7 @@ EVENT_TYPES: Mapping[str, str] = MappingProxyType(
         "holder.invited": N_("A coordinator invited a holder to connect; the invitation admits once."),
         "holder.admitted": N_("A coordinator admitted a holder and gave it a certificate for connections."),
         "holder.revoked": N_("A coordinator revoked a holder's certificate; it may connect no more."),
+        "gateway.renewed": N_("A coordinator gave its gateway a new certificate under the same authority."),
         "federation.joined": N_("A holder took up an invitation, or the certificate that came of it."),
         "federation.left": N_("A holder left a federation; this log of it ends, unless it comes back."),
         "house.committed": N_(

@@ -93,6 +93,8 @@ class FlowerTransport:
         failed: told the holder and Flower's code when Flower itself reports a failure; its text is not read.
         arrivals: what the grid knows of replies that are on their way.
         rates: what was measured of the links of the run.
+        length: seconds that an exchange lasts, no less and no more, whoever has answered: the fixed pace. 0
+            for the other.
     """
 
     grid: Grid
@@ -104,6 +106,7 @@ class FlowerTransport:
     failed: Callable[[str, int], None] = lambda _name, _code: None
     arrivals: Arrivals = field(default_factory=OnlyWhole)
     rates: LinkRates = field(default_factory=LinkRates)
+    length: float = 0.0
 
     def exchange(self, messages: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Send to every holder named and wait for their replies, or for the deadline.
@@ -135,9 +138,9 @@ class FlowerTransport:
         """What arrives in time; what is still under way at the deadline is no longer waited for."""
         arrived: dict[str, bytes] = {}
         finished = 0
-        while (
-            finished < len(exchange.asked) and (left := exchange.began + exchange.limit() - self.clock()) > 0
-        ):
+        while (left := exchange.began + exchange.limit() - self.clock()) > 0:
+            if finished == len(exchange.asked) and not self.length:
+                break
             if self.stop.is_set():
                 raise Stopped
             try:
@@ -202,7 +205,7 @@ class _Exchange:
 
     def limit(self) -> float:
         """Seconds from the beginning to the deadline: the longest of those who are waited for."""
-        return max(
+        return self.transport.length or max(
             (self._limit(asked, asked.announced) for asked in tuple(self.waiting.values())),
             default=self.transport.timeout,
         )
@@ -235,7 +238,9 @@ class _Exchange:
 
     def _limit(self, asked: _Asked, announced: int) -> float:
         transport = self.transport
-        return time_limit(transport.timeout, len(asked.data), announced, transport.rates.rate(asked.name))
+        return transport.length or time_limit(
+            transport.timeout, len(asked.data), announced, transport.rates.rate(asked.name)
+        )
 
     def _send(self) -> bool:
         """Send to nodes that are there and were not sent to since they began; whether any was."""
@@ -293,7 +298,8 @@ class _Exchange:
             transport.failed(asked.name, reply.error.code)
         if data or last:
             since = before if asked.seen is None else asked.seen
-            transport.rates.measured(asked.name, len(data), transport.clock() - since)
+            if not transport.length:
+                transport.rates.measured(asked.name, len(data), transport.clock() - since)
             self._done(asked.name, None if reply.has_error() else data)
 
     def _done(self, name: str, reply: bytes | None) -> None:

@@ -43,6 +43,8 @@ class Letters:
         holders: name and pinned key of every holder of the study.
         report: told, in a sentence for the coordinator's people, why a holder's bytes were not opened.
         clock: the present moment, UTC.
+        let_in: whether a holder may still connect; nothing is sealed to one that was revoked.
+        paced: what carries messages of a kind, where that hangs on the kind; `carrier` everything by default.
     """
 
     carrier: Transport
@@ -50,6 +52,8 @@ class Letters:
     holders: Mapping[str, PublicIdentity]
     report: Callable[[str], None] = lambda _: None
     clock: Callable[[], datetime] = utc_now
+    let_in: Callable[[str], bool] = lambda _name: True
+    paced: Callable[[str], Transport] | None = None
     _own: SealingKey = field(default_factory=SealingKey)
     _keys: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
 
@@ -59,6 +63,7 @@ class Letters:
         Bytes that do not open are handed on as they came, so that they are refused as a reply and not taken
         for silence.
         """
+        messages = {name: data for name, data in messages.items() if self.let_in(name)}
         headers = {name: read_header(data) for name, data in messages.items()}
         self._greet(
             {
@@ -83,7 +88,10 @@ class Letters:
             for name, data in messages.items()
             if name in self._keys
         }
-        return dict(self.carrier.exchange(letters)) if letters else {}
+        if not letters:
+            return {}
+        kind = read_header(next(iter(messages.values()))).kind
+        return dict((self.carrier if self.paced is None else self.paced(kind)).exchange(letters))
 
     def present(self, names: Iterable[str]) -> frozenset[str]:
         """What the carrier says."""

@@ -9,6 +9,9 @@ there.
 Only transfers are measured: from the look before a reply was announced until its last part was here. A reply
 is announced when all of it was made, and its size follows from the signed study, so that how long a holder
 works on its rows changes no limit by more than one pause between two looks.
+
+At a fixed pace nothing of this is used: an exchange lasts as long as the signed study says, and as long as
+people allow for the carrying (`connections/pacing.py`).
 """
 
 from __future__ import annotations

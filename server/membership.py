@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from sqlalchemy import Connection
+
 from ringfence.audit.checkpoint import read_unverified
 from ringfence.audit.errors import AuditError
 from ringfence.audit.note import Verifier
@@ -30,6 +32,7 @@ from ringfence.privacy.wire.fields import new_nonce, utc_now
 from ringfence.privacy.wire.heads import LedgerHead, LogPosition, verify_head
 from ringfence.server.approvals import approvers_of
 from ringfence.server.coordinator import Coordinator, OpenStudy
+from ringfence.server.records.farewells import farewell_heard, owe_farewell
 from ringfence.server.records.intents import farewell
 from ringfence.server.records.runs import KeptRun
 from ringfence.server.registry import HolderLog
@@ -133,9 +136,11 @@ def offer(
             _join(coordinator, opened, members, name, reply, offers[name].nonce)
             members.back(name)
         except (RingfenceError, AuditError) as error:
-            if code := refuse_reply(coordinator, opened, name, reply, error):
+            code = refuse_reply(coordinator, opened, name, reply, error)
+            if code:
                 members.refused[name] = code
-            members.lose([name], unsure=not reply)
+            # Who was late at a fixed pace says `Unavailable`, and may join all the same.
+            members.lose([name], unsure=not reply or bool(code) or opened.study.privacy.pace == "fixed")
     return members
 
 
@@ -155,9 +160,10 @@ def finish(
         transport: reaches the holders.
         members: who is told.
         model: digest of what was released; None when the study ended without.
-        kept: the run, which is over once all were told.
+        kept: the run, which is over with this; who did not answer is told again later (`post/ending.py`).
     """
     message = farewell(coordinator, kept.intent, model)
+    told, owed = set[str](), members.joined | members.unsure
     replies = transport.exchange(
         {
             name: seal_message(
@@ -173,12 +179,17 @@ def finish(
     )
     for name, data in replies.items():
         try:
-            _done(coordinator, opened, name, data)
+            take_done(coordinator, opened.digest, opened.run, name, opened.participants[name], data)
+            told.add(name)
         except (RingfenceError, AuditError) as error:
-            refuse_reply(coordinator, opened, name, data, error)
-            # The model stands; the holder's newest checkpoint is anchored when it joins again.
-            continue
+            # The model stands; the holder's newest checkpoint is anchored when it answers later.
+            refused = refuse_reply(coordinator, opened, name, data, error)
+            if data and not refused and name not in members.joined:
+                told.add(name)  # it was there, and knows of no run that could end
     with kept.over() as connection:
+        if connection is not None:
+            keep_owed(connection, opened, owed)
+            farewell_heard(connection, opened.run, told, kept.moment().isoformat(timespec="seconds"))
         coordinator.log.record(
             "study.finished",
             "allow" if model else "error",
@@ -188,19 +199,19 @@ def finish(
         )
 
 
-def _done(coordinator: Coordinator, opened: OpenStudy, name: str, data: bytes) -> None:
+def keep_owed(connection: Connection, opened: OpenStudy, names: Iterable[str]) -> None:
+    """Keep that these are to be told the end of the run."""
+    keys = {name: opened.participants[name].hex for name in names}
+    owe_farewell(connection, opened.run, opened.digest, opened.study.privacy.held[1], keys)
+
+
+def take_done(
+    coordinator: Coordinator, study: str, run: str, name: str, pinned: PublicIdentity, data: bytes
+) -> None:
     """Anchor what a holder's log says at the end, or raise."""
-    _, done = open_message(
-        Done,
-        data,
-        senders={name: opened.participants[name]},
-        study=opened.digest,
-        run=opened.run,
-        recipient=COORDINATOR,
-    )
-    known = coordinator.registry.last(opened.participants[name])
+    _, done = open_message(Done, data, senders={name: pinned}, study=study, run=run, recipient=COORDINATOR)
+    known = coordinator.registry.last(pinned)
     if known is not None:
-        pinned = opened.participants[name]
         _anchor(coordinator, pinned, known[1].key, done.checkpoint, done.proof, done.ledger)
 
 

@@ -20,7 +20,7 @@ from ringfence.privacy.errors import N_, StudyError, WaistError
 from ringfence.privacy.stores.journal import Json, listed
 from ringfence.privacy.waist import Query
 from ringfence.server.coordinator import Coordinator, OpenStudy
-from ringfence.server.membership import Members, finish, offer
+from ringfence.server.membership import Members, finish, keep_owed, offer
 from ringfence.server.records.released_sums import ReleasedSum
 from ringfence.server.records.runs import RELEASED, KeptRun, RunStore
 from ringfence.server.recover_sums import Recover
@@ -116,8 +116,8 @@ def stop_study(
     Args:
         coordinator: who runs it.
         opened: the signed study.
-        transport: reaches the holders, who are told; None where nobody can be: the outcome is fixed, and they
-            are told when this is called again.
+        transport: reaches the holders, who are told; None where nobody can be: the run ends all the same, and
+            they are told later (`post/ending.py`).
         runs: keeps the run.
         discard: end it without a model, whether or not its sums make one.
 
@@ -127,7 +127,8 @@ def stop_study(
     Raises:
         StudyError: RF-S380 the run is over, RF-S385 it never began, RF-S464 its sums make a model, and nobody
             can be asked to cosign the release.
-        WaistError: RF-W237 too few cosigned.
+        WaistError: RF-W440 too few that could cosign are there, and nothing is changed; RF-W237 too few
+            cosigned.
     """
     if runs.find(opened) is None:
         raise StudyError(
@@ -156,10 +157,10 @@ def stop_study(
                 study=opened.study.id,
             )
         else:
+            _require_witnesses(conduct, kept)
             release = _decide(conduct, kept, release)
-    if transport is not None:
-        digest = None if release is None else release.digest
-        finish(coordinator, conduct.opened, transport, conduct.members, digest, kept)
+    digest = None if release is None else release.digest
+    finish(coordinator, conduct.opened, conduct.transport, conduct.members, digest, kept)
     return release
 
 
@@ -174,6 +175,29 @@ def _stopped(conduct: Conduct, connection: Connection | None) -> None:
     )
 
 
+def _require_witnesses(conduct: Conduct, kept: KeptRun) -> None:
+    """Refuse to begin a release that nobody could complete: the intent would fix the model of that moment.
+
+    Raises:
+        WaistError: RF-W440.
+    """
+    study = conduct.opened.study
+    there = conduct.transport.present(conduct.members.joined)
+    _quorum, floor = study.quorums()
+    if kept.intent is None and len(there) < floor:
+        raise WaistError(
+            "RF-W440",
+            N_(
+                "Of the holders that joined {study}, {count} can be reached and {floor} have to cosign its "
+                "release; nothing was changed. Stop it when more are there, or without the model: "
+                "--without-model"
+            ),
+            study=study.id,
+            count=len(there),
+            floor=floor,
+        )
+
+
 def _taken_up(
     coordinator: Coordinator, opened: OpenStudy, transport: Transport, runs: RunStore | None
 ) -> tuple[Conduct, KeptRun]:
@@ -183,7 +207,7 @@ def _taken_up(
         coordinator=coordinator,
         opened=replace(opened, run=kept.run),
         transport=transport,
-        members=Members(joined=set(kept.joined)),
+        members=Members(joined=set(kept.joined), unsure=set(kept.unsure)),
     )
     return conduct, kept
 
@@ -202,7 +226,7 @@ def _run(conduct: Conduct, kept: KeptRun, progress: Progress, *, waits: bool) ->
             return known
         if not offered:
             offer(conduct.coordinator, conduct.opened, conduct.transport, conduct.members)
-            kept.admit(conduct.members.joined)
+            _admit(conduct, kept)
             conduct.require()
             offered = True
         return _summed(way, kept, query)
@@ -348,13 +372,22 @@ def _told_again(conduct: Conduct, kept: KeptRun, progress: Progress) -> Release:
     return release
 
 
+def _admit(conduct: Conduct, kept: KeptRun) -> None:
+    """Keep who joined, and who may have: all of them are told the end, after a restart too."""
+    kept.admit(conduct.members.joined)
+    if conduct.members.unsure:
+        with kept.writing() as connection:
+            if connection is not None:
+                keep_owed(connection, conduct.opened, conduct.members.unsure)
+
+
 def _summed(way: Recover | Retry, kept: KeptRun, query: Query) -> ReleasedSum:
     """A new sum of a round, kept before it is used."""
     way.conduct.welcome(query.round)
     try:
         summed = way.round(query, lambda attempt: kept.asked(query, attempt), kept.first_attempt(query))
     finally:
-        kept.admit(way.conduct.members.joined)
+        _admit(way.conduct, kept)
     released = ReleasedSum(
         query=query.digest().hex(), aggregate=summed.aggregate, attempts=summed.attempts, names=summed.holders
     )

@@ -54,6 +54,7 @@ def _check(arguments: argparse.Namespace) -> int:
         read_study,
     )
     from ringfence.clients.home import open_federation
+    from ringfence.privacy.agreements.terms import pace_told
 
     with open_federation(arguments.config, arguments.federation) as home:
         study, loaded = read_study(home, arguments.study), home.contract()
@@ -69,6 +70,7 @@ def _check(arguments: argparse.Namespace) -> int:
     if found.decision.allow:
         terminal.say(consents_line(found))
     terminal.say(dropout_line(found.study))
+    terminal.say(pace_told(found.study.privacy))
     for line in price_lines(found):
         terminal.say(line)
     for line in copy.lines():

@@ -1,21 +1,27 @@
 """What a holder keeps of a federation it joined: invitation, admission, and its keys of connections.
 
+A holder that joins again goes on with what it has: the new invitation and its keys lie in a folder inside
+until their admission is there, and then take the place of the former ones as a whole.
+
 Invariant: a connection is made only with what the federation's coordinator in client.toml signed, to the
     gateway that its invitation names, and with a certificate for the key that lies here.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import ssl
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from ringfence.clients.connections.supernode import Place
 from ringfence.privacy.crypto.identity import PublicIdentity
@@ -39,6 +45,7 @@ from ringfence.privacy.protocol.enrolment import (
 )
 
 FOLDER = "federation"
+_PENDING, _LOCK = "pending", ".lock"
 _INVITATION, _ADMISSION = "invitation.json", "admission.json"
 _TLS, _NODE = "tls.key", "node.key"
 _CERTIFICATE, _NUMBER = "certificate.pem", "node.number"
@@ -57,7 +64,10 @@ class MembershipFolder:
     def take_up(
         self, invitation: SignedDocument, holder: str, note: Callable[[], None]
     ) -> tuple[bytes, bytes]:
-        """Make fresh keys for an invitation; what an earlier one left is replaced as a whole.
+        """Make keys for an invitation; a membership that works goes on until this one is admitted.
+
+        The key of connections is always fresh. The node's stays with a coordinator that knows it, so that a
+        study that is running still finds this node; it opens nothing without a certificate.
 
         Args:
             invitation: verified.
@@ -67,10 +77,25 @@ class MembershipFolder:
         Returns:
             The node's public key and the certificate request, PEM.
         """
+        if self.admitted_before:
+            node = self._node_for(invitation)
+            return self.pending._made(invitation, holder, node, note)
+        return self._made(invitation, holder, node_key(), note)
+
+    def _node_for(self, invitation: SignedDocument) -> EllipticCurvePrivateKey:
+        """The node's key as it is, for the coordinator that let it in; a fresh one for another."""
+        former = invitation_of(read_signed(self.path / _INVITATION))
+        same = former.key == invitation_of(invitation).key
+        return read_tls_key(self.path / _NODE) if same else node_key()
+
+    def _made(
+        self, invitation: SignedDocument, holder: str, node: EllipticCurvePrivateKey, note: Callable[[], None]
+    ) -> tuple[bytes, bytes]:
+        """The folder with fresh contents, in the place of what an earlier invitation left."""
         self.path.parent.mkdir(mode=0o700, exist_ok=True)
         made = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.name}."))
         try:
-            node, tls = node_key(), tls_key()
+            tls = tls_key()
             write_tls_key(made / _NODE, node)
             write_tls_key(made / _TLS, tls)
             write_signed(made / _INVITATION, invitation)
@@ -88,10 +113,47 @@ class MembershipFolder:
             raise
         return public_bytes(node), request_for(tls, holder)
 
+    @property
+    def pending(self) -> MembershipFolder:
+        """The membership that is to take this one's place, once it is admitted."""
+        return MembershipFolder(self.path / _PENDING)
+
+    def meant_by(self, admission: Admission) -> MembershipFolder:
+        """Whose invitation an admission answers: the pending one's, or this one's."""
+        waiting = self.pending.path / _INVITATION
+        if waiting.exists() and invitation_of(read_signed(waiting)).number == admission.number:
+            return self.pending
+        return self
+
     def admitted(self, document: SignedDocument, note: Callable[[], None]) -> None:
         """Keep a verified admission that fits the keys here."""
         note()
         write_signed(self.path / _ADMISSION, document)
+
+    def promoted(self, document: SignedDocument, note: Callable[[], None]) -> None:
+        """Let the pending membership, whose admission this is, take this one's place."""
+        self.pending.admitted(document, note)
+        number = self.remembered()
+        if number is not None:
+            self.pending.remember(number)
+        self.settle()
+
+    def settle(self) -> None:
+        """Put a pending membership that is admitted in this one's place; also what a crash left half done."""
+        following = self.path.with_name(f".{self.path.name}.next")
+        former = self.path.with_name(f".{self.path.name}.former")
+        if not (self.pending.admitted_before or following.exists()):
+            return
+        with _alone(self.path.parent / f".{self.path.name}{_LOCK}"):
+            if self.pending.admitted_before:
+                os.replace(self.pending.path, following)
+            if not following.exists():
+                return
+            shutil.rmtree(former, ignore_errors=True)
+            if self.path.exists():
+                os.replace(self.path, former)
+            os.replace(following, self.path)
+            shutil.rmtree(former, ignore_errors=True)
 
     def invitation(self, coordinator: PublicIdentity) -> Invitation:
         """The invitation that was taken up.
@@ -100,6 +162,7 @@ class MembershipFolder:
             WaistError: RF-W360 there is none.
             KeyFault: it is not of the federation's coordinator in client.toml.
         """
+        self.settle()
         if not (self.path / _INVITATION).exists():
             raise WaistError(
                 "RF-W360",
@@ -203,6 +266,17 @@ class MembershipFolder:
 def membership_of(home: Path, federation: str) -> MembershipFolder:
     """The folder of a federation in a home's folder."""
     return MembershipFolder(home / FOLDER / federation)
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """One process of a home at a time."""
+    handle = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def require_for(invitation: Invitation, holder: str, now: datetime) -> None:

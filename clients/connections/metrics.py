@@ -36,7 +36,7 @@ class HolderMetrics(Collector):
         clock: the moment, UTC.
     """
 
-    links: Mapping[str, tuple[Contact, datetime]]
+    links: Mapping[str, tuple[Contact, Callable[[], datetime]]]
     ledger: Ledger
     clock: Callable[[], datetime]
     _budget: tuple[int, float, bool] | None = field(default=None)
@@ -73,7 +73,7 @@ class HolderMetrics(Collector):
             heard = contact.heard
             connected.add_metric([name], float(contact.connected))
             last.add_metric([name], 0.0 if heard is None else heard.timestamp() // _GRID * _GRID)
-            expiry.add_metric([name], expires.timestamp())
+            expiry.add_metric([name], expires().timestamp())
         yield from (connected, last, expiry)
         left, frozen = self._hourly()
         yield GaugeMetricFamily(

@@ -10,17 +10,20 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from ringfence.clients.agent import Agent
 from ringfence.clients.config import HolderSettings, LoopbackPort
 from ringfence.clients.connections.contact import Contact
-from ringfence.clients.connections.membership import membership_of
+from ringfence.clients.connections.membership import MembershipFolder, membership_of
 from ringfence.clients.connections.metrics import HolderMetrics
+from ringfence.clients.connections.pacing import PacedAgent
 from ringfence.clients.connections.routes import route_of
-from ringfence.clients.connections.supernode import SuperNode
+from ringfence.clients.connections.supernode import Place, SuperNode
 from ringfence.clients.flower import Answering, make_client_app
 from ringfence.clients.holder import Holder
 from ringfence.clients.home import signed_path
@@ -39,13 +42,13 @@ class Link:
         holder: with the federation's log.
         node: what connects.
         contact: when its gateway was heard of.
-        expires: end of its certificate.
+        expires: tells when its certificate ends.
     """
 
     holder: Holder
     node: SuperNode
     contact: Contact
-    expires: datetime
+    expires: Callable[[], datetime]
 
 
 def serve_holders(
@@ -121,25 +124,55 @@ def link_of(
         KeyFault: a key or a document of its membership is missing or unsafe.
     """
     folder = membership_of(settings.folder, name)
-    found = folder.place(holder.coordinator, holder.identity.public, utc_now())
+    newest = _Newest(name=name, folder=folder, holder=holder, settings=settings)
+    place, key = newest.look()
     contact = Contact(folder=folder.path)
-    guard = _AsWritten(box=LetterBox(agent=Agent(holder=holder, report=report)), changes=changes)
+    agent = Agent(holder=holder, report=report)
+    paced = PacedAgent(agent=agent, holder=holder, stop=changes.stop)
+    changes.paced.append(paced)
+    guard = _AsWritten(box=LetterBox(agent=agent, answering=paced.handle), changes=changes)
     node = SuperNode(
-        place=replace(found, route=route_of(settings, settings.federation(name))),
-        key=read_tls_key(folder.node_file),
+        place=place,
+        key=key,
         app=make_client_app(lambda _context: guard),
         report=report,
         remembered=folder.remembered(),
         remember=folder.remember,
         contact=contact,
+        look=newest.look,
     )
-    expires = folder.certificate(holder.coordinator).not_valid_after_utc
-    return Link(holder=holder, node=node, contact=contact, expires=expires)
+    return Link(holder=holder, node=node, contact=contact, expires=newest.expires)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Newest:
+    """What a membership's folder holds at the moment: it is renewed while the node runs.
+
+    Attributes:
+        name: of the federation.
+        folder: its membership.
+        holder, settings: of the home.
+    """
+
+    name: str
+    folder: MembershipFolder
+    holder: Holder
+    settings: HolderSettings
+
+    def look(self) -> tuple[Place, EllipticCurvePrivateKey]:
+        """Where to go, what to show there, and the node's key."""
+        found = self.folder.place(self.holder.coordinator, self.holder.identity.public, utc_now())
+        route = route_of(self.settings, self.settings.federation(self.name))
+        return replace(found, route=route), read_tls_key(self.folder.node_file)
+
+    def expires(self) -> datetime:
+        """When the certificate of connections ends."""
+        return self.folder.certificate(self.holder.coordinator).not_valid_after_utc
 
 
 @contextmanager
 def on_loopback(
-    holder: Holder, settings: HolderSettings, links: Mapping[str, tuple[Contact, datetime]]
+    holder: Holder, settings: HolderSettings, links: Mapping[str, tuple[Contact, Callable[[], datetime]]]
 ) -> Iterator[dict[str, int]]:
     """Metrics and probes on loopback, where client.toml asks for them; their ports, by section.
 
@@ -192,12 +225,20 @@ class Changes:
         began: their digest when it began.
         stop: set once they were changed.
         found: whether they were.
+        paced: what keeps answers back, for every federation: nothing is taken up for one while the answer
+            of another is late, so that none learns from its own waiting what another's study needed.
     """
 
     written: HolderSettings
     began: bytes
     stop: threading.Event
     found: bool = False
+    paced: list[PacedAgent] = field(default_factory=list)
+
+    def settle(self) -> None:
+        """Wait for every answer that was late."""
+        for each in self.paced:
+            each.settle()
 
     def made(self) -> bool:
         """Look; after a change everything ends."""
@@ -216,4 +257,5 @@ class _AsWritten:
 
     def handle(self, data: bytes) -> bytes:
         """The letter box's answer; none, and the end, after a change."""
+        self.changes.settle()
         return b"" if self.changes.made() else self.box.handle(data)

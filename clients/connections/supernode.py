@@ -60,7 +60,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from ringfence.clients.connections.contact import Contact
 from ringfence.clients.connections.looking import reason_unreached, refused_login
 from ringfence.clients.connections.routes import ProxyRoute, client_by
-from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.errors import N_, RingfenceError, WaistError
 from ringfence.privacy.protocol.bundle import PROTOCOL, version_of
 
 # Flower tells its makers when it ends a process; nobody is told anything from here.
@@ -102,6 +102,8 @@ class SuperNode:
         remembered: number that the link gave this node before, so that a node that was killed need not wait.
         remember: keeps that number.
         contact: told when the gateway answers and when it does not.
+        look: where to go and with which key, asked before each connection: certificates are renewed while
+            the node runs. `place` and `key` for ever by default.
     """
 
     place: Place
@@ -111,6 +113,7 @@ class SuperNode:
     remembered: int | None = None
     remember: Callable[[int], None] = lambda _: None
     contact: Contact = field(default_factory=Contact)
+    look: Callable[[], tuple[Place, EllipticCurvePrivateKey]] | None = None
     _runs: dict[int, bool] = field(default_factory=dict)
 
     def serve(self, stop: threading.Event) -> None:
@@ -119,6 +122,8 @@ class SuperNode:
         while not stop.is_set():
             began = time.monotonic()
             try:
+                if self.look is not None:
+                    self.place, self.key = self.look()
                 with Connection(self.place, self.key) as client:
                     self._serve(client, stop)
             except (Exception, SystemExit) as error:
@@ -126,7 +131,11 @@ class SuperNode:
                 # may fit no form; ours goes on and tells.
                 if time.monotonic() - began > _BUSY_FOR:
                     pause, last = BUSY_SECONDS, ""
-                known = reason_unreached(self.place.address, self.place.route, self.place.tls, error)
+                known = (
+                    error
+                    if isinstance(error, RingfenceError)
+                    else reason_unreached(self.place.address, self.place.route, self.place.tls, error)
+                )
                 told = str(known or _unreached(self.place.address, error))
                 self.contact.failed(told)
                 if told != last:  # once, not at each of the tries of a night
@@ -185,9 +194,7 @@ class SuperNode:
             context = Context(
                 run_id=run, node_id=node.node_id, node_config={}, state=RecordDict(), run_config={}
             )
-            started = time.monotonic()
-            reply = self.app(whole, context)
-            send_reply(client, node, reply, time.monotonic() - started)
+            send_reply(client, node, self.app(whole, context))
         except httpx.TransportError:
             raise
         except Exception as error:
@@ -274,15 +281,15 @@ def _received(client: FleetHttpClient, node: NodeNumber, message: Message, tree:
     return whole
 
 
-def send_reply(client: FleetHttpClient, node: NodeNumber, reply: Message, seconds: float = 0.0) -> None:
-    """Send a reply and its objects."""
+def send_reply(client: FleetHttpClient, node: NodeNumber, reply: Message) -> None:
+    """Send a reply and its objects; how long it took to make is nobody's business."""
     with no_object_id_recompute():
         reply.metadata.__dict__["_message_id"] = reply.object_id
         request = PushMessagesRequest(
             node=node,
             messages_list=[message_to_proto(remove_content_from_message(reply))],
             message_object_trees=[get_object_tree(reply)],
-            clientapp_runtime_list=[seconds],
+            clientapp_runtime_list=[0.0],
         )
         answer = client.PushMessages(request)
         push_objects(

@@ -109,10 +109,13 @@ def complete(home: Home, document: SignedDocument) -> Invitation:
     federation = _whose(home, document)
     coordinator = home.settings.coordinator(federation)
     folder = membership_of(home.settings.folder, federation.name)
-    invitation = folder.invitation(coordinator)
-    folder.require_fitting(admission_of(document, coordinator), invitation, home.identity)
-    joined = home.of(federation)
-    folder.admitted(document, lambda: _record(joined, "admission", invitation))
+    folder.settle()
+    admission = admission_of(document, coordinator)
+    meant = folder.meant_by(admission)
+    invitation = meant.invitation(coordinator)
+    meant.require_fitting(admission, invitation, home.identity)
+    keep, joined = folder.admitted if meant == folder else folder.promoted, home.of(federation)
+    keep(document, lambda: _record(joined, "admission", invitation))
     return invitation
 
 

@@ -16,6 +16,7 @@ from ringfence.privacy.agreements.quorum import safe_quorum
 from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.agreements.series import utc_told
 from ringfence.privacy.agreements.study import Study
+from ringfence.privacy.agreements.terms import pace_told
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import _, language
 
@@ -200,6 +201,7 @@ def _afterwards(found: Forecast) -> Iterator[str]:
         "customers still holds."
     )
     yield _("A customer who withdraws consent is left out of every round that follows.")
+    yield pace_told(found.study.privacy)
 
 
 def _release(study: Study) -> Iterator[str]:

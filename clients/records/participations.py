@@ -51,19 +51,21 @@ _ROWS = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Witnesses:
-    """Who cosigns a release, as the signed study fixes it.
+    """Who cosigns a release, and how long answers are kept back, as the signed study fixes it.
 
     Attributes:
         keys: public key of each holder of the study in hexadecimal, by name.
         quorum: how many cosign.
         floor: how many suffice after the waiting time.
         wait_hours: the waiting time, from the intent on.
+        held: seconds that an answer of the run is kept back; 0 where it goes out when it is made.
     """
 
     keys: Mapping[str, str]
     quorum: int
     floor: int
     wait_hours: int
+    held: int = 0
 
     @classmethod
     def of(cls, study: Study) -> Witnesses:
@@ -74,6 +76,7 @@ class Witnesses:
             quorum=quorum,
             floor=floor,
             wait_hours=study.release.wait_hours,
+            held=study.privacy.held[1],
         )
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from ringfence.privacy.agreements.law import Country
 from ringfence.privacy.agreements.parties import HolderName
-from ringfence.privacy.errors import N_
+from ringfence.privacy.errors import N_, _
 from ringfence.privacy.toml.canonical import LARGEST, Document, Exact, Whole, decimal_text
 from ringfence.privacy.toml.faults import Problem, kind_name, settle
 
@@ -66,6 +66,26 @@ class PrivacyTerms(Document):
         "answered.",
         examples=["visible"],
     )
+    pace: Literal["prompt", "fixed"] = Field(
+        default="prompt",
+        description="prompt: a holder answers when its answer is made. fixed: it keeps every answer back "
+        "until a fixed time after it was asked, so that no time tells of its rows.",
+        examples=["fixed"],
+    )
+    join_seconds: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=86_400,
+        description="Of the fixed pace: after how many seconds the offer of the study is answered.",
+        examples=[600],
+    )
+    exchange_seconds: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=86_400,
+        description="Of the fixed pace: after how many seconds every later message of a run is answered.",
+        examples=[120],
+    )
 
     @property
     def visible(self) -> bool:
@@ -74,8 +94,20 @@ class PrivacyTerms(Document):
 
     @model_validator(mode="after")
     def _whole(self) -> PrivacyTerms:
-        settle(chain(too_few_honest(self), too_few_to_recover(self), too_little_noise_to_see(self)))
+        settle(
+            chain(
+                too_few_honest(self),
+                too_few_to_recover(self),
+                too_little_noise_to_see(self),
+                pace_problems(self),
+            )
+        )
         return self
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """Seconds that a holder keeps its answer to an offer, and to a later message; 0 and 0 when prompt."""
+        return self.join_seconds or 0, self.exchange_seconds or 0
 
 
 def too_few_honest(terms: PrivacyTerms) -> Iterator[Problem]:
@@ -158,6 +190,40 @@ def setting(value: object, problems: list[Problem], *path: str | int) -> object:
         )
     )
     return value
+
+
+def pace_problems(terms: PrivacyTerms) -> Iterator[Problem]:
+    """Refuse a fixed pace without its lengths, and lengths of a pace that is not fixed."""
+    for name, seconds in (("join_seconds", terms.join_seconds), ("exchange_seconds", terms.exchange_seconds)):
+        if terms.pace == "fixed" and seconds is None:
+            yield Problem(
+                code="RF-S490",
+                path=(name,),
+                values={"name": name},
+                template=N_(
+                    'pace = "fixed" needs {name}, since holders keep their answers back as long as is signed.'
+                ),
+            )
+        elif terms.pace == "prompt" and seconds is not None:
+            yield Problem(
+                code="RF-S491",
+                path=(name,),
+                values={"name": name},
+                template=N_('{name} holds for pace = "fixed" alone; add that, or leave {name} out.'),
+            )
+
+
+def pace_told(terms: PrivacyTerms) -> str:
+    """What the pace means, for people."""
+    if terms.pace == "prompt":
+        return _(
+            "Answers go out when they are made, so that their times tell roughly how many rows there are."
+        )
+    return _(
+        "The pace is fixed: the offer is answered after {join} seconds and every later message after "
+        "{exchange}, however long the work takes; what is late is unavailable. In one process nothing is "
+        "kept back."
+    ).format(join=terms.join_seconds, exchange=terms.exchange_seconds)
 
 
 class Evaluation(Document):

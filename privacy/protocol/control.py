@@ -247,7 +247,7 @@ class Done(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unavailable(Record):
-    """Holder to coordinator: no answer, without a reason, sent at the round's deadline."""
+    """Holder to coordinator: no answer, without a reason."""
 
 
 ControlMessage: TypeAlias = (

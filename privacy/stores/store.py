@@ -160,6 +160,7 @@ def _open_file(path: Path) -> Engine:
         execution_options={_PROFILE: "sqlite", _PATH: os.path.abspath(path)},
     )
     _guard_sqlite(engine, safe, path.name)
+    _guard_place(engine, path)
     try:
         with (
             engine.begin()
@@ -289,6 +290,32 @@ def _guard_sqlite(engine: Engine, safe: dict[str, str | int], name: str) -> None
             context.original_exception, sqlite3.OperationalError | sqlite3.DatabaseError
         ) and not isinstance(context.original_exception, sqlite3.IntegrityError | sqlite3.ProgrammingError):
             raise _sentence(context.original_exception, name) from context.original_exception
+
+
+def _guard_place(engine: Engine, path: Path) -> None:
+    """Write to the file that has the store's name, or refuse.
+
+    A file that was removed or replaced stays open, takes what is committed, and is gone with the process.
+    """
+    opened = os.stat(path)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if connection.get_execution_options().get(_READ_ONLY):
+            return
+        try:
+            there = os.path.samestat(opened, os.stat(path))
+        except OSError:
+            there = False
+        if not there:
+            raise StoreError(
+                "RF-B630",
+                N_(
+                    "The store {file} was removed or replaced while it was in use, so nothing is written. "
+                    "Stop this process, and put the file back or restore a backup."
+                ),
+                file=path.name,
+            )
 
 
 def _unsafe_setting(setting: str, found: object, wanted: object) -> StoreError:

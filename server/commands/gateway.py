@@ -31,6 +31,13 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         help=_("where it listens on this machine (default: all its addresses, the same port)"),
     )
     make.set_defaults(do=_make)
+    renew = leaf(
+        kinds,
+        "renew",
+        _("give the gateway a new certificate under the same authority"),
+        more=_("A gateway that serves shows it from the next connection on; studies that run go on."),
+    )
+    renew.set_defaults(do=_renew)
     serve = leaf(
         commands,
         "serve",
@@ -64,6 +71,19 @@ def _make(arguments: argparse.Namespace) -> int:
     )
     terminal.say(_("Next: ringfence-server serve, and for each holder ringfence-server holder invite"))
     terminal.write_json({"file": str(file), "address": arguments.address, "bind": bind})
+    return 0
+
+
+def _renew(arguments: argparse.Namespace) -> int:
+    from ringfence.server.connections.admissions import Admissions
+    from ringfence.server.desk.enrolling import renew_gateway
+    from ringfence.server.home import open_office
+
+    with open_office(arguments.config) as office:
+        end = renew_gateway(office, Admissions(office.engine).now())
+    terminal = Terminal.of(arguments)
+    terminal.say(_("The gateway's new certificate is good until {end}.").format(end=end.isoformat()))
+    terminal.write_json({"until": end.isoformat()})
     return 0
 
 

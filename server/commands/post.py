@@ -110,9 +110,9 @@ def _submit(arguments: argparse.Namespace) -> int:
 def _deliver(arguments: argparse.Namespace) -> int:
     from ringfence.server.home import open_office
 
-    terminal = Terminal.of(arguments)
-    with open_office(arguments.config) as office:
-        _delivered(arguments, office, terminal, passphrases(arguments))
+    terminal, given = Terminal.of(arguments), passphrases(arguments)
+    with open_office(arguments.config, passphrases=given) as office:
+        _delivered(arguments, office, terminal, given, ends=True)
         _tell(office, terminal)
     return 0
 
@@ -135,6 +135,7 @@ def _delivered(
     given: Passphrases,
     *,
     lenient: bool = False,
+    ends: bool = False,
 ) -> None:
     """Deliver; where `lenient`, that no gateway serves is told and no failure."""
     from ringfence.server.desk.conducting import Pace
@@ -142,7 +143,7 @@ def _delivered(
 
     pace = Pace(first=seconds(arguments.wait), exchange=seconds(arguments.timeout))
     try:
-        deliver(office, pace, given, report=terminal.say)
+        deliver(office, pace, given, report=terminal.say, ends=ends)
     except WaistError as error:
         if not lenient:
             raise

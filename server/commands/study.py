@@ -158,7 +158,10 @@ def _add_endings(kinds: argparse._SubParsersAction[Parser], run: argparse.Argume
             type=decimal,
             default=120,
             metavar="SECONDS",
-            help=_("how long the holders may take for one answer (default: 120)"),
+            help=_(
+                "how long the holders may take for one answer; at a fixed pace, how long the carrying may "
+                "take besides (default: 120)"
+            ),
         )
     release.add_argument("--out", type=Path, required=True, metavar="DIR", help=_("folder to make"))
     for each in (run, resume):
@@ -233,6 +236,7 @@ def _sign(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
+    from ringfence.privacy.agreements.terms import pace_told
     from ringfence.privacy.toml.canonical import plain
     from ringfence.server.desk.asking import study_asked
     from ringfence.server.desk.series import runs_of
@@ -250,6 +254,7 @@ def _show(arguments: argparse.Namespace) -> int:
         terminal.say(
             f"{name:12} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
         )
+    terminal.say(pace_told(study.privacy))
     if found is not None:
         terminal.say(study_line(found))
         for line in holder_lines(found):

@@ -10,13 +10,15 @@ import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, Text, insert, select, update
+from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, Text, and_, insert, select, update
 
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.stores.store import reading
 from ringfence.privacy.wire.fields import utc_now
 
 METADATA = MetaData()
+HANDING_OVER = datetime.timedelta(days=1)
+"""How long a former certificate is let in beside the one that renews it."""
 INVITATIONS = Table(
     "federation_invitations",
     METADATA,
@@ -113,6 +115,9 @@ class Admissions:
     def admit(self, number: str, admitted: AdmittedHolder, *, connection: Connection) -> None:
         """Let a holder in by its invitation; certificates it had before are let in no more.
 
+        One for the node's key that is admitted again is let in for `HANDING_OVER` still: the admission is a
+        file that people carry, and a study may be running.
+
         Raises:
             WaistError: as `require_open`; RF-W353 the name belongs to a holder with another key,
                 RF-W358 the key to a holder with another name.
@@ -146,7 +151,7 @@ class Admissions:
             )
         at = self.now().isoformat()
         connection.execute(update(INVITATIONS).where(INVITATIONS.c.number == number).values(used=at))
-        self._end(admitted.holder, at, connection)
+        self._renew(admitted, connection)
         connection.execute(
             insert(ADMITTED).values(
                 certificate=admitted.certificate,
@@ -193,6 +198,20 @@ class Admissions:
             for each in self.listed()
             if not each.revoked and now < datetime.datetime.fromisoformat(each.until)
         )
+
+    def newest(self) -> tuple[AdmittedHolder, ...]:
+        """Of everybody who is let in now, what was admitted last."""
+        return tuple({each.holder: each for each in self.let_in()}.values())
+
+    def _renew(self, admitted: AdmittedHolder, connection: Connection) -> None:
+        """End what a holder had: for another node's key at once, for the same in a while."""
+        now = self.now()
+        soon = (now + HANDING_OVER).isoformat()
+        had = and_(ADMITTED.c.holder == admitted.holder, ADMITTED.c.revoked == "")
+        same = and_(had, ADMITTED.c.node_key == admitted.node_key, ADMITTED.c.until > soon)
+        connection.execute(update(ADMITTED).where(same).values(until=soon))
+        others = and_(had, ADMITTED.c.node_key != admitted.node_key)
+        connection.execute(update(ADMITTED).where(others).values(revoked=now.isoformat()))
 
     @staticmethod
     def _end(holder: str, at: str, connection: Connection) -> int:

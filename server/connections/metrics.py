@@ -76,9 +76,11 @@ class CoordinatorMetrics(Collector):
         yield runs
 
     def _of_holders(self) -> Iterator[Metric]:
-        admitted = self.admissions.let_in()
+        admitted = self.admissions.newest()
         yield GaugeMetricFamily(
-            "ringfence_holders_admitted", "Holders that may connect.", value=len(admitted)
+            "ringfence_holders_admitted",
+            "Holders that may connect.",
+            value=len(admitted),
         )
         contact = GaugeMetricFamily(
             "ringfence_holder_last_contact_timestamp_seconds",

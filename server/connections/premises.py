@@ -1,8 +1,8 @@
 """The gateway's folder in a coordinator's home: the authority, what the link and the door are started with,
 and where the link is.
 
-The authority's key and certificate last; those of link and door are made anew at each start, so that nothing
-has to be renewed but the process.
+The authority's key and certificate last; those of link and door are made anew at each start, and the door's
+also while it listens.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from ringfence.privacy.command_line.terminal import write_atomically
@@ -103,12 +104,19 @@ class GatewayFolder:
 
     def issue(self, host: str, now: datetime.datetime) -> None:
         """Make keys and certificates of link and door for one start."""
-        authority = self.authority()
-        for files, hosts in ((self.link_files(), ("127.0.0.1",)), (self.door_files(), (host,))):
-            key = tls_key()
-            certificate = authority.for_server(key.public_key(), hosts, now)
-            _write_secret(files.key, key_pem(key))
-            write_atomically(files.certificate, certificate.public_bytes(serialization.Encoding.PEM))
+        self._issue(self.link_files(), "127.0.0.1", now)
+        self.renew_door(host, now)
+
+    def renew_door(self, host: str, now: datetime.datetime) -> x509.Certificate:
+        """A new key and certificate of the door; one that listens shows them from its next connection on."""
+        return self._issue(self.door_files(), host, now)
+
+    def _issue(self, files: LinkFiles | DoorFiles, host: str, now: datetime.datetime) -> x509.Certificate:
+        key = tls_key()
+        certificate = self.authority().for_server(key.public_key(), (host,), now)
+        _write_secret(files.key, key_pem(key))
+        write_atomically(files.certificate, certificate.public_bytes(serialization.Encoding.PEM))
+        return certificate
 
     def tell_running(self, running: Running) -> None:
         """Say where the link is, for the coordinator's other processes."""

@@ -6,6 +6,7 @@ Invariants: what listens beyond loopback is the gateway alone; one process serve
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 import httpx
 import uvicorn
 
-from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.errors import N_, WaistError, _
 from ringfence.server.connections.admissions import Admissions, AdmittedHolder
 from ringfence.server.connections.gateway import Gateway, door_server
 from ringfence.server.connections.premises import GatewayFolder, Running
@@ -48,6 +49,8 @@ class Serving:
     _allowed: Mapping[str, bytes] = field(default_factory=dict)
     _identities: Mapping[str, str] = field(default_factory=dict)
     _nodes: dict[str, int] = field(default_factory=dict)
+    _server: uvicorn.Server | None = None
+    _shown: bytes = b""
 
     def serve(self, stop: threading.Event, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until told to stop.
@@ -74,6 +77,7 @@ class Serving:
                         link = self._link()
                         self.vitals.link = True
                     self._look_up(link)
+                    self._renew()
                     self.look()
         finally:
             self.vitals.link = self.vitals.door = False
@@ -115,6 +119,23 @@ class Serving:
     def _by_identity(self, wanted: Mapping[str, AdmittedHolder]) -> dict[str, int]:
         return {wanted[key].identity: number for key, number in self._nodes.items()}
 
+    def _renew(self) -> None:
+        """Show a certificate that was renewed from the next connection on; those that are open go on."""
+        files = self.folder.door_files()
+        try:
+            found = files.certificate.read_bytes()
+            if self._server is None or found == self._shown:
+                return
+            # In a context apart first: a key that does not fit yet would leave the door without one.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key)
+            shown = self._server.config.ssl
+            assert shown is not None
+            shown.load_cert_chain(files.certificate, files.key)
+        except OSError:  # being written: it is looked at again a moment later; an SSLError is one
+            return
+        self._shown = found
+        self.report(_("The gateway shows its new certificate from the next connection on."))
+
     @contextmanager
     def _door(self, link: Callable[[], str]) -> Iterator[threading.Thread]:
         """The door in a thread of its own."""
@@ -125,6 +146,7 @@ class Serving:
             told=lambda peer, status: self.vitals.answered(self._identities.get(peer, ""), status),
         )
         server = door_server(app, self.folder.door_files(), self.host, self.port)
+        self._server, self._shown = server, self.folder.door_files().certificate.read_bytes()
         thread = threading.Thread(target=_quietly, args=(server,), name="ringfence-door", daemon=True)
         thread.start()
         try:
@@ -144,7 +166,7 @@ def _quietly(server: uvicorn.Server) -> None:
 
 def _started(server: uvicorn.Server, thread: threading.Thread) -> bool:
     waited = threading.Event()
-    for _ in range(int(_DOOR_SECONDS / 0.02)):
+    for _turn in range(int(_DOOR_SECONDS / 0.02)):
         if server.started or not thread.is_alive():
             break
         waited.wait(0.02)

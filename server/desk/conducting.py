@@ -20,6 +20,8 @@ from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.release import Exported
 from ringfence.privacy.stores.lease import lease
+from ringfence.server.connections.admissions import Admissions
+from ringfence.server.connections.pacing import paced
 from ringfence.server.connections.superlink import NO_GATEWAY, SuperLink
 from ringfence.server.coordinator import Coordinator, OpenStudy, sign_study
 from ringfence.server.desk.asking import read_asked
@@ -40,7 +42,8 @@ class Pace:
 
     Attributes:
         first: seconds for all holders to connect, before the study is offered to those who are there.
-        exchange: seconds for the holders' answers to one message.
+        exchange: seconds for the holders' answers to one message; for carrying them alone, where the signed
+            study says how long they are kept back.
     """
 
     first: float = 60.0
@@ -87,8 +90,7 @@ class Conductor:
     ) -> Release | None:
         """End a run for good, with the model that its sums make, or None; holders that are there are told.
 
-        Where no gateway serves, a run without a model ends all the same; holders are told when this is called
-        again.
+        Where no gateway serves, a run without a model ends all the same; holders are told when one does.
 
         Args:
             pace: how long is waited.
@@ -98,7 +100,7 @@ class Conductor:
         Raises:
             StoreError: RF-B120 the study is being run at this moment.
             StudyError: RF-S380 it is over, RF-S385 it never began, RF-S464 a model, and nobody to cosign it.
-            WaistError: RF-W237 too few cosigned.
+            WaistError: RF-W440 too few are there to cosign, RF-W237 too few cosigned.
         """
         try:
             with self._letters(pace, report, threading.Event(), 0) as (letters, runs):
@@ -127,11 +129,18 @@ class Conductor:
                     identity=self.coordinator.identity,
                     holders=self.opened.participants,
                     report=report,
+                    let_in=self._let_in,
+                    paced=paced(carrier, self.opened.study.privacy),
                 )
                 try:
                     yield letters, runs
                 finally:
                     letters.close()
+
+    def _let_in(self, name: str) -> bool:
+        """Whether a holder of the study is let in at this moment."""
+        key = self.opened.participants[name].hex
+        return any(each.identity == key for each in Admissions(self.office.engine).let_in())
 
     def again(self) -> Release:
         """The result of a study that was run to its end.

@@ -78,6 +78,23 @@ def make_gateway(office: Office, address: str, bind: str, now: datetime.datetime
     return file
 
 
+def renew_gateway(office: Office, now: datetime.datetime) -> datetime.datetime:
+    """Give the gateway a new certificate under its authority; one that serves shows it from then on.
+
+    Returns:
+        The end of its validity.
+
+    Raises:
+        UsageError: RF-U520 there is no gateway.
+        KeyFault, StoreError: its authority cannot be read.
+    """
+    host, _port = require_host_and_port(office.settings.gateway.address)
+    folder = gateway_folder(office)
+    folder.authority()
+    office.log.record("gateway.renewed", "allow", resource=f"gateway:{host}")
+    return folder.renew_door(host, now).not_valid_after_utc
+
+
 def require_host_and_port(address: str) -> tuple[str, int]:
     """Host and port of an address.
 

@@ -93,7 +93,10 @@ def _gateway(made: Examination, office: Office, now: datetime) -> str:
     serves = leased(office.engine)
     ends = ends_of_certificates(folder)
     again = _("Start ringfence-server serve anew, which makes a new one.")
-    remedies = {"authority": _("Make a new home with a new authority, and invite the holders to it.")}
+    remedies = {
+        "gateway": _("Renew it: ringfence-server gateway renew"),
+        "authority": _("Make a new home with a new authority, and invite the holders to it."),
+    }
     for name, end in ends.items():
         if name == "authority" or serves:  # the others are made anew at each start
             what = _("The certificate of {name}").format(name=name)
@@ -106,9 +109,8 @@ def _gateway(made: Examination, office: Office, now: datetime) -> str:
 
 
 def _holders(made: Examination, office: Office, now: datetime) -> None:
-    for each in Admissions(office.engine).listed():
-        if not each.revoked:
-            what = _("The certificate of {name}").format(name=each.holder)
-            remedy = _("Invite it anew: ringfence-server holder invite")
-            end = datetime.fromisoformat(each.until)
-            check_expiry(made, "holder", what, end, now, remedy)
+    newest = {each.holder: each for each in Admissions(office.engine).listed() if not each.revoked}
+    for each in newest.values():
+        what = _("The certificate of {name}").format(name=each.holder)
+        remedy = _("Invite it anew: ringfence-server holder invite")
+        check_expiry(made, "holder", what, datetime.fromisoformat(each.until), now, remedy)

@@ -68,7 +68,7 @@ class CoordinatorStatus:
                 conducts=leased(office.engine, "study"),
                 holders=tuple(
                     _contact(each.holder, heard.get(each.identity), serves, now)
-                    for each in Admissions(office.engine).let_in()
+                    for each in Admissions(office.engine).newest()
                 ),
                 runs=runs_kept(office.engine),
                 series=tuple(

@@ -24,6 +24,7 @@ from ringfence.server.desk.asking import read_asked
 from ringfence.server.desk.conducting import Pace, carrier_to, coordinator_of, nodes_of
 from ringfence.server.desk.enrolling import gateway_folder
 from ringfence.server.home import Office
+from ringfence.server.post.ending import owed_ends, say_ends
 from ringfence.server.post.posting import post
 from ringfence.server.records.submissions import OPEN, Submissions, SubmittedStudy
 
@@ -86,8 +87,9 @@ def deliver(
     *,
     report: Callable[[str], None] = lambda _: None,
     stop: threading.Event | None = None,
+    ends: bool = False,
 ) -> None:
-    """Bring every open study to the holders that are there, and keep what they say.
+    """Bring every open study, and ends that were not heard, to the holders that are there.
 
     Args:
         office: the coordinator's.
@@ -96,6 +98,7 @@ def deliver(
         report: told, in sentences for the coordinator's people, who cannot be reached and what is not
             believed.
         stop: ends it early.
+        ends: says ends of runs that were not heard too; the office is opened with the log's key for it.
 
     Raises:
         WaistError: RF-W342 no gateway serves, RF-W392 another process delivers.
@@ -103,19 +106,22 @@ def deliver(
     """
     submissions = Submissions(office.engine)
     waiting = [each for each in submissions.listed() if each.state in OPEN]
-    if not waiting:
+    owed = {key.hex for end in owed_ends(office.engine) for key in end.holders.values()} if ends else set()
+    if not waiting and not owed:
         return
     with _alone(office):
         identity = office.key(passphrases)
         coordinator = coordinator_of(office, identity)
         opened = [study for each in waiting if (study := _opened(office, identity, each, report))]
         admitted = gateway_folder(office).running().nodes
-        keys = {holder.key for each in opened for holder in each.study.holders}
+        keys = {holder.key for each in opened for holder in each.study.holders} | owed
         nodes = {key: admitted[key] for key in keys & admitted.keys()}
         with carrier_to(office, nodes, pace, stop or threading.Event()) as carrier:
             for each in opened:
                 there = nodes_of(each.study, admitted, report, 0)
                 post(coordinator, each, replace(carrier, nodes=there), submissions, report)
+            if owed:
+                say_ends(coordinator, carrier, admitted, report)
 
 
 def all_submitted(office: Office) -> tuple[SubmittedStudy, ...]:

@@ -14,7 +14,7 @@ def _tables() -> MetaData:
     from ringfence.privacy.release import register
     from ringfence.server import registry
     from ringfence.server.connections import admissions
-    from ringfence.server.records import intents, runs, series, submissions
+    from ringfence.server.records import farewells, intents, runs, series, submissions
 
     return gathered(
         (
@@ -24,6 +24,7 @@ def _tables() -> MetaData:
             runs.METADATA,
             series.METADATA,
             intents.METADATA,
+            farewells.METADATA,
             submissions.METADATA,
             register.METADATA,
         )

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ringfence.privacy.protocol.notices import WAITING
 from ringfence.server.home import Office
+from ringfence.server.post.ending import owed_ends
 from ringfence.server.records.submissions import OPEN, Submissions
 
 FIRST, SHORTEST, LONGEST = 10.0, 60.0, 300.0
@@ -105,8 +106,9 @@ class Courier:
             self._running = None
 
     def _waiting(self) -> frozenset[tuple[str, str]]:
-        """Study and holder, where people of the holder have not decided yet."""
-        return frozenset(
+        """Study and holder, where people of the holder have not decided yet, or an end was not heard."""
+        ends = {(end.run, name) for end in owed_ends(self.office.engine) for name in end.holders}
+        return frozenset(ends) | frozenset(
             (each.study, one.holder)
             for each in Submissions(self.office.engine).listed()
             if each.state in OPEN

@@ -41,6 +41,8 @@ from ringfence.privacy.stores.store import reading
 from ringfence.privacy.waist import Query
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.coordinator import OpenStudy
+from ringfence.server.records.farewells import METADATA as FAREWELLS
+from ringfence.server.records.farewells import still_owed
 from ringfence.server.records.intents import METADATA as INTENTS
 from ringfence.server.records.intents import KeptIntent, keep_intent, keep_proof, read_intent
 from ringfence.server.records.released_sums import ReleasedSum, read_sum, row_of_sum
@@ -97,6 +99,7 @@ class KeptRun:
         outcome: `RELEASED`, or the code of what ended it; empty while rounds are asked.
         model: digest of what was released, or empty.
         intent: what is about to be released, once the sums make a model.
+        unsure: holders whose answer to an offer was lost; they are told the end too.
     """
 
     run: str
@@ -107,6 +110,7 @@ class KeptRun:
     outcome: str = ""
     model: str = ""
     intent: KeptIntent | None = None
+    unsure: frozenset[str] = frozenset()
     _store: RunStore | None = None
 
     def numbered(self, roster: int) -> None:
@@ -272,6 +276,7 @@ class RunStore:
         METADATA.create_all(engine)
         INTENTS.create_all(engine)
         STOPS.create_all(engine)
+        FAREWELLS.create_all(engine)
 
     def now(self) -> str:
         """The moment, as it is written."""
@@ -334,6 +339,7 @@ class RunStore:
             sums = connection.execute(select(SUMS).where(SUMS.c.run == row.run)).all()
             joined = connection.scalars(select(MEMBERS.c.holder).where(MEMBERS.c.run == row.run)).all()
             intent = read_intent(connection, row.run)
+            unsure = still_owed(connection, row.run) - set(joined)
         return KeptRun(
             run=row.run,
             sums={each.round: read_sum(each.round, each, opened) for each in sums},
@@ -343,6 +349,7 @@ class RunStore:
             outcome=row.outcome,
             model=row.model,
             intent=intent,
+            unsure=unsure,
             _store=self,
         )
 

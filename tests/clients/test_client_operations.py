@@ -239,7 +239,7 @@ def test_metrics_and_probes_on_loopback_and_nothing_that_depends_on_rows(here: T
     contact = Contact(clock=lambda: NOW)
     with open_federation(here.home, None, opens="log") as home:
         holder = load_holder(home)
-        links = {"city": (contact, NOW)}
+        links = {"city": (contact, lambda: NOW)}
         with on_loopback(holder, load_settings(here.home), links) as found:
             assert found == {"metrics": ports[0], "probes": ports[1]}
             assert fetch(ports[1], "/healthz") == (200, '{"alive": true}\n')
@@ -260,7 +260,7 @@ def test_metrics_and_probes_on_loopback_and_nothing_that_depends_on_rows(here: T
 def test_nothing_listens_where_nobody_asked(here: Town) -> None:
     with (
         open_federation(here.home, None, opens="log") as home,
-        on_loopback(load_holder(home), load_settings(here.home), {"city": (Contact(), NOW)}) as found,
+        on_loopback(load_holder(home), load_settings(here.home), {"city": (Contact(), lambda: NOW)}) as found,
     ):
         assert found == {}
 

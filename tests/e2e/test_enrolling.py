@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -240,6 +242,69 @@ def place(here: Town, now: datetime) -> Place:
     coordinator = read_public(here.desk / "keys" / "coordinator.key.pub", "coordinator")
     own = read_public(here.home / "keys" / "holder.key.pub", "holder")
     return MembershipFolder(here.home / FOLDER / "city").place(coordinator, own, now)
+
+
+def keys_of(here: Town) -> tuple[bytes, bytes]:
+    return (here.home / FOLDER / "node.key").read_bytes(), (here.home / FOLDER / "tls.key").read_bytes()
+
+
+def shown(here: Town) -> bytes:
+    """The certificate that the first holder's node would show."""
+    place(here, datetime.now(UTC))
+    return (here.home / FOLDER / "certificate.pem").read_bytes()
+
+
+def test_joining_again_takes_nothing_away_before_it_is_admitted(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrol(here, "north")
+    MembershipFolder(here.home / FOLDER).remember(7)
+    node, tls = keys_of(here)
+    former = shown(here)
+    for _ in range(2):  # an invitation that is not answered is given up for the next one
+        assert join(here, invite(here)) == 0
+        assert (keys_of(here), shown(here)) == ((node, tls), former)
+    wrong = here.root / "wrong.json"
+    (here.root / "north.admission.json").rename(wrong)
+    assert admit(here) == 0
+    assert (keys_of(here), shown(here)) == ((node, tls), former), "what is pending is not shown"
+    assert client("join", here.root / "north.admission.json", "--config", here.home) == 0
+    assert keys_of(here)[0] == node, "a study that runs knows the node by it"
+    assert keys_of(here)[1] != tls
+    assert shown(here) != former
+    folder = MembershipFolder(here.home / FOLDER)
+    assert folder.remembered() == 7
+    assert not folder.pending.path.exists()
+    assert [path.name for path in here.home.glob(".federation*")] == [".federation.lock"]
+    refused(capsys, client("join", wrong, "--config", here.home), "RF-W361")
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_membership_that_was_cut_off_while_it_took_the_former_ones_place_is_whole(
+    here: Town, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """The process dies before the n-th of the three moves."""
+    enrol(here, "north")
+    former, moves = shown(here), list[object]()
+    assert join(here, invite(here)) == 0
+    assert admit(here) == 0
+    whole = os.replace
+
+    def cut(old: Path, new: Path) -> None:
+        if old.is_dir():
+            moves.append(old)
+            if len(moves) == step:
+                raise KeyboardInterrupt
+        whole(old, new)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", cut)
+        with suppress(KeyboardInterrupt):
+            client("join", here.root / "north.admission.json", "--config", here.home)
+    assert len(moves) == step
+    assert shown(here) != former
+    assert not MembershipFolder(here.home / FOLDER).pending.path.exists()
+    assert [path.name for path in here.home.glob(".federation*")] == [".federation.lock"]
 
 
 def test_what_another_coordinator_left_is_not_gone_by(here: Town) -> None:

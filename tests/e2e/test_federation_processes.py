@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
 from kits.command_kit import NAMES, Town, client, server, town
-from kits.federation_kit import Federation, approve_everywhere, federation
+from kits.federation_kit import Federation, approve_everywhere, enrol, federation, start
 
 from ringfence.audit.cli import main as audit
 
@@ -75,6 +76,44 @@ def test_killed_parties_go_on(running: tuple[Town, Federation]) -> None:
     process = parties.start_study(study, out)
     assert process.running.wait(240) == 0, process.said()
     assert "Released sha256:" in process.said()
+
+
+def test_a_run_is_stopped_while_no_gateway_serves_and_its_holders_hear_it_later(
+    running: tuple[Town, Federation],
+) -> None:
+    """Certificates are renewed besides, of the gateway before it serves again and of a holder that runs."""
+    here, parties = running
+    study = here.sign("stopped.signed.json", epsilon="0.6")
+    approve_everywhere(here, study)
+    before = sums(here)
+    process = parties.start_study(study, here.root / "stopped")
+    while sums(here) == before:
+        assert process.running.poll() is None, process.said()
+    process.end(signal.SIGKILL)
+    assert parties.serve is not None
+    parties.serve.end()
+    words = ("study", "stop", study, "--without-model", "--config", here.desk)
+    assert server(*words) == 0
+    assert server(*words) == 1, "it is over"
+    assert all(open_runs(here, name) == 1 for name in NAMES)
+    parties.start_serve()
+    for file in here.root.glob("north.*ion.json"):
+        file.unlink()
+    (here.root / "north.enrolment.json").unlink()
+    enrol(here, "north")
+    assert server("gateway", "renew", "--config", here.desk) == 0
+    parties.serve.wait_for("shows its new certificate")
+    deadline = time.monotonic() + 240
+    while any(open_runs(here, name) for name in NAMES):
+        assert time.monotonic() < deadline
+        # `serve` does the same now and then, and one process of a home delivers at a time.
+        start("server", here.root, "study", "deliver", "--config", here.desk).running.wait(120)
+
+
+def open_runs(here: Town, name: str) -> int:
+    told = here.root / "status.json"
+    assert client("status", "--config", here.root / name, "--json", told) == 0
+    return len(json.loads(told.read_text(encoding="utf-8"))["open"])
 
 
 def test_a_node_goes_by_what_its_people_wrote_last(running: tuple[Town, Federation]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import kits.flower_kit  # noqa: F401  # imports Flower past its dependencies' deprecations
 import numpy as np
 import pytest
 from kits.parties import Parties, federation_of
@@ -15,8 +16,9 @@ from sqlalchemy import select, update
 from ringfence.privacy.errors import StudyError, WaistError
 from ringfence.privacy.stores.tensors import write_tensors
 from ringfence.privacy.wire.envelope import MessageKind, read_header
+from ringfence.server.post.ending import owed_ends
 from ringfence.server.records.released_sums import FORMAT
-from ringfence.server.records.runs import RUNS, SUMS, KeptRun, RunStore
+from ringfence.server.records.runs import RUNS, SUMS, KeptRun, RunStore, runs_kept
 from ringfence.server.registry import HolderRegistry
 from ringfence.server.rounds import Release, released_again, run_study, stop_study
 
@@ -223,12 +225,16 @@ def test_a_run_can_be_stopped_when_nobody_can_be_told_and_they_are_told_later(
         with pytest.raises(StudyError, match="RF-S464"):
             stop_study(coordinator, parties.federation.opened, None, runs)
     first = stop_study(coordinator, parties.federation.opened, None, runs, discard=rounds > 0)
-    again = stop_study(coordinator, parties.federation.opened, None, runs)
+    assert first is None
+    assert [each.state for each in runs_kept(coordinator.registry.engine)] == ["ended"]
+    for again in (go, stop):
+        with pytest.raises(StudyError, match="RF-S380"):
+            again(parties)
     assert len(parties.wire.sent) == sent
     assert all(holder.ledger.reservations() for holder in parties.holders.values())
-    told = stop(parties)
-    assert (first, again, told) == (None, None, None)
+    parties.tell_ends()
     assert all(holder.ledger.reservations() == () for holder in parties.holders.values())
+    assert owed_ends(coordinator.registry.engine) == ()
     actions = [e.event.action for e in coordinator.log.events()]
     assert "model.released" not in actions
     assert actions.count("study.finished") == 1

@@ -80,6 +80,26 @@ class Sealed:
         return run_study(federation.coordinator, federation.opened, self.letters)
 
 
+def test_nothing_is_sealed_to_a_holder_after_it_was_revoked(tmp_path: Path) -> None:
+    """In the middle of a study, with a key that it greeted with before."""
+    here = Sealed.of(tmp_path)
+    revoked, after = list[str](), list[str]()
+
+    def down(name: str, data: bytes) -> bytes:
+        if revoked:
+            after.append(name)
+        elif len(here.carrier.seen) == 9:  # greetings, offers and the roster are over
+            revoked.append("bank")
+        return data
+
+    here.carrier.down = down
+    here.letters.let_in = lambda name: name not in revoked
+    with pytest.raises(WaistError, match="RF-W200"):
+        here.run()
+    assert "bank" not in after
+    assert {"partner", "retailer"} == set(after)
+
+
 def test_the_carrier_sees_greetings_and_letters_and_nothing_else(tmp_path: Path) -> None:
     here = Sealed.of(tmp_path)
     release = here.run()
@@ -258,13 +278,17 @@ def test_a_restarted_holder_is_greeted_again_and_goes_on(tmp_path: Path) -> None
     assert here.parties.holders["bank"].ledger.reservations() == ()
 
 
-def test_a_clock_that_is_days_off_is_told_on_its_side(tmp_path: Path) -> None:
+@pytest.mark.parametrize("days", [-30, -1, 1])
+def test_a_clock_that_is_days_off_is_told_on_one_side_and_nothing_is_spent(tmp_path: Path, days: int) -> None:
+    """Whoever finds the other's key to live too long says so: with a day, the side whose clock is behind."""
     here = Sealed.of(tmp_path)
     clock = here.letters.clock
-    here.letters.clock = lambda: clock() - timedelta(days=30)
+    here.letters.clock = lambda: clock() + timedelta(days=days)
     with pytest.raises(WaistError, match="RF-W200"):
         here.run()
-    assert any("RF-W310" in sentence and "clocks" in sentence for sentence in here.parties.said["bank"])
+    told = here.said if days == -1 else here.parties.said["bank"]
+    assert any("RF-W310" in sentence and "clocks" in sentence for sentence in told)
+    assert all(holder.ledger.reservations() == () for holder in here.parties.holders.values())
 
 
 def test_a_stranger_gets_no_bytes_and_keys_are_bounded(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from kits.link_kit import Door, gateway, superlink, trusting
 from kits.parties import Parties, federation_of
 
+from ringfence.clients.connections.pacing import PacedAgent
 from ringfence.clients.connections.supernode import Connection, Place, SuperNode, send_reply
 from ringfence.clients.flower import make_client_app
 from ringfence.clients.letters import LetterBox
@@ -30,7 +33,10 @@ from ringfence.privacy.protocol.bundle import bundle
 from ringfence.privacy.protocol.control import seal_message
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.privacy.wire.letters import MAGIC, greeting
+from ringfence.server.connections import gateway as gateway_module
+from ringfence.server.connections import link_grid
 from ringfence.server.connections import superlink as superlink_module
+from ringfence.server.connections.pacing import paced
 from ringfence.server.connections.superlink import SuperLink
 from ringfence.server.flower import FlowerTransport, packed, unpacked, wait_for_nodes
 from ringfence.server.letters import Letters
@@ -55,13 +61,20 @@ def nodes_of(
         key = ec.generate_private_key(ec.SECP384R1())
         public = public_key_to_bytes(key.public_key())
         numbers[name] = link.register(public, name)
-        place = Place(address=link.address, tls=trusting(link))
-        if door is not None:
-            place = Place(address=door.address, tls=door.partner(name, public))
-        box = LetterBox(agent=agent)
+        pacing = PacedAgent(agent=agent, holder=agent.holder, stop=stop)
+        box = LetterBox(agent=agent, answering=pacing.handle)
+
+        def look(
+            name: str = name, public: bytes = public, key: Any = key
+        ) -> tuple[Place, ec.EllipticCurvePrivateKey]:
+            if door is None:
+                return Place(address=link.address, tls=trusting(link)), key
+            return Place(address=door.address, tls=door.partner(name, public)), key
+
         node = SuperNode(
-            place=place,
+            place=Place(address=link.address, tls=trusting(link)),
             key=key,
+            look=look,
             app=make_client_app(lambda _context, box=box: box),  # type: ignore[misc]
             report=parties.said[name].append,
         )
@@ -90,6 +103,89 @@ def test_a_study_runs_over_flower_s_deployment_through_the_gateway(tmp_path: Pat
     assert release.holders == ("bank", "partner", "retailer")
     assert set(release.attempts) == {1}
     assert parties.said == {name: [] for name in parties.holders}
+
+
+def test_certificates_rotate_in_the_middle_of_a_study(
+    tmp_path: Path, link: SuperLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All former ones are let in no more and their connections cut; each node comes back with its new one."""
+    monkeypatch.setattr(gateway_module, "RECHECK_SECONDS", 0.05)
+    parties = Parties.of(federation_of(tmp_path, customers=150, model={"iterations": 1}))
+    federation, turned = parties.federation, list[int]()
+
+    class Turning(Tapped):
+        def push_messages(self, messages: Iterable[Message]) -> list[str]:
+            self.asked = getattr(self, "asked", 0) + 1
+            if self.asked == 4:  # greetings, offers and the roster are over
+                turned.append(len(door.allowed))
+                door.allowed.clear()
+            return super().push_messages(messages)
+
+    with (
+        gateway(tmp_path / "door", link.address, link.files.authority) as door,
+        nodes_of(parties, link, door=door) as numbers,
+        link.run() as (grid, _series),
+    ):
+        wait_for_nodes(grid, len(numbers), timeout=60, stop=threading.Event())
+        letters = letters_over(Turning(grid), numbers, parties, [])
+        letters.carrier = replace(letters.carrier, timeout=60.0)  # type: ignore[type-var]
+        release = run_study(federation.coordinator, federation.opened, letters)
+    assert turned == [3]
+    assert len(door.allowed) >= 3, "new ones"
+    assert release.holders == ("bank", "partner", "retailer")
+
+
+def test_at_a_fixed_pace_no_answer_leaves_before_its_moment(
+    tmp_path: Path, link: SuperLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers are made within milliseconds here, and go out after the seconds that were signed."""
+    pace = {"pace": "fixed", "join_seconds": 2, "exchange_seconds": 1, "max_attempts": 1}
+    parties = Parties.of(
+        federation_of(
+            tmp_path, customers=150, model={"iterations": 1}, evaluation={"test_fraction": 0}, privacy=pace
+        )
+    )
+    federation, stop, took = parties.federation, threading.Event(), list[tuple[str, float]]()
+    handle = LetterBox.handle
+
+    def timed(box: LetterBox, data: bytes) -> bytes:
+        began = time.monotonic()
+        reply = handle(box, data)
+        kind = "letter" if data[: len(MAGIC)] == MAGIC else "greeting"
+        took.append((kind, time.monotonic() - began))
+        return reply
+
+    monkeypatch.setattr(LetterBox, "handle", timed)
+    with nodes_of(parties, link) as numbers, link.run() as (grid, _series):
+        wait_for_nodes(grid, len(numbers), timeout=60, stop=stop)
+        letters = letters_over(grid, numbers, parties, [])
+        carrier = FlowerTransport(grid=grid, nodes=numbers, timeout=3, stop=stop)
+        letters.paced = paced(carrier, federation.opened.study.privacy)
+        release = run_study(federation.coordinator, federation.opened, letters)
+    assert release.holders == ("bank", "partner", "retailer")
+    held = sorted(seconds for kind, seconds in took if kind == "letter")
+    assert len(held) >= 15
+    assert min(held) >= 1.0
+    assert held[-3] >= 2.0, "the joins"
+
+
+def test_a_reply_that_is_far_too_large_is_none_and_the_others_count(
+    tmp_path: Path, link: SuperLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("MAX_MESSAGE", "_FRAME"):
+        monkeypatch.setattr(link_grid, limit, 1 << 16)
+    parties = Parties.of(federation_of(tmp_path, customers=150))
+    sizes = {"bank": 1 << 20, "partner": 1 << 10, "retailer": 1 << 10}
+    monkeypatch.setattr(LetterBox, "handle", lambda box, _data: bytes(sizes[box.agent.holder.name]))
+    failed = list[tuple[str, int]]()
+    with nodes_of(parties, link) as numbers, link.run() as (grid, _series):
+        wait_for_nodes(grid, len(numbers), timeout=60, stop=threading.Event())
+        transport = FlowerTransport(
+            grid=grid, nodes=numbers, timeout=60, arrivals=grid, failed=lambda *each: failed.append(each)
+        )
+        found = transport.exchange(dict.fromkeys(numbers, b"anything"))
+    assert {name: len(data) for name, data in found.items()} == {"partner": 1 << 10, "retailer": 1 << 10}
+    assert [name for name, _ in failed] == ["bank"]
 
 
 def test_a_run_of_another_bundle_is_not_answered(

@@ -16,6 +16,7 @@ from kits.small import frame_of, schema_of, study_of
 from ringfence.audit.events import Profile
 from ringfence.clients.agent import Agent
 from ringfence.clients.holder import Holder
+from ringfence.clients.letters import LetterBox
 from ringfence.privacy.agreements.contract import Contract
 from ringfence.privacy.wire.envelope import MessageKind, read_header
 from ringfence.simulations.experiment import everybody_consents
@@ -132,6 +133,20 @@ class Wire:
         self.on_reply = drop
 
 
+@dataclass(slots=True)
+class Boxes:
+    """A carrier to the holders' letter boxes."""
+
+    boxes: Mapping[str, LetterBox]
+    away: frozenset[str] = frozenset()
+
+    def exchange(self, messages: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        return {name: self.boxes[name].handle(data) for name, data in messages.items()}
+
+    def present(self, names: Iterable[str]) -> frozenset[str]:
+        return (frozenset(names) & self.boxes.keys()) - self.away
+
+
 @dataclass(slots=True, kw_only=True)
 class Parties:
     """Holders, agents and a wire between them and the coordinator."""
@@ -154,6 +169,16 @@ class Parties:
             said=said,
             wire=Wire(InProcess(agents=agents)),
         )
+
+    def tell_ends(self) -> None:
+        """What `serve` does now and then: ends that were not heard are said again."""
+        import kits.flower_kit  # noqa: F401  # imports Flower past its dependencies' deprecations
+        from ringfence.server.post.ending import owed_ends, say_end
+
+        boxes = {name: LetterBox(agent=agent) for name, agent in self.agents.items()}
+        coordinator = self.federation.coordinator
+        for owed in owed_ends(coordinator.registry.engine):
+            say_end(coordinator, owed, Boxes(boxes, self.wire.away))
 
     def actions(self, name: str) -> list[tuple[str, str]]:
         """Action and outcome of every event in a holder's log."""

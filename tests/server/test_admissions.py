@@ -35,13 +35,15 @@ def admissions(clock: Clock) -> Admissions:
     return found
 
 
-def admit(admissions: Admissions, number: str = "1", name: str = "bank", key: str = BANK) -> str:
+def admit(
+    admissions: Admissions, number: str = "1", name: str = "bank", key: str = BANK, node: str = ""
+) -> str:
     certificate = f"{number}{len(admissions.listed())}".ljust(64, "0")
     holder = AdmittedHolder(
         holder=name,
         identity=key,
         certificate=certificate,
-        node_key=f"node key {number}",
+        node_key=node or f"node key {number}",
         until=(NOW + timedelta(days=397)).isoformat(),
     )
     with admissions.engine.begin() as connection:
@@ -94,6 +96,26 @@ def test_a_new_certificate_takes_the_place_of_the_old_one(admissions: Admissions
     second = admit(admissions, "2")
     assert [each.certificate for each in admissions.let_in()] == [second]
     assert len(admissions.listed()) == 2
+
+
+def test_a_certificate_that_is_renewed_is_let_in_for_a_day_beside_the_new_one(
+    admissions: Admissions, clock: Clock
+) -> None:
+    """Its admission is carried by people, and the node goes on with what it has until then."""
+    first = admit(admissions, node="the node's")
+    second = admit(admissions, "2", node="the node's")
+    assert {each.certificate for each in admissions.let_in()} == {first, second}
+    assert [each.certificate for each in admissions.newest()] == [second]
+    clock.now = NOW + timedelta(days=1)
+    assert [each.certificate for each in admissions.let_in()] == [second]
+
+
+def test_a_revocation_ends_a_certificate_that_is_being_handed_over_too(admissions: Admissions) -> None:
+    for number in ("1", "2"):
+        admit(admissions, number, node="the node's")
+    with admissions.engine.begin() as connection:
+        admissions.revoke("bank", connection=connection)
+    assert admissions.let_in() == ()
 
 
 def test_what_was_revoked_lets_nobody_in_and_voids_what_is_open(admissions: Admissions) -> None:

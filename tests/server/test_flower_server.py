@@ -15,8 +15,10 @@ from kits.flower_kit import Deliver, LocalGrid, at_once, context_of, take_task
 from kits.parties import Parties, federation_of
 
 from ringfence.clients.flower import make_client_app
+from ringfence.privacy.agreements.terms import PrivacyTerms
 from ringfence.privacy.errors import WaistError
 from ringfence.privacy.wire.envelope import Header, read_header
+from ringfence.server.connections.pacing import paced
 from ringfence.server.flower import (
     FlowerTransport,
     Polling,
@@ -290,6 +292,43 @@ def test_a_grid_that_always_fails_is_given_up() -> None:
         raise ConnectionError("gone")
 
     assert transport_of(grid_of(1, 2, deliver=deliver), a=1, b=2).exchange({"a": b"x", "b": b"y"}) == {}
+
+
+@pytest.mark.parametrize("nodes", [(1, 2), (1,)], ids=["all answer", "one is away"])
+def test_at_a_fixed_pace_an_exchange_lasts_its_length_whoever_answers(nodes: tuple[int, ...]) -> None:
+    """Nothing of what is carried, and of who answers when, moves the moment at which the next one begins."""
+    grid = grid_of(*nodes)
+    looks = iter(range(10_000))
+    transport = replace(
+        transport_of(grid, a=1, b=2), timeout=3.0, length=50.0, clock=lambda: float(next(looks))
+    )
+    transport.rates.measured("a", 1 << 20, 1e-6)
+    began = next(looks)
+    answered = transport.exchange({"a": b"x" * 4096, "b": b"y"})
+    assert set(answered) == {"ab"[node - 1] for node in nodes}
+    assert next(looks) - began >= 50
+    assert transport.rates.rate("a") == (1 << 20) / 1e-6, "and nothing is measured"
+
+
+def test_a_reply_after_its_length_is_silence() -> None:
+    def deliver(grid: LocalGrid, _message: Message, reply: Message) -> Iterable[Message]:
+        grid.now += 60.0
+        return [reply] if grid.now > 60.0 else []
+
+    grid = grid_of(1, deliver=deliver)
+    transport = replace(transport_of(grid, a=1), timeout=3.0, length=50.0, clock=lambda: grid.now)
+    assert transport.exchange({"a": b"x"}) == {}
+
+
+def test_offers_and_what_follows_have_lengths_of_their_own() -> None:
+    carrier = replace(transport_of(grid_of(1), a=1), timeout=20.0)
+    asked = {"epsilon": "1", "delta": "1e-6", "noise": "distributed", "min_holders": 3}
+    assert paced(carrier, PrivacyTerms.of(**asked)) is None
+    fixed = PrivacyTerms.of(**asked, pace="fixed", join_seconds=600, exchange_seconds=120)
+    of_kind = paced(carrier, fixed)
+    assert of_kind is not None
+    assert of_kind("study-offer").length == 620.0  # type: ignore[attr-defined]
+    assert {of_kind(kind).length for kind in ("round-call", "finish")} == {140.0}  # type: ignore[attr-defined]
 
 
 def test_a_stop_ends_an_exchange() -> None:

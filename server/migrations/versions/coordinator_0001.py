@@ -103,6 +103,16 @@ Table(
     Column("at", String(40), nullable=False),
 )
 Table(
+    "study_farewells",
+    TABLES,
+    Column("run", String(32), primary_key=True),
+    Column("holder", String(64), primary_key=True),
+    Column("study", String(71), nullable=False),
+    Column("identity", String(64), nullable=False),
+    Column("held", Integer, nullable=False),
+    Column("told", String(40), nullable=False),
+)
+Table(
     "study_members",
     TABLES,
     Column("run", String(32), primary_key=True),

@@ -182,11 +182,35 @@ def test_any_change_of_the_price_changes_the_digest(key: str) -> None:
         "max_attempts": 3,
         "dropouts": "recover",
         "uploads": "visible",
+        "pace": "fixed",
+        "join_seconds": 601,
+        "exchange_seconds": 121,
     }
     if key == "unit":  # there is only one unit
         return
-    before = json.loads(terms.canonical()) | ({"noise": "local"} if key == "uploads" else {})
-    assert changed(privacy=before | {key: values[key]}).digest() != changed(privacy=before).digest()
+    lengths = {"join_seconds": 600, "exchange_seconds": 120}
+    needs: dict[str, dict[str, object]] = {
+        "uploads": {"noise": "local"},
+        "join_seconds": {"pace": "fixed", **lengths},
+        "exchange_seconds": {"pace": "fixed", **lengths},
+    }
+    before = json.loads(terms.canonical()) | needs.get(key, {})
+    after = before | {key: values[key]} | (lengths if key == "pace" else {})
+    assert changed(privacy=after).digest() != changed(privacy=before).digest()
+
+
+@pytest.mark.parametrize(
+    ("pace", "code"),
+    [
+        ({"pace": "fixed"}, "RF-S490"),
+        ({"pace": "fixed", "join_seconds": 600}, "RF-S490"),
+        ({"join_seconds": 600, "exchange_seconds": 120}, "RF-S491"),
+    ],
+)
+def test_a_fixed_pace_and_its_lengths_come_together(pace: dict[str, object], code: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        STUDY.revised(privacy=json.loads(terms.canonical()) | pace)
+    assert code in str(caught.value)
 
 
 def test_spellings_of_one_number_are_one_study() -> None:

@@ -240,6 +240,26 @@ def test_full_disk(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_a_file_that_is_gone_or_another_takes_nothing(tmp_path: Path) -> None:
+    """What is still open would take it, confirm it, and be gone with the process."""
+    path, aside = tmp_path / "store.db", tmp_path / "aside.db"
+    engine = open_store(path)
+    with engine.begin() as connection:
+        connection.execute(text("create table t (x integer)"))
+    path.rename(aside)
+    for put in (lambda: None, lambda: open_store(path).dispose()):
+        put()
+        with pytest.raises(StoreError) as error, engine.begin() as connection:
+            connection.execute(text("insert into t values (1)"))
+        assert code_of(error) == "RF-B630"
+    path.unlink()
+    aside.rename(path)
+    with engine.begin() as connection:
+        connection.execute(text("insert into t values (2)"))
+        assert connection.scalars(text("select x from t")).all() == [2]
+    engine.dispose()
+
+
 def test_store_held_by_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.01)
     path = tmp_path / "store.db"
