@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 from kits.dropout_kit import FIVE
 from kits.noise import SeededNoises
 from kits.parties import Parties, federation_of
+
 from ringfence.clients.holder import Holder
 from ringfence.models.releasing import release_result
 from ringfence.privacy.crypto.identity import Identity
@@ -67,11 +67,10 @@ class Ground:
         for name in self.names:
             with_attested_table(self.holder(name), self.federation.opened.study)
 
-    @cached_property
-    def untouched(self) -> dict[str, Holder]:
-        """Holders of the same tables in memory, which no study has seen and nobody kills."""
+    def untouched(self, name: str) -> Holder:
+        """A holder of the same table in memory, which no study has seen and nobody kills."""
         memory = replace(self.federation, profile="simulation")
-        return {name: memory.holder(name, NOISE) for name in self.names}
+        return memory.holder(name, NOISE)
 
 
 def _at(federation: Federation, folder: Path) -> Federation:

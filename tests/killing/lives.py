@@ -23,6 +23,7 @@ from typing import Any
 
 from killing.ground import Ground
 from killing.watching import AFTER, BEFORE, Step, Watch
+
 from ringfence.clients.agent import Agent
 from ringfence.clients.letters import LetterBox
 from ringfence.models.releasing import release_result
@@ -39,7 +40,7 @@ _SENDS = 4
 _STUDY_RUNS = 12
 _GOES_ON = frozenset({"RF-W200", "RF-W237"})
 _OVER = "RF-S380"
-_UPDATES = frozenset({MessageKind.MASKED_UPDATE.value, MessageKind.VISIBLE_UPDATE.value})
+UPDATES = frozenset({MessageKind.MASKED_UPDATE.value, MessageKind.VISIBLE_UPDATE.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +125,7 @@ def coordinate(ground: Ground, watch: Watch, out: Path) -> Callable[[Connection]
         watch.stores()
         coordinator = ground.coordinator()
         opened = replace(ground.federation.opened, run=secrets.token_hex(16))
-        letters = Letters(
-            carrier=Carrier(pipe), identity=coordinator.identity, holders=opened.participants
-        )
+        letters = Letters(carrier=Carrier(pipe), identity=coordinator.identity, holders=opened.participants)
         runs = RunStore(coordinator.registry.engine)
         epsilon = opened.study.privacy.epsilon
         try:
@@ -177,7 +176,7 @@ class _Watched(Agent):
         kind = read_header(data).kind
         reply: bytes = self.watch.around(kind, lambda: Agent.handle(self, data), ("hears", "has answered"))
         header = read_header(reply) if reply else None
-        if header is not None and header.kind in _UPDATES:
+        if header is not None and header.kind in UPDATES:
             self.watch.tell("sent", header.round, header.attempt)
         return reply
 

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from killing.ground import Ground
 from killing.lives import COORDINATOR, asked_of
 from killing.watching import read_told
+
 from ringfence.audit.log import AuditLog
 from ringfence.audit.verification.verify import verify_bundle
 from ringfence.clients import gate, joining, pipeline
+from ringfence.clients.holder import Holder
 from ringfence.clients.pipeline import Admitted, Joined
 from ringfence.models.task import Released
 from ringfence.privacy.ledger.entries import COHORT_ROUND, Charged
@@ -109,7 +110,9 @@ def _logs(ground: Ground, seen: list[list[Any]]) -> list[str]:
         log.check()
         leaves = {each.seq: each.leaf.hex() for each in log.events()}
         acknowledged = {line[2]: line[3] for line in seen if line[:2] == ["event", name]}
-        lost += [f"{name}: event {number}" for number in acknowledged if leaves.get(number) != acknowledged[number]]
+        lost += [
+            f"{name}: event {number}" for number in acknowledged if leaves.get(number) != acknowledged[number]
+        ]
     bundle = ground.folder / "bundle"
     shutil.rmtree(bundle, ignore_errors=True)
     (bundle / "holders").mkdir(parents=True)
@@ -184,16 +187,16 @@ def _sum(ground: Ground, run: str, query: Query, names: tuple[str, ...]) -> Aggr
 
 
 _VECTORS: dict[tuple[str, str, bytes], IntVector] = {}
-_JOINED: dict[tuple[str, str], Joined] = {}
+_JOINED: dict[tuple[str, str], tuple[Holder, Joined]] = {}
 
 
 def _vector(ground: Ground, run: str, query: Query, name: str) -> IntVector:
     """A holder's noisy vector, by one that nobody killed."""
-    opened, holder = ground.federation.opened, ground.untouched[name]
+    opened = ground.federation.opened
     known = (opened.digest, name, query.digest())
     if known not in _VECTORS:
-        joined = _JOINED.get((opened.digest, name))
-        if joined is None:
+        if (opened.digest, name) not in _JOINED:
+            holder = ground.untouched(name)
             admitted = Admitted(
                 study=opened.study,
                 digest=opened.digest,
@@ -203,7 +206,8 @@ def _vector(ground: Ground, run: str, query: Query, name: str) -> IntVector:
                 plan=opened.plan,
                 obligations=pipeline.allowed_now(holder, opened.study),
             )
-            joined = _JOINED[opened.digest, name] = joining.join(holder, admitted)
+            _JOINED[opened.digest, name] = (holder, joining.join(holder, admitted))
+        holder, joined = _JOINED[opened.digest, name]
         answer = pipeline.contribute(holder, joined, query)
         _VECTORS[known] = gate.with_noise(holder, joined, answer)
     return _VECTORS[known]

@@ -63,11 +63,13 @@ class Watch:
         party: whose process it is.
         told: a file of the harness, appended to.
         kills: where it dies, or None.
+        steps: whether steps are told.
     """
 
     party: str
     told: Path
     kills: Step | None = None
+    steps: bool = True
     _turns: Counter[tuple[str, str]] = field(default_factory=Counter)
     _written: dict[int, int] = field(default_factory=dict)
     _held: threading.local = field(default_factory=threading.local)
@@ -87,6 +89,8 @@ class Watch:
 
     def at(self, name: str, when: str) -> None:
         """A step is reached; the process may end here."""
+        if not self.steps:
+            return
         self._turns[name, when] += 1
         step = Step(self.party, name, self._turns[name, when], when)
         self.tell("step", step.name, step.turn, when)
