@@ -50,8 +50,8 @@ def bring_telco(folder: Path, seed: int) -> dict[str, str]:
         raise UsageError(
             "RF-U810",
             N_(
-                "The public table {file} is not in {folder}; name the folder that holds it in RINGFENCE_DATA, "
-                "or leave out --case."
+                "The public table {file} is not in {folder}; name the folder that holds it in "
+                "RINGFENCE_DATA, or leave out --case."
             ),
             file=TABLES[_TELCO],
             folder=str(data),

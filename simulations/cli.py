@@ -194,10 +194,10 @@ def _add_federation(commands: argparse._SubParsersAction[Parser]) -> None:
         "federation",
         help=_("run a federation of processes on this machine, some of them killed in mid-study"),
         description=_(
-            "Founds a coordinator and three holders, of a made-up city or of a public table that is cut, each "
-            "with its own home, enrols them, has two people approve at each, and runs the study over Flower's "
-            "link on loopback. A holder, and then the coordinator, are killed and started again in its "
-            "middle. Prints the timeline, and how long the study took."
+            "Founds a coordinator and three holders, of a made-up city or of a public table that is cut, "
+            "each with its own home, enrols them, has two people approve at each, and runs the study over "
+            "Flower's link on loopback. A holder, and then the coordinator, are killed and started again in "
+            "its middle. Prints the timeline, and how long the study took."
         ),
         examples=[
             "ringfence-simulate federation --out out/federation",

@@ -1,4 +1,4 @@
-"""`python -m killing`: kill every party at every named step, and at instants by chance, and look what is left.
+"""`python -m killing`: kill every party at every named step and at instants by chance, and look what is left.
 
     python -m killing --steps all --instants 200 --doors --processes 200 --out out/killing
     python -m killing --steps few
@@ -28,12 +28,14 @@ from killing.towns import VICTIMS, Street, street
 
 DEATHS = 5
 """Of one study of real processes."""
+_STRIDE = 11
 
 
 def main() -> int:
     """Parse, kill, tell."""
     parser = argparse.ArgumentParser(prog="python -m killing", description=__doc__)
     parser.add_argument("--steps", choices=("all", "few", "none"), default="none", help="of forked parties")
+    parser.add_argument("--part", default="1/1", help="of the steps, I/N: each N-th from the I-th on")
     parser.add_argument("--instants", type=int, default=0, help="by chance, in studies of forked parties")
     parser.add_argument("--processes", type=int, default=0, help="deaths of real processes, by chance")
     parser.add_argument("--doors", action="store_true", help="every route of the gateway, real processes")
@@ -56,7 +58,7 @@ def main() -> int:
                 return 0
             if given.mistakes:
                 matrix.faults += [f"the oracle does not notice: {each}" for each in unnoticed(field)]
-            for case in _cases(field, given.steps, given.instants, seed):
+            for case in _cases(field, given, seed):
                 matrix.add_forked(field.run(case))
                 tell()
         if given.processes or given.doors:
@@ -80,10 +82,14 @@ def write_names(steps: dict[str, tuple[str, ...]]) -> None:
     file.write_text(head + "\n".join([*lines, "}"]) + "\n", encoding="utf-8")
 
 
-def _cases(field: Field, steps: str, instants: int, seed: int) -> Iterator[Case]:
-    if steps != "none":
-        yield from field.cases() if steps == "all" else field.few()
-    yield from field.by_chance(instants, seed)
+def _cases(field: Field, given: argparse.Namespace, seed: int) -> Iterator[Case]:
+    """What is asked for, in an order in which a run that is stopped has seen some of everything."""
+    first, every = (int(word) for word in given.part.split("/"))
+    if given.steps != "none":
+        wanted = list(field.cases() if given.steps == "all" else field.few())[first - 1 :: every]
+        for start in range(_STRIDE):
+            yield from wanted[start::_STRIDE]
+    yield from field.by_chance(given.instants, seed)
 
 
 def _doors(matrix: Matrix, here: Street, tell: Callable[[], None]) -> None:

@@ -1,8 +1,8 @@
 """A slow line in user space: a TCP relay that delays, narrows and cuts what it carries.
 
-It stands between holders and the gateway and knows neither TLS nor routes. A delay and a connection that is cut
-in the middle of a message are as on a real line; packets that are lost are not, since TCP on both sides of it
-loses none.
+It stands between holders and the gateway and knows neither TLS nor routes. A delay and a connection that is
+cut in the middle of a message are as on a real line; packets that are lost are not, since TCP on both sides
+of it loses none.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Relay:
             far.transport.abort()
         near.transport.abort()
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: list[int]) -> None:
+    async def _carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: list[int]
+    ) -> None:
         """One direction; pieces travel at the same time and arrive in order."""
         loop, free = asyncio.get_running_loop(), 0.0
         with suppress(OSError):
