@@ -34,7 +34,7 @@ _SMALL = '[model]\niterations = 1\n[evaluation]\ntest_fraction = "0"\n'
 _LONGEST = 240.0
 _ONE_SIDED = 3
 # What `study run` says when it goes on from its store: nobody serves, the link ended, or too few were there.
-_GOES_ON = ("RF-W200", "RF-W237", "RF-W340", "RF-W341", "RF-W342", "RF-W356")
+_GOES_ON = ("RF-W200", "RF-W237", "RF-W340", "RF-W341", "RF-W342", "RF-W356", "RF-N210")
 
 
 @dataclass(slots=True, kw_only=True)
