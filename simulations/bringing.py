@@ -45,22 +45,10 @@ def bring_telco(folder: Path, seed: int) -> dict[str, str]:
     Raises:
         UsageError: RF-U810 the table is not there.
     """
-    data = Path(os.environ.get("RINGFENCE_DATA", "../shared/data"))
-    if not (data / TABLES[_TELCO]).is_file():
-        raise UsageError(
-            "RF-U810",
-            N_(
-                "The public table {file} is not in {folder}; name the folder that holds it in "
-                "RINGFENCE_DATA, or leave out --case."
-            ),
-            file=TABLES[_TELCO],
-            folder=str(data),
-        )
+    table = _telco_table()
     case = folder / "case"
     copy_case(_TELCO, case)
-    question = Question.load(
-        case / "study.toml", [case / "contract.toml"], [data / TABLES[_TELCO]], holders=3, seed=seed
-    )
+    question = Question.load(case / "study.toml", [case / "contract.toml"], [table], holders=3, seed=seed)
     sites, _rows = lay_out(question, folder)
     contract = (case / "contract.toml").read_text(encoding="utf-8")
     for name, site in sites.items():
@@ -75,6 +63,31 @@ def bring_telco(folder: Path, seed: int) -> dict[str, str]:
     (folder / "study.toml").write_text(study, encoding="utf-8")
     (folder / "schema.toml").write_bytes((case / "schema.toml").read_bytes())
     return {name: site.contract.population for name, site in sites.items()}
+
+
+def require_tables(case: str) -> None:
+    """Refuse a case whose public table is not there, before anything is made.
+
+    Raises:
+        UsageError: RF-U810.
+    """
+    if case == _TELCO:
+        _telco_table()
+
+
+def _telco_table() -> Path:
+    data = Path(os.environ.get("RINGFENCE_DATA", "../shared/data"))
+    if not (data / TABLES[_TELCO]).is_file():
+        raise UsageError(
+            "RF-U810",
+            N_(
+                "The public table {file} is not in {folder}; name the folder that holds it in "
+                "RINGFENCE_DATA, or leave out --case."
+            ),
+            file=TABLES[_TELCO],
+            folder=str(data),
+        )
+    return data / TABLES[_TELCO]
 
 
 def _changed(text: str, old: str, new: str) -> str:

@@ -25,7 +25,7 @@ from ringfence.privacy.command_line.terminal import Terminal
 from ringfence.privacy.errors import N_, UsageError, WaistError, _
 from ringfence.server.commands.cli import main as server
 from ringfence.server.connections.serving import free_loopback_port
-from ringfence.simulations.bringing import BROUGHT
+from ringfence.simulations.bringing import BROUGHT, require_tables
 
 _PEOPLE = ("ana", "ben")
 _DESK = "desk"
@@ -138,6 +138,7 @@ def run_federation(
             N_("{folder} exists already; name a new folder, nothing is overwritten."),
             folder=str(out),
         )
+    require_tables(case)
     out.mkdir(parents=True)
     here = _Rehearsal(folder=out.absolute(), terminal=terminal)
     with ExitStack() as stack:
