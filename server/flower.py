@@ -30,6 +30,9 @@ from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.protocol.carried import DTYPE, FORM, NAME, carried
 from ringfence.server.limits import LinkRates, time_limit
 
+NODE_AWAY = 5
+"""Flower's code for a message whose node was not connected when its reply was looked for."""
+
 
 class Stopped(Exception):
     """The study was stopped from outside while holders were being asked."""
@@ -162,7 +165,7 @@ class _Asked:
         data: its message.
         ids: Flower's of the message, one for each time it was sent, the last one last.
         sent: how often it was sent.
-        since: when its node began, as the grid has it, when it was sent last.
+        since: when its node began, as the grid has it, when it was sent last; None to send anew.
         announced: bytes of its reply that are known to be on their way.
         seen: of the look before a reply was announced.
     """
@@ -171,7 +174,7 @@ class _Asked:
     data: bytes
     ids: list[str] = field(default_factory=list)
     sent: int = 0
-    since: str = ""
+    since: str | None = None
     announced: int = 0
     seen: float | None = None
 
@@ -296,6 +299,11 @@ class _Exchange:
         asked.ids.remove(number)
         if reply.has_error() and not self.over.is_set():
             transport.failed(asked.name, reply.error.code)
+        away = reply.has_error() and reply.error.code == NODE_AWAY
+        if last and away and asked.sent < transport.polling.sends:
+            # A node that connects anew, on a slow line for longer, is away for a moment: it is sent to again.
+            asked.since = None
+            return
         if data or last:
             since = before if asked.seen is None else asked.seen
             if not transport.length:

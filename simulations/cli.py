@@ -194,12 +194,23 @@ def _add_federation(commands: argparse._SubParsersAction[Parser]) -> None:
         "federation",
         help=_("run a federation of processes on this machine, some of them killed in mid-study"),
         description=_(
-            "Founds a coordinator and three holders of a made-up city, each with its own home, enrols them, "
-            "has two people approve at each, and runs the study over Flower's link on loopback. A holder, "
-            "and then the coordinator, are killed and started again in its middle. Prints the timeline."
+            "Founds a coordinator and three holders, of a made-up city or of a public table that is cut, "
+            "each with its own home, enrols them, has two people approve at each, and runs the study over "
+            "Flower's link on loopback. A holder, and then the coordinator, are killed and started again in "
+            "its middle. Prints the timeline, and how long the study took."
         ),
-        examples=["ringfence-simulate federation --out out/federation"],
+        examples=[
+            "ringfence-simulate federation --out out/federation",
+            "ringfence-simulate federation --case telco --undisturbed",
+        ],
     )
+    federation.add_argument(
+        "--case",
+        choices=("demo", "telco"),
+        default="demo",
+        help=_("the made-up city (default), or the public Telco table in the folder RINGFENCE_DATA names"),
+    )
+    federation.add_argument("--undisturbed", action="store_true", help=_("kill nobody"))
     federation.add_argument(
         "--out", type=Path, default=Path("out/federation"), help=_("folder to make (default: out/federation)")
     )
@@ -291,7 +302,13 @@ def _copy_case(arguments: argparse.Namespace) -> int:
 def _federation(arguments: argparse.Namespace) -> int:
     from ringfence.simulations.processes import run_federation
 
-    return run_federation(arguments.out, seed=arguments.seed, terminal=Terminal.of(arguments))
+    return run_federation(
+        arguments.out,
+        seed=arguments.seed,
+        terminal=Terminal.of(arguments),
+        case=arguments.case,
+        undisturbed=arguments.undisturbed,
+    )
 
 
 def _attack(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 restarted in the middle of a study.
 
 Desks are worked by the commands that people type; gateway, nodes and the study are processes of their own, on
-loopback. Only the people and their tables are generated.
+loopback. Only the people and their tables come from elsewhere (`bringing.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,11 +25,9 @@ from ringfence.privacy.command_line.terminal import Terminal
 from ringfence.privacy.errors import N_, UsageError, WaistError, _
 from ringfence.server.commands.cli import main as server
 from ringfence.server.connections.serving import free_loopback_port
-from ringfence.simulations.populations.city import generate, write_population
-from ringfence.simulations.populations.structure import HOLDER_PROFILES
+from ringfence.simulations.bringing import BROUGHT, require_tables
 
 _PEOPLE = ("ana", "ben")
-_PEOPLE_OF = {"bank": "clients", "retailer": "members", "partner": "subscribers"}
 _DESK = "desk"
 _LONGEST = 240.0
 _ONE_SIDED = 3
@@ -73,6 +71,7 @@ class _Rehearsal:
     folder: Path
     terminal: Terminal
     began: float = field(default_factory=time.monotonic)
+    names: tuple[str, ...] = ()
     parties: dict[str, _Process] = field(default_factory=dict)
 
     def tell(self, sentence: str) -> None:
@@ -117,16 +116,20 @@ class _Rehearsal:
         return "--config", self.folder / name
 
 
-def run_federation(out: Path, *, seed: int, terminal: Terminal) -> int:
+def run_federation(
+    out: Path, *, seed: int, terminal: Terminal, case: str = "demo", undisturbed: bool = False
+) -> int:
     """Found, enrol, approve, run with deaths in the middle, verify, and stop.
 
     Args:
         out: folder to make, which keeps the homes and what everybody said.
-        seed: of the made-up city.
+        seed: of the made-up city, or of how a public table is cut into holders.
         terminal: where the timeline is told.
+        case: who takes part, a name of `BROUGHT`.
+        undisturbed: nobody is killed.
 
     Raises:
-        UsageError: RF-U342 something stands at `out`.
+        UsageError: RF-U342 something stands at `out`, RF-U810 the case's table is not there.
         WaistError: RF-W370 a party refused or ended.
     """
     if out.exists():
@@ -135,42 +138,43 @@ def run_federation(out: Path, *, seed: int, terminal: Terminal) -> int:
             N_("{folder} exists already; name a new folder, nothing is overwritten."),
             folder=str(out),
         )
+    require_tables(case)
     out.mkdir(parents=True)
     here = _Rehearsal(folder=out.absolute(), terminal=terminal)
     with ExitStack() as stack:
         stack.callback(here.end)
-        _found(here, seed)
+        _found(here, BROUGHT[case](here.folder / "data", seed))
         _enrol(here)
         signed = _signed(here)
         _serve(here)
         study = _approve(here, signed)
-        _killed_in_the_middle(here, study)
+        took = _conducted(here, study, deaths=not undisturbed)
         here.end()
         here.tell(_("everybody stopped"))
     _verify(here)
     shown = (here.folder / "model" / "scorecard.json").stat().st_size
-    terminal.write_json({"folder": str(out), "seconds": round(time.monotonic() - here.began, 1)})
+    seconds = round(time.monotonic() - here.began, 1)
+    terminal.write_json({"folder": str(out), "seconds": seconds, "seconds_of_the_study": round(took, 1)})
     here.tell(_("scorecard of {size} bytes in {folder}").format(size=shown, folder=out / "model"))
     return 0
 
 
-def _found(here: _Rehearsal, seed: int) -> None:
+def _found(here: _Rehearsal, populations: Mapping[str, str]) -> None:
     """Homes, keys and contracts of everybody."""
-    write_population(generate(seed), here.folder / "data")
+    here.names = tuple(populations)
     unwrapped = "--no-passphrase"
     here.command(server, "init", here.folder / _DESK, "--name", "city-analytics", unwrapped)
     for person in _PEOPLE:
         here.command(client, "key", "new", here.folder / f"{person}.key", "--kind", "approver", unwrapped)
-    for name in HOLDER_PROFILES:
-        budget = ("--budget-epsilon", "4", "--budget-delta", "1e-7")
-        population = ("--population", f"city-{name}-{_PEOPLE_OF[name]}")
-        here.command(client, "init", here.folder / name, "--name", name, *population, *budget, unwrapped)
+    for name, people in populations.items():
+        budget = ("--budget-epsilon", "4", "--budget-delta", "1e-7", "--population", people)
+        here.command(client, "init", here.folder / name, "--name", name, *budget, unwrapped)
         shutil.copy(here.folder / "data" / f"contract-{name}.toml", here.folder / name / "contract.toml")
         for file in (*(here.folder / "data").glob(f"{name}.*"), here.folder / "data" / "schema.toml"):
             shutil.copy(file, here.folder / name)
-    keys = [here.folder / name / "keys" / "holder.key.pub" for name in HOLDER_PROFILES]
+    keys = [here.folder / name / "keys" / "holder.key.pub" for name in here.names]
     declarations = []
-    for name in HOLDER_PROFILES:
+    for name in here.names:
         contract, home = here.folder / name / "contract.toml", here.home(name)
         approvers = [here.folder / f"{person}.key.pub" for person in _PEOPLE]
         here.command(client, "approver", "add", *approvers, "--compared", *home)
@@ -180,14 +184,14 @@ def _found(here: _Rehearsal, seed: int) -> None:
         here.command(client, "contract", "declare", "--out", declarations[-1], *home)
         here.command(client, "consent", "import", here.folder / "data" / f"{name}-consent.csv", *home)
     here.command(server, "holder", "add", *declarations, "--compared", *here.home(_DESK))
-    here.tell(_("founded: a coordinator and holders ({names})").format(names=", ".join(HOLDER_PROFILES)))
+    here.tell(_("founded: a coordinator and holders ({names})").format(names=", ".join(here.names)))
 
 
 def _enrol(here: _Rehearsal) -> None:
     """Gateway, invitations, answers, admissions."""
     desk, address = here.home(_DESK), f"127.0.0.1:{free_loopback_port()}"
     here.command(server, "gateway", "make", "--address", address, "--bind", address, *desk)
-    for name in HOLDER_PROFILES:
+    for name in here.names:
         invitation, enrolment, admission = (
             here.folder / f"{name}.{word}.json" for word in ("invitation", "enrolment", "admission")
         )
@@ -195,7 +199,7 @@ def _enrol(here: _Rehearsal) -> None:
         here.command(client, "join", invitation, "--out", enrolment, "--compared", *here.home(name))
         here.command(server, "holder", "admit", enrolment, "--out", admission, "--compared", *desk)
         here.command(client, "join", admission, *here.home(name))
-    here.tell(_("invited, answered and admitted: {names}").format(names=", ".join(HOLDER_PROFILES)))
+    here.tell(_("invited, answered and admitted: {names}").format(names=", ".join(here.names)))
 
 
 def _signed(here: _Rehearsal) -> Path:
@@ -203,7 +207,7 @@ def _signed(here: _Rehearsal) -> Path:
     for file in ("study.toml", "schema.toml"):
         shutil.copy(here.folder / "data" / file, here.folder / file)
     signed = here.folder / "study.signed.json"
-    given = [word for name in HOLDER_PROFILES for word in ("--declaration", here.folder / f"{name}.json")]
+    given = [word for name in here.names for word in ("--declaration", here.folder / f"{name}.json")]
     words = ("study", "sign", here.folder / "study.toml", *given, "--out", signed)
     here.command(server, *words, *here.home(_DESK))
     return signed
@@ -215,7 +219,7 @@ def _approve(here: _Rehearsal, signed: Path) -> str:
     here.command(server, "study", "submit", signed, "--json", told, *here.home(_DESK))
     study: str = json.loads(told.read_text(encoding="utf-8"))["id"]
     here.tell(_("signed by the coordinator, and in the inbox of each holder: {study}").format(study=study))
-    for name in HOLDER_PROFILES:
+    for name in here.names:
         for person in _PEOPLE:
             key = ("--key", here.folder / f"{person}.key")
             here.command(client, "study", "approve", study, *key, *here.home(name))
@@ -230,7 +234,7 @@ def _approve(here: _Rehearsal, signed: Path) -> str:
 
 def _serve(here: _Rehearsal) -> None:
     here.start(_DESK, _SERVER, "serve", "--lang", "en", *here.home(_DESK)).wait_for("Holders can connect")
-    for name in HOLDER_PROFILES:
+    for name in here.names:
         _node(here, name)
     here.tell(_("the gateway listens, the holders' nodes connect"))
 
@@ -239,32 +243,46 @@ def _node(here: _Rehearsal, name: str) -> None:
     here.start(name, _CLIENT, "run", "--lang", "en", *here.home(name)).wait_for("Answering")
 
 
-def _killed_in_the_middle(here: _Rehearsal, study: str) -> None:
-    """Run the study; a holder is killed after its first sum, the coordinator after a later one."""
+def _conducted(here: _Rehearsal, study: str, *, deaths: bool) -> float:
+    """Run the study to its release; seconds from `study run` until it has ended.
 
-    def run() -> _Process:
-        words = ("study", "run", study, "--out", here.folder / "model", "--lang", "en")
-        return here.start("study", _SERVER, *words, *here.home(_DESK))
+    With deaths, a holder is killed after its first sum, the coordinator after a later one.
+    """
+    began = time.monotonic()
+    process = _run(here, study)
+    if deaths:
+        process = _killed_in_the_middle(here, study, process)
+    _until(lambda: process.running.poll() is not None)
+    if process.running.returncode:
+        raise _failed("study run", process.said())
+    took, said = time.monotonic() - began, process.said()
+    witnesses = next((line for line in said.splitlines() if line.startswith("cosigned by")), "")
+    here.tell(_("released; {witnesses}").format(witnesses=witnesses))
+    here.tell(_("from study run to the cosigned release: {seconds} s").format(seconds=f"{took:.1f}"))
+    return took
 
-    process = run()
+
+def _run(here: _Rehearsal, study: str) -> _Process:
+    words = ("study", "run", study, "--out", here.folder / "model", "--lang", "en")
+    return here.start("study", _SERVER, *words, *here.home(_DESK))
+
+
+def _killed_in_the_middle(here: _Rehearsal, study: str, process: _Process) -> _Process:
+    """Kill and start again; the study's process at the end."""
+    victim = here.names[1]
     _sums(here, process, 1)
-    here.parties["retailer"].kill()
-    here.tell(_("killed in mid-study: a holder (retailer)"))
-    _node(here, "retailer")
+    here.parties[victim].kill()
+    here.tell(_("killed in mid-study: a holder ({name})").format(name=victim))
+    _node(here, victim)
     here.tell(_("started again: the holder"))
     reached = _sums(here, process, 3)
     process.kill()
     here.parties[_DESK].kill()
     here.tell(_("killed after {count} sums: the coordinator, study and gateway").format(count=reached))
     here.start(_DESK, _SERVER, "serve", "--lang", "en", *here.home(_DESK)).wait_for("Holders can connect")
-    process = run()
+    process = _run(here, study)
     here.tell(_("started again: the coordinator"))
-    _until(lambda: process.running.poll() is not None)
-    if process.running.returncode:
-        raise _failed("study run", process.said())
-    said = process.said()
-    witnesses = next((line for line in said.splitlines() if line.startswith("cosigned by")), "")
-    here.tell(_("released; {witnesses}").format(witnesses=witnesses))
+    return process
 
 
 def _sums(here: _Rehearsal, process: _Process, count: int) -> int:
@@ -291,7 +309,7 @@ def _verify(here: _Rehearsal) -> None:
     bundle = here.folder / "bundle"
     (bundle / "holders").mkdir(parents=True)
     here.command(server, "log", "export", bundle / "coordinator", *here.home(_DESK))
-    for name in HOLDER_PROFILES:
+    for name in here.names:
         here.command(client, "log", "export", bundle / "holders" / name, *here.home(name))
     here.command(audit, "verify", bundle)
     here.tell(_("all logs verified: {folder}").format(folder=bundle))

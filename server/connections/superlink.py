@@ -204,7 +204,18 @@ class SuperLink:
 
         Yields:
             The run's grid and the number of its series.
+
+        Raises:
+            WaistError: RF-W341 another process has the run, RF-N210 the link is gone, at whatever call.
         """
+        try:
+            with self._run(series) as found:
+                yield found
+        except httpx.HTTPError as error:
+            raise _link_lost() from error
+
+    @contextmanager
+    def _run(self, series: int | None) -> Iterator[tuple[LinkGrid, int]]:
         with claiming(self.files.folder):
             run, own_series = self.start_run(bundle(), series)
             grid = self._claimed(run)
@@ -319,6 +330,16 @@ def no_gateway() -> WaistError:
     return WaistError(
         "RF-W342",
         N_("The gateway of this coordinator does not run, so no holder can be asked: ringfence-server serve"),
+    )
+
+
+def _link_lost() -> WaistError:
+    return WaistError(
+        "RF-N210",
+        N_(
+            "Flower's link ended while it was used; the gateway starts it again (ringfence-server serve). Do "
+            "this again then: a study goes on from where it stood."
+        ),
     )
 
 

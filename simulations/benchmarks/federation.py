@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from ringfence.clients.connections.supernode import Place, SuperNode
 from ringfence.clients.flower import make_client_app
 from ringfence.clients.letters import LetterBox
+from ringfence.privacy.command_line.terminal import run
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.tls_keys import key_pem, node_key, public_bytes, request_for, tls_key
 from ringfence.privacy.protocol.control import COORDINATOR, Unavailable, seal_message
@@ -38,6 +39,7 @@ from ringfence.server.connections.superlink import MEMORY, LinkFiles, SuperLink
 from ringfence.server.flower import FlowerTransport
 from ringfence.server.letters import Letters
 from ringfence.simulations.benchmarks.stock import stock_phases
+from ringfence.simulations.cli import command
 
 _STUDY, _RUN = "sha256:" + "0" * 64, "0" * 32
 _IDLE_AFTER = 35.0  # nodes look every 5 s once nothing came for 30 s
@@ -245,6 +247,26 @@ def _idle(count: int, database: str, seconds: float) -> dict[str, object]:
     }
 
 
+def _telco(*, deaths: bool) -> dict[str, object]:
+    """The whole Telco scorecard study over real processes, from `study run` to its cosigned release.
+
+    Raises:
+        RuntimeError: it did not end as it should.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        told = Path(name) / "told.json"
+        words = ["federation", "--case", "telco", "--out", str(Path(name) / "telco"), "--json", str(told)]
+        words += [] if deaths else ["--undisturbed"]
+        if run(command, words, program="ringfence-simulate"):
+            raise RuntimeError("the Telco study did not end with a release")
+        found = json.loads(told.read_text(encoding="utf-8"))
+    return {
+        "seconds_from_study_run_to_release": found["seconds_of_the_study"],
+        "deaths": deaths,
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
 def _cpu(pid: int) -> float:
     """Seconds of the processor of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
@@ -268,6 +290,8 @@ def main(words: list[str] | None = None) -> int:
         "ten": lambda: _measured(10, "memory", rounds),
         "thirty": lambda: _measured(30, "memory", rounds),
         "hundred-rounds": lambda: _measured(3, "memory", 100),
+        "telco": lambda: _telco(deaths=False),
+        "telco-deaths": lambda: _telco(deaths=True),
         "large": lambda: _measured(1, "memory", 1, 100_000_000),
     }
     given.json.parent.mkdir(parents=True, exist_ok=True)

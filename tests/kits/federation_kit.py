@@ -111,10 +111,10 @@ def enrol(town: Town, name: str) -> Path:
     return admission
 
 
-def made(town: Town, address: str = "") -> Federation:
+def made(town: Town, address: str = "", bind: str = "") -> Federation:
     """A town whose holders are enrolled; nothing runs yet. The gateway is on loopback unless told where."""
     address = address or f"127.0.0.1:{free_port()}"
-    words = ("--address", address, "--bind", address)
+    words = ("--address", address, "--bind", bind or address)
     assert server("gateway", "make", *words, "--config", town.desk) == 0
     for name in NAMES:
         enrol(town, name)
@@ -123,10 +123,10 @@ def made(town: Town, address: str = "") -> Federation:
 
 @contextmanager
 def federation(
-    town: Town, address: str = "", inside: dict[str, tuple[str, ...]] | None = None
+    town: Town, address: str = "", inside: dict[str, tuple[str, ...]] | None = None, bind: str = ""
 ) -> Iterator[Federation]:
     """A federation that runs."""
-    found = made(town, address)
+    found = made(town, address, bind)
     found.inside = inside or {}
     try:
         found.start_serve()

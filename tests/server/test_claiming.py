@@ -6,8 +6,10 @@ import fcntl
 import os
 from pathlib import Path
 
+import httpx
 import pytest
 
+from ringfence.privacy.errors import WaistError
 from ringfence.server.connections.superlink import LinkFiles, SuperLink, claiming
 
 
@@ -46,3 +48,35 @@ def test_a_run_is_started_under_the_lock(tmp_path: Path, monkeypatch: pytest.Mon
         raise AssertionError
     assert seen == [False]
     assert free(tmp_path)
+
+
+def test_a_link_that_ends_while_it_is_used_is_said_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at the start of a run or in its middle; what else goes wrong in the block is its own."""
+
+    class Gone:
+        def PushTaskOutput(self, _request: object) -> None:
+            raise httpx.ConnectError("refused")
+
+    class Grid:
+        _runtime_client = Gone()
+
+        def close(self) -> None: ...
+
+    link = object.__new__(SuperLink)
+    link.files = LinkFiles(folder=tmp_path, certificate=tmp_path, key=tmp_path, authority=tmp_path)
+    monkeypatch.setattr(SuperLink, "start_run", lambda *_: (1, 1))
+    monkeypatch.setattr(SuperLink, "_claimed", lambda *_: Grid())
+    for fault in (httpx.ConnectError("refused"), httpx.RemoteProtocolError("cut")):
+        with pytest.raises(WaistError, match="RF-N210"), link.run():
+            raise fault
+    with pytest.raises(OSError, match="disk"), link.run():
+        raise OSError("disk")
+
+    def start(*_: object) -> tuple[int, int]:
+        raise httpx.ReadError("cut")
+
+    monkeypatch.setattr(SuperLink, "start_run", start)
+    with pytest.raises(WaistError, match="RF-N210"), link.run():
+        raise AssertionError

@@ -20,6 +20,7 @@ from ringfence.privacy.errors import WaistError
 from ringfence.privacy.wire.envelope import Header, read_header
 from ringfence.server.connections.pacing import paced
 from ringfence.server.flower import (
+    NODE_AWAY,
     FlowerTransport,
     Polling,
     Stopped,
@@ -275,6 +276,21 @@ def test_a_node_that_began_anew_is_sent_the_message_again() -> None:
     transport = FlowerTransport(grid=grid, nodes={"a": 1}, timeout=NEVER, polling=polling)
     assert transport.exchange({"a": b"x"}) == {"a": b"X"}
     assert sent == [1, 1]
+
+
+def test_a_node_that_is_away_for_a_moment_is_sent_the_message_again() -> None:
+    """Its connection was cut: until it is there again, the link says that nobody will answer."""
+    away = iter((True, True, False))
+
+    def deliver(_grid: LocalGrid, message: Message, reply: Message) -> Iterable[Message]:
+        return [Message(Error(code=NODE_AWAY, reason=""), reply_to=message) if next(away) else reply]
+
+    polling = replace(QUICK, nodes=0.0)
+    transport = replace(transport_of(grid_of(1, deliver=deliver), a=1), polling=polling)
+    assert transport.exchange({"a": b"x"}) == {"a": b"X"}
+    assert next(away, None) is None
+    away = iter((True,) * polling.sends)
+    assert transport.exchange({"a": b"x"}) == {}, "and not for ever"
 
 
 def test_all_holders_are_sent_to_and_looked_for_at_once() -> None:

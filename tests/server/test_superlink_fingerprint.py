@@ -6,6 +6,7 @@ import inspect
 
 import kits.flower_kit  # noqa: F401  # imports Flower past its dependencies' deprecations
 import pytest
+from flwr.common.constant import ErrorCode
 from flwr.proto import control_pb2, fab_pb2, runtime_pb2
 from flwr.supercore.control.control_http_client import ControlHttpClient
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor, SuperExecAuthHttpInterceptor
@@ -18,6 +19,7 @@ from flwr.superlink.grid import HttpGrid
 from ringfence.privacy.errors import WaistError
 from ringfence.privacy.protocol.outside_names import require_names
 from ringfence.server.connections.flower_names import NAMES, require_link_names
+from ringfence.server.flower import NODE_AWAY
 
 SIGNATURES = {
     HttpGrid.__init__: "self runtime_api_address insecure root_certificates token",
@@ -58,6 +60,7 @@ def test_calls_and_names_are_there() -> None:
         assert callable(getattr(RuntimeHttpClient, name))
     assert {"_task_id", "_run_id", "_node_id"} <= vars(TaskIdentity).keys()
     assert isinstance(HttpGrid._runtime_client, property)
+    assert ErrorCode.NODE_UNAVAILABLE == NODE_AWAY
 
 
 def test_a_coordinator_starts_with_the_flower_that_is_here_and_no_other(

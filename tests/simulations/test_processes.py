@@ -23,6 +23,18 @@ def test_a_federation_of_processes_survives_deaths(
     assert said.index("released") < said.index("all logs verified")
     assert (out / "model" / "scorecard.json").is_file()
     assert json.loads(told.read_text(encoding="utf-8"))["seconds"] > 0
+    assert json.loads(told.read_text(encoding="utf-8"))["seconds_of_the_study"] > 0
     again = run(command, words, program="ringfence-simulate")
     assert again == 2
     assert capsys.readouterr().err.startswith("RF-U342: ")
+
+
+def test_a_public_table_that_is_not_there_is_said_and_nothing_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RINGFENCE_DATA", str(tmp_path / "nowhere"))
+    out = tmp_path / "federation"
+    words = ["federation", "--case", "telco", "--out", str(out), "--lang", "en"]
+    assert run(command, words, program="ringfence-simulate") == 2
+    assert capsys.readouterr().err.startswith("RF-U810: ")
+    assert not out.exists()
