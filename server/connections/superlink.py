@@ -218,7 +218,7 @@ class SuperLink:
     def _run(self, series: int | None) -> Iterator[tuple[LinkGrid, int]]:
         with claiming(self.files.folder):
             run, own_series = self.start_run(bundle(), series)
-            grid = self._claimed(run)
+            grid = self.claim_run(run)
         over = threading.Event()
         beat = threading.Thread(target=_beat, args=(grid, over), daemon=True)
         beat.start()
@@ -263,7 +263,7 @@ class SuperLink:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
-    def _claimed(self, run: int) -> LinkGrid:
+    def claim_run(self, run: int) -> LinkGrid:
         """The run's grid, with its task ours; runs that nobody claimed before are stopped."""
         executor = RuntimeHttpClient.from_server_address(
             self.address,

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -60,16 +59,15 @@ def doors() -> list[Door]:
 
 def watched(file: Path) -> None:
     """From now on this process looks for steps in the file."""
-    pass_on, turns = Gateway._pass_on, Counter[str]()
+    call, turns = Gateway.__call__, Counter[str]()
 
-    async def passed_on(
-        gateway: Gateway, path: str, headers: Mapping[str, str], body: bytes, send: Any
-    ) -> None:
+    async def called(gateway: Gateway, scope: Any, receive: Any, send: Any) -> None:
+        path = scope.get("path", "")
         _reached(file, path, BEFORE, turns)
-        await pass_on(gateway, path, headers, body, send)
+        await call(gateway, scope, receive, send)
         _reached(file, path, AFTER, turns)
 
-    Gateway._pass_on = passed_on  # type: ignore[method-assign]
+    Gateway.__call__ = called  # type: ignore[method-assign]
 
 
 def _reached(file: Path, path: str, when: str, turns: Counter[str]) -> None:

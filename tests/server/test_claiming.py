@@ -67,7 +67,7 @@ def test_a_link_that_ends_while_it_is_used_is_said_in_a_sentence(
     link = object.__new__(SuperLink)
     link.files = LinkFiles(folder=tmp_path, certificate=tmp_path, key=tmp_path, authority=tmp_path)
     monkeypatch.setattr(SuperLink, "start_run", lambda *_: (1, 1))
-    monkeypatch.setattr(SuperLink, "_claimed", lambda *_: Grid())
+    monkeypatch.setattr(SuperLink, "claim_run", lambda *_: Grid())
     for fault in (httpx.ConnectError("refused"), httpx.RemoteProtocolError("cut")):
         with pytest.raises(WaistError, match="RF-N210"), link.run():
             raise fault
