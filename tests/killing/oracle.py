@@ -205,6 +205,7 @@ def _vector(ground: Ground, run: str, query: Query, name: str) -> IntVector:
                 task=opened.task,
                 plan=opened.plan,
                 obligations=pipeline.allowed_now(holder, opened.study),
+                approvals=(),  # joining asks for none: admitting counted them
             )
             _JOINED[opened.digest, name] = (holder, joining.join(holder, admitted))
         holder, joined = _JOINED[opened.digest, name]

@@ -51,7 +51,6 @@ STEPS: dict[str, tuple[str, ...]] = {
     ),
     "holder": (
         "clients.agent.Agent._end (study.finished)",
-        "clients.agent.Agent._join (study.joined)",
         "clients.agent.Agent._offered (study.offered)",
         "clients.cosigning.check_farewell",
         "clients.cosigning.cosign (release.witnessed)",
@@ -61,6 +60,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "clients.joining._freeze (budget.charged, cohort.counted)",
         "clients.joining._settled (budget.reserved)",
         "clients.joining.close_reservations (budget.closed)",
+        "clients.joining.record_joined (study.joined)",
         "clients.records.participations.Participations.joined",
         "clients.records.snapshots.Snapshots.forget",
         "clients.recover_steps.Fresh.reveal (sum.unmasked)",
