@@ -156,7 +156,7 @@ def finish(
         model: digest of what was released; None when the study ended without.
         kept: the run, which is over once all were told.
     """
-    message = farewell(coordinator, kept.intent, model)
+    message = farewell(coordinator, kept.intent, model, kept.withdrawn)
     replies = transport.exchange(
         {
             name: seal_message(

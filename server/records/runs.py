@@ -41,7 +41,14 @@ from ringfence.privacy.waist import Query
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.coordinator import OpenStudy
 from ringfence.server.records.intents import METADATA as INTENTS
-from ringfence.server.records.intents import KeptIntent, keep_intent, keep_proof, read_intent
+from ringfence.server.records.intents import (
+    KeptIntent,
+    keep_intent,
+    keep_proof,
+    keep_withdrawn,
+    read_intent,
+    read_withdrawn,
+)
 from ringfence.server.records.released_sums import ReleasedSum, read_sum, row_of_sum
 
 RELEASED = "released"
@@ -93,6 +100,7 @@ class KeptRun:
         outcome: `RELEASED`, or the code of what ended it; empty while rounds are asked.
         model: digest of what was released, or empty.
         intent: what is about to be released, once the sums make a model.
+        withdrawn: numbers of the events that withdrew earlier intents.
     """
 
     run: str
@@ -103,6 +111,7 @@ class KeptRun:
     outcome: str = ""
     model: str = ""
     intent: KeptIntent | None = None
+    withdrawn: tuple[int, ...] = ()
     _store: RunStore | None = None
 
     def numbered(self, roster: int) -> None:
@@ -169,6 +178,12 @@ class KeptRun:
         self.intent = intent
         if connection is not None and intent.proof is not None:
             keep_proof(connection, self.run, intent.proof)
+
+    def withdraws(self, event: int, connection: Connection | None) -> None:
+        """Keep that the intent is withdrawn by an event, in that event's transaction."""
+        self.intent, self.withdrawn = None, (*self.withdrawn, event)
+        if connection is not None:
+            keep_withdrawn(connection, self.run, event)
 
     @contextmanager
     def decided(self, outcome: str, model: str = "") -> Iterator[Connection | None]:
@@ -322,7 +337,7 @@ class RunStore:
         with reading(self.engine) as connection:
             sums = connection.execute(select(SUMS).where(SUMS.c.run == row.run)).all()
             joined = connection.scalars(select(MEMBERS.c.holder).where(MEMBERS.c.run == row.run)).all()
-            intent = read_intent(connection, row.run)
+            intent, withdrawn = read_intent(connection, row.run), read_withdrawn(connection, row.run)
         return KeptRun(
             run=row.run,
             sums={each.round: read_sum(each.round, each, opened) for each in sums},
@@ -332,6 +347,7 @@ class RunStore:
             outcome=row.outcome,
             model=row.model,
             intent=intent,
+            withdrawn=withdrawn,
             _store=self,
         )
 
