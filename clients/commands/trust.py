@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ringfence.clients.commands.options import leaf
+from ringfence.clients.commands.recovery import add_others_recovery
 from ringfence.privacy.command_line.commands import add_compared, require_compared, tell_entered
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
@@ -27,9 +28,11 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     add_compared(adding)
     adding.set_defaults(do=_add_approvers)
-    coordinator = commands.add_parser("coordinator", help=_("enter the coordinator"))
+    coordinator = commands.add_parser("coordinator", help=_("enter the coordinator, and keep to its log"))
+    kinds = coordinator.add_subparsers(metavar=_("COMMAND"), required=True)
+    add_others_recovery(kinds)
     setting = leaf(
-        coordinator.add_subparsers(metavar=_("COMMAND"), required=True),
+        kinds,
         "set",
         _("enter the coordinator whose studies are considered into client.toml"),
         more=_("A coordinator that stands there is not replaced."),
