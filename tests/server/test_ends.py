@@ -17,6 +17,8 @@ from ringfence.privacy.wire.envelope import read_header
 from ringfence.server.records.runs import RUNS, RunStore
 from ringfence.server.rounds import Release, run_study
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 FOUR = ("agency", *THREE)
 Told = list[tuple[int, int, str]]
 

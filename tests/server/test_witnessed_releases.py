@@ -24,6 +24,8 @@ from ringfence.server.records.runs import RunStore
 from ringfence.server.release.withdrawing import SignedOff
 from ringfence.server.rounds import Release, released_again, run_study, stop_study, withdraw_release
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 FOUR = ("agency", *THREE)
 ANA, BEN = (Identity.generate("approver", simulation=True) for _ in range(2))
 
