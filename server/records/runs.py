@@ -30,6 +30,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
     insert,
     select,
     update,
@@ -243,31 +244,55 @@ class RunStanding:
     @property
     def state(self) -> str:
         """One word for it: `running` (or to be run on), `released` or `ended` without a model."""
-        if not self.outcome:
-            return "ended" if self.ended else "running"
-        return "released" if self.outcome == "released" else "ended"
+        return _state(self.outcome, bool(self.ended))
 
 
 def runs_kept(engine: Engine) -> tuple[RunStanding, ...]:
     """All runs in a store, the newest first."""
     METADATA.create_all(engine)
+    columns = [RUNS.c[name] for name in ("run", "study", "name", "started", "round", "attempt", "outcome")]
     with reading(engine) as connection:
-        rows = connection.execute(select(RUNS).order_by(RUNS.c.started.desc(), RUNS.c.run)).all()
-        joined = connection.execute(select(MEMBERS.c.run, MEMBERS.c.holder).order_by(MEMBERS.c.holder)).all()
+        query = select(*columns, RUNS.c.ended).order_by(RUNS.c.started.desc(), RUNS.c.run)
+        rows = connection.execute(query).all()
+        # In the order of the table's key, which asks for no sorting.
+        members = select(MEMBERS.c.run, MEMBERS.c.holder).order_by(MEMBERS.c.run, MEMBERS.c.holder)
+        joined: dict[str, list[str]] = {}
+        for of_run, holder in connection.execute(members).all():
+            joined.setdefault(of_run, []).append(holder)
     return tuple(
         RunStanding(
-            run=row.run,
-            study=row.study,
-            name=row.name,
-            started=row.started,
-            round=row.round,
-            attempt=row.attempt,
-            outcome=row.outcome,
-            ended=row.ended,
-            holders=tuple(each.holder for each in joined if each.run == row.run),
+            run=run,
+            study=study,
+            name=name,
+            started=started,
+            round=reached,
+            attempt=attempt,
+            outcome=outcome,
+            ended=ended,
+            holders=tuple(joined.get(run, ())),
         )
-        for row in rows
+        for run, study, name, started, reached, attempt, outcome, ended in rows
     )
+
+
+def count_runs(engine: Engine) -> dict[str, int]:
+    """How many runs there are, by `RunStanding.state`."""
+    METADATA.create_all(engine)
+    over = RUNS.c.ended != ""
+    with reading(engine) as connection:
+        query = select(RUNS.c.outcome, over, func.count()).group_by(RUNS.c.outcome, over)
+        rows = connection.execute(query).all()
+    found: dict[str, int] = {}
+    for outcome, ended, count in rows:
+        state = _state(outcome, bool(ended))
+        found[state] = found.get(state, 0) + count
+    return found
+
+
+def _state(outcome: str, over: bool) -> str:
+    if not outcome:
+        return "ended" if over else "running"
+    return RELEASED if outcome == RELEASED else "ended"
 
 
 class RunStore:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Column,
@@ -19,7 +19,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     MetaData,
-    Row,
     String,
     Table,
     Text,
@@ -69,8 +68,7 @@ Record = Callable[[Connection], object]
 """Writes an event in the transaction of what it speaks of."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HolderStanding:
+class HolderStanding(NamedTuple):
     """How a study stands at one holder, as it said last.
 
     Attributes:
@@ -209,35 +207,30 @@ class Submissions:
     def listed(self, study: str | None = None) -> tuple[SubmittedStudy, ...]:
         """All studies, the last that was submitted first; or one, by its digest."""
         columns = select(_ROWS.c.study, _ROWS.c.name, _ROWS.c.submitted, _ROWS.c.expires)
-        standings, runs = select(_STANDINGS), select(RUNS)
+        standings = select(*_STANDINGS.c)
+        runs = select(RUNS.c.study, RUNS.c.outcome, RUNS.c.round)
         if study is not None:
             columns = columns.where(_ROWS.c.study == study)
             standings, runs = standings.where(_STANDINGS.c.study == study), runs.where(RUNS.c.study == study)
         with reading(self.engine) as connection:
             rows = connection.execute(columns.order_by(_ROWS.c.submitted.desc(), _ROWS.c.name)).all()
-            held: dict[str, list[HolderStanding]] = {}
-            for each in connection.execute(standings.order_by(_STANDINGS.c.holder)):
-                held.setdefault(each.study, []).append(
-                    HolderStanding(
-                        holder=each.holder,
-                        state=each.state,
-                        delivered=each.delivered,
-                        heard=each.heard,
-                        missed=each.missed,
-                    )
-                )
-            begun = {run.study: run for run in connection.execute(runs)}
+            # In the order of the table's key, which asks for no sorting.
+            told = connection.execute(standings.order_by(_STANDINGS.c.study, _STANDINGS.c.holder)).all()
+            begun = {of: (outcome, reached) for of, outcome, reached in connection.execute(runs).all()}
+        held: dict[str, list[HolderStanding]] = {}
+        for of, *standing in told:
+            held.setdefault(of, []).append(HolderStanding(*standing))
         today = self.today().isoformat()
         return tuple(
             SubmittedStudy(
-                study=row.study,
-                name=row.name,
-                submitted=row.submitted,
-                expires=row.expires,
-                holders=tuple(held.get(row.study, ())),
-                **_became(begun.get(row.study), row.expires < today),
+                study=of,
+                name=name,
+                submitted=submitted,
+                expires=expires,
+                holders=tuple(held.get(of, ())),
+                **_became(begun.get(of), expires < today),
             )
-            for row in rows
+            for of, name, submitted, expires in rows
         )
 
     def heard(self, study: str, holder: str, state: str, told: Callable[[Connection, bool], None]) -> None:
@@ -296,11 +289,11 @@ def _known(study: str, name: str, connection: Connection) -> bool:
     return False
 
 
-def _became(run: Row[Any] | None, over: bool) -> dict[str, Any]:
-    """State, round and reason of a study, from its run's row."""
+def _became(run: tuple[str, int] | None, over: bool) -> dict[str, Any]:
+    """State, round and reason of a study, from its run's outcome and round."""
     if run is None:
         return {"state": EXPIRED if over else SUBMITTED}
-    outcome, reached = str(run.outcome), int(run.round)
+    outcome, reached = run
     if not outcome:
         return {"state": RUNNING, "round": reached}
     if outcome in {RELEASED, STOPPED}:
