@@ -14,6 +14,7 @@ Invariants:
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -250,10 +251,10 @@ class RunStanding:
 def runs_kept(engine: Engine) -> tuple[RunStanding, ...]:
     """All runs in a store, the newest first."""
     METADATA.create_all(engine)
-    columns = [RUNS.c[name] for name in ("run", "study", "name", "started", "round", "attempt", "outcome")]
+    of = RUNS.c
+    columns = select(of.run, of.study, of.name, of.started, of.round, of.attempt, of.outcome, of.ended)
     with reading(engine) as connection:
-        query = select(*columns, RUNS.c.ended).order_by(RUNS.c.started.desc(), RUNS.c.run)
-        rows = connection.execute(query).all()
+        rows = connection.execute(columns.order_by(of.started.desc(), of.run)).all()
         # In the order of the table's key, which asks for no sorting.
         members = select(MEMBERS.c.run, MEMBERS.c.holder).order_by(MEMBERS.c.run, MEMBERS.c.holder)
         joined: dict[str, list[str]] = {}
@@ -275,17 +276,16 @@ def runs_kept(engine: Engine) -> tuple[RunStanding, ...]:
     )
 
 
-def count_runs(engine: Engine) -> dict[str, int]:
+def count_runs(engine: Engine) -> Counter[str]:
     """How many runs there are, by `RunStanding.state`."""
     METADATA.create_all(engine)
     over = RUNS.c.ended != ""
     with reading(engine) as connection:
         query = select(RUNS.c.outcome, over, func.count()).group_by(RUNS.c.outcome, over)
         rows = connection.execute(query).all()
-    found: dict[str, int] = {}
+    found = Counter[str]()
     for outcome, ended, count in rows:
-        state = _state(outcome, bool(ended))
-        found[state] = found.get(state, 0) + count
+        found[_state(outcome, bool(ended))] += count
     return found
 
 

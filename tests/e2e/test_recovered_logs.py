@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kits.command_kit import Town, client, new_key, read, refused, server, town
+from kits.postgres_kit import postgresql_database
 
 from ringfence.audit.checkpoint import read_unverified
 from ringfence.audit.cli import main as audit_main
@@ -32,6 +33,23 @@ STUDY = "sha256:" + "77" * 32
 MODEL, OTHER = ("sha256:" + each * 32 for each in ("5a", "6b"))
 RUNS = tuple(f"{number:02d}" * 16 for number in range(1, 6))
 WHY = "disk lost on 3 May"
+
+
+Fresh = Callable[[], tuple[str, ...]]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def fresh(request: pytest.FixtureRequest) -> Iterator[Fresh]:
+    """Makes the words of a command for an empty store of the coordinator, in each database."""
+    with ExitStack() as databases:
+
+        def words() -> tuple[str, ...]:
+            if request.param == "sqlite":
+                return ()
+            socket = request.getfixturevalue("postgresql")
+            return ("--store", databases.enter_context(postgresql_database(socket)))
+
+        yield words
 
 
 @pytest.fixture
@@ -101,9 +119,9 @@ def backed_up(here: Town, program: Any, home: Path, name: str = "kept.backup") -
     return file
 
 
-def restored(here: Town, program: Any, file: Path, home: Path) -> None:
+def restored(here: Town, program: Any, file: Path, home: Path, *store: str) -> None:
     shutil.rmtree(home)
-    assert program("restore", file, home, "--passphrase-file", here.root / "secret") == 0
+    assert program("restore", file, home, "--passphrase-file", here.root / "secret", *store) == 0
 
 
 def grown(here: Town, count: int) -> None:
@@ -147,20 +165,22 @@ def seen_by_holder(here: Town, name: str = "seen.json") -> Path:
     return out
 
 
-def lost_coordinator(here: Town) -> Path:
+def lost_coordinator(here: Town, fresh: Fresh = tuple) -> Path:
     """A coordinator's store is restored behind what the holder cosigned; what the holder keeps of it."""
+    if store := fresh():
+        restored(here, server, backed_up(here, server, here.desk, "moved.backup"), here.desk, *store)
     assert witnessed(here, RUNS[0]).cosignature
     file = backed_up(here, server, here.desk)
     grown(here, 2)
     assert witnessed(here, RUNS[1]).cosignature
-    restored(here, server, file, here.desk)
+    restored(here, server, file, here.desk, *fresh())
     return seen_by_holder(here)
 
 
 def test_a_coordinator_s_log_goes_on_by_two_people_on_each_side(
-    here: Town, capsys: pytest.CaptureFixture[str]
+    here: Town, fresh: Fresh, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen = lost_coordinator(here)
+    seen = lost_coordinator(here, fresh)
     # The restored log is behind, and once it has grown it is another history: refused either way.
     behind = witnessed(here, RUNS[2])
     assert behind.cosignature is None
