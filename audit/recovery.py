@@ -178,18 +178,19 @@ def accept_recovery(
         .values(origin=_lost_name(connection, new.origin))
     )
     store.keep_checkpoint(connection, new.origin, new.size, new.root, shown.note)
+    _record_acceptance(log, connection, new, loss, told)
+    return new
+
+
+def _record_acceptance(
+    log: AuditLog, connection: Connection, new: Checkpoint, loss: Loss, told: Told
+) -> None:
+    """Two events: what was lost and who accepts it, and the anchor that counts from now on."""
     resource = f"log:{new.origin}"
+    public = loss.public(told.statement, told.approvals)
+    public |= {"log": new.origin, "runs": list(told.runs[:MOST_LOST])}
     log.record(
-        ACCEPTED,
-        "allow",
-        resource=resource,
-        public={
-            **loss.public(told.statement, told.approvals),
-            "log": new.origin,
-            "runs": list(told.runs[:MOST_LOST]),
-        },
-        private=told.private,
-        connection=connection,
+        ACCEPTED, "allow", resource=resource, public=public, private=told.private, connection=connection
     )
     log.record(
         "checkpoint.anchored",
@@ -198,7 +199,6 @@ def accept_recovery(
         public={"log": new.origin, "size": new.size, "root": new.root.hex()},
         connection=connection,
     )
-    return new
 
 
 def _require_event(new: Checkpoint, loss: Loss, shown: Continued, told: Told) -> None:

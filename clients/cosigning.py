@@ -27,8 +27,8 @@ from ringfence.audit.store import last_checkpoint
 from ringfence.audit.witness import WitnessKey, check_cosignature, cosign_body
 from ringfence.clients.holder import Holder
 from ringfence.clients.records.participations import Participation
+from ringfence.clients.records.withdrawals import digest_leaf, keep_withdrawals, withdrawals_in
 from ringfence.clients.records.witness_memory import RememberedIntent
-from ringfence.clients.withdrawing import digest_leaf, keep_withdrawals, withdrawals_in
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.protocol.control import Finish
@@ -87,7 +87,7 @@ def cosign(holder: Holder, known: Participation, call: WitnessCall) -> Cosigned:
     stands = 0 if before is None else before.size
     if call.since != stands or shown.size < stands:
         return Cosigned(stands=stands, cosignature=None)
-    withdrawn = withdrawals_in(holder, known, log.name, shown, call.withdrawn)
+    withdrawn = withdrawals_in(holder.coordinator, known, log.name, shown, call.withdrawn)
     told = _told(holder, known, "release.witnessed")
     _require_open(known, len(told))
     public: dict[str, Json] = {
@@ -101,7 +101,7 @@ def cosign(holder: Holder, known: Participation, call: WitnessCall) -> Cosigned:
     try:
         with holder.engine.begin() as connection:
             holder.log.anchor(call.checkpoint.encode(), log, hashes_of(call.proof), connection)
-            keep_withdrawals(holder, withdrawn, call.checkpoint, connection)
+            keep_withdrawals(holder.witness, holder.log, withdrawn, call.checkpoint, connection)
             holder.witness.keep(connection, log=log, intent=_remembered(holder, known, call.event, intent))
             if not any(dict(event.public) == public for event in told):
                 holder.log.record(
@@ -168,7 +168,7 @@ def check_farewell(holder: Holder, known: Participation, finish: Finish) -> str:
         AuditError: something in it does not verify.
     """
     log, shown = _shown(holder, known, finish.checkpoint)
-    withdrawn = withdrawals_in(holder, known, log.name, shown, finish.withdrawn)
+    withdrawn = withdrawals_in(holder.coordinator, known, log.name, shown, finish.withdrawn)
     if finish.model is None:
         _keep_told(holder, withdrawn, finish)
         return log.name
@@ -209,7 +209,7 @@ def _keep_told(holder: Holder, withdrawn: Sequence[RememberedIntent], finish: Fi
     """Remember what a farewell says is withdrawn."""
     if withdrawn:
         with holder.engine.begin() as connection:
-            keep_withdrawals(holder, withdrawn, finish.checkpoint, connection)
+            keep_withdrawals(holder.witness, holder.log, withdrawn, finish.checkpoint, connection)
 
 
 def intent_of(

@@ -23,26 +23,26 @@ from ringfence.privacy.errors import _
 SIDES = RecoverySides(leaf=leaf, program="ringfence-client", role="coordinator", other="ringfence-server")
 
 
-def add_own_recovery(kinds: Kinds[Parser]) -> None:
+def add_recover_own(kinds: Kinds[Parser]) -> None:
     """Declare `log recover`."""
     add_recover(kinds, SIDES, _recover)
 
 
-def add_others_recovery(kinds: Kinds[Parser]) -> None:
+def add_coordinators_log(kinds: Kinds[Parser]) -> None:
     """Declare `coordinator checkpoints` and `coordinator accept-recovery`."""
     add_other_log(kinds, SIDES, _checkpoints, _accept)
 
 
 def _recover(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.desk.recovering import recover
+    from ringfence.clients.desk.recovering import recover_own_log
     from ringfence.clients.home import open_home
-    from ringfence.privacy.protocol.recoveries import file_text, reason_of
+    from ringfence.privacy.protocol.recoveries import file_text, reason_said
 
     require_new_file(arguments.out)
-    reason, given = reason_of(arguments.reason), passphrases(arguments)
+    reason, given = reason_said(arguments.reason), passphrases(arguments)
     people = people_of(arguments)
     with open_home(arguments.config, passphrases=given, opens="log") as home:
-        found, file = recover(home, arguments.lost, people, reason, given)
+        found, file = recover_own_log(home, arguments.lost, people, reason, given)
     new_file(arguments.out, file_text(file))
     terminal, told = Terminal.of(arguments), found.as_json()
     show_recovery(terminal, told)
@@ -52,13 +52,13 @@ def _recover(arguments: argparse.Namespace) -> int:
 
 
 def _checkpoints(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.desk.recovering import anchored
+    from ringfence.clients.desk.recovering import kept_of_coordinator
     from ringfence.clients.home import open_home
     from ringfence.privacy.protocol.recoveries import file_text
 
     require_new_file(arguments.out)
     with open_home(arguments.config) as home:
-        found = anchored(home)
+        found = kept_of_coordinator(home)
     new_file(arguments.out, file_text(found))
     terminal = Terminal.of(arguments)
     terminal.say(
@@ -71,16 +71,16 @@ def _checkpoints(arguments: argparse.Namespace) -> int:
 
 
 def _accept(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.desk.recovering import shown_recovery, take
+    from ringfence.clients.desk.recovering import coordinators_loss, take_coordinators_log
     from ringfence.clients.home import open_home
-    from ringfence.privacy.protocol.recoveries import read_file
+    from ringfence.privacy.protocol.recoveries import read_recovery_file
 
-    terminal, file = Terminal.of(arguments), read_file(arguments.file)
+    terminal, file = Terminal.of(arguments), read_recovery_file(arguments.file)
     with open_home(arguments.config) as home:
         if not arguments.key:
-            show_recovery(terminal, shown_recovery(home, file).as_json())
+            show_recovery(terminal, coordinators_loss(home, file).as_json())
             require_people(arguments)
-        found = take(home, file, people_of(arguments)).as_json()
+        found = take_coordinators_log(home, file, people_of(arguments)).as_json()
     show_recovery(terminal, found)
     told_taken(terminal)
     terminal.write_json(found)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ringfence.clients.commands.options import leaf
-from ringfence.clients.commands.recovery import add_others_recovery
+from ringfence.clients.commands.recovery import add_coordinators_log
 from ringfence.privacy.command_line.commands import add_compared, require_compared, tell_entered
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
@@ -30,7 +30,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     adding.set_defaults(do=_add_approvers)
     coordinator = commands.add_parser("coordinator", help=_("enter the coordinator, and keep to its log"))
     kinds = coordinator.add_subparsers(metavar=_("COMMAND"), required=True)
-    add_others_recovery(kinds)
+    add_coordinators_log(kinds)
     setting = leaf(
         kinds,
         "set",

@@ -31,7 +31,7 @@ from ringfence.privacy.protocol.recoveries import (
     RecoveryFile,
     RecoveryStatement,
     SignedRecovery,
-    read_checkpoints,
+    checkpoints_in,
     read_recovery,
     recovery_file,
     require_log,
@@ -41,7 +41,7 @@ from ringfence.privacy.protocol.recoveries import (
 from ringfence.privacy.protocol.releases import hashes_of
 
 
-def recover(
+def recover_own_log(
     home: Home, files: Sequence[Path], people: Sequence[Identity], reason: str, passphrases: Passphrases
 ) -> tuple[Recovered, RecoveryFile]:
     """Let the own log go on, and say what was lost of it.
@@ -60,7 +60,7 @@ def recover(
     allowed = home.settings.approvers()
     with home.refusals("log.recovered", f"log:{home.log.origin}"):
         two_signers(people, allowed)
-        notes = [note.encode() for file in files for note in read_checkpoints(file)]
+        notes = [note.encode() for file in files for note in checkpoints_in(file)]
         loss, held = find_loss(home.log, home.engine, notes)
     kept, lost = loss.pairs()
     said = RecoveryStatement.of((home.log.origin, home.log.verifier.raw), kept, lost, people)
@@ -71,7 +71,7 @@ def recover(
     return Recovered(signed=signed), recovery_file(signed, shown)
 
 
-def anchored(home: Home) -> AnchoredCheckpoints:
+def kept_of_coordinator(home: Home) -> AnchoredCheckpoints:
     """What this holder keeps of the coordinator's log.
 
     Raises:
@@ -82,7 +82,7 @@ def anchored(home: Home) -> AnchoredCheckpoints:
     return AnchoredCheckpoints(log=origin, checkpoints=tuple(note.decode() for note in notes))
 
 
-def shown_recovery(home: Home, file: RecoveryFile) -> Recovered:
+def coordinators_loss(home: Home, file: RecoveryFile) -> Recovered:
     """What a file says that the coordinator's log lost, its signatures verified; nothing is changed.
 
     Raises:
@@ -94,17 +94,17 @@ def shown_recovery(home: Home, file: RecoveryFile) -> Recovered:
     return Recovered(signed=signed)
 
 
-def take(home: Home, file: RecoveryFile, people: Sequence[Identity]) -> Recovered:
+def take_coordinators_log(home: Home, file: RecoveryFile, people: Sequence[Identity]) -> Recovered:
     """Take the coordinator's log in its new history; both are kept.
 
     Raises:
-        RingfenceError: RF-U793 to RF-U795 other than two approvers; as `shown_recovery`.
+        RingfenceError: RF-U793 to RF-U795 other than two approvers; as `coordinators_loss`.
         AuditError: it is of another loss, was taken before, or does not verify.
     """
     origin, key = _known(home)
     with home.refusals("recovery.accepted", f"log:{origin}"):
         two_signers(people, home.settings.approvers())
-        found = shown_recovery(home, file)
+        found = coordinators_loss(home, file)
         loss = Loss.of(*found.signed.said.states())
         witness, coordinator = WitnessMemory(home.engine), home.settings.coordinator()
         with home.engine.begin() as connection:

@@ -55,7 +55,7 @@ class AnchoredCheckpoints(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State(Record):
+class StatedState(Record):
     """A state of a log: number of events, and their root."""
 
     size: Number
@@ -66,11 +66,11 @@ class State(Record):
         return self.size, bytes.fromhex(self.root.removeprefix("sha256:"))
 
 
-def _state(size: int, root: bytes) -> State:
-    return State(size=size, root="sha256:" + root.hex())
+def _state(size: int, root: bytes) -> StatedState:
+    return StatedState(size=size, root="sha256:" + root.hex())
 
 
-States: TypeAlias = Annotated[tuple[State, ...], AtMost(200)]
+States: TypeAlias = Annotated[tuple[StatedState, ...], AtMost(200)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class RecoveryStatement(Record):
 
     log: Name
     key: PublicKey
-    kept: State
+    kept: StatedState
     lost: States
     people: Annotated[tuple[PublicKey, ...], AtMost(2)]
 
@@ -301,7 +301,7 @@ def read_recovery(text: str, party: PublicIdentity) -> SignedRecovery:
     return SignedRecovery(said=said, reason=reason, document=document)
 
 
-def reason_of(text: str) -> str:
+def reason_said(text: str) -> str:
     """A reason as people gave it, in one line.
 
     Raises:
@@ -315,7 +315,7 @@ def reason_of(text: str) -> str:
     return reason
 
 
-def read_checkpoints(path: Path) -> tuple[str, ...]:
+def checkpoints_in(path: Path) -> tuple[str, ...]:
     """The checkpoints in a file: those that a party keeps of a log, or a single signed checkpoint.
 
     Raises:
@@ -330,7 +330,7 @@ def read_checkpoints(path: Path) -> tuple[str, ...]:
         raise _unread(path) from error
 
 
-def read_file(path: Path) -> RecoveryFile:
+def read_recovery_file(path: Path) -> RecoveryFile:
     """A recovery as the other party's house wrote it; nothing is verified yet.
 
     Raises:

@@ -23,27 +23,27 @@ from ringfence.server.commands.options import leaf
 SIDES = RecoverySides(leaf=leaf, program="ringfence-server", role="holder", other="ringfence-client")
 
 
-def add_own_recovery(kinds: Kinds[Parser]) -> None:
+def add_recover_log(kinds: Kinds[Parser]) -> None:
     """Declare `log recover`."""
     add_recover(kinds, SIDES, _recover)
 
 
-def add_others_recovery(kinds: Kinds[Parser]) -> None:
+def add_holders_log(kinds: Kinds[Parser]) -> None:
     """Declare `holder checkpoints` and `holder accept-recovery`."""
     checkpoints, _accepting = add_other_log(kinds, SIDES, _checkpoints, _accept)
     checkpoints.add_argument("name", metavar="NAME", help=_("the holder's name"))
 
 
 def _recover(arguments: argparse.Namespace) -> int:
-    from ringfence.privacy.protocol.recoveries import file_text, reason_of
-    from ringfence.server.desk.recovering import recover
+    from ringfence.privacy.protocol.recoveries import file_text, reason_said
+    from ringfence.server.desk.recovering import recover_log
     from ringfence.server.home import open_office
 
     require_new_file(arguments.out)
-    reason, given = reason_of(arguments.reason), passphrases(arguments)
+    reason, given = reason_said(arguments.reason), passphrases(arguments)
     people = people_of(arguments)
     with open_office(arguments.config, passphrases=given) as office:
-        found, file = recover(office, arguments.lost, people, reason, given)
+        found, file = recover_log(office, arguments.lost, people, reason, given)
     new_file(arguments.out, file_text(file))
     terminal, told = Terminal.of(arguments), found.as_json()
     show_recovery(terminal, told)
@@ -54,12 +54,12 @@ def _recover(arguments: argparse.Namespace) -> int:
 
 def _checkpoints(arguments: argparse.Namespace) -> int:
     from ringfence.privacy.protocol.recoveries import file_text
-    from ringfence.server.desk.recovering import anchored
+    from ringfence.server.desk.recovering import kept_of_holder
     from ringfence.server.home import open_office
 
     require_new_file(arguments.out)
     with open_office(arguments.config) as office:
-        found = anchored(office, arguments.name)
+        found = kept_of_holder(office, arguments.name)
     new_file(arguments.out, file_text(found))
     terminal = Terminal.of(arguments)
     terminal.say(
@@ -72,16 +72,16 @@ def _checkpoints(arguments: argparse.Namespace) -> int:
 
 
 def _accept(arguments: argparse.Namespace) -> int:
-    from ringfence.privacy.protocol.recoveries import read_file
-    from ringfence.server.desk.recovering import shown_recovery, take
+    from ringfence.privacy.protocol.recoveries import read_recovery_file
+    from ringfence.server.desk.recovering import holders_loss, take_holders_log
     from ringfence.server.home import open_office
 
-    terminal, file = Terminal.of(arguments), read_file(arguments.file)
+    terminal, file = Terminal.of(arguments), read_recovery_file(arguments.file)
     with open_office(arguments.config) as office:
         if not arguments.key:
-            show_recovery(terminal, shown_recovery(office, file).as_json())
+            show_recovery(terminal, holders_loss(office, file).as_json())
             require_people(arguments)
-        found = take(office, file, people_of(arguments)).as_json()
+        found = take_holders_log(office, file, people_of(arguments)).as_json()
     show_recovery(terminal, found)
     told_taken(terminal)
     terminal.write_json(found)

@@ -33,7 +33,7 @@ from ringfence.privacy.protocol.recoveries import (
     RecoveryFile,
     RecoveryStatement,
     SignedRecovery,
-    read_checkpoints,
+    checkpoints_in,
     read_recovery,
     recovery_file,
     require_log,
@@ -46,7 +46,7 @@ from ringfence.server.home import Office
 from ringfence.server.registry import HolderRegistry
 
 
-def recover(
+def recover_log(
     office: Office, files: Sequence[Path], people: Sequence[Identity], reason: str, passphrases: Passphrases
 ) -> tuple[Recovered, RecoveryFile]:
     """Let the own log go on, and say what was lost of it.
@@ -65,7 +65,7 @@ def recover(
     allowed = office.settings.people()
     with _refusals(office, "log.recovered", office.log.origin):
         two_signers(people, allowed)
-        notes = [note.encode() for file in files for note in read_checkpoints(file)]
+        notes = [note.encode() for file in files for note in checkpoints_in(file)]
         loss, held = find_loss(office.log, office.engine, notes)
     kept, lost = loss.pairs()
     said = RecoveryStatement.of((office.log.origin, office.log.verifier.raw), kept, lost, people)
@@ -76,7 +76,7 @@ def recover(
     return Recovered(signed=signed), recovery_file(signed, shown)
 
 
-def anchored(office: Office, name: str) -> AnchoredCheckpoints:
+def kept_of_holder(office: Office, name: str) -> AnchoredCheckpoints:
     """What this coordinator keeps of a holder's log, by the name of the log or of the holder.
 
     Raises:
@@ -87,7 +87,7 @@ def anchored(office: Office, name: str) -> AnchoredCheckpoints:
     return AnchoredCheckpoints(log=origin, checkpoints=tuple(note.decode() for note in notes))
 
 
-def shown_recovery(office: Office, file: RecoveryFile) -> Recovered:
+def holders_loss(office: Office, file: RecoveryFile) -> Recovered:
     """What a file says that a holder's log lost, its signatures verified; nothing is changed.
 
     Raises:
@@ -100,17 +100,17 @@ def shown_recovery(office: Office, file: RecoveryFile) -> Recovered:
     return Recovered(signed=signed)
 
 
-def take(office: Office, file: RecoveryFile, people: Sequence[Identity]) -> Recovered:
+def take_holders_log(office: Office, file: RecoveryFile, people: Sequence[Identity]) -> Recovered:
     """Take a holder's log in its new history; both are kept.
 
     Raises:
-        RingfenceError: RF-U793 to RF-U795 other than two people of the coordinator; as `shown_recovery`.
+        RingfenceError: RF-U793 to RF-U795 other than two people of the coordinator; as `holders_loss`.
         AuditError: it is of another loss, was taken before, or does not verify.
     """
     claimed = _claimed(file)
     with _refusals(office, "recovery.accepted", claimed):
         two_signers(people, office.settings.people())
-        found = shown_recovery(office, file)
+        found = holders_loss(office, file)
         loss = Loss.of(*found.signed.said.states())
         origin, identity, key = _known(office, claimed)
         registry = HolderRegistry(office.engine)

@@ -27,7 +27,7 @@ from ringfence.privacy.protocol.releases import Cosigned, WitnessCall, proof_of
 from ringfence.privacy.wire.heads import LogPosition
 from ringfence.server.desk.conducting import coordinator_of
 from ringfence.server.home import Office, open_office
-from ringfence.server.membership import _anchor
+from ringfence.server.membership import anchor_holder
 
 STUDY = "sha256:" + "77" * 32
 MODEL, OTHER = ("sha256:" + each * 32 for each in ("5a", "6b"))
@@ -223,16 +223,21 @@ def test_a_coordinator_s_log_goes_on_by_two_people_on_each_side(
     assert RUNS[1] in capsys.readouterr().out
     refused(capsys, client(*acceptance(here, out, "ana", "ben")), "RF-A268")
 
+    _shown_and_kept(here, kept, behind.stands)
+
+
+def _shown_and_kept(here: Town, kept: int, stands: int) -> None:
+    """After a recovery: what auditors find, and what the holder witnesses."""
     place = exported(here, "after")
     status, report = verified(here, place)
     assert (status, json.loads(report)["verdict"]) == (3, "incomplete")
-    assert f"it had signed {behind.stands} events, and those from {kept} on" in report
+    assert f"it had signed {stands} events, and those from {kept} on" in report
     # Both histories are kept, and both lie in the holder's bundle.
     notes = [read_unverified(each.read_bytes()) for each in (place / "north" / "anchors").iterdir()]
     with home_of(here) as home, office_of(here) as office:
         now = home.log.anchored(office.log.origin)
     assert now is not None
-    assert {now.size, behind.stands, kept} <= {note.size for note in notes}
+    assert {now.size, stands, kept} <= {note.size for note in notes}
 
     # What was witnessed in the lost part is shown against the new log, and its model stays the only one.
     pairs = here.root / "pairs.json"
@@ -326,7 +331,7 @@ def test_a_holder_s_log_goes_on_by_two_people_on_each_side(
             known = coordinator.registry.last(home.identity)
             note, _ = log_checkpoint(holder)
             proof = log_proof(holder, known[1].position if known else None)
-            _anchor(coordinator, home.identity, holder.log_key, note, proof, ledger_head(holder))
+            anchor_holder(coordinator, home.identity, holder.log_key, note, proof, ledger_head(holder))
 
     anchored()
     file = backed_up(here, client, here.home)

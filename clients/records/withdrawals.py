@@ -14,10 +14,11 @@ from sqlalchemy import Connection
 
 from ringfence.audit.checkpoint import Checkpoint
 from ringfence.audit.events import Event, parse_event
+from ringfence.audit.log import AuditLog
 from ringfence.audit.merkle import leaf_hash, verify_inclusion
-from ringfence.clients.holder import Holder
 from ringfence.clients.records.participations import Participation
-from ringfence.clients.records.witness_memory import WITHDRAWN, RememberedIntent
+from ringfence.clients.records.witness_memory import WITHDRAWN, RememberedIntent, WitnessMemory
+from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.protocol.releases import Withdrawal, hashes_of
 
@@ -31,12 +32,16 @@ def digest_leaf(leaf: bytes) -> str:
 
 
 def withdrawals_in(
-    holder: Holder, known: Participation, origin: str, shown: Checkpoint, said: Sequence[Withdrawal]
+    coordinator: PublicIdentity,
+    known: Participation,
+    origin: str,
+    shown: Checkpoint,
+    said: Sequence[Withdrawal],
 ) -> tuple[RememberedIntent, ...]:
     """The intents of a run that events under a checkpoint withdraw.
 
     Args:
-        holder: who is told.
+        coordinator: whose log it is.
         known: the run.
         origin: name of the coordinator's log.
         shown: its checkpoint, verified.
@@ -67,7 +72,7 @@ def withdrawals_in(
             )
         found.append(
             RememberedIntent(
-                coordinator=holder.coordinator.hex,
+                coordinator=coordinator.hex,
                 study=known.study,
                 run=known.run,
                 leaf=intent,
@@ -80,7 +85,11 @@ def withdrawals_in(
 
 
 def keep_withdrawals(
-    holder: Holder, withdrawn: Sequence[RememberedIntent], note: str, connection: Connection
+    memory: WitnessMemory,
+    log: AuditLog,
+    withdrawn: Sequence[RememberedIntent],
+    note: str,
+    connection: Connection,
 ) -> None:
     """Remember withdrawals; each that is news is an event, in the caller's transaction.
 
@@ -88,8 +97,8 @@ def keep_withdrawals(
         WaistError: RF-W452.
     """
     for each in withdrawn:
-        if holder.witness.withdraw(connection, each):
-            holder.log.record(
+        if memory.withdraw(connection, each):
+            log.record(
                 "withdrawal.witnessed",
                 "allow",
                 resource=f"study:{each.study}",
