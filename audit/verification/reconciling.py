@@ -170,7 +170,8 @@ class Unmatched:
         said = _("{by}, event {number}: {claim}; {missing} does not say so.").format(
             by=self.by, number=self.number, claim=claim, missing=self.missing
         )
-        return f"{said} {_('It stood in the part of that log that was lost.')}" if self.lost else said
+        lost = _("It stood in the part of that log that was lost.")
+        return f"{said} {lost}" if self.lost else said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
