@@ -124,8 +124,12 @@ class WitnessMemory:
             )
         known = _of_run(connection, intent.run)
         _require_only(known, intent)
-        if intent.leaf not in {each.leaf for each in known}:
+        same = [each.state for each in known if each.leaf == intent.leaf]
+        if not same:
             connection.execute(insert(_RELEASES).values(**_row(intent)))
+        elif same == [LOST]:  # It was in the kept part too, of which no checkpoint was common.
+            which = and_(_RELEASES.c.run == intent.run, _RELEASES.c.leaf == intent.leaf)
+            connection.execute(update(_RELEASES).where(which).values(state=STANDING))
 
     def require_only(self, intent: RememberedIntent, withdrawn: Iterable[str]) -> None:
         """Refuse an intent beside which another one of the run stands.

@@ -154,6 +154,9 @@ def show_recovery(terminal: Terminal, found: Mapping[str, Any]) -> None:
         )
     )
     terminal.say(_("Why: {reason}").format(reason=found["reason"]))
+    terminal.say(
+        _("Signed by {people}; ask them in person or by telephone.").format(people=", ".join(found["people"]))
+    )
     for run in found["runs"]:
         terminal.say(
             _("A release of the run {run} was witnessed there: its model stays the only one.").format(run=run)

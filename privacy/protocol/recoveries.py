@@ -223,6 +223,7 @@ class Recovered:
             "kept": said.kept.size,
             "lost": [state.size for state in said.lost],
             "runs": list(self.runs),
+            "people": [PublicIdentity.from_hex(key).fingerprint for key in said.people],
             "reason": self.signed.reason,
         }
 

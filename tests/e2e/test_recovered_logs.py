@@ -300,6 +300,29 @@ def test_a_recovery_of_another_loss_or_another_log_is_not_taken(
         assert home.log.anchored("ringfence/coordinator/city") is not None
 
 
+def test_every_state_that_a_holder_keeps_is_named_or_the_recovery_is_not_for_it(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A checkpoint between the kept and the last lost state could be of a third history."""
+    assert witnessed(here, RUNS[0]).cosignature
+    file = backed_up(here, server, here.desk)
+    assert witnessed(here, RUNS[1]).cosignature
+    assert witnessed(here, RUNS[2]).cosignature
+    restored(here, server, file, here.desk)
+    seen = seen_by_holder(here)
+    notes = read(seen)["checkpoints"]
+    assert len(notes) == 3
+    some = here.root / "some.json"
+    fewer = read(seen) | {"checkpoints": [notes[0], notes[2]]}
+    text = json.dumps(fewer, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    some.write_text(text, encoding="utf-8")
+    assert server(*recovery(here, some, "cem", "dee")) == 0
+    capsys.readouterr()
+    refused(capsys, client(*acceptance(here, here.root / "recovery.json", "ana", "ben")), "RF-A268")
+    assert server(*recovery(here, seen, "cem", "dee", out="whole.json")) == 0
+    assert client(*acceptance(here, here.root / "whole.json", "ana", "ben")) == 0
+
+
 def test_a_second_loss_is_another_one(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
     """The first recovery is of no use for it, and both lost histories stay known."""
     seen = lost_coordinator(here)
