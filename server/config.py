@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from pydantic import Field, model_validator
 
 from ringfence.privacy.agreements.contract import Fingerprint
 from ringfence.privacy.agreements.parties import PartyName
+from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.crypto.public_files import read_public
 from ringfence.privacy.errors import N_, RingfenceError, UsageError
 from ringfence.privacy.protocol.enrolment import Address
 from ringfence.privacy.toml.canonical import Document, Text
@@ -85,6 +88,12 @@ class ServerConfig(HouseDocument):
         "declaration. A holder that is not listed enters no study.",
         examples=[["ed25519:0123456789abcdef0123456789abcdef"]],
     )
+    people: tuple[Text, ...] = Field(
+        default=(),
+        description="People who sign for the coordinator that an intent to release is withdrawn (one), or "
+        "that a log goes on from an older copy (two): public keys as files or as 64 hex digits.",
+        examples=[["ana.key.pub", "ben.key.pub"]],
+    )
     keys: ServerKeys = Field(default_factory=ServerKeys, description="Files of the coordinator's secrets.")
     gateway: GatewaySettings | None = Field(
         default=None, description="Where holders reach this coordinator; without it nothing listens."
@@ -119,6 +128,34 @@ class CoordinatorSettings(HouseSettings[ServerConfig]):
     def origin(self) -> str:
         """Name of the coordinator's log in the world."""
         return log_origin(self.name)
+
+    def people(self) -> tuple[PublicIdentity, ...]:
+        """The people who sign for the coordinator.
+
+        Raises:
+            UsageError: RF-U790 there are none, RF-U791 one stands there twice.
+            KeyFault: a key cannot be read.
+        """
+        found = tuple(self._person(name) for name in self.config.people)
+        if not found:
+            raise UsageError(
+                "RF-U790",
+                N_(
+                    "{file} names no people who sign for the coordinator. Enter their keys: ringfence-server "
+                    "person add"
+                ),
+                file=FILE_NAME,
+            )
+        if len(set(found)) != len(found):
+            raise UsageError(
+                "RF-U791", N_("{file} names one person twice; two people have two keys."), file=FILE_NAME
+            )
+        return found
+
+    def _person(self, name: str) -> PublicIdentity:
+        if re.fullmatch("[0-9a-f]{64}", name):
+            return PublicIdentity.from_hex(name)
+        return read_public(self.folder / name, "approver")
 
     @property
     def gateway(self) -> GatewaySettings:

@@ -162,7 +162,7 @@ def finish(
         model: digest of what was released; None when the study ended without.
         kept: the run, which is over with this; who did not answer is told again later (`post/ending.py`).
     """
-    message = farewell(coordinator, kept.intent, model)
+    message = farewell(coordinator, kept.intent, model, kept.withdrawn)
     told, owed = set[str](), members.joined | members.unsure
     replies = transport.exchange(
         {
@@ -212,7 +212,7 @@ def take_done(
     _, done = open_message(Done, data, senders={name: pinned}, study=study, run=run, recipient=COORDINATOR)
     known = coordinator.registry.last(pinned)
     if known is not None:
-        _anchor(coordinator, pinned, known[1].key, done.checkpoint, done.proof, done.ledger)
+        anchor_holder(coordinator, pinned, known[1].key, done.checkpoint, done.proof, done.ledger)
 
 
 def _offer_to(coordinator: Coordinator, opened: OpenStudy, name: str) -> StudyOffer:
@@ -253,7 +253,7 @@ def _join(
     verify_key_message(join.key, study=opened.digest, run=opened.run, pinned=pinned)
     approvers = approvers_of(join.approvals, study=opened.digest, holder=name, runs=opened.study.runs)
     log_key = PublicIdentity.from_hex(join.log_key)
-    _anchor(coordinator, pinned, log_key, join.checkpoint, join.proof, join.ledger)
+    anchor_holder(coordinator, pinned, log_key, join.checkpoint, join.proof, join.ledger)
     members.keys[name] = join.key
     members.joined.add(name)
     resource = f"study:{opened.digest}"
@@ -277,7 +277,7 @@ def _window(opened: OpenStudy) -> dict[str, Json]:
     return {"window": opened.window} if opened.window else {}
 
 
-def _anchor(
+def anchor_holder(
     coordinator: Coordinator,
     holder: PublicIdentity,
     log_key: PublicIdentity,

@@ -24,7 +24,13 @@ from ringfence.server.membership import Members, finish, keep_owed, offer
 from ringfence.server.records.released_sums import ReleasedSum
 from ringfence.server.records.runs import RELEASED, KeptRun, RunStore
 from ringfence.server.recover_sums import Recover
-from ringfence.server.release.witnessing import TOO_FEW_COSIGNED, Intended, release_witnessed
+from ringfence.server.release.withdrawing import SignedOff, withdraw_intent
+from ringfence.server.release.witnessing import (
+    TOO_FEW_COSIGNED,
+    Intended,
+    release_witnessed,
+    require_witnesses,
+)
 from ringfence.server.retry_sums import Retry
 from ringfence.server.sums import Conduct
 from ringfence.server.transport import Nobody, Transport
@@ -110,6 +116,7 @@ def stop_study(
     runs: RunStore,
     *,
     discard: bool = False,
+    signed: SignedOff | None = None,
 ) -> Release | None:
     """End a run that is not over: with the model that its sums make, or without one.
 
@@ -120,6 +127,7 @@ def stop_study(
             they are told later (`post/ending.py`).
         runs: keeps the run.
         discard: end it without a model, whether or not its sums make one.
+        signed: who signs that an intent to release it is withdrawn; needed where there is one.
 
     Returns:
         What was released, or None.
@@ -128,14 +136,9 @@ def stop_study(
         StudyError: RF-S380 the run is over, RF-S385 it never began, RF-S464 its sums make a model, and nobody
             can be asked to cosign the release.
         WaistError: RF-W440 too few that could cosign are there, and nothing is changed; RF-W237 too few
-            cosigned.
+            cosigned; RF-W454 an intent stands, and nobody signs its withdrawal.
     """
-    if runs.find(opened) is None:
-        raise StudyError(
-            "RF-S385",
-            N_("The study {study} was never run here; there is nothing to stop."),
-            study=opened.study.id,
-        )
+    _require_begun(opened, runs)
     conduct, kept = _taken_up(coordinator, opened, transport or Nobody(), runs)
     release = None
     if kept.outcome == RELEASED:
@@ -145,6 +148,8 @@ def stop_study(
             with suppress(WaistError):  # sums that make no model yet
                 release = _released(conduct.opened, kept, lambda *_: None, _only_kept(kept))
         if release is None:
+            if kept.intent is not None:
+                withdraw_intent(conduct, kept, signed)
             with kept.decided(STOPPED) as connection:
                 _stopped(conduct, connection)
         elif transport is None:
@@ -157,7 +162,7 @@ def stop_study(
                 study=opened.study.id,
             )
         else:
-            _require_witnesses(conduct, kept)
+            require_witnesses(conduct, kept)
             release = _decide(conduct, kept, release)
     digest = None if release is None else release.digest
     finish(coordinator, conduct.opened, conduct.transport, conduct.members, digest, kept)
@@ -175,26 +180,26 @@ def _stopped(conduct: Conduct, connection: Connection | None) -> None:
     )
 
 
-def _require_witnesses(conduct: Conduct, kept: KeptRun) -> None:
-    """Refuse to begin a release that nobody could complete: the intent would fix the model of that moment.
+def withdraw_release(
+    coordinator: Coordinator, opened: OpenStudy, runs: RunStore, signed: SignedOff | None
+) -> None:
+    """Take back what a run means to release; when it is run again, it means to release what it makes then.
 
     Raises:
-        WaistError: RF-W440.
+        StudyError: RF-S385 it never began, RF-S380 it is over.
+        WaistError: as `withdraw_intent`.
     """
-    study = conduct.opened.study
-    there = conduct.transport.present(conduct.members.joined)
-    _quorum, floor = study.quorums()
-    if kept.intent is None and len(there) < floor:
-        raise WaistError(
-            "RF-W440",
-            N_(
-                "Of the holders that joined {study}, {count} can be reached and {floor} have to cosign its "
-                "release; nothing was changed. Stop it when more are there, or without the model: "
-                "--without-model"
-            ),
-            study=study.id,
-            count=len(there),
-            floor=floor,
+    _require_begun(opened, runs)
+    conduct, kept = _taken_up(coordinator, opened, Nobody(), runs)
+    withdraw_intent(conduct, kept, signed)
+
+
+def _require_begun(opened: OpenStudy, runs: RunStore) -> None:
+    if runs.find(opened) is None:
+        raise StudyError(
+            "RF-S385",
+            N_("The study {study} was never run here; there is nothing to stop."),
+            study=opened.study.id,
         )
 
 

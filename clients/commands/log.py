@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringfence.clients.commands.options import leaf
+from ringfence.clients.commands.recovery import add_recover_own
 from ringfence.privacy.command_line.commands import (
     add_export,
     add_limit,
@@ -69,6 +70,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     _add_which(verify)
     verify.set_defaults(do=_verify)
+    add_recover_own(kinds)
 
 
 def _add_which(parser: argparse.ArgumentParser) -> None:

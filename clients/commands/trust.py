@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ringfence.clients.commands.options import leaf
+from ringfence.clients.commands.recovery import add_coordinators_log
 from ringfence.privacy.command_line.commands import add_compared, require_compared, tell_entered
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
@@ -27,6 +28,8 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     add_compared(adding)
     adding.set_defaults(do=_add_approvers)
+    coordinator = commands.add_parser("coordinator", help=_("keep to the log of a coordinator"))
+    add_coordinators_log(coordinator.add_subparsers(metavar=_("COMMAND"), required=True))
 
 
 def _add_peer(commands: argparse._SubParsersAction[Parser]) -> None:

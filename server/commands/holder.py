@@ -16,6 +16,7 @@ from ringfence.privacy.command_line.commands import (
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 from ringfence.server.commands.options import leaf
+from ringfence.server.commands.recovery import add_holders_log
 
 
 def add(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -35,6 +36,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     add_compared(adding)
     adding.set_defaults(do=_add)
     _add_enrolling(kinds)
+    add_holders_log(kinds)
     holders = leaf(
         commands,
         "holders",

@@ -16,7 +16,7 @@ from ringfence.server.commands.options import leaf
 if TYPE_CHECKING:
     from ringfence.privacy.agreements.study import Study
     from ringfence.server.home import Office
-    from ringfence.server.records.runs import RunStanding
+    from ringfence.server.records.run_standings import RunStanding
     from ringfence.server.records.series import SeriesProgress
 
 

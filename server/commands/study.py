@@ -36,6 +36,7 @@ from ringfence.server.commands.series import (
     require_place,
     run_line,
 )
+from ringfence.server.commands.withdrawing import add_sign_off, add_withdraw, signed_off
 
 if TYPE_CHECKING:
     import threading
@@ -143,7 +144,9 @@ def _add_endings(kinds: argparse._SubParsersAction[Parser], run: argparse.Argume
         help=_("release nothing, whether or not the sums so far make a model"),
     )
     add_whole(stop)
+    add_sign_off(stop, needed=False)
     stop.set_defaults(do=_stop)
+    withdraw = add_withdraw(kinds)
     release = leaf(
         kinds,
         "release",
@@ -166,7 +169,7 @@ def _add_endings(kinds: argparse._SubParsersAction[Parser], run: argparse.Argume
     release.add_argument("--out", type=Path, required=True, metavar="DIR", help=_("folder to make"))
     for each in (run, resume):
         add_result(each)
-    for each in (run, resume, stop, release):
+    for each in (run, resume, stop, withdraw, release):
         add_asked(each)
         each.add_argument(
             "--schema",
@@ -331,7 +334,12 @@ def _stop(arguments: argparse.Namespace) -> int:
             terminal.write_json({"model": None})
             return 0
         conductor = open_conductor(office, arguments.file, arguments.schema, given, run_under_way)
-        release = conductor.end(pace, report=terminal.say, discard=arguments.without_model)
+        release = conductor.end(
+            pace,
+            report=terminal.say,
+            discard=arguments.without_model,
+            signed=signed_off(arguments, office, position=1),
+        )
     if release is None:
         terminal.say(_("The run is over; nothing was released."))
     else:

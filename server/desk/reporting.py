@@ -12,7 +12,7 @@ from ringfence.server.connections.admissions import Admissions
 from ringfence.server.connections.vitals import LOST_AFTER, last_heard, moment_of
 from ringfence.server.desk.enrolling import gateway_folder
 from ringfence.server.home import open_office
-from ringfence.server.records.runs import RunStanding, runs_kept
+from ringfence.server.records.run_standings import RunStanding, runs_kept
 from ringfence.server.records.submissions import Submissions, SubmittedStudy
 
 

@@ -10,7 +10,8 @@ from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.errors import N_, StudyError
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.home import Office
-from ringfence.server.records.runs import RELEASED, RunStanding, runs_kept
+from ringfence.server.records.run_standings import RunStanding, runs_kept
+from ringfence.server.records.runs import RELEASED
 from ringfence.server.records.series import stop_series, window_now
 
 Pick: TypeAlias = Callable[[Office, Study], int]

@@ -24,7 +24,7 @@ from ringfence.server.flower import FlowerTransport
 from ringfence.server.letters import Letters
 from ringfence.server.membership import take_done
 from ringfence.server.records.farewells import FAREWELLS, farewell_heard
-from ringfence.server.records.intents import farewell, read_intent
+from ringfence.server.records.intents import farewell, read_intent, read_withdrawn
 from ringfence.server.records.runs import MEMBERS, RUNS, RunStore
 from ringfence.server.transport import Transport
 
@@ -108,8 +108,8 @@ def say_end(
     if not there:
         return
     with reading(coordinator.registry.engine) as connection:
-        intent = read_intent(connection, owed.run)
-    message = farewell(coordinator, intent, owed.model or None)
+        intent, withdrawn = read_intent(connection, owed.run), read_withdrawn(connection, owed.run)
+    message = farewell(coordinator, intent, owed.model or None, withdrawn)
     letters = Letters(carrier=carrier, identity=coordinator.identity, holders=owed.holders, report=report)
     try:
         replies = letters.exchange(

@@ -44,7 +44,14 @@ from ringfence.server.coordinator import OpenStudy
 from ringfence.server.records.farewells import METADATA as FAREWELLS
 from ringfence.server.records.farewells import still_owed
 from ringfence.server.records.intents import METADATA as INTENTS
-from ringfence.server.records.intents import KeptIntent, keep_intent, keep_proof, read_intent
+from ringfence.server.records.intents import (
+    KeptIntent,
+    keep_intent,
+    keep_proof,
+    keep_withdrawn,
+    read_intent,
+    read_withdrawn,
+)
 from ringfence.server.records.released_sums import ReleasedSum, read_sum, row_of_sum
 from ringfence.server.records.series import METADATA as STOPS
 from ringfence.server.records.series import require_room
@@ -100,6 +107,7 @@ class KeptRun:
         model: digest of what was released, or empty.
         intent: what is about to be released, once the sums make a model.
         unsure: holders whose answer to an offer was lost; they are told the end too.
+        withdrawn: numbers of the events that withdrew earlier intents.
     """
 
     run: str
@@ -111,6 +119,7 @@ class KeptRun:
     model: str = ""
     intent: KeptIntent | None = None
     unsure: frozenset[str] = frozenset()
+    withdrawn: tuple[int, ...] = ()
     _store: RunStore | None = None
 
     def numbered(self, roster: int) -> None:
@@ -178,6 +187,12 @@ class KeptRun:
         if connection is not None and intent.proof is not None:
             keep_proof(connection, self.run, intent.proof)
 
+    def withdraws(self, event: int, connection: Connection | None) -> None:
+        """Keep that the intent is withdrawn by an event, in that event's transaction."""
+        self.intent, self.withdrawn = None, (*self.withdrawn, event)
+        if connection is not None:
+            keep_withdrawn(connection, self.run, event)
+
     @contextmanager
     def decided(self, outcome: str, model: str = "") -> Iterator[Connection | None]:
         """Fix the outcome, with what the block writes in the same transaction."""
@@ -207,63 +222,6 @@ class KeptRun:
         if self._store is not None:
             with self._store.engine.begin() as connection:
                 connection.execute(update(RUNS).where(RUNS.c.run == self.run).values(**values))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStanding:
-    """How far one run is, for people and programs; no sum and no result is in it.
-
-    Attributes:
-        run, study: its id, and the digest of its study.
-        name: the study's.
-        started: when it began.
-        round, attempt: asked last; -1 before the first.
-        outcome: "released", or the code of what ended it; empty while rounds are asked.
-        ended: when its holders had been told, or empty.
-        holders: that ever joined.
-        window: of a series, number of the run; 0 for a study that is run once.
-    """
-
-    run: str
-    study: str
-    name: str
-    started: str
-    round: int
-    attempt: int
-    outcome: str
-    ended: str
-    holders: tuple[str, ...]
-    window: int = 0
-
-    @property
-    def state(self) -> str:
-        """One word for it: `running` (or to be run on), `released` or `ended` without a model."""
-        if not self.outcome:
-            return "ended" if self.ended else "running"
-        return "released" if self.outcome == "released" else "ended"
-
-
-def runs_kept(engine: Engine) -> tuple[RunStanding, ...]:
-    """All runs in a store, the newest first."""
-    METADATA.create_all(engine)
-    with reading(engine) as connection:
-        rows = connection.execute(select(RUNS).order_by(RUNS.c.started.desc(), RUNS.c.run)).all()
-        joined = connection.execute(select(MEMBERS.c.run, MEMBERS.c.holder).order_by(MEMBERS.c.holder)).all()
-    return tuple(
-        RunStanding(
-            run=row.run,
-            study=row.study,
-            name=row.name,
-            started=row.started,
-            round=row.round,
-            attempt=row.attempt,
-            outcome=row.outcome,
-            ended=row.ended,
-            holders=tuple(each.holder for each in joined if each.run == row.run),
-            window=row.window,
-        )
-        for row in rows
-    )
 
 
 class RunStore:
@@ -338,7 +296,7 @@ class RunStore:
         with reading(self.engine) as connection:
             sums = connection.execute(select(SUMS).where(SUMS.c.run == row.run)).all()
             joined = connection.scalars(select(MEMBERS.c.holder).where(MEMBERS.c.run == row.run)).all()
-            intent = read_intent(connection, row.run)
+            intent, withdrawn = read_intent(connection, row.run), read_withdrawn(connection, row.run)
             unsure = still_owed(connection, row.run) - set(joined)
         return KeptRun(
             run=row.run,
@@ -350,6 +308,7 @@ class RunStore:
             model=row.model,
             intent=intent,
             unsure=unsure,
+            withdrawn=withdrawn,
             _store=self,
         )
 

@@ -19,7 +19,8 @@ from ringfence.privacy.protocol.control import Unavailable, seal_message
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.server import rounds as server_rounds
 from ringfence.server.post.ending import owed_ends, say_end
-from ringfence.server.records.runs import RunStore, runs_kept
+from ringfence.server.records.run_standings import runs_kept
+from ringfence.server.records.runs import RunStore
 from ringfence.server.release import witnessing
 from ringfence.server.rounds import Release, run_study, stop_study
 

@@ -18,7 +18,8 @@ from ringfence.privacy.stores.tensors import write_tensors
 from ringfence.privacy.wire.envelope import MessageKind, read_header
 from ringfence.server.post.ending import owed_ends
 from ringfence.server.records.released_sums import FORMAT
-from ringfence.server.records.runs import RUNS, SUMS, KeptRun, RunStore, runs_kept
+from ringfence.server.records.run_standings import runs_kept
+from ringfence.server.records.runs import RUNS, SUMS, KeptRun, RunStore
 from ringfence.server.registry import HolderRegistry
 from ringfence.server.rounds import Release, released_again, run_study, stop_study
 

@@ -219,8 +219,12 @@ Table(
     TABLES,
     Column("federation", Integer, primary_key=True, autoincrement=False),
     Column("run", String(32), primary_key=True),
+    Column("leaf", String(71), primary_key=True),
+    Column("coordinator", String(64), nullable=False),
     Column("study", String(71), nullable=False),
     Column("model", String(71), nullable=False),
+    Column("event", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
 )
 Table(
     "audit_private",
