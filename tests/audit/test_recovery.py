@@ -53,7 +53,7 @@ def test_two_roots_of_one_size_are_anchored_around_the_acceptance_alone(
     grow(hub, 2)
     bank.anchor(hub.checkpoint(), hub.verifier, hub.consistency(2) if before else ())
     again = log_at(tmp_path / "copy.db", signer, "hub")
-    notes = remembered(bank._engine, HUB)
+    notes = remembered(bank, bank._engine, HUB)
     loss, held = find_loss(again, again._engine, notes)
     assert (loss.kept.size, [state.size for state in loss.lost], held) == (
         (2, [4], (2,)) if before else (0, [4], ())

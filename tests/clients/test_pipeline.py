@@ -102,7 +102,7 @@ def test_policy_and_approvals_are_asked_at_this_moment(asking: Asking) -> None:
     with pytest.raises(StudyError, match="RF-S032"):
         allowed_now(replace(bank, approvals=approvals), study)
     assert asked == [study.digest()]
-    with pytest.raises(StudyError, match="RF-S031"):
+    with pytest.raises(StudyError, match="RF-S032"):  # the file of somebody who left is passed over
         allowed_now(replace(bank, approvers=bank.approvers[:1]), study)
     with pytest.raises(StudyError, match="RF-S030"):
         allowed_now(replace(bank, name="retailer"), study)
