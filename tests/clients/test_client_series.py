@@ -21,8 +21,8 @@ from kits.command_kit import (
 
 from ringfence.clients.desk.deciding import approved_series, arrived
 from ringfence.clients.desk.series import attestations_due
-from ringfence.clients.home import open_home
-from ringfence.clients.inbox.store import Inbox, InboxStudy
+from ringfence.clients.home import open_federation
+from ringfence.clients.inbox.store import InboxStudy
 from ringfence.models.pricing import composed_price
 from ringfence.privacy.agreements.schema import load_schema
 from ringfence.privacy.agreements.study import Study
@@ -55,9 +55,9 @@ def receive(here: Town, series: str = YEARLY) -> str:
         runs=study.runs,
         composed=composed_price(study, schema),
     )
-    with open_home(here.home) as home:
+    with open_federation(here.home, None) as home:
         texts = (document.to_json(), "{}")
-        Inbox(home.engine).keep(home.settings.coordinator(), found, texts, lambda _connection: None)
+        home.inbox.keep(home.coordinator(), found, texts, lambda _connection: None)
     return study.digest()
 
 
@@ -109,7 +109,7 @@ def test_the_table_of_a_run_is_attested_by_itself_and_said_to_be_due(
     assert told(here, "study", "list")["attestations_due"] == []
     approve(here)
     assert told(here, "study", "list")["attestations_due"] == [], "the first approval attested the table"
-    with open_home(here.home) as home:
+    with open_federation(here.home, None) as home:
         (window,) = home.snapshots().windows(digest)
         home.snapshots().forget(digest, window=window)
     (due,) = told(here, "study", "list")["attestations_due"]
@@ -128,17 +128,17 @@ def test_the_table_of_a_run_is_attested_by_itself_and_said_to_be_due(
     refused(capsys, act(here, "table", "attest", "churn-1", "--run", 1), "RF-S488")
     refused(capsys, act(here, "table", "attest", "churn-1", "--run", 101), "RF-S473")
     assert act(here, "table", "forget", "churn-1", "--run", window + 1) == 0
-    with open_home(here.home) as home:
+    with open_federation(here.home, None) as home:
         assert home.snapshots().windows(digest) == (window,)
     assert act(here, "table", "forget", "churn-1") == 0
-    with open_home(here.home) as home:
+    with open_federation(here.home, None) as home:
         assert home.snapshots().windows(digest) == ()
 
 
 def test_a_run_that_is_to_come_is_named_with_its_time(here: Town, capsys: pytest.CaptureFixture[str]) -> None:
     digest = receive(here, COMING)
     approve(here)
-    with open_home(here.home) as home:
+    with open_federation(here.home, None) as home:
         assert home.snapshots().windows(digest) == (1,)
         home.snapshots().forget(digest, window=1)
         (due,) = attestations_due(home, approved_series(arrived(home)), utc_now())
@@ -207,8 +207,8 @@ def test_a_no_is_signed_by_a_person_who_may_decide(here: Town, capsys: pytest.Ca
     event = events(here.home, here.root / "log.json")[0]
     assert event["action"] == "study.rejected"
     assert event["public"] == {}
-    with open_home(here.home) as home:
-        text = Inbox(home.engine).rejection(digest)
+    with open_federation(here.home, None) as home:
+        text = home.inbox.rejection(digest)
         people = home.settings.approvers()
     body = json.loads(SignedDocument.from_json(text).verify("rejection", people))
     assert (body["study"], body["holder"]) == (digest, "north")
