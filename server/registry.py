@@ -96,6 +96,13 @@ class HolderRegistry:
             return None
         return PublicIdentity.from_hex(row.identity), PublicIdentity.from_hex(row.log_key)
 
+    def called(self, name: str) -> tuple[str, ...]:
+        """The logs that have this name, or that end in it as the log of a holder of that name does."""
+        origin = HOLDERS.c.log_origin
+        chosen = select(origin).where((origin == name) | origin.endswith(f"/{name}", autoescape=True))
+        with self._engine.begin() as connection:
+            return tuple(connection.scalars(chosen.order_by(origin)))
+
     def moved(self, holder: PublicIdentity, position: LogPosition, connection: Connection) -> None:
         """Remember where a holder's log stands that goes on from an older copy."""
         known = HOLDERS.c.identity == holder.hex

@@ -80,7 +80,7 @@ def kept_of_holder(office: Office, name: str) -> AnchoredCheckpoints:
     """What this coordinator keeps of a holder's log, by the name of the log or of the holder.
 
     Raises:
-        WaistError: RF-W460 it has seen no such log.
+        WaistError: RF-W460 it has seen no such log, RF-W461 several.
     """
     origin, _identity, _key = _known(office, name)
     notes = remembered(office.log, office.engine, origin)
@@ -134,9 +134,16 @@ def _position(new: Checkpoint) -> LogPosition:
 def _known(office: Office, name: str) -> tuple[str, PublicIdentity, PublicIdentity]:
     """Name of a holder's log, the holder's key and the log's, as it came first."""
     registry = HolderRegistry(office.engine)
-    for origin in (name, f"ringfence/holder/{name}"):
-        if (found := registry.whose(origin)) is not None:
-            return origin, *found
+    origins = registry.called(name)
+    if len(origins) > 1:
+        raise WaistError(
+            "RF-W461",
+            N_("Several logs are called {name}: {origins}. Give the whole name of one."),
+            name=name,
+            origins=", ".join(origins),
+        )
+    if origins and (found := registry.whose(origins[0])) is not None:
+        return origins[0], *found
     raise WaistError(
         "RF-W460",
         N_("This coordinator has seen no log of {name}; ringfence-server holders lists those that it has."),

@@ -245,20 +245,22 @@ def place(here: Town, now: datetime) -> Place:
 
 
 def keys_of(here: Town) -> tuple[bytes, bytes]:
-    return (here.home / FOLDER / "node.key").read_bytes(), (here.home / FOLDER / "tls.key").read_bytes()
+    return (here.home / FOLDER / "city" / "node.key").read_bytes(), (
+        here.home / FOLDER / "city" / "tls.key"
+    ).read_bytes()
 
 
 def shown(here: Town) -> bytes:
     """The certificate that the first holder's node would show."""
     place(here, datetime.now(UTC))
-    return (here.home / FOLDER / "certificate.pem").read_bytes()
+    return (here.home / FOLDER / "city" / "certificate.pem").read_bytes()
 
 
 def test_joining_again_takes_nothing_away_before_it_is_admitted(
     here: Town, capsys: pytest.CaptureFixture[str]
 ) -> None:
     enrol(here, "north")
-    MembershipFolder(here.home / FOLDER).remember(7)
+    MembershipFolder(here.home / FOLDER / "city").remember(7)
     node, tls = keys_of(here)
     former = shown(here)
     for _ in range(2):  # an invitation that is not answered is given up for the next one
@@ -272,10 +274,10 @@ def test_joining_again_takes_nothing_away_before_it_is_admitted(
     assert keys_of(here)[0] == node, "a study that runs knows the node by it"
     assert keys_of(here)[1] != tls
     assert shown(here) != former
-    folder = MembershipFolder(here.home / FOLDER)
+    folder = MembershipFolder(here.home / FOLDER / "city")
     assert folder.remembered() == 7
     assert not folder.pending.path.exists()
-    assert [path.name for path in here.home.glob(".federation*")] == [".federation.lock"]
+    assert [path.name for path in (here.home / FOLDER).glob(".city*")] == [".city.lock"]
     refused(capsys, client("join", wrong, "--config", here.home), "RF-W361")
 
 
@@ -303,8 +305,8 @@ def test_a_membership_that_was_cut_off_while_it_took_the_former_ones_place_is_wh
             client("join", here.root / "north.admission.json", "--config", here.home)
     assert len(moves) == step
     assert shown(here) != former
-    assert not MembershipFolder(here.home / FOLDER).pending.path.exists()
-    assert [path.name for path in here.home.glob(".federation*")] == [".federation.lock"]
+    assert not MembershipFolder(here.home / FOLDER / "city").pending.path.exists()
+    assert [path.name for path in (here.home / FOLDER).glob(".city*")] == [".city.lock"]
 
 
 def test_what_another_coordinator_left_is_not_gone_by(here: Town) -> None:

@@ -17,7 +17,8 @@ from ringfence.audit.checkpoint import read_unverified
 from ringfence.audit.cli import main as audit_main
 from ringfence.audit.errors import AuditError
 from ringfence.clients.cosigning import cosign
-from ringfence.clients.home import Home, load_holder, open_home
+from ringfence.clients.desk.assembling import load_holder
+from ringfence.clients.home import Home, open_federation
 from ringfence.clients.records.participations import Participation, Witnesses
 from ringfence.clients.standing import ledger_head, log_checkpoint, log_proof
 from ringfence.privacy.crypto.identity import PublicIdentity
@@ -72,7 +73,7 @@ def office_of(here: Town) -> Iterator[Office]:
 
 @contextmanager
 def home_of(here: Town) -> Iterator[Home]:
-    with open_home(here.home, opens="log") as home:
+    with open_federation(here.home, None, opens="log") as home:
         yield home
 
 
@@ -233,7 +234,8 @@ def _shown_and_kept(here: Town, kept: int, stands: int) -> None:
     assert (status, json.loads(report)["verdict"]) == (3, "incomplete")
     assert f"it had signed {stands} events, and those from {kept} on" in report
     # Both histories are kept, and both lie in the holder's bundle.
-    notes = [read_unverified(each.read_bytes()) for each in (place / "north" / "anchors").iterdir()]
+    anchors = place / "north" / "city" / "north" / "anchors"
+    notes = [read_unverified(each.read_bytes()) for each in anchors.iterdir()]
     with home_of(here) as home, office_of(here) as office:
         now = home.log.anchored(office.log.origin)
     assert now is not None
