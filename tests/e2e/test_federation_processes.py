@@ -113,7 +113,7 @@ def test_a_run_is_stopped_while_no_gateway_serves_and_its_holders_hear_it_later(
 def open_runs(here: Town, name: str) -> int:
     told = here.root / "status.json"
     assert client("status", "--config", here.root / name, "--json", told) == 0
-    return len(json.loads(told.read_text(encoding="utf-8"))["open"])
+    return sum(len(each["open"]) for each in json.loads(told.read_text(encoding="utf-8"))["federations"])
 
 
 def test_a_node_goes_by_what_its_people_wrote_last(running: tuple[Town, Federation]) -> None:

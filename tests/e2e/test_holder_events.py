@@ -54,10 +54,10 @@ PUBLIC = {
     "sum.unmasked": {"run", "round", "attempt", "roster", "missing"},
     # Of the coordinator's log, which is nothing of this holder's.
     "checkpoint.anchored": {"log", "size", "root"},
-    "release.witnessed": {"run", "model", "coordinator_log", "size", "root"},
+    "release.witnessed": {"run", "model", "intent", "coordinator_log", "size", "root"},
 }
 # Fresh in every run; how many entries a query asks for follows from the sums that were released before.
-FRESH = {"run", "ledger", "head", "sent", "contract", "model", "entries", "root"}
+FRESH = {"run", "ledger", "head", "sent", "contract", "model", "intent", "entries", "root"}
 MODES: dict[str, dict[str, Any]] = {
     "retry": {},
     "recover": {"dropouts": "recover", "min_holders": 4},

@@ -19,6 +19,7 @@ import pytest
 from kits.parties import Parties, federation_of
 
 from ringfence.audit.checkpoint import read_unverified
+from ringfence.audit.merkle import leaf_hash
 from ringfence.clients.agent import Agent
 from ringfence.clients.holder import Holder
 from ringfence.clients.joining import encoded
@@ -157,7 +158,9 @@ def _witnessed(case: Case, cosigned: str, ended: str) -> list[Told]:
         found.append(("checkpoint.anchored", "allow", f"log:{log}", said, {}))
     shown = read_unverified(cosigned.encode())
     said = {"size": shown.size, "root": shown.root.hex(), "coordinator_log": log}
-    witnessed = case.event("release.witnessed", case.base | said | {"model": case.release.digest})
+    (intended,) = case.parties.federation.coordinator.log.events(action="release.intended")
+    said |= {"model": case.release.digest, "intent": "sha256:" + leaf_hash(intended.leaf).hex()}
+    witnessed = case.event("release.witnessed", case.base | said)
     return [found[0], witnessed, found[1]]
 
 

@@ -14,6 +14,7 @@ from kits.parties import Boxes, Parties, federation_of
 
 from ringfence.clients.agent import Agent
 from ringfence.clients.letters import LetterBox
+from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import StudyError, WaistError
 from ringfence.privacy.protocol.control import Unavailable, seal_message
 from ringfence.privacy.wire.envelope import read_header
@@ -22,6 +23,7 @@ from ringfence.server.post.ending import owed_ends, say_end
 from ringfence.server.records.run_standings import runs_kept
 from ringfence.server.records.runs import RunStore
 from ringfence.server.release import witnessing
+from ringfence.server.release.withdrawing import SignedOff
 from ringfence.server.rounds import Release, run_study, stop_study
 
 
@@ -36,10 +38,16 @@ def go(parties: Parties) -> Release:
     return run_study(coordinator, opened, parties.wire, runs=RunStore(coordinator.registry.engine))
 
 
-def stop(parties: Parties, *, discard: bool = False) -> Release | None:
+ANA = Identity.generate("approver", simulation=True)
+BY_ANA = SignedOff(person=ANA, people=(ANA.public,), reason="the sums were of the wrong month")
+
+
+def stop(parties: Parties, *, discard: bool = False, signed: SignedOff | None = None) -> Release | None:
     coordinator = parties.federation.coordinator
     runs = RunStore(coordinator.registry.engine)
-    return stop_study(coordinator, parties.federation.opened, parties.wire, runs, discard=discard)
+    return stop_study(
+        coordinator, parties.federation.opened, parties.wire, runs, discard=discard, signed=signed
+    )
 
 
 def kill(parties: Parties, kind: str, *, when: str, which: int) -> None:
@@ -203,7 +211,10 @@ def test_a_stop_that_was_cut_off_is_given_again_and_ends_the_run(
         with pytest.raises(StudyError, match="RF-S380"):
             stop(parties, discard=discard)
     else:
-        release = stop(parties, discard=discard)
+        if discard and step in {"after the intent", "after they cosigned"}:
+            with pytest.raises(WaistError, match="RF-W454"):  # it stands until a person signs
+                stop(parties, discard=True)
+        release = stop(parties, discard=discard, signed=BY_ANA)
         assert (release is None) == (discard and not decided)
     (ended,) = runs_kept(coordinator.registry.engine)
     assert ended.ended
