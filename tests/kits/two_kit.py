@@ -14,8 +14,8 @@ from ringfence.clients.inbox.store import Inbox
 from ringfence.clients.records.offers import Offers
 from ringfence.clients.records.participations import Participations
 from ringfence.clients.records.witness_memory import WitnessMemory
+from ringfence.privacy.crypto.approvals import approve
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
-from ringfence.privacy.crypto.signed import approve
 from ringfence.privacy.ledger import HeadMarks
 from ringfence.server.coordinator import Coordinator, OpenStudy, sign_study
 from ringfence.server.rounds import run_study

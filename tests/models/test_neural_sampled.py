@@ -175,7 +175,7 @@ def test_a_score_that_is_not_finite_is_none_and_the_others_stay(monkeypatch: pyt
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_network_is_learned_and_read_back(kind: Kind) -> None:
-    context, shape = study(kind, rounds=60)
+    context, shape = study(kind, rounds=120)
     rng = np.random.default_rng(8)
     rows = rows_for(context, rng, 200)
     rows = FeatureMatrix(

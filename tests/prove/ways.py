@@ -67,12 +67,18 @@ class Way:
         return Federation.make(unsigned, schema, sites, profile="simulation", folder=folder)
 
 
+# When an answer leaves, which is nothing of what is in it.
+_NOT_OF_A_SUM = {"pace"}
+
+
 def forms_of_sum() -> tuple[Mapping[str, str], ...]:
     """Every choice of form that a study's terms may have: what `[privacy]` lets one choose of a few words."""
     choices = {
         name: get_args(field.annotation)
         for name, field in PrivacyTerms.model_fields.items()
-        if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) > 1
+        if name not in _NOT_OF_A_SUM
+        and get_origin(field.annotation) is Literal
+        and len(get_args(field.annotation)) > 1
     }
     return tuple(
         terms
