@@ -169,8 +169,9 @@ class Inbox:
 
     def rejection(self, study: str) -> str:
         """What the person signed who rejected a study, file form; empty where nobody did."""
+        chosen = select(_REJECTED.c.document).where(self._own, _REJECTED.c.study == study)
         with reading(self._engine) as connection:
-            return connection.scalar(select(_REJECTED.c.document).where(_REJECTED.c.study == study)) or ""
+            return connection.scalar(chosen) or ""
 
     def rejections(self) -> dict[str, str]:
         """When each study was rejected that is."""

@@ -278,6 +278,8 @@ def _one_federation_decides_nothing_for_another(here: Town, digest: str) -> None
     with open_federation(here.home, "other") as home:
         assert home.approval_files(digest) == []
         assert home.inbox.listed(home.coordinator()) == ()
-        home.inbox.reject(digest, "2026-01-02T00:00:00+00:00", "", lambda _connection: None)
+        home.inbox.reject(digest, "2026-01-02T00:00:00+00:00", "signed", lambda _connection: None)
+        assert home.inbox.rejection(digest) == "signed"
     with open_federation(here.home, "city") as home:
         assert not home.inbox.rejected(digest)
+        assert home.inbox.rejection(digest) == ""

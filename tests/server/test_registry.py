@@ -49,6 +49,17 @@ def test_a_store_that_is_opened_again_remembers() -> None:
     assert again.engine is engine
 
 
+def test_a_log_is_found_by_its_name_or_its_holder_s(registry: HolderRegistry) -> None:
+    """A holder that calls its log like another's is found beside it, and not in its place."""
+    one, two = "ringfence/holder/0a0a/bank", "ringfence/holder/0b0b/bank"
+    registry.seen(BANK.public, sign_head(BANK, mark="01" * 64, log=one), log(one))
+    assert registry.called("bank") == registry.called(one) == (one,)
+    assert registry.called("ank") == registry.called("%") == registry.called("") == ()
+    registry.seen(PARTNER.public, sign_head(PARTNER, mark="02" * 64, log=two), log(two, OTHER))
+    assert registry.called("bank") == (one, two)
+    assert registry.called(two) == (two,)
+
+
 @pytest.mark.parametrize("way", ["seen", "spent"])
 def test_the_head_that_came_last_is_kept(registry: HolderRegistry, way: str) -> None:
     later = kept = head(4)
