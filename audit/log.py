@@ -26,7 +26,7 @@ from ringfence.audit.export import PAGE, export
 from ringfence.audit.group import GroupCommit
 from ringfence.audit.guard import check_token
 from ringfence.audit.note import Signer, Verifier, check_key_name
-from ringfence.audit.opening import Opening
+from ringfence.audit.verification.opening import Opening
 from ringfence.audit.witness import add_cosignature
 
 T = TypeVar("T")

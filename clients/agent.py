@@ -295,7 +295,7 @@ class Agent:
 
     def _end(self, header: Header, finish: Finish, origin: str) -> None:
         run = self._runs.pop((header.study, header.run), None)
-        for window in joining.close_reservations(self.holder.ledger, header.study, header.run) or (0,):
+        for window in joining.close_reservations(self.holder.ledger, header.study, header.run):
             self.holder.snapshots.forget(header.study, window=window)
         self.holder.attempts.forget(study=header.study, run=header.run)
         if run is not None:

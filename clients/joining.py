@@ -44,6 +44,7 @@ from ringfence.privacy.consent.cohort import Cohort
 from ringfence.privacy.errors import N_, StudyError, TableError
 from ringfence.privacy.ledger import Ledger, Reservation
 from ringfence.privacy.ledger.entries import COHORT_ROUND
+from ringfence.privacy.ledger.series import booked_runs
 from ringfence.privacy.stores.journal import listed
 from ringfence.privacy.waist import RoundPlan
 
@@ -106,7 +107,8 @@ def _settled(holder: Holder, admitted: Admitted) -> tuple[AttestedTable, Reserva
 def _still_so(holder: Holder, admitted: Admitted, found: Attestation, connection: Connection) -> None:
     """Asked in the transaction that reserves: the copy is in force, and the series has room for the run."""
     holder.snapshots.require(found, connection)
-    if admitted.turn is not None:
+    if admitted.turn is not None:  # the window too: reading the copy may have taken it to its end
+        require_open(admitted.study, admitted.turn.window, holder.clock(), admitted.said)
         require_turn(holder.ledger, holder.participations, admitted.study, admitted.turn, connection)
 
 
@@ -280,18 +282,23 @@ def record_joined(holder: Holder, admitted: Admitted) -> None:
 def close_left(holder: Holder, study: str, run: str) -> None:
     """Free what a process left reserved that died before it kept that it had joined.
 
-    A run counts that this federation's coordinator offered here: another one's farewell ends no reservation.
+    A run counts that this federation's people approved: its table was read, which is written before anything
+    is reserved. An offer alone is no proof, since a coordinator can make one of another's study.
     """
-    offered = holder.log.events(action="study.offered", resource=f"study:{study}")
+    read = holder.log.events(action="table.read", resource=f"study:{study}")
     if not holder.participations.elsewhere(study) and any(
-        each.event.public.get("run") == run for each in offered
+        each.event.public.get("run") == run for each in read
     ):
-        close_reservations(holder.ledger, study, run)
+        for window in close_reservations(holder.ledger, study, run):
+            holder.snapshots.forget(study, window=window)
 
 
 def close_reservations(ledger: Ledger, study: str, run: str) -> frozenset[int]:
-    """Free what a run that is over did not spend; the windows it was reserved in, 0 outside of a series."""
-    found = [each for each in ledger.reservations() if each.study_digest == study and each.of_run(run)]
-    for reservation in found:
-        ledger.commit(reservation)
-    return frozenset(each.window for each in found)
+    """Free what a run that is over did not spend; the windows it was ever reserved in, 0 outside of a series.
+
+    They are told again when the reservation was closed before: its process may have died with it alone.
+    """
+    for each in ledger.reservations():
+        if each.study_digest == study and each.of_run(run):
+            ledger.commit(each)
+    return frozenset(each.window for each in booked_runs(ledger, study) if each.run == run) or frozenset({0})

@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ringfence.privacy.errors import N_, UsageError
-from ringfence.simulations.benchmarks.cases import TABLES
-from ringfence.simulations.cases import copy_case
+from ringfence.simulations.cases import TABLES, copy_case
 from ringfence.simulations.experiment import lay_out
 from ringfence.simulations.populations.city import generate, write_population
 from ringfence.simulations.populations.structure import HOLDER_PROFILES

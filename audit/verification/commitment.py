@@ -12,8 +12,8 @@ from ringfence.audit.bundle import read_lines, read_log_key
 from ringfence.audit.canonical import HEX_64, is_whole
 from ringfence.audit.errors import N_, AuditError, BundleError, EventError
 from ringfence.audit.merkle import Frontier, leaf_hash
-from ringfence.audit.opening import OpenedEvent
 from ringfence.audit.verification.folders import find_logs
+from ringfence.audit.verification.opening import OpenedEvent
 from ringfence.audit.verification.verify import examine_bundle
 
 COMMITTED = "house.committed"

@@ -227,6 +227,8 @@ class Changes:
         found: whether they were.
         paced: what keeps answers back, for every federation: nothing is taken up for one while the answer
             of another is late, so that none learns from its own waiting what another's study needed.
+        turn: one message at a time is taken up, whichever federation it is of, until its answer goes out:
+            one that is answered beside a study at a fixed pace would tell how long that computes.
     """
 
     written: HolderSettings
@@ -234,6 +236,7 @@ class Changes:
     stop: threading.Event
     found: bool = False
     paced: list[PacedAgent] = field(default_factory=list)
+    turn: threading.Lock = field(default_factory=threading.Lock)
 
     def settle(self) -> None:
         """Wait for every answer that was late."""
@@ -257,5 +260,6 @@ class _AsWritten:
 
     def handle(self, data: bytes) -> bytes:
         """The letter box's answer; none, and the end, after a change."""
-        self.changes.settle()
-        return b"" if self.changes.made() else self.box.handle(data)
+        with self.changes.turn:
+            self.changes.settle()
+            return b"" if self.changes.made() else self.box.handle(data)

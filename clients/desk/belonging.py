@@ -159,7 +159,10 @@ def leave_federation(home: Home) -> str:
         open_here = [
             each
             for each in home.ledger.reservations()
-            if any(True for _ in home.log.events(resource=f"study:{each.study_digest}"))
+            if any(
+                "run" in one.event.public
+                for one in home.log.events(action="table.read", resource=f"study:{each.study_digest}")
+            )
         ]
         if open_here:
             raise StudyError(

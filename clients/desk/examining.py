@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from ringfence.clients.config import FederationSettings, HolderSettings, load_settings
@@ -84,7 +85,7 @@ def _store(made: Examination, config: Path, now: datetime) -> str:
         made.check("ledger", lambda: _ledger(made, home))
         made.check("contract", lambda: _contract(home))
         if made.check("people", lambda: _people(home)):
-            made.check("series", lambda: _series(made, home, now))
+            _series(made, home, now)
     return _("The store opens, and its safe settings hold.")
 
 
@@ -125,9 +126,13 @@ def _people(home: Home) -> str:
 def _series(made: Examination, home: Home, now: datetime) -> None:
     """What waits for this holder's people: tables of runs whose windows are open or come next."""
     for federation in home.settings.config.federation:
-        bound = home.of(federation)
-        for each in attestations_due(bound, approved_series(arrived(bound)), now):
-            made.note("series", "warning" if each.open else "ok", each.line())
+        made.check("series", partial(_due, made, home, federation, now))
+
+
+def _due(made: Examination, home: Home, federation: FederationSettings, now: datetime) -> None:
+    bound = home.of(federation)
+    for each in attestations_due(bound, approved_series(arrived(bound)), now):
+        made.note("series", "warning" if each.open else "ok", each.line())
 
 
 def _federation(

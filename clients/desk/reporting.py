@@ -133,7 +133,7 @@ class HolderStatus:
                 running=leased(home.engine),
                 federations=[FederationStatus.of(home, each) for each in home.settings.config.federation],
                 budget=BudgetStanding.of(home.ledger),
-                due=tuple(due for each in home.settings.config.federation for due in _due(home.of(each))),
+                due=tuple(due for each in home.settings.config.federation for due in _due(home, each)),
             )
 
     def lines(self) -> list[str]:
@@ -168,8 +168,12 @@ class HolderStatus:
         }
 
 
-def _due(home: Home) -> tuple[AttestationDue, ...]:
+def _due(home: Home, federation: FederationSettings) -> tuple[AttestationDue, ...]:
     try:
-        return attestations_due(home, approved_series(arrived(home)), datetime.now(UTC))
-    except RingfenceError:  # no coordinator yet, or a contract that does not hold: doctor says which
+        bound = home.of(federation)
+        return attestations_due(bound, approved_series(arrived(bound)), datetime.now(UTC))
+    except (
+        RingfenceError,
+        AuditError,
+    ):  # no coordinator yet, or a contract that does not hold: doctor says which
         return ()

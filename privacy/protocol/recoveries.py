@@ -148,22 +148,27 @@ class ContinuedLog(Protocol):
     @property
     def note(self) -> bytes:
         """A signed checkpoint that holds the event of the recovery."""
+        ...
 
     @property
     def event(self) -> int:
         """Number of that event."""
+        ...
 
     @property
     def leaf(self) -> bytes:
         """Its bytes."""
+        ...
 
     @property
     def inclusion(self) -> Sequence[bytes]:
         """Proof that it is in the log."""
+        ...
 
     @property
     def proofs(self) -> Mapping[int, Sequence[bytes]]:
         """That the checkpoint continues a state of so many events, by size."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

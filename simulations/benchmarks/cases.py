@@ -24,13 +24,10 @@ import numpy as np
 from ringfence.audit.events import Profile
 from ringfence.privacy.command_line.terminal import Parser, Terminal, add_json, run
 from ringfence.privacy.errors import N_, UsageError
-from ringfence.simulations.cases import copy_case
+from ringfence.simulations.cases import EVENT_TABLES, TABLES, copy_case
 from ringfence.simulations.experiment import lay_out
 from ringfence.simulations.federation import Federation, Outcome, peak_rss_mb, run_in_process
 from ringfence.simulations.question import Question
-
-EVENT_TABLES = {"cdnow": "CDNOW_master.txt", "online_retail": "online_retail.parquet"}
-TABLES = {"telco": "WA_Fn-UseC_-Telco-Customer-Churn.csv", "credit_default": "UCI_Credit_Card.csv"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,9 +21,9 @@ from typing import Any
 
 from ringfence.privacy.command_line.terminal import Parser, Terminal, run, write_atomically
 from ringfence.simulations.benchmarks import engines, masks, noise, scale, scorecard, secure_sum
-from ringfence.simulations.benchmarks.cases import TABLES
 from ringfence.simulations.benchmarks.page import markdown, render
 from ringfence.simulations.benchmarks.peers import PACKAGES, require
+from ringfence.simulations.cases import TABLES
 
 PUBLIC = ("telco", "credit_default")
 GENERATED = ("flags", "amounts")

@@ -20,9 +20,8 @@ from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.agreements.study import Study, load_study, positive_category
 from ringfence.privacy.errors import N_, UsageError
 from ringfence.simulations.benchmarks import varied
-from ringfence.simulations.benchmarks.cases import TABLES
 from ringfence.simulations.benchmarks.peers import require
-from ringfence.simulations.cases import copy_case
+from ringfence.simulations.cases import TABLES, copy_case
 from ringfence.simulations.unsplit_rows import UnsplitRows
 
 

@@ -11,6 +11,10 @@ from pathlib import Path
 
 from ringfence.privacy.errors import N_, UsageError, reason_of
 
+# The public files of the cases, as those who publish them call them.
+EVENT_TABLES = {"cdnow": "CDNOW_master.txt", "online_retail": "online_retail.parquet"}
+TABLES = {"telco": "WA_Fn-UseC_-Telco-Customer-Churn.csv", "credit_default": "UCI_Credit_Card.csv"}
+
 
 def list_cases() -> dict[str, str]:
     """Name of every packaged case and its title, the first heading of its README."""

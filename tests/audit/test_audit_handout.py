@@ -18,7 +18,7 @@ from ringfence.audit.checkpoint import Checkpoint, verify_checkpoint
 from ringfence.audit.errors import EventError, LogError, NoteError, ProofError
 from ringfence.audit.log import AuditLog
 from ringfence.audit.note import MemorySigner, Verifier
-from ringfence.audit.opening import Opening
+from ringfence.audit.verification.opening import Opening
 
 MakeLog = Callable[..., AuditLog]
 

@@ -16,8 +16,8 @@ from ringfence.audit.checkpoint import Checkpoint
 from ringfence.audit.errors import AuditError, EventError
 from ringfence.audit.events import draft_event
 from ringfence.audit.note import MemorySigner
-from ringfence.audit.opening import Opening
 from ringfence.audit.verification.lookalike import look_alike, mixes_scripts
+from ringfence.audit.verification.opening import Opening
 from ringfence.audit.verification.report import Report
 from ringfence.audit.verification.verify import examine_bundle, verify_bundle
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ringfence.simulations.benchmarks.cases import EVENT_TABLES, TABLES, Figures, main
+from ringfence.simulations.benchmarks.cases import Figures, main
+from ringfence.simulations.cases import EVENT_TABLES, TABLES
 
 
 @pytest.mark.parametrize("cases", ["nothing", "Telco"])
