@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,17 @@ from kits.series_kit import THREE, Series, at
 
 from ringfence.clients import joining
 from ringfence.clients.agent import Agent
+from ringfence.clients.pipeline import admit
 from ringfence.models.pricing import price_of
 from ringfence.privacy.accounting.amounts import multiply
 from ringfence.privacy.accounting.gaussian import epsilon_of
 from ringfence.privacy.consent.cohort import Cohort
+from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import BudgetError, StudyError, WaistError
 from ringfence.privacy.ledger.entries import Charged, RunOfSeries
+from ringfence.privacy.protocol.control import StudyOffer
+from ringfence.privacy.wire.fields import new_nonce
+from ringfence.server.coordinator import OpenStudy
 from ringfence.server.membership import offer
 from ringfence.server.records.runs import RunStore
 from ringfence.server.rounds import stop_study
@@ -267,3 +273,50 @@ def test_who_attests_names_a_window_that_can_still_be_run(tmp_path: Path) -> Non
     with pytest.raises(WaistError, match="RF-W200"):
         here.run(1)  # the others have attested nothing
     assert here.refusals("partner") == ["RF-T152"]
+
+
+def test_a_copy_is_forgotten_though_its_process_died_as_the_run_was_closed(tmp_path: Path) -> None:
+    here = Series.of(tmp_path)
+    here.attest(1, "bank")
+    bank, opened = here.holder(), here.opened(1)
+    assert joining.join(bank, admit(bank, offered(here, opened))).reservation.window == 1
+    joining.close_reservations(bank.ledger, opened.digest, opened.run)
+    assert bank.snapshots.find(opened.digest, 1) is not None
+    assert joining.close_reservations(bank.ledger, opened.digest, opened.run) == {1}, "told again"
+    joining.close_left(bank, opened.digest, opened.run)
+    assert bank.snapshots.find(opened.digest, 1) is None
+
+
+def test_a_window_that_closes_while_the_copy_is_read_reserves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Series.of(tmp_path)
+    here.attest(1, "bank")
+    bank, opened = here.holder(), here.opened(1)
+    assert here.study.series is not None
+    closes, whole = here.study.series.window(1).closes, joining._attested
+    here.clock.moment = closes - timedelta(seconds=1)
+    admitted = admit(bank, offered(here, opened))
+
+    def slow(*given: Any) -> Any:
+        here.clock.moment = closes + timedelta(hours=3)
+        return whole(*given)
+
+    monkeypatch.setattr(joining, "_attested", slow)
+    with pytest.raises(StudyError):
+        joining.join(bank, admitted)
+    assert here.booked() == ()
+
+
+def offered(here: Series, opened: OpenStudy) -> StudyOffer:
+    return StudyOffer(
+        study=opened.document.to_json(),
+        schema=opened.schema_document.to_json(),
+        run=opened.run,
+        nonce=new_nonce(),
+        log_key=PublicIdentity(here.federation.coordinator.log.verifier.raw).hex,
+        ledger=None,
+        log=None,
+        window=opened.window,
+        clock=0,
+    )

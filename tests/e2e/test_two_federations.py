@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
@@ -12,10 +12,11 @@ from sqlalchemy import text
 from ringfence.audit.checkpoint import read_unverified
 from ringfence.audit.merkle import verify_consistency
 from ringfence.clients import joining
+from ringfence.clients.agent import Agent
 from ringfence.clients.pipeline import admit
 from ringfence.privacy.errors import BudgetError, StudyError, WaistError
 from ringfence.privacy.ledger import Ledger
-from ringfence.privacy.protocol.control import StudyOffer
+from ringfence.privacy.protocol.control import COORDINATOR, Finish, StudyOffer, seal_message
 from ringfence.privacy.wire.fields import new_nonce
 from ringfence.privacy.wire.heads import LedgerHead
 from ringfence.server.coordinator import OpenStudy
@@ -165,6 +166,37 @@ def test_a_study_is_of_one_federation(two: Two) -> None:
     assert reserved.id in {each.id for each in bank.ledger.reservations()}
     joining.close_left(city.holders["bank"], ours.digest, ours.run)
     assert reserved.id not in {each.id for each in bank.ledger.reservations()}
+
+
+def test_a_coordinator_ends_no_reservation_of_another_ones_study(two: Two) -> None:
+    """It can write an offer of that study into its own log here, and no more than that."""
+    city, trade = two.sides["city"], two.sides["trade"]
+    theirs, own = two.study("city", id="of-city"), two.study("trade", id="of-trade")
+    # As between the reservation and what is kept of a run that was joined.
+    reserved = city.holders["bank"].ledger.reserve(theirs.digest, Decimal("0.0001"))
+    agent, run = Agent(holder=trade.holders["bank"]), "ab" * 16
+    finish = Finish(
+        model=None,
+        checkpoint=trade.coordinator.log.checkpoint().decode(),
+        release=None,
+        proof=(),
+        withdrawn=(),
+    )
+    for message in (replace(offer(trade, own, "bank", None), run=run), finish):
+        sealed = seal_message(
+            trade.coordinator.identity,
+            message,
+            study=theirs.digest,
+            run=run,
+            sender=COORDINATOR,
+            recipient="bank",
+        )
+        agent.handle(sealed)
+    told = trade.holders["bank"].log.events(action="study.offered", resource=f"study:{theirs.digest}")
+    assert [each.event.public["run"] for each in told] == [run]
+    still = city.holders["bank"].ledger.reservations()
+    assert reserved.id in {each.id for each in still}
+    city.holders["bank"].ledger.commit(reserved)
 
 
 def test_a_rollback_is_found_through_either(two: Two) -> None:
