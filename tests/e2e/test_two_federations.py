@@ -171,7 +171,7 @@ def test_a_study_is_of_one_federation(two: Two) -> None:
 def test_a_coordinator_ends_no_reservation_of_another_ones_study(two: Two) -> None:
     """It can write an offer of that study into its own log here, and no more than that."""
     city, trade = two.sides["city"], two.sides["trade"]
-    theirs, own = two.study("city", id="of-city"), two.study("trade", id="of-trade")
+    theirs, own = two.study("city", id="begun"), two.study("trade", id="beside")
     # As between the reservation and what is kept of a run that was joined.
     reserved = city.holders["bank"].ledger.reserve(theirs.digest, Decimal("0.0001"))
     agent, run = Agent(holder=trade.holders["bank"]), "ab" * 16
