@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 AUDIT = ROOT / "audit"
 VERIFYING = {
     *("__init__", "bundle", "canonical", "catalogue", "checkpoint", "cli", "errors", "events", "time_spans"),
-    *("guard", "merkle", "note", "opening", "usage", "witness"),
+    *("guard", "merkle", "note", "usage", "witness"),
     *(path.relative_to(AUDIT).with_suffix("").as_posix() for path in (AUDIT / "verification").glob("*.py")),
 }
 WRITING = {"export", "group", "listing", "log", "recovery", "rows", "store"}

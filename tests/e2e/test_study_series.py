@@ -16,6 +16,7 @@ from kits.series_kit import THREE, Series, at
 from ringfence.clients import joining
 from ringfence.clients.agent import Agent
 from ringfence.clients.pipeline import admit
+from ringfence.clients.records.snapshots import Snapshots
 from ringfence.models.pricing import price_of
 from ringfence.privacy.accounting.amounts import multiply
 from ringfence.privacy.accounting.gaussian import epsilon_of
@@ -294,7 +295,7 @@ def test_a_window_that_closes_while_the_copy_is_read_reserves_nothing(
     here.attest(1, "bank")
     bank, opened = here.holder(), here.opened(1)
     assert here.study.series is not None
-    closes, whole = here.study.series.window(1).closes, joining._attested
+    closes, whole = here.study.series.window(1).closes, Snapshots.content
     here.clock.moment = closes - timedelta(seconds=1)
     admitted = admit(bank, offered(here, opened))
 
@@ -302,7 +303,7 @@ def test_a_window_that_closes_while_the_copy_is_read_reserves_nothing(
         here.clock.moment = closes + timedelta(hours=3)
         return whole(*given)
 
-    monkeypatch.setattr(joining, "_attested", slow)
+    monkeypatch.setattr(Snapshots, "content", slow)
     with pytest.raises(StudyError):
         joining.join(bank, admitted)
     assert here.booked() == ()
