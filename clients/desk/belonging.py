@@ -145,6 +145,10 @@ def enter_federation(home: Home, asked: Entering, passphrases: Passphrases) -> N
         enter(settings.file, content, lambda: record_trusted(log, "coordinator", asked.keys.new))
 
 
+# What this holder's people did about a study; an offer or a refusal anybody's coordinator can bring about.
+_OWN_ACTS = frozenset({"study.approved", "table.read"})
+
+
 def leave_federation(home: Home) -> str:
     """Take a federation out of client.toml, and destroy its keys of connections; its log stays. Its name.
 
@@ -160,8 +164,8 @@ def leave_federation(home: Home) -> str:
             each
             for each in home.ledger.reservations()
             if any(
-                "run" in one.event.public
-                for one in home.log.events(action="table.read", resource=f"study:{each.study_digest}")
+                one.event.action in _OWN_ACTS
+                for one in home.log.events(resource=f"study:{each.study_digest}")
             )
         ]
         if open_here:
