@@ -15,11 +15,11 @@ from ringfence.privacy.command_line.recoveries import (
     people_of,
     require_people,
     show_recovery,
+    told_checkpoints,
     told_file,
     told_taken,
 )
 from ringfence.privacy.command_line.terminal import Parser, Terminal
-from ringfence.privacy.errors import _
 
 
 def _of_federation(*arguments: Any, **named: Any) -> Parser:
@@ -70,14 +70,7 @@ def _checkpoints(arguments: argparse.Namespace) -> int:
     require_new_file(arguments.out)
     with open_federation(arguments.config, arguments.federation) as home:
         found = kept_of_coordinator(home)
-    new_file(arguments.out, file_text(found))
-    terminal = Terminal.of(arguments)
-    terminal.say(
-        _("Wrote {file}: checkpoints of {log}, {count} of them.").format(
-            file=arguments.out, log=found.log, count=len(found.checkpoints)
-        )
-    )
-    terminal.write_json({"log": found.log, "file": str(arguments.out), "checkpoints": len(found.checkpoints)})
+    told_checkpoints(arguments, found.log, len(found.checkpoints), file_text(found))
     return 0
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ringfence.privacy.command_line.commands import add_passphrase, passphrases
+from ringfence.privacy.command_line.commands import add_passphrase, new_file, passphrases
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import N_, UsageError, _
@@ -132,6 +132,25 @@ def told_file(terminal: Terminal, file: Path, sides: RecoverySides) -> None:
             file=file, program=sides.other, role=role
         )
     )
+
+
+def told_checkpoints(arguments: argparse.Namespace, log: str, count: int, text: str) -> None:
+    """Write what is kept of another party's log into a new file, and say so.
+
+    Args:
+        arguments: of the command.
+        log: name of that log.
+        count: how many checkpoints there are.
+        text: the file.
+    """
+    new_file(arguments.out, text)
+    terminal = Terminal.of(arguments)
+    terminal.say(
+        _("Wrote {file}: checkpoints of {log}, {count} of them.").format(
+            file=arguments.out, log=log, count=count
+        )
+    )
+    terminal.write_json({"log": log, "file": str(arguments.out), "checkpoints": count})
 
 
 def told_taken(terminal: Terminal) -> None:

@@ -13,6 +13,7 @@ from ringfence.privacy.command_line.recoveries import (
     people_of,
     require_people,
     show_recovery,
+    told_checkpoints,
     told_file,
     told_taken,
 )
@@ -60,14 +61,7 @@ def _checkpoints(arguments: argparse.Namespace) -> int:
     require_new_file(arguments.out)
     with open_office(arguments.config) as office:
         found = kept_of_holder(office, arguments.name)
-    new_file(arguments.out, file_text(found))
-    terminal = Terminal.of(arguments)
-    terminal.say(
-        _("Wrote {file}: checkpoints of {log}, {count} of them.").format(
-            file=arguments.out, log=found.log, count=len(found.checkpoints)
-        )
-    )
-    terminal.write_json({"log": found.log, "file": str(arguments.out), "checkpoints": len(found.checkpoints)})
+    told_checkpoints(arguments, found.log, len(found.checkpoints), file_text(found))
     return 0
 
 
