@@ -297,15 +297,14 @@ TARGETS: dict[str, dict[str, tuple[str, ...]]] = {
             "log": ("log_store", "audit_log", "witness", "audit_handout", "bundle_verify"),
             "merkle": ("merkle_proofs", "merkle", "audit_log"),
             "note": ("note_bytes", "note", "audit_log"),
-            "opening": ("audit_handout", "bundle_framing", "audit_log"),
             "store": ("log_store", "audit_log", "witness", "audit_handout"),
+            "verification/opening": ("audit_handout", "bundle_framing", "audit_log"),
             "witness": ("witness",),
         }.items()
     },
     "verification": {
         f"audit/verification/{name}.py": _VERIFICATION
         for name in (
-            "claims",
             "folders",
             "localise",
             "logcheck",
