@@ -16,6 +16,7 @@ from ringfence.audit.errors import N_, AuditError, EventError
 from ringfence.audit.events import Event, parse_event
 from ringfence.audit.guard import check_numbers
 from ringfence.audit.merkle import leaf_hash
+from ringfence.audit.verification.keychain import KeyChain
 from ringfence.audit.verification.report import Flaw
 from ringfence.audit.verification.rollcall import Mentions
 
@@ -41,6 +42,7 @@ class Scan:
         faults: lines that are no events, breaks in a producer's sequence, malformed numbers and anchors; in
             order.
         anchors: checkpoints of other logs.
+        chain: the changes of the log's key.
         says: what the log says of parties and runs.
         simulation: events that name the simulation profile.
         unknown: events of a type that this version does not list.
@@ -49,6 +51,7 @@ class Scan:
     hashes: bytearray = field(default_factory=bytearray)
     faults: list[Flaw] = field(default_factory=list)
     anchors: list[Anchor] = field(default_factory=list)
+    chain: KeyChain = field(default_factory=KeyChain)
     says: Mentions = field(default_factory=Mentions)
     simulation: int = 0
     unknown: int = 0
@@ -94,6 +97,7 @@ def _read(line: bytes, number: int, scan: Scan, following: dict[str, int]) -> No
         scan.anchors.append(anchor)
         anchored = scan.says.anchored
         anchored[anchor.origin] = max(anchor.size, anchored.get(anchor.origin, 0))
+    scan.chain.take(number, event)
     check_numbers(event.public)
     scan.says.take(event)
 

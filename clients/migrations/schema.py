@@ -40,5 +40,5 @@ HOLDER_STORE = StoreSchema(
     revisions=("holder_0001",),
     folder=Path(__file__).with_name("versions"),
     tables=_tables,
-    kept=("audit_event", "audit_private", "budget_ledger", "consent_event"),
+    kept=("audit_event", "audit_private", "audit_handover", "budget_ledger", "consent_event"),
 )

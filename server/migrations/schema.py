@@ -35,5 +35,5 @@ COORDINATOR_STORE = StoreSchema(
     revisions=("coordinator_0001",),
     folder=Path(__file__).with_name("versions"),
     tables=_tables,
-    kept=("audit_event", "audit_private", "registry_holders"),
+    kept=("audit_event", "audit_private", "audit_handover", "registry_holders"),
 )

@@ -22,7 +22,7 @@ VERIFYING = {
     *("guard", "merkle", "note", "opening", "reconciling", "usage", "witness"),
     *(path.relative_to(AUDIT).with_suffix("").as_posix() for path in (AUDIT / "verification").glob("*.py")),
 }
-WRITING = {"export", "group", "listing", "log", "rows", "store"}
+WRITING = {"export", "group", "handing", "listing", "log", "rows", "store"}
 
 
 def modules(path: Path) -> set[str]:

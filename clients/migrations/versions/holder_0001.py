@@ -60,6 +60,14 @@ Table(
     Column("closed", LargeBinary, nullable=False),
 )
 Table(
+    "audit_handover",
+    TABLES,
+    Column("origin", Text, primary_key=True),
+    Column("size", _Number, primary_key=True, autoincrement=False),
+    Column("successor", LargeBinary, nullable=False),
+    Column("note", LargeBinary, nullable=False),
+)
+Table(
     "audit_head",
     TABLES,
     Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
