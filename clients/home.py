@@ -44,6 +44,9 @@ from ringfence.privacy.stores.journal import Json
 from ringfence.privacy.stores.lease import lease
 from ringfence.privacy.stores.schema import require_current
 from ringfence.privacy.stores.store import open_store, require_durable
+from ringfence.privacy.succession.book import KeyBook
+from ringfence.privacy.succession.document import KeyRole
+from ringfence.privacy.succession.own_keys import OwnKey, file_in_force
 
 ACTOR = "client"
 
@@ -58,6 +61,7 @@ class Home:
         engine: the one store.
         log: what happened.
         ledger: what was spent.
+        log_signer: the log's key, or its public half where it was not asked for.
     """
 
     settings: HolderSettings
@@ -65,6 +69,30 @@ class Home:
     engine: Engine
     log: AuditLog
     ledger: Ledger
+    log_signer: Signer
+
+    def own_key(self, role: KeyRole) -> OwnKey:
+        """One of the holder's keys, to be replaced."""
+        keys = self.settings.config.keys
+        first = self.settings.path(keys.log if role == "log" else keys.holder)
+        return OwnKey(role=role, party=self.settings.name, first=first, engine=self.engine)
+
+    def coordinator(self) -> PublicIdentity:
+        """The coordinator whose studies are considered, by its key in force.
+
+        Raises:
+            UsageError: RF-U402 none is configured.
+            KeyFault: its key cannot be read, or RF-K161 it has two successors.
+        """
+        return KeyBook(self.engine).followed("coordinator", self.settings.coordinator())
+
+    def former_keys(self) -> frozenset[str]:
+        """Keys, hex, that this holder and its coordinator had before."""
+        book = KeyBook(self.engine)
+        before = list(book.former("holder", self.identity))
+        if self.settings.config.coordinator is not None:
+            before += book.former("coordinator", self.coordinator())
+        return frozenset(each.hex for each in before)
 
     def key(self, passphrases: Passphrases) -> Identity:
         """The holder's key pair.
@@ -73,7 +101,7 @@ class Home:
             KeyFault: it is missing, unsafe, of another kind or of a simulation, or its passphrase is wrong.
             UsageError: RF-U409 its public half is another's.
         """
-        path = self.settings.path(self.settings.config.keys.holder)
+        path = self.own_key("holder").present
         return own_key(path, "holder", self.identity, passphrases)
 
     def registry(self) -> ConsentRegistry:
@@ -109,6 +137,7 @@ class Home:
             schema=loaded.schema,
             base=loaded.path.parent,
             key=self.identity,
+            chains=KeyBook(self.engine),
             log=self.log,
             ledger=self.ledger,
             snapshots=self.snapshots(),
@@ -238,15 +267,21 @@ def open_home(
     """
     settings = load_settings(config)
     keys = settings.config.keys
-    identity = read_public(public_path(settings.path(keys.holder)), "holder")
     opened = passphrases or Passphrases() if opens == "log" else None
-    signer = log_signer(settings.path(keys.log), opened)
     engine = open_existing(settings.store)
     try:
         require_current(engine, HOLDER_STORE)
+        path = file_in_force(engine, "holder", settings.path(keys.holder))
+        identity = read_public(public_path(path), "holder")
+        signer = log_signer(file_in_force(engine, "log", settings.path(keys.log)), opened)
         log = make_log(engine, settings.name, settings.origin, signer)
         yield Home(
-            settings=settings, identity=identity, engine=engine, log=log, ledger=Ledger.open(engine, log)
+            settings=settings,
+            identity=identity,
+            engine=engine,
+            log=log,
+            ledger=Ledger.open(engine, log),
+            log_signer=signer,
         )
     finally:
         engine.dispose()
@@ -299,7 +334,8 @@ def load_holder(home: Home, passphrases: Passphrases | None = None) -> Holder:
         ledger=home.ledger,
         log=home.log,
         attempts=AttemptStore(home.engine, read_secret(settings.path(keys.attempts))),
-        coordinator=settings.coordinator(),
+        coordinator=home.coordinator(),
+        chains=KeyBook(home.engine),
         approvers=settings.approvers(),
         approvals=home.approvals,
         snapshots=home.snapshots(),

@@ -37,7 +37,6 @@ from ringfence.privacy.mechanisms.sampling import poisson_sample
 from ringfence.privacy.protocol.control import StudyOffer
 from ringfence.privacy.stores.journal import Json
 from ringfence.privacy.waist import Contribution, Query, RoundPlan, StudyPlan
-from ringfence.privacy.wire.heads import verify_head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +114,7 @@ def admit(holder: Holder, offer: StudyOffer) -> Admitted:
         )
     obligations = allowed_now(holder, study)
     if offer.ledger is not None:
-        head = verify_head(offer.ledger, holder.identity.public)
+        head = holder.own_head(offer.ledger)
         holder.ledger.check_head(head.sequence, head.hash.removeprefix("sha256:"))
     context = StudyContext.of(study, holder.schema)
     task = task_named(study.task)
@@ -142,6 +141,7 @@ def allowed_now(holder: Holder, study: Study) -> Obligations:
         schema=holder.schema,
         now=holder.clock(),
         key=holder.identity.public,
+        peers=holder.chains.trusted("holder", holder.contract.peers),
     )
     obligations = decide(request).require()
     digest = study.digest()

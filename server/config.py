@@ -11,6 +11,8 @@ from pydantic import Field, model_validator
 
 from ringfence.privacy.agreements.contract import Fingerprint
 from ringfence.privacy.agreements.parties import PartyName
+from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.crypto.public_files import public_key
 from ringfence.privacy.errors import N_, RingfenceError, UsageError
 from ringfence.privacy.protocol.enrolment import Address
 from ringfence.privacy.toml.canonical import Document, Text
@@ -85,6 +87,12 @@ class ServerConfig(HouseDocument):
         "declaration. A holder that is not listed enters no study.",
         examples=[["ed25519:0123456789abcdef0123456789abcdef"]],
     )
+    officers: tuple[Text, ...] = Field(
+        default=(),
+        description="People who sign when a key of this coordinator is replaced, or say which of two "
+        "successors of a holder's key counts: public keys as files or as 64 hex digits, at least two.",
+        examples=[["ada.key.pub", "bob.key.pub"]],
+    )
     keys: ServerKeys = Field(default_factory=ServerKeys, description="Files of the coordinator's secrets.")
     gateway: GatewaySettings | None = Field(
         default=None, description="Where holders reach this coordinator; without it nothing listens."
@@ -119,6 +127,34 @@ class CoordinatorSettings(HouseSettings[ServerConfig]):
     def origin(self) -> str:
         """Name of the coordinator's log in the world."""
         return log_origin(self.name)
+
+    def officers(self) -> tuple[PublicIdentity, ...]:
+        """The people who sign for this coordinator.
+
+        Raises:
+            UsageError: RF-U763 fewer than two.
+            KeyFault: a key cannot be read.
+        """
+        found = tuple(dict.fromkeys(self.public(name) for name in self.config.officers))
+        if len(found) < 2:
+            raise UsageError(
+                "RF-U763",
+                N_(
+                    "{file} names fewer than two officers ({count}), so no key can be replaced. Enter the "
+                    "keys of at least two people: ringfence-server officer add"
+                ),
+                file=FILE_NAME,
+                count=len(found),
+            )
+        return found
+
+    def public(self, name: str) -> PublicIdentity:
+        """A person's public key, written out or in a file.
+
+        Raises:
+            KeyFault: it cannot be read.
+        """
+        return public_key(self.folder, name, "approver")
 
     @property
     def gateway(self) -> GatewaySettings:

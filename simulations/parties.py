@@ -43,6 +43,7 @@ from ringfence.privacy.ledger import Ledger
 from ringfence.privacy.mechanisms.source import NoiseSource, OsNoise
 from ringfence.privacy.secagg.attempts import AttemptStore
 from ringfence.privacy.stores.store import open_store
+from ringfence.privacy.succession.book import KeyBook
 from ringfence.server.coordinator import Coordinator
 from ringfence.server.registry import HolderRegistry
 
@@ -190,6 +191,7 @@ def make_holder(
         name=name,
         identity=keys.identity,
         log_key=keys.log.public,
+        chains=KeyBook(engine),
         contract=contract,
         schema=schema,
         base=site.base,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from ringfence.clients.commands.options import leaf
 from ringfence.privacy.command_line.commands import add_wrapping, decimal, new_passphrase
+from ringfence.privacy.command_line.replacing import Replacing, add_replacing
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 
@@ -54,7 +56,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _add_key(commands: argparse._SubParsersAction[Parser]) -> None:
-    keys = commands.add_parser("key", help=_("make and look at key files"))
+    keys = commands.add_parser("key", help=_("make and look at key files, and replace keys of this home"))
     kinds = keys.add_subparsers(metavar=_("COMMAND"), required=True)
     new = leaf(
         kinds,
@@ -72,6 +74,16 @@ def _add_key(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     show.add_argument("path", type=Path, metavar="PATH", help=_("a key file or a .pub file"))
     show.set_defaults(do=_show)
+    add_replacing(
+        kinds,
+        Replacing(leaf=leaf, program="ringfence-client", roles=("holder", "log"), desk=_desk),
+    )
+
+
+def _desk() -> Any:
+    from ringfence.clients.desk import replacing
+
+    return replacing
 
 
 def _init(arguments: argparse.Namespace) -> int:

@@ -36,7 +36,7 @@ def _show(arguments: argparse.Namespace) -> int:
         study, loaded = read_study(home, arguments.study), home.contract()
         found = answer(home, study, loaded)
         copy = StandingCopy.of(home, found.digest, loaded, found.decoded)
-        lines = sentences(found, loaded, home.settings.coordinator(), copy)
+        lines = sentences(found, loaded, home.coordinator(), copy)
     terminal = Terminal.of(arguments)
     for line in lines:
         terminal.say(line)

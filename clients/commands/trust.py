@@ -7,6 +7,11 @@ from pathlib import Path
 
 from ringfence.clients.commands.options import leaf
 from ringfence.privacy.command_line.commands import add_compared, require_compared, tell_entered
+from ringfence.privacy.command_line.replacing import (
+    add_taking_in,
+    require_compared_succession,
+    tell_taken_in,
+)
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 
@@ -28,8 +33,9 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     add_compared(adding)
     adding.set_defaults(do=_add_approvers)
     coordinator = commands.add_parser("coordinator", help=_("enter the coordinator"))
+    kinds = coordinator.add_subparsers(metavar=_("COMMAND"), required=True)
     setting = leaf(
-        coordinator.add_subparsers(metavar=_("COMMAND"), required=True),
+        kinds,
         "set",
         _("enter the coordinator whose studies are considered into client.toml"),
         more=_("A coordinator that stands there is not replaced."),
@@ -38,12 +44,30 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     setting.add_argument("file", type=Path, metavar="FILE", help=_("the .pub file of the coordinator's key"))
     add_compared(setting)
     setting.set_defaults(do=_set_coordinator)
+    following = leaf(
+        kinds,
+        "succession",
+        _("take in the new key of the coordinator, or of its log, in the place of the old one"),
+        examples=["ringfence-client coordinator succession coordinator.1.succession.json --compared"],
+    )
+    add_taking_in(following)
+    following.set_defaults(do=_follow, shown="shown_coordinator")
 
 
 def _add_peer(commands: argparse._SubParsersAction[Parser]) -> None:
     peer = commands.add_parser("peer", help=_("enter the other holders that this one vouches for"))
+    kinds = peer.add_subparsers(metavar=_("COMMAND"), required=True)
+    following = leaf(
+        kinds,
+        "succession",
+        _("take in the new key of another holder in the place of the one that the contract names"),
+        more=_("The contract stays as it is signed."),
+        examples=["ringfence-client peer succession holder.1.succession.json --compared"],
+    )
+    add_taking_in(following)
+    following.set_defaults(do=_follow, shown="shown_peer")
     adding = leaf(
-        peer.add_subparsers(metavar=_("COMMAND"), required=True),
+        kinds,
         "add",
         _("enter other holders' keys into the contract, from their declarations or .pub files"),
         more=_(
@@ -105,4 +129,17 @@ def _set_coordinator(arguments: argparse.Namespace) -> int:
         enter_coordinator(home, keys)
         file = home.settings.file
     tell_entered(arguments, file, keys, version=None)
+    return 0
+
+
+def _follow(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.desk import replacing
+    from ringfence.clients.home import open_home
+    from ringfence.privacy.wire.fields import utc_now
+
+    with open_home(arguments.config) as home, home.refusals("key.succeeded", f"holder:{home.settings.name}"):
+        found = getattr(replacing, arguments.shown)(home, arguments.file)
+        require_compared_succession(arguments, found)
+        replacing.accept(home, found, utc_now())
+    tell_taken_in(arguments, found.said)
     return 0

@@ -50,9 +50,12 @@ class MembershipFolder:
 
     Attributes:
         path: it.
+        former: keys, hex, that this holder and its coordinator had before; what they signed and was taken up
+            then stands on.
     """
 
     path: Path
+    former: frozenset[str] = frozenset()
 
     def take_up(
         self, invitation: SignedDocument, holder: str, note: Callable[[], None]
@@ -105,7 +108,7 @@ class MembershipFolder:
                 N_("This holder has joined no federation: ringfence-client join INVITATION"),
             )
         found = invitation_of(read_signed(self.path / _INVITATION))
-        if found.key != coordinator.hex:
+        if found.key not in {coordinator.hex, *self.former}:
             raise _another_coordinator(found)
         return found
 
@@ -118,8 +121,8 @@ class MembershipFolder:
         certificate = certificate_of(admission.certificate)
         node, tls = read_tls_key(self.path / _NODE), read_tls_key(self.path / _TLS)
         if (
-            (admission.number, admission.holder, admission.key)
-            != (invitation.number, invitation.holder, own.hex)
+            (admission.number, admission.holder) != (invitation.number, invitation.holder)
+            or admission.key not in {own.hex, *self.former}
             or admission.node_key.encode("ascii", "replace") != public_bytes(node)
             or certificate.public_key() != tls.public_key()
         ):
@@ -148,7 +151,7 @@ class MembershipFolder:
                     "ringfence-client join ADMISSION"
                 ),
             )
-        admission = admission_of(read_signed(self.path / _ADMISSION), coordinator)
+        admission = self._admission(coordinator)
         self.require_fitting(admission, invitation, own)
         certificate = certificate_of(admission.certificate)
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
@@ -180,7 +183,11 @@ class MembershipFolder:
         Raises:
             KeyFault: there is no admission, or it is not this coordinator's.
         """
-        return certificate_of(admission_of(read_signed(self.path / _ADMISSION), coordinator).certificate)
+        return certificate_of(self._admission(coordinator).certificate)
+
+    def _admission(self, coordinator: PublicIdentity) -> Admission:
+        before = sorted(map(PublicIdentity.from_hex, self.former), key=lambda key: key.hex)
+        return admission_of(read_signed(self.path / _ADMISSION), coordinator, *before)
 
     def remembered(self) -> int | None:
         """The number that the link gave this node last."""

@@ -27,6 +27,7 @@ from ringfence.clients.letters import LetterBox
 from ringfence.privacy.command_line.listening import LOOPBACK, Pages, listening, probes
 from ringfence.privacy.crypto.tls_keys import read_tls_key
 from ringfence.privacy.errors import N_, WaistError, _
+from ringfence.privacy.succession.book import KeyBook
 from ringfence.privacy.wire.fields import utc_now
 
 
@@ -52,14 +53,19 @@ def serve_holder(
         WaistError: RF-W360 to RF-W363 no federation was joined, or not to the end; RF-W366 what its people
             wrote has changed.
     """
-    folder = MembershipFolder(settings.folder / FOLDER)
+    former = {
+        *holder.chains.former("holder", holder.identity.public),
+        *holder.chains.former("coordinator", holder.coordinator),
+    }
+    folder = MembershipFolder(settings.folder / FOLDER, frozenset(each.hex for each in former))
     found = folder.place(holder.coordinator, holder.identity.public, utc_now())
     place = replace(found, route=route_of(settings))
     contact = Contact(folder=folder.path)
     guard = _AsWritten(
         box=LetterBox(agent=Agent(holder=holder, report=report)),
         written=settings,
-        began=written(settings),
+        chains=holder.chains,
+        began=written(settings, holder.chains),
         stop=stop,
     )
     node = SuperNode(
@@ -103,15 +109,17 @@ def on_loopback(
         }
 
 
-def written(settings: HolderSettings) -> bytes:
-    """A digest of what a holder's people wrote: settings, contract as it is and as signed, public keys."""
+def written(settings: HolderSettings, chains: KeyBook) -> bytes:
+    """A digest of what a holder's people wrote: settings, contract as it is and as signed, keys and their
+    successors.
+    """
     config = settings.config
     files = [settings.file]
     if config.contract is not None:
         contract = settings.folder / config.contract
         files += [contract, signed_path(contract)]
     files += [settings.folder / name for name in (config.coordinator, *config.approvers) if name is not None]
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(chains.digest())
     for file in files:
         try:
             content = file.read_bytes()
@@ -127,13 +135,14 @@ class _AsWritten:
 
     box: Answering
     written: HolderSettings
+    chains: KeyBook
     began: bytes
     stop: threading.Event
     changed: bool = False
 
     def handle(self, data: bytes) -> bytes:
         """The letter box's answer; none, and the end, after a change."""
-        if written(self.written) != self.began:
+        if written(self.written, self.chains) != self.began:
             self.changed = True
             self.stop.set()
             return b""

@@ -167,7 +167,7 @@ def arrived(home: Home) -> tuple[Arrived, ...]:
             return Arrived(study=each, state=EXPIRED, approvals=count)
         return Arrived(study=each, state=APPROVED if count >= 2 else WAITING, approvals=count)
 
-    return tuple(judged(each) for each in inbox.listed(home.settings.coordinator()))
+    return tuple(judged(each) for each in inbox.listed(home.coordinator()))
 
 
 def _require_not_ended(home: Home, study: Study, digest: str) -> None:

@@ -29,7 +29,7 @@ from ringfence.privacy.wire.fields import utc_now
 
 def membership_folder(home: Home) -> MembershipFolder:
     """The folder of the federation that a holder joined."""
-    return MembershipFolder(home.settings.folder / FOLDER)
+    return MembershipFolder(home.settings.folder / FOLDER, home.former_keys())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ def complete(home: Home, document: SignedDocument) -> Invitation:
         KeyFault: it is none of the coordinator's.
         WaistError: RF-W360 no invitation was taken up, RF-W361 it does not fit the keys here.
     """
-    coordinator, folder = home.settings.coordinator(), membership_folder(home)
+    coordinator, folder = home.coordinator(), membership_folder(home)
     invitation = folder.invitation(coordinator)
     folder.require_fitting(admission_of(document, coordinator), invitation, home.identity)
     folder.admitted(document, lambda: _record(home, "admission", invitation))

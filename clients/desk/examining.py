@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from ringfence.audit.errors import AuditError
 from ringfence.clients.config import HolderSettings, load_settings
 from ringfence.clients.connections.looking import Seen, look, reason_unreached, signed_by
 from ringfence.clients.connections.membership import FOLDER, MembershipFolder
@@ -20,7 +21,8 @@ from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.public_files import public_path, read_public
 from ringfence.privacy.crypto.secret_files import read_secret
 from ringfence.privacy.crypto.tls_keys import public_bytes, read_tls_key
-from ringfence.privacy.errors import N_, WaistError, _
+from ringfence.privacy.errors import N_, RingfenceError, WaistError, _
+from ringfence.privacy.succession.own_keys import secret_files
 
 _AGREE = timedelta(minutes=5)
 
@@ -40,7 +42,7 @@ def examine_holder(config: Path, now: datetime) -> Examination:
     check_space(made, settings[0].folder)
     _keys(made, settings[0])
     made.check("store", lambda: _store(made, config))
-    _federation(made, settings[0], now)
+    _federation(made, settings[0], config, now)
     return made
 
 
@@ -50,8 +52,9 @@ def _keys(made: Examination, settings: HolderSettings) -> None:
 
     def pair(name: str) -> Callable[[], None]:
         def look_at() -> None:
-            if inspect(settings.path(name))["wrapped"] == "yes":
-                wrapped.append(name)
+            files = [(file, inspect(file)["wrapped"]) for file in secret_files(settings.path(name))]
+            if files[-1][1] == "yes":
+                wrapped.append(files[-1][0].relative_to(settings.folder).as_posix())
 
         return look_at
 
@@ -103,16 +106,22 @@ def _contract(home: Home) -> str:
 
 
 def _people(home: Home) -> str:
-    home.settings.coordinator()
+    home.coordinator()
     count = len(home.settings.approvers())
     return _("The coordinator is known, and {count} people may approve.").format(count=count)
 
 
-def _federation(made: Examination, settings: HolderSettings, now: datetime) -> None:
-    folder, places = MembershipFolder(settings.folder / FOLDER), list[Place]()
+def _federation(made: Examination, settings: HolderSettings, config: Path, now: datetime) -> None:
+    try:
+        with open_home(config) as home:
+            own, coordinator, former = home.identity, home.coordinator(), home.former_keys()
+    except (RingfenceError, AuditError):  # what is wrong with it was said; the first keys tell the rest
+        own, coordinator, former = None, None, frozenset[str]()
+    folder, places = MembershipFolder(settings.folder / FOLDER, former), list[Place]()
 
     def joined() -> str:
-        coordinator, own = settings.coordinator(), _own(settings)
+        nonlocal own, coordinator
+        coordinator, own = coordinator or settings.coordinator(), own or _own(settings)
         end = folder.certificate(coordinator).not_valid_after_utc if folder.admitted_before else None
         if end is not None:
             remedy = _("Ask the coordinator for a new invitation and join anew.")

@@ -26,7 +26,7 @@ def signed_study(home: Home, given: Path) -> SignedDocument:
     called = str(given)
     if given.is_file() or not _CALLED.fullmatch(called):
         return read_signed(given)
-    inbox, coordinator = Inbox(home.engine), home.settings.coordinator()
+    inbox, coordinator = Inbox(home.engine), home.coordinator()
     text = inbox.document(coordinator, called)
     if text is not None:
         return SignedDocument.from_json(text)

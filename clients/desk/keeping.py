@@ -16,6 +16,8 @@ from ringfence.clients.migrations.schema import HOLDER_STORE
 from ringfence.privacy.command_line.housekeeping import House, Restored, back_up, migrate, restoring
 from ringfence.privacy.crypto.public_files import public_path, read_public
 from ringfence.privacy.ledger.book import verified_state
+from ringfence.privacy.succession.book import in_force
+from ringfence.privacy.succession.own_keys import open_files, secret_files
 
 RESTORED = "restored from a backup"
 
@@ -29,8 +31,9 @@ def house_of(settings: HolderSettings) -> House:
     """
     folder, keys = settings.folder, settings.config.keys
     identity = read_public(public_path(settings.path(keys.holder)), "holder")
-    log = Verifier(name=settings.origin, raw=read_public(public_path(settings.path(keys.log)), "log").raw)
-    named = [settings.file, *(public_path(settings.path(each)) for each in (keys.holder, keys.log))]
+    first_log = read_public(public_path(settings.path(keys.log)), "log")
+    firsts = [settings.path(each) for each in (keys.holder, keys.log)]
+    named = [settings.file, *(file for each in firsts for file in open_files(each))]
     if settings.config.contract is not None:
         named.append(settings.contract())
     public = (settings.config.coordinator, *settings.config.approvers)
@@ -40,7 +43,8 @@ def house_of(settings: HolderSettings) -> House:
     named += sorted(settings.path(settings.config.approvals).glob("*.json"))
 
     def check(connection: Connection) -> None:
-        verify_rows(connection, log)
+        log_key = in_force(connection, "log", first_log)
+        verify_rows(connection, Verifier(name=settings.origin, raw=log_key.raw))
         verified_state(connection)
 
     return House(
@@ -48,7 +52,10 @@ def house_of(settings: HolderSettings) -> House:
         settings=settings,
         identity=identity.fingerprint,
         documents=tuple(dict.fromkeys(named)),
-        secrets=tuple(settings.path(each) for each in (keys.holder, keys.log, keys.registry, keys.attempts)),
+        secrets=(
+            *(file for each in firsts for file in secret_files(each)),
+            *(settings.path(each) for each in (keys.registry, keys.attempts)),
+        ),
         check=check,
     )
 

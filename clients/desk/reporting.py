@@ -44,11 +44,11 @@ class HolderStatus:
     def read(cls, config: Path) -> HolderStatus:
         """Of the home of these settings."""
         with open_home(config) as home:
-            folder = MembershipFolder(home.settings.folder / FOLDER)
+            folder = MembershipFolder(home.settings.folder / FOLDER, home.former_keys())
             coordinator = gateway = ""
             until = None
             try:
-                key = home.settings.coordinator()
+                key = home.coordinator()
                 invitation = folder.invitation(key)
                 coordinator, gateway = invitation.coordinator, invitation.gateway
                 if folder.admitted_before:

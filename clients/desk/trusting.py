@@ -134,7 +134,7 @@ def require_the_coordinator(home: Home, shown: Shown) -> Keys:
     """
     if home.settings.config.coordinator is None:
         return Keys(new=(shown,))
-    if home.settings.coordinator() != shown.public:
+    if home.coordinator() != shown.public:
         raise UsageError(
             "RF-U662",
             N_(

@@ -148,9 +148,22 @@ class Participations:
             if not changed.rowcount:
                 connection.execute(insert(_ROWS).values(study=known.study, run=known.run, **values))
 
+    def follow_log(self, old: PublicIdentity, new: PublicIdentity, connection: Connection) -> None:
+        """Expect the log of the coordinator of open runs under the successor of its key."""
+        connection.execute(update(_ROWS).where(_open_under(old)).values(log_key=new.hex))
+
+    def expects_log(self, key: PublicIdentity) -> bool:
+        """Whether an open run is of a coordinator whose log has this key."""
+        with reading(self._engine) as connection:
+            return connection.execute(select(_ROWS.c.run).where(_open_under(key))).first() is not None
+
     def ended(self, study: str, run: str, *, connection: Connection) -> None:
         """Keep that a run is over, in the transaction of its event."""
         connection.execute(update(_ROWS).where(_of(study, run)).values(ended=True))
+
+
+def _open_under(key: PublicIdentity) -> ColumnElement[bool]:
+    return and_(_ROWS.c.log_key == key.hex, ~_ROWS.c.ended)
 
 
 def _of(study: str, run: str) -> ColumnElement[bool]:

@@ -5,7 +5,7 @@ The checkpoint that was cosigned last is not here but in the holder's own log, w
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, insert, select
+from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, insert, select, update
 
 from ringfence.audit.note import Verifier
 from ringfence.privacy.crypto.identity import PublicIdentity
@@ -57,6 +57,16 @@ class WitnessMemory:
                 ),
                 origin=row.origin,
             )
+
+    def follow(self, role: str, old: PublicIdentity, new: PublicIdentity, connection: Connection) -> None:
+        """Let what is remembered of a coordinator, or of its log, stand under the successor of its key."""
+        column = _LOGS.c.log_key if role == "log" else _LOGS.c.coordinator
+        connection.execute(update(_LOGS).where(column == old.hex).values({column: new.hex}))
+
+    def knows_log(self, key: PublicIdentity) -> bool:
+        """Whether a log of this key was cosigned."""
+        with reading(self._engine) as connection:
+            return connection.scalar(select(_LOGS.c.origin).where(_LOGS.c.log_key == key.hex)) is not None
 
     def keep(
         self,

@@ -170,7 +170,7 @@ def applicant(office: Office, file: Path) -> Applicant:
     """
     enrolment = enrolment_of(read_signed(file))
     shown = Shown(public=PublicIdentity.from_hex(enrolment.key), said=enrolment.holder)
-    return Applicant(enrolment=enrolment, keys=Keys.sort([shown], office.settings.config.holders))
+    return Applicant(enrolment=enrolment, keys=Keys.sort([shown], office.holders()))
 
 
 def admit_holder(office: Office, asked: Applicant, out: Path, passphrases: Passphrases) -> Admission:

@@ -17,7 +17,7 @@ def holders_shown(office: Office, files: Sequence[Path]) -> Keys:
     Raises:
         KeyFault or StudyError: a file is neither a declaration nor a holder's public key.
     """
-    return Keys.sort((shown_holder(file) for file in files), office.settings.config.holders)
+    return Keys.sort((shown_holder(file) for file in files), office.holders())
 
 
 def enter_holders(office: Office, keys: Keys) -> None:

@@ -12,6 +12,7 @@ from ringfence.privacy.stores.schema import StoreSchema, gathered
 def _tables() -> MetaData:
     from ringfence.audit import store
     from ringfence.privacy.release import register
+    from ringfence.privacy.succession import book
     from ringfence.server import registry
     from ringfence.server.connections import admissions
     from ringfence.server.records import intents, runs, submissions
@@ -25,6 +26,7 @@ def _tables() -> MetaData:
             intents.METADATA,
             submissions.METADATA,
             register.METADATA,
+            book.METADATA,
         )
     )
 
@@ -35,5 +37,12 @@ COORDINATOR_STORE = StoreSchema(
     revisions=("coordinator_0001",),
     folder=Path(__file__).with_name("versions"),
     tables=_tables,
-    kept=("audit_event", "audit_private", "audit_handover", "registry_holders"),
+    kept=(
+        "audit_event",
+        "audit_private",
+        "audit_handover",
+        "key_successions",
+        "key_conflicts",
+        "registry_holders",
+    ),
 )

@@ -128,6 +128,30 @@ Table(
     Column("body", Text, nullable=False),
 )
 Table(
+    "key_conflicts",
+    TABLES,
+    Column("role", String(16), primary_key=True),
+    Column("old", String(64), primary_key=True),
+    Column("other", String(64), primary_key=True),
+    Column("party", String(64), nullable=False),
+    Column("found", String(40), nullable=False),
+    Column("document", Text, nullable=False),
+    Column("settled", String(40), nullable=False),
+)
+Table(
+    "key_successions",
+    TABLES,
+    Column("role", String(16), primary_key=True),
+    Column("old", String(64), primary_key=True),
+    Column("new", String(64), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("party", String(64), nullable=False),
+    Column("own", Boolean, nullable=False),
+    Column("accepted", String(40), nullable=False),
+    Column("last_entry", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+)
+Table(
     "participations",
     TABLES,
     Column("study", String(71), primary_key=True),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from alembic import op
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -84,6 +85,30 @@ Table(
     Column("holder", String(64), nullable=False),
     Column("expires", String(40), nullable=False),
     Column("used", String(40), nullable=False),
+)
+Table(
+    "key_conflicts",
+    TABLES,
+    Column("role", String(16), primary_key=True),
+    Column("old", String(64), primary_key=True),
+    Column("other", String(64), primary_key=True),
+    Column("party", String(64), nullable=False),
+    Column("found", String(40), nullable=False),
+    Column("document", Text, nullable=False),
+    Column("settled", String(40), nullable=False),
+)
+Table(
+    "key_successions",
+    TABLES,
+    Column("role", String(16), primary_key=True),
+    Column("old", String(64), primary_key=True),
+    Column("new", String(64), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("party", String(64), nullable=False),
+    Column("own", Boolean, nullable=False),
+    Column("accepted", String(40), nullable=False),
+    Column("last_entry", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
 )
 Table(
     "registry_holders",
