@@ -176,13 +176,12 @@ def make_holder(
         budget: epsilon and delta of its ledger, for good.
         profile: stores in memory or in `folder`.
         folder: for the durable store.
-        noise: a source of noise; the operating system's by default (tests give their own).
+        noise: a source of noise; the operating system's by default.
         filter: of a new ledger; studies that sample customers need `rdp`.
     """
     contract = site.contract.revised(peers=tuple(sorted(peer.fingerprint for peer in peers)))
     name = contract.holder
-    path = None if profile == "simulation" else folder / f"{name}.db"
-    fresh, engine = path is None or not path.exists(), open_store(path)
+    fresh, engine = _opened(folder, name, profile)
     log = _log(engine, keys, name, profile)
     registry = ConsentRegistry.open(engine, keys.registry, journal=log)
     if fresh:
@@ -211,6 +210,12 @@ def make_holder(
         models=folder / FOLDER / name,
         noise=noise or OsNoise(),
     )
+
+
+def _opened(folder: Path, name: str, profile: Profile) -> tuple[bool, Engine]:
+    """Whether a holder's store is new, and the store."""
+    path = None if profile == "simulation" else folder / f"{name}.db"
+    return path is None or not path.exists(), open_store(path)
 
 
 def _snapshots(folder: Path, name: str, profile: Profile) -> Path:

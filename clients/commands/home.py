@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ringfence.clients.commands.options import leaf
 from ringfence.privacy.command_line.commands import add_wrapping, decimal, new_passphrase
-from ringfence.privacy.command_line.replacing import Replacing, add_replacing
+from ringfence.privacy.command_line.replacing import KeyDesk, Replacing, add_replacing
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 
@@ -80,10 +79,16 @@ def _add_key(commands: argparse._SubParsersAction[Parser]) -> None:
     )
 
 
-def _desk() -> Any:
-    from ringfence.clients.desk import replacing
+def _desk() -> KeyDesk:
+    from ringfence.clients.desk import replacing as desk
 
-    return replacing
+    return KeyDesk(
+        begin=desk.begin_holder_key,
+        sign=desk.sign_holder_key,
+        enact=desk.enact_holder_key,
+        known=desk.holder_chains,
+        settle=desk.settle_at_holder,
+    )
 
 
 def _init(arguments: argparse.Namespace) -> int:

@@ -140,6 +140,6 @@ def _follow(arguments: argparse.Namespace) -> int:
     with open_home(arguments.config) as home, home.refusals("key.succeeded", f"holder:{home.settings.name}"):
         found = getattr(replacing, arguments.shown)(home, arguments.file)
         require_compared_succession(arguments, found)
-        replacing.accept(home, found, utc_now())
+        replacing.accept_party_key(home, found, utc_now())
     tell_taken_in(arguments, found.said)
     return 0

@@ -16,7 +16,7 @@ from ringfence.clients.migrations.schema import HOLDER_STORE
 from ringfence.privacy.command_line.housekeeping import House, Restored, back_up, migrate, restoring
 from ringfence.privacy.crypto.public_files import public_path, read_public
 from ringfence.privacy.ledger.book import verified_state
-from ringfence.privacy.succession.book import in_force
+from ringfence.privacy.succession.book import key_in_force
 from ringfence.privacy.succession.own_keys import open_files, secret_files
 
 RESTORED = "restored from a backup"
@@ -43,7 +43,7 @@ def house_of(settings: HolderSettings) -> House:
     named += sorted(settings.path(settings.config.approvals).glob("*.json"))
 
     def check(connection: Connection) -> None:
-        log_key = in_force(connection, "log", first_log)
+        log_key = key_in_force(connection, "log", first_log)
         verify_rows(connection, Verifier(name=settings.origin, raw=log_key.raw))
         verified_state(connection)
 

@@ -34,18 +34,16 @@ from ringfence.privacy.succession.own_keys import OwnKey, prepare, ready, sign_a
 from ringfence.privacy.succession.taking_in import (
     Follow,
     party_of,
-    require_known,
-    settle,
+    private_part,
+    public_part,
+    require_pinned_key,
+    settle_conflict,
     take_in,
-    told,
-    two_people,
-    witnessed,
+    two_who_decide,
 )
 
-ROLES: tuple[KeyRole, ...] = ("holder", "log")
 
-
-def begin(
+def begin_holder_key(
     config: Path,
     role: KeyRole,
     reason: Motive,
@@ -64,7 +62,7 @@ def begin(
         return prepare(own, reason, passphrases, passphrase, now), own.paper
 
 
-def sign(config: Path, role: KeyRole, key: Path, passphrases: Passphrases) -> int:
+def sign_holder_key(config: Path, role: KeyRole, key: Path, passphrases: Passphrases) -> int:
     """Add an approver's signature; how many people have signed.
 
     Raises:
@@ -76,7 +74,9 @@ def sign(config: Path, role: KeyRole, key: Path, passphrases: Passphrases) -> in
         return sign_as(home.own_key(role), person, home.settings.approvers())
 
 
-def enact(config: Path, role: KeyRole, passphrases: Passphrases, now: datetime) -> tuple[Succession, Path]:
+def enact_holder_key(
+    config: Path, role: KeyRole, passphrases: Passphrases, now: datetime
+) -> tuple[Succession, Path]:
     """Put a signed replacement in force; done before, it says so again.
 
     Returns:
@@ -136,8 +136,8 @@ def _put_in_force(
             "key.replaced",
             "allow",
             resource=f"key:{found.said.former.fingerprint}",
-            public=told(found.said),
-            private=witnessed(found),
+            public=public_part(found.said),
+            private=private_part(found),
             connection=connection,
         )
         if own.role == "log":
@@ -157,7 +157,7 @@ def _countersign_contract(home: Home, new: Identity) -> None:
         write_signed(file, document.signed_by(new))
 
 
-def listed(config: Path) -> tuple[KnownSuccession, ...]:
+def holder_chains(config: Path) -> tuple[KnownSuccession, ...]:
     """Every change of key that this holder knows."""
     with open_home(config) as home:
         return KeyBook(home.engine).known()
@@ -178,7 +178,7 @@ def shown_coordinator(home: Home, file: Path) -> SignedSuccession:
     else:
         first = home.settings.coordinator()
         known = said.role == "coordinator" and said.former in {first, *book.after("coordinator", first)}
-    require_known(said, party, known or party is not None)
+    require_pinned_key(said, party, known or party is not None)
     return found
 
 
@@ -194,11 +194,11 @@ def shown_peer(home: Home, file: Path) -> SignedSuccession:
     listed_here = {*peers, *book.trusted("holder", peers)}
     party = party_of(book, said)
     known = said.role == "holder" and said.former.fingerprint in listed_here
-    require_known(said, party, known or party is not None)
+    require_pinned_key(said, party, known or party is not None)
     return found
 
 
-def accept(home: Home, found: SignedSuccession, now: datetime) -> None:
+def accept_party_key(home: Home, found: SignedSuccession, now: datetime) -> None:
     """Put another party's succession in force; fingerprints were compared.
 
     Raises:
@@ -226,7 +226,7 @@ def _follower(home: Home) -> Follow:
     return follow
 
 
-def decide(
+def settle_at_holder(
     config: Path,
     old: str,
     chosen: str,
@@ -247,6 +247,6 @@ def decide(
         KeyFault: RF-K162, RF-K163, RF-K167; RF-K169 not two different approvers.
     """
     with open_home(config) as home:
-        people = two_people(keys, home.settings.approvers(), passphrases)
+        people = two_who_decide(keys, home.settings.approvers(), passphrases)
 
-        settle(home.engine, home.log, old, chosen, people=people, now=now, move=_follower(home))
+        settle_conflict(home.engine, home.log, old, chosen, people=people, now=now, move=_follower(home))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ringfence.privacy.command_line.commands import (
     add_compared,
@@ -20,9 +20,27 @@ from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 
 if TYPE_CHECKING:
+    from ringfence.privacy.succession.book import KnownSuccession
     from ringfence.privacy.succession.document import SignedSuccession, Succession
 
 REASONS = ("routine", "suspected", "lost")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyDesk:
+    """What a desk does for the commands.
+
+    Attributes:
+        begin, sign, enact: the steps of a replacement.
+        known: the changes of key that the house knows.
+        settle: ends a conflict.
+    """
+
+    begin: Callable[..., tuple[Succession, Path]]
+    sign: Callable[..., int]
+    enact: Callable[..., tuple[Succession, Path]]
+    known: Callable[..., Sequence[KnownSuccession]]
+    settle: Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +51,13 @@ class Replacing:
         leaf: declares a sub-command of the program.
         program: its name.
         roles: keys that can be replaced.
-        desk: imports the module of the desk, when it is needed.
+        desk: imports the desk, when it is needed.
     """
 
     leaf: Callable[..., Parser]
     program: str
     roles: tuple[str, ...]
-    desk: Callable[[], Any]
+    desk: Callable[[], KeyDesk]
 
 
 def add_replacing(kinds: argparse._SubParsersAction[Parser], given: Replacing) -> None:
@@ -223,7 +241,7 @@ def _enact(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     given: Replacing = arguments.replacing
-    found = given.desk().listed(arguments.config)
+    found = given.desk().known(arguments.config)
     terminal = Terminal.of(arguments)
     for each in found:
         said = each.said
@@ -254,7 +272,7 @@ def _settle(arguments: argparse.Namespace) -> int:
     from ringfence.privacy.wire.fields import utc_now
 
     given: Replacing = arguments.replacing
-    given.desk().decide(
+    given.desk().settle(
         arguments.config,
         arguments.old,
         arguments.chosen,

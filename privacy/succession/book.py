@@ -302,7 +302,7 @@ class KeyBook:
         connection.execute(update(_FROZEN).where(*where).values(settled=at))
 
 
-def in_force(connection: Connection, role: KeyRole, key: PublicIdentity) -> PublicIdentity:
+def key_in_force(connection: Connection, role: KeyRole, key: PublicIdentity) -> PublicIdentity:
     """The key in the place of one, in a store that may be older than this book; nothing is made."""
     if not connection.dialect.has_table(connection, _ROWS.name):
         return key

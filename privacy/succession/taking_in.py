@@ -28,7 +28,7 @@ Follow: TypeAlias = Callable[[Connection, str, PublicIdentity, PublicIdentity], 
 """The same for any role, old and new key."""
 
 
-def told(said: Succession) -> dict[str, Json]:
+def public_part(said: Succession) -> dict[str, Json]:
     """What an event says in public of a change of key."""
     return {
         "kind": said.role,
@@ -40,7 +40,7 @@ def told(said: Succession) -> dict[str, Json]:
     }
 
 
-def witnessed(found: SignedSuccession) -> Mapping[str, Json]:
+def private_part(found: SignedSuccession) -> Mapping[str, Json]:
     """What an event keeps of it in its private part: the document, and who signed."""
     people: list[Json] = [one.fingerprint for one in found.people]
     return {"people": people, "document": json.loads(found.document.to_json())}
@@ -71,8 +71,8 @@ def take_in(engine: Engine, journal: Journal, found: SignedSuccession, *, now: d
                 "key.succeeded",
                 "allow",
                 resource=f"key:{said.former.fingerprint}",
-                public=told(said),
-                private=witnessed(found),
+                public=public_part(said),
+                private=private_part(found),
                 connection=connection,
             )
     except KeyFault as fault:
@@ -98,7 +98,7 @@ def _freeze(engine: Engine, journal: Journal, book: KeyBook, found: SignedSucces
         )
 
 
-def require_known(said: Succession, party: str | None, known: bool) -> None:
+def require_pinned_key(said: Succession, party: str | None, known: bool) -> None:
     """Refuse the succession of a key that is pinned nowhere here, or is another party's.
 
     Args:
@@ -136,7 +136,7 @@ def party_of(book: KeyBook, said: Succession) -> str | None:
     return None
 
 
-def two_people(
+def two_who_decide(
     keys: Sequence[Path], allowed: Iterable[PublicIdentity], passphrases: Passphrases
 ) -> tuple[str, ...]:
     """Fingerprints of two different people of this house who opened their keys.
@@ -158,7 +158,7 @@ def two_people(
     return tuple(sorted(found))
 
 
-def settle(
+def settle_conflict(
     engine: Engine,
     journal: Journal,
     old: str,

@@ -109,13 +109,13 @@ def _add(arguments: argparse.Namespace) -> int:
 
 def _follow(arguments: argparse.Namespace) -> int:
     from ringfence.privacy.wire.fields import utc_now
-    from ringfence.server.desk.replacing import accept, shown_holder_key
+    from ringfence.server.desk.replacing import accept_holder_key, shown_holder_key
     from ringfence.server.home import open_office
 
     with open_office(arguments.config) as office:
         found = shown_holder_key(office, arguments.file)
         require_compared_succession(arguments, found)
-        accept(office, found, utc_now())
+        accept_holder_key(office, found, utc_now())
     tell_taken_in(arguments, found.said)
     return 0
 

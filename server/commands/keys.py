@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ringfence.privacy.command_line.commands import add_compared, require_compared, tell_entered
-from ringfence.privacy.command_line.replacing import Replacing, add_replacing
+from ringfence.privacy.command_line.replacing import KeyDesk, Replacing, add_replacing
 from ringfence.privacy.command_line.terminal import Parser
 from ringfence.privacy.errors import _
 from ringfence.server.commands.options import leaf
@@ -35,10 +34,16 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     adding.set_defaults(do=_add_officers)
 
 
-def _desk() -> Any:
-    from ringfence.server.desk import replacing
+def _desk() -> KeyDesk:
+    from ringfence.server.desk import replacing as desk
 
-    return replacing
+    return KeyDesk(
+        begin=desk.begin_coordinator_key,
+        sign=desk.sign_coordinator_key,
+        enact=desk.enact_coordinator_key,
+        known=desk.coordinator_chains,
+        settle=desk.settle_at_coordinator,
+    )
 
 
 def _add_officers(arguments: argparse.Namespace) -> int:

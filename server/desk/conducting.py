@@ -24,7 +24,7 @@ from ringfence.server.connections.superlink import NO_GATEWAY, SuperLink
 from ringfence.server.coordinator import Coordinator, OpenStudy, sign_study
 from ringfence.server.desk.asking import read_asked
 from ringfence.server.desk.enrolling import gateway_folder
-from ringfence.server.desk.replacing import require_in_force
+from ringfence.server.desk.replacing import require_keys_in_force
 from ringfence.server.flower import FlowerTransport, Stopped
 from ringfence.server.home import Office
 from ringfence.server.letters import Letters
@@ -226,7 +226,7 @@ def open_conductor(office: Office, file: Path, schema: Path | None, passphrases:
         StudyError: RF-S384 it is another schema, RF-S443 no study was submitted under this id.
     """
     study, meaning = read_asked(office, file, schema)
-    require_in_force(office, study)
+    require_keys_in_force(office, study)
     identity = office.key(passphrases)
     return Conductor(
         coordinator=coordinator_of(office, identity),

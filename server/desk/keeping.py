@@ -12,7 +12,7 @@ from ringfence.audit.note import Verifier
 from ringfence.audit.rows import verify_rows
 from ringfence.privacy.command_line.housekeeping import House, Restored, back_up, migrate, restoring
 from ringfence.privacy.crypto.public_files import public_path, read_public
-from ringfence.privacy.succession.book import in_force
+from ringfence.privacy.succession.book import key_in_force
 from ringfence.privacy.succession.own_keys import open_files, secret_files
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.config import CoordinatorSettings, load_settings
@@ -37,7 +37,7 @@ def office_house(settings: CoordinatorSettings) -> House:
         named += sorted(folder.glob(pattern))
 
     def check(connection: Connection) -> None:
-        log_key = in_force(connection, "log", first_log)
+        log_key = key_in_force(connection, "log", first_log)
         verify_rows(connection, Verifier(name=settings.origin, raw=log_key.raw))
 
     return House(

@@ -35,22 +35,20 @@ from ringfence.privacy.succession.own_keys import OwnKey, prepare, ready, sign_a
 from ringfence.privacy.succession.taking_in import (
     Follow,
     party_of,
-    require_known,
-    settle,
+    private_part,
+    public_part,
+    require_pinned_key,
+    settle_conflict,
     take_in,
-    told,
-    two_people,
-    witnessed,
+    two_who_decide,
 )
 from ringfence.server.connections.admissions import Admissions
 from ringfence.server.home import Office, open_office
 from ringfence.server.records.runs import runs_kept
 from ringfence.server.registry import HolderRegistry
 
-ROLES: tuple[KeyRole, ...] = ("coordinator", "log")
 
-
-def begin(
+def begin_coordinator_key(
     config: Path,
     role: KeyRole,
     reason: Motive,
@@ -69,7 +67,7 @@ def begin(
         return prepare(own, reason, passphrases, passphrase, now), own.paper
 
 
-def sign(config: Path, role: KeyRole, key: Path, passphrases: Passphrases) -> int:
+def sign_coordinator_key(config: Path, role: KeyRole, key: Path, passphrases: Passphrases) -> int:
     """Add an officer's signature; how many people have signed.
 
     Raises:
@@ -81,7 +79,9 @@ def sign(config: Path, role: KeyRole, key: Path, passphrases: Passphrases) -> in
         return sign_as(office.own_key(role), person, office.settings.officers())
 
 
-def enact(config: Path, role: KeyRole, passphrases: Passphrases, now: datetime) -> tuple[Succession, Path]:
+def enact_coordinator_key(
+    config: Path, role: KeyRole, passphrases: Passphrases, now: datetime
+) -> tuple[Succession, Path]:
     """Put a signed replacement in force; done before, it says so again.
 
     Returns:
@@ -144,15 +144,15 @@ def _put_in_force(
             "key.replaced",
             "allow",
             resource=f"key:{found.said.former.fingerprint}",
-            public=told(found.said),
-            private=witnessed(found),
+            public=public_part(found.said),
+            private=private_part(found),
             connection=connection,
         )
         if own.role == "log":
             office.log.hand_over(change, connection)
 
 
-def listed(config: Path) -> tuple[KnownSuccession, ...]:
+def coordinator_chains(config: Path) -> tuple[KnownSuccession, ...]:
     """Every change of key that this coordinator knows."""
     with open_office(config) as office:
         return KeyBook(office.engine).known()
@@ -173,11 +173,11 @@ def shown_holder_key(office: Office, file: Path) -> SignedSuccession:
         listed_here = {*office.settings.config.holders, *office.holders()}
         known = said.role == "holder" and said.former.fingerprint in listed_here
         party = party or Admissions(office.engine).named(said.old)
-    require_known(said, party, known or party is not None)
+    require_pinned_key(said, party, known or party is not None)
     return found
 
 
-def accept(office: Office, found: SignedSuccession, now: datetime) -> None:
+def accept_holder_key(office: Office, found: SignedSuccession, now: datetime) -> None:
     """Put a holder's succession in force; fingerprints were compared.
 
     Raises:
@@ -209,7 +209,7 @@ def _follower(office: Office) -> Follow:
     return follow
 
 
-def decide(
+def settle_at_coordinator(
     config: Path,
     old: str,
     chosen: str,
@@ -230,12 +230,14 @@ def decide(
         KeyFault: RF-K162, RF-K163, RF-K167; RF-K169 not two different officers.
     """
     with open_office(config) as office:
-        people = two_people(keys, office.settings.officers(), passphrases)
+        people = two_who_decide(keys, office.settings.officers(), passphrases)
 
-        settle(office.engine, office.log, old, chosen, people=people, now=now, move=_follower(office))
+        settle_conflict(
+            office.engine, office.log, old, chosen, people=people, now=now, move=_follower(office)
+        )
 
 
-def require_in_force(office: Office, study: Study) -> None:
+def require_keys_in_force(office: Office, study: Study) -> None:
     """Refuse a study that names a holder by a key that was replaced, or whose chain is frozen.
 
     A signed study is the exact bytes that people approved; it does not come to mean another key.

@@ -21,7 +21,13 @@ from ringfence.privacy.succession.document import (
     signed_succession,
     succession_of,
 )
-from ringfence.privacy.succession.taking_in import Follow, party_of, require_known, settle, take_in
+from ringfence.privacy.succession.taking_in import (
+    Follow,
+    party_of,
+    require_pinned_key,
+    settle_conflict,
+    take_in,
+)
 
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 ANA, BEN = (Identity.generate("approver") for _ in range(2))
@@ -205,20 +211,20 @@ def test_two_successors_freeze_a_chain_until_two_people_choose(engine: Engine) -
     moving: Follow = follow
     choice = {"people": ("ed25519:a", "ed25519:b"), "now": NOW, "move": moving}
     prints = [each.public.fingerprint for each in (old, true, later)]
-    refused("RF-K162", settle, engine, journal, prints[0], prints[2], **choice)
-    settle(engine, journal, prints[0], prints[1], **choice)  # type: ignore[arg-type]
+    refused("RF-K162", settle_conflict, engine, journal, prints[0], prints[2], **choice)
+    settle_conflict(engine, journal, prints[0], prints[1], **choice)  # type: ignore[arg-type]
     assert moved == [("holder", thief.public, true.public)]
     assert book.followed("holder", old.public) == true.public
-    refused("RF-K167", settle, engine, journal, prints[0], prints[1], **choice)
+    refused("RF-K167", settle_conflict, engine, journal, prints[0], prints[1], **choice)
     assert journal.events[-1][0] == "key.thawed"
     accept(book, engine, whole(true, later, number=2))
 
 
 def test_a_key_that_nobody_pinned_or_another_has_is_refused(engine: Engine) -> None:
     book, (a, b, c) = KeyBook(engine), keys(3)
-    refused("RF-K159", require_known, said(a, b), None, False)
+    refused("RF-K159", require_pinned_key, said(a, b), None, False)
     accept(book, engine, whole(a, b))
     south = said(b, c, party="south")
     assert party_of(book, south) == "north"
-    refused("RF-K166", require_known, south, party_of(book, south), True)
-    require_known(said(b, c), party_of(book, said(b, c)), True)
+    refused("RF-K166", require_pinned_key, south, party_of(book, south), True)
+    require_pinned_key(said(b, c), party_of(book, said(b, c)), True)
