@@ -137,6 +137,25 @@ class KeyBook:
                 found.append(key)
         return tuple(found)
 
+    def require_current(self, role: KeyRole, key: PublicIdentity, whose: str) -> None:
+        """Refuse a key that was replaced here.
+
+        Raises:
+            KeyFault: RF-W433 it was, RF-K161 its chain is frozen.
+        """
+        found = self.followed(role, key)
+        if found != key:
+            raise KeyFault(
+                "RF-W433",
+                N_(
+                    "{whose} shows the key {old}, which was replaced by {new} here. Ask its owner for "
+                    "what is signed with the new one."
+                ),
+                whose=whose,
+                old=key.fingerprint,
+                new=found.fingerprint,
+            )
+
     def former(self, role: KeyRole, key: PublicIdentity) -> tuple[PublicIdentity, ...]:
         """The keys before one in its chain, the newest first."""
         with reading(self._engine) as connection:
@@ -168,7 +187,8 @@ class KeyBook:
         """Whether a succession may take effect, as far as this book knows.
 
         Raises:
-            KeyFault: RF-K156 it was taken in before, RF-K160 the old key has another successor here, RF-K161
+            KeyFault: RF-K156 it was taken in before, RF-W432 it is of this house's own key, RF-K160 the old
+                key has another successor here, RF-K161
                 the chain is frozen, RF-K157 the new key was in use before, RF-K158 a link is missing.
         """
         with reading(self._engine) as connection:
@@ -205,6 +225,15 @@ class KeyBook:
                 "RF-K156",
                 N_("This succession took effect here on {at} already; nothing was changed."),
                 at=row.accepted,
+            )
+        if row is not None and row.own and not own:
+            raise KeyFault(
+                "RF-W432",
+                N_(
+                    "This is a succession of this house's own key {old} that its people did not make: "
+                    "somebody else has that key. Keep the file, and warn the other parties."
+                ),
+                old=said.former.fingerprint,
             )
         before = _former(connection, said.role, said.old)
         _require_clear(connection, said.role, (*before, said.old))

@@ -1,7 +1,7 @@
 """Replaces a coordinator's own keys, and takes in the successions of holders' keys.
 
 Invariant: a key takes effect with its event, its chain and what hangs on it in one transaction, while no
-    study is run or delivered from this home.
+    process serves this home, and no study is run or delivered from it.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def enact_coordinator_key(
     Raises:
         UsageError: RF-U761 none is under way, RF-U763 fewer than two officers, RF-U765 runs are open.
         KeyFault: it is not signed by everybody who has to, is too old, or does not fit.
-        StoreError: RF-B120 a study is run or delivered from this home.
+        StoreError: RF-B120 this home serves, or runs or delivers a study.
     """
     with open_office(config) as office:
         own = office.own_key(role)
@@ -101,7 +101,7 @@ def enact_coordinator_key(
     with open_office(config, passphrases=passphrases if signs else None) as office:
         own = office.own_key(role)
         paper = own.paper
-        with lease(office.engine, "study"), lease(office.engine, "post"):
+        with lease(office.engine), lease(office.engine, "study"), lease(office.engine, "post"):
             found = ready(own, office.settings.officers(), now)
             _require_no_runs(office)
             _put_in_force(office, own, found, passphrases, now)

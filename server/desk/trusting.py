@@ -8,6 +8,7 @@ from pathlib import Path
 from ringfence.privacy.agreements.declaration import shown_holder
 from ringfence.privacy.command_line.trust import Keys, enter_list, fingerprint_entry, record_trusted
 from ringfence.privacy.errors import UsageError
+from ringfence.privacy.succession.book import KeyBook
 from ringfence.server.home import Office
 
 
@@ -15,9 +16,14 @@ def holders_shown(office: Office, files: Sequence[Path]) -> Keys:
     """The keys in the files, sorted by whether server.toml lists them.
 
     Raises:
-        KeyFault or StudyError: a file is neither a declaration nor a holder's public key.
+        KeyFault or StudyError: a file is neither a declaration nor a holder's public key; RF-W433 the key was
+            replaced, RF-K161 it has two successors.
     """
-    return Keys.sort((shown_holder(file) for file in files), office.holders())
+    shown = [shown_holder(file) for file in files]
+    book = KeyBook(office.engine)
+    for one in shown:
+        book.require_current("holder", one.public, one.said)
+    return Keys.sort(shown, office.holders())
 
 
 def enter_holders(office: Office, keys: Keys) -> None:

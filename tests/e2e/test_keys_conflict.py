@@ -122,6 +122,8 @@ def test_two_successors_freeze_a_holder_at_the_coordinator(
     refused(capsys, here.told("desk", one), "RF-K156")
     refused(capsys, here.told("desk", other), "RF-K160")
     refused(capsys, here.told("desk", other), "RF-K161")
+    own = ("peer", "succession", one, "--compared")
+    refused(capsys, here.do("north", *own), "RF-W432")  # at home, where somebody else's is evidence
     here.declare("north")
     study = here.root / "study.toml"
     with pytest.raises(AssertionError):

@@ -8,14 +8,19 @@ from pathlib import Path
 import pytest
 from kits.command_kit import (
     NAMES,
+    read,
     refused,
 )
+from kits.federation_kit import enrol
 from kits.key_kit import Houses, actions, founded, stock
 
 from ringfence.audit.verification.verify import examine_bundle
+from ringfence.clients.connections.membership import FOLDER, MembershipFolder
 from ringfence.clients.home import serving
 from ringfence.privacy.crypto.keyfile import read_key
+from ringfence.privacy.crypto.public_files import read_public
 from ringfence.privacy.errors import KeyFault, WaistError
+from ringfence.privacy.wire.fields import utc_now
 from ringfence.privacy.wire.heads import sign_head
 
 
@@ -77,6 +82,8 @@ def test_a_study_that_names_a_replaced_key_is_signed_anew(
     out = ("--out", here.root / "new.signed.json")
     capsys.readouterr()
     refused(capsys, here.do("desk", "study", "sign", here.root / "study.toml", *words, *out), "RF-S211")
+    old = here.root / "north.json"
+    refused(capsys, here.do("desk", "holder", "add", old, "--compared"), "RF-W433")
     here.declare("north")
     assert here.do("desk", "study", "sign", here.root / "study.toml", *words, *out) == 0
     # A peer that was told vouches for the new key; one that was not stays with the old one.
@@ -108,3 +115,31 @@ def test_an_old_head_still_detects_a_rollback_and_a_stolen_key_makes_none(here: 
             holder.own_head(replace(head, sequence=head.sequence - 1))
         new = sign_head(holder.identity, sequence=entry.sequence + 9, entry_hash="ab" * 32)
         assert holder.own_head(new) == new
+
+
+def test_a_holder_stays_admitted_and_can_enrol_anew(here: Houses) -> None:
+    words = ("gateway", "make", "--address", "analytics.example:8443")
+    assert here.do("desk", *words) == 0
+    enrol(here.town, "north")
+    for name, role, other in (("north", "holder", "desk"), ("desk", "coordinator", "north")):
+        assert here.told(other, here.replace(name, role)) == 0
+
+    def place() -> str:
+        with serving(here.home("north")) as holder:
+            before = {
+                *holder.chains.former("holder", holder.identity.public),
+                *holder.chains.former("coordinator", holder.coordinator),
+            }
+            folder = MembershipFolder(here.home("north") / FOLDER, frozenset(key.hex for key in before))
+            return folder.place(holder.coordinator, holder.identity.public, utc_now()).address
+
+    assert place() == "analytics.example:8443"
+    told = here.root / "holders.json"
+    assert here.do("desk", "holders", "--json", told) == 0
+    (admitted,) = read(told)["admitted"]
+    now = read_public(here.home("north") / "keys" / "holder.1.key.pub", "holder")
+    assert admitted["identity"] == now.hex
+    for file in here.root.glob("north.*.json"):
+        file.unlink()
+    enrol(here.town, "north")
+    assert place() == "analytics.example:8443"
