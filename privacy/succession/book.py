@@ -188,8 +188,8 @@ class KeyBook:
 
         Raises:
             KeyFault: RF-K156 it was taken in before, RF-W432 it is of this house's own key, RF-K160 the old
-                key has another successor here, RF-K161
-                the chain is frozen, RF-K157 the new key was in use before, RF-K158 a link is missing.
+                key has another successor here, RF-K161 the chain is frozen, RF-K157 the new key was in use
+                before, RF-K158 a link is missing.
         """
         with reading(self._engine) as connection:
             self._examine(connection, found.said, own=own)
