@@ -22,10 +22,14 @@ from kits.key_kit import Houses, founded
 from ringfence.audit.log import AuditLog
 from ringfence.audit.verification.verify import examine_bundle
 from ringfence.clients.home import serving
+from ringfence.clients.records.participations import Participation, Witnesses
 from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.crypto.keyfile import read_key
 from ringfence.privacy.crypto.public_files import read_public
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_signed
 from ringfence.privacy.errors import KeyFault
+from ringfence.privacy.wire.heads import LogPosition
+from ringfence.server.records.runs import RunStore
 
 
 @pytest.fixture
@@ -222,3 +226,41 @@ def test_a_backup_brings_the_key_in_force(here: Houses) -> None:
     with serving(here.root / "again") as holder:
         assert holder.identity.public == read_public(here.home("north") / "keys" / "holder.1.key.pub")
     assert client("key", "enact", "log", "--config", here.root / "again") == 0
+
+
+def test_people_who_are_not_listed_put_nothing_in_force(
+    here: Houses, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert here.do("north", "key", "replace", "holder", "--no-passphrase") == 0
+    paper = read_signed(here.paper("north", "holder"))
+    for name in ("eve", "mallory"):
+        paper = paper.signed_by(read_key(new_key(here.root / f"{name}.key"), "approver"))
+    write_signed(here.paper("north", "holder"), paper)
+    capsys.readouterr()
+    refused(capsys, here.do("north", "key", "enact", "holder"), "RF-K154")
+    assert here.in_force("north") == "old"
+
+
+def test_no_key_is_replaced_while_runs_are_open(here: Houses, capsys: pytest.CaptureFixture[str]) -> None:
+    paper = here.replace("south", "holder")
+    study = here.town.sign()
+    here.prepare("desk", "log")
+    here.prepare("north", "log")
+    with here.conductor(study) as opened:
+        kept = RunStore(opened.office.engine).take_up(opened.opened)
+        kept.admit(["south"])
+    with serving(here.home("north")) as holder:
+        holder.participations.joined(
+            Participation(
+                study="sha256:" + 64 * "a",
+                run=32 * "b",
+                coordinator_log=holder.log_key,
+                position=LogPosition(size=0, root="sha256:" + 64 * "0"),
+                witnesses=Witnesses(keys={}, quorum=1, floor=1, wait_hours=0),
+            )
+        )
+    capsys.readouterr()
+    refused(capsys, here.do("desk", "key", "enact", "log"), "RF-U765", 2)
+    refused(capsys, here.told("desk", paper), "RF-U765", 2)
+    refused(capsys, here.do("north", "key", "enact", "log"), "RF-U764", 2)
+    assert here.in_force("desk") == here.in_force("north") == "old"

@@ -184,6 +184,8 @@ def test_two_successors_freeze_a_chain_until_two_people_choose(engine: Engine) -
     def take(found: SignedSuccession) -> None:
         take_in(engine, journal, found, now=NOW, move=lambda _connection: None)
 
+    late = {"now": NOW + timedelta(days=91), "move": lambda _connection: None}
+    refused("RF-K155", take_in, engine, journal, whole(old, thief), **late)
     take(whole(old, thief))
     assert book.followed("holder", old.public) == thief.public
     other = whole(old, true)
