@@ -169,6 +169,7 @@ def prepare(
                 file=own.paper,
             )
         return said
+    old = None if reason == "lost" else passphrases.read_key(own.present, own.role)
     new = _made(own, passphrases, passphrase)
     said = Succession.of(
         role=own.role,
@@ -180,8 +181,8 @@ def prepare(
         reason=reason,
     )
     paper = SignedDocument(kind=SUCCESSION, body=said.canonical())
-    if reason != "lost":
-        paper = paper.signed_by(passphrases.read_key(own.present, own.role))
+    if old is not None:
+        paper = paper.signed_by(old)
     write_signed(own.paper, paper.signed_by(new))
     return said
 
