@@ -64,6 +64,12 @@ EVENT_TYPES: Mapping[str, str] = MappingProxyType(
             "A holder cosigned the coordinator's log with the intent to release a model."
         ),
         "release.lowered": N_("Fewer holders than the quorum cosigned, as the signed study allows by now."),
+        "release.withdrawn": N_("A person of the coordinator withdrew the intent to release a model."),
+        "withdrawal.witnessed": N_("A holder was shown that an intent to release was withdrawn."),
+        "log.recovered": N_(
+            "A log goes on from an older copy, by decision of two people; what was lost of it is named."
+        ),
+        "recovery.accepted": N_("Two people accepted that another party's log goes on from an older copy."),
         "witness.refused": N_("A log that does not continue what was cosigned of it was not cosigned."),
         "model.released": N_("A model or result of a study was released."),
         "model.kept": N_("A holder left its own model of a study at its own place, which it never leaves."),

@@ -16,10 +16,10 @@ from ringfence.audit.catalogue import require_known
 from ringfence.audit.errors import N_, AuditError, AuditUsageError, _, printable, system_reason, use_language
 from ringfence.audit.events import Event, parse_event
 from ringfence.audit.opening import Opening
-from ringfence.audit.reconciling import reconcile_bundles
 from ringfence.audit.time_spans import TimeSpan, span
 from ringfence.audit.usage import AuditHelp, speak_as_the_reader, wrong_call_in_words
 from ringfence.audit.verification.folders import find_logs
+from ringfence.audit.verification.reconciling import reconcile_bundles
 from ringfence.audit.verification.report import LogReport, Report
 from ringfence.audit.verification.trust import read_trusted
 from ringfence.audit.verification.verify import examine_bundle

@@ -4,13 +4,15 @@ Invariants:
     What is cosigned is anchored in this holder's own log first, in one transaction with the event that says
     so. A log that does not continue what was anchored is never cosigned; both checkpoints are kept as proof.
     The coordinator has one log: its name and key are fixed when it is cosigned first.
-    Of a run one model is witnessed, and a farewell that names a model is believed with its proof alone.
+    Of a run one intent is witnessed at a time, by a statement that names it; remembered before that.
+    A farewell that names a model is believed with its proof alone: a quorum of statements for this intent.
 What is answered depends on logs and on no row.
 """
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,6 +27,9 @@ from ringfence.audit.store import last_checkpoint
 from ringfence.audit.witness import WitnessKey, check_cosignature, cosign_body
 from ringfence.clients.holder import Holder
 from ringfence.clients.records.participations import Participation
+from ringfence.clients.records.withdrawals import digest_leaf, keep_withdrawals, withdrawals_in
+from ringfence.clients.records.witness_memory import RememberedIntent
+from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.protocol.control import Finish
 from ringfence.privacy.protocol.releases import (
@@ -32,6 +37,7 @@ from ringfence.privacy.protocol.releases import (
     Cosigned,
     ReleaseProof,
     WitnessCall,
+    WitnessedIntent,
     hashes_of,
 )
 
@@ -46,7 +52,19 @@ class Intent:
     """What a coordinator means to release, as an event of its log says it; verified by `intent_of`."""
 
     model: str
+    leaf: str
     time: datetime
+
+    def statement(self, known: Participation, event: int, shown: Checkpoint) -> bytes:
+        """What a holder signs of it, under the checkpoint that it cosigns."""
+        return WitnessedIntent(
+            study=known.study,
+            run=known.run,
+            model=self.model,
+            event=event,
+            leaf=self.leaf,
+            checkpoint=shown.body(),
+        ).message()
 
 
 def cosign(holder: Holder, known: Participation, call: WitnessCall) -> Cosigned:
@@ -59,7 +77,8 @@ def cosign(holder: Holder, known: Participation, call: WitnessCall) -> Cosigned:
 
     Raises:
         WaistError: RF-W230 the log does not continue what was cosigned; RF-W231 the event is no intent to
-            release this run; RF-W241 that ended, or asked too often; RF-W232, RF-W233.
+            release this run; RF-W241 that ended, or asked too often; RF-W450 it is a second one, RF-W451 it
+            was withdrawn; RF-W232, RF-W233, RF-W452.
         AuditError: the checkpoint, or the proof that the event is in it, does not verify.
     """
     log, shown = _shown(holder, known, call.checkpoint)
@@ -68,26 +87,22 @@ def cosign(holder: Holder, known: Participation, call: WitnessCall) -> Cosigned:
     stands = 0 if before is None else before.size
     if call.since != stands or shown.size < stands:
         return Cosigned(stands=stands, cosignature=None)
+    withdrawn = withdrawals_in(holder.coordinator, known, log.name, shown, call.withdrawn)
     told = _told(holder, known, "release.witnessed")
     _require_open(known, len(told))
     public: dict[str, Json] = {
         "run": known.run,
         "model": intent.model,
+        "intent": intent.leaf,
         "coordinator_log": log.name,
         "size": shown.size,
         "root": shown.root.hex(),
     }
     try:
         with holder.engine.begin() as connection:
-            holder.witness.keep(
-                connection,
-                coordinator=holder.coordinator,
-                log=log,
-                study=known.study,
-                run=known.run,
-                model=intent.model,
-            )
             holder.log.anchor(call.checkpoint.encode(), log, hashes_of(call.proof), connection)
+            keep_withdrawals(holder.witness, holder.log, withdrawn, call.checkpoint, connection)
+            holder.witness.keep(connection, log=log, intent=_remembered(holder, known, call.event, intent))
             if not any(dict(event.public) == public for event in told):
                 holder.log.record(
                     "release.witnessed",
@@ -101,10 +116,25 @@ def cosign(holder: Holder, known: Participation, call: WitnessCall) -> Cosigned:
             raise
         raise _forked(holder, known, log, call.checkpoint) from None
     stamp = int(holder.clock().timestamp())
-    signature = cosign_body(shown.body().encode(), signer=holder.identity, stamp=stamp)
     return Cosigned(
         stands=shown.size,
-        cosignature=Cosignature(holder=holder.name, time=stamp, signature=signature.hex()),
+        cosignature=Cosignature(
+            holder=holder.name,
+            time=stamp,
+            signature=cosign_body(shown.body().encode(), signer=holder.identity, stamp=stamp).hex(),
+            statement=holder.identity.sign(intent.statement(known, call.event, shown)).hex(),
+        ),
+    )
+
+
+def _remembered(holder: Holder, known: Participation, event: int, intent: Intent) -> RememberedIntent:
+    return RememberedIntent(
+        coordinator=holder.coordinator.hex,
+        study=known.study,
+        run=known.run,
+        leaf=intent.leaf,
+        model=intent.model,
+        event=event,
     )
 
 
@@ -133,11 +163,14 @@ def check_farewell(holder: Holder, known: Participation, finish: Finish) -> str:
         The name of the coordinator's log.
 
     Raises:
-        WaistError: RF-W234 there is no proof, RF-W235 it is of another model, RF-W236 too few cosigned.
+        WaistError: RF-W234 there is no proof, RF-W235 it is of another model, RF-W236 too few cosigned,
+            RF-W451 the intent was withdrawn; RF-W233, RF-W450, RF-W452, RF-W453.
         AuditError: something in it does not verify.
     """
     log, shown = _shown(holder, known, finish.checkpoint)
+    withdrawn = withdrawals_in(holder.coordinator, known, log.name, shown, finish.withdrawn)
     if finish.model is None:
+        _keep_told(holder, withdrawn, finish)
         return log.name
     release = finish.release
     if release is None:
@@ -150,7 +183,7 @@ def check_farewell(holder: Holder, known: Participation, finish: Finish) -> str:
         )
     cosigned = verify_checkpoint(release.checkpoint.encode(), [log])
     intent = intent_of(known, log, cosigned, release)
-    if intent.model != finish.model or holder.witness.witnessed(known.run) not in {None, intent.model}:
+    if intent.model != finish.model:
         raise WaistError(
             "RF-W235",
             N_(
@@ -161,11 +194,22 @@ def check_farewell(holder: Holder, known: Participation, finish: Finish) -> str:
     nodes = hashes_of(finish.proof)
     verify_consistency(cosigned.size, shown.size, cosigned.root, shown.root, nodes)
     before = holder.log.anchored(log.name)
+    if before is not None and before.size == cosigned.size and before.root != cosigned.root:
+        raise _forked(holder, known, log, release.checkpoint)
+    holder.witness.require_only(
+        _remembered(holder, known, release.event, intent), (each.leaf for each in withdrawn)
+    )
     if before is not None and before.size == cosigned.size:
-        if before.root != cosigned.root:
-            raise _forked(holder, known, log, release.checkpoint)
         holder.log.anchor(finish.checkpoint.encode(), log, nodes)
+    _keep_told(holder, withdrawn, finish)
     return log.name
+
+
+def _keep_told(holder: Holder, withdrawn: Sequence[RememberedIntent], finish: Finish) -> None:
+    """Remember what a farewell says is withdrawn."""
+    if withdrawn:
+        with holder.engine.begin() as connection:
+            keep_withdrawals(holder.witness, holder.log, withdrawn, finish.checkpoint, connection)
 
 
 def intent_of(
@@ -185,7 +229,7 @@ def intent_of(
         raise WaistError(
             "RF-W231", N_("The coordinator asks to witness an event that is no intent to release this run.")
         )
-    return Intent(model=model, time=_moment(event))
+    return Intent(model=model, leaf=digest_leaf(leaf), time=_moment(event))
 
 
 def _intends(event: Event, log: Verifier, known: Participation) -> bool:
@@ -209,13 +253,14 @@ def _shown(holder: Holder, known: Participation, note: str) -> tuple[Verifier, C
 def _require_quorum(
     holder: Holder, known: Participation, cosigned: Checkpoint, release: ReleaseProof, intent: Intent
 ) -> None:
-    """Enough holders of the study cosigned the checkpoint.
+    """Enough holders of the study cosigned the checkpoint and witnessed this very intent.
 
     Raises:
         WaistError: RF-W236.
-        AuditError: a cosignature is not its holder's.
+        AuditError, KeyFault: a cosignature or a statement is not its holder's, or of another intent.
     """
     body, terms = cosigned.body().encode(), known.witnesses
+    statement = intent.statement(known, release.event, cosigned)
     found = set[str]()
     for each in release.cosignatures:
         key = terms.keys.get(each.holder)
@@ -223,6 +268,7 @@ def _require_quorum(
             continue
         witness = WitnessKey(name=each.holder, raw=bytes.fromhex(key))
         check_cosignature(body, witness, stamp=each.time, signature=bytes.fromhex(each.signature))
+        PublicIdentity(witness.raw).verify(bytes.fromhex(each.statement), statement)
         found.add(key)
     waits = _since(holder, known, intent) + timedelta(hours=terms.wait_hours) - _UNEVEN_CLOCKS
     needed = terms.floor if not terms.wait_hours or holder.clock() >= waits else terms.quorum
@@ -244,7 +290,8 @@ def _since(holder: Holder, known: Participation, intent: Intent) -> datetime:
     A run has no intent before it was joined, and one that was witnessed was there by then: a coordinator's
     clock that is behind, or set back, makes no waiting time shorter.
     """
-    seen = [_moment(event) for event in _told(holder, known, "release.witnessed")[:1]]
+    told = _told(holder, known, "release.witnessed")
+    seen = [_moment(event) for event in told if event.public.get("intent") == intent.leaf][:1]
     joined = [_moment(event) for event in _told(holder, known, "study.joined")[:1]]
     return max([min([intent.time, *seen]), *joined])
 

@@ -89,8 +89,9 @@ class ServerConfig(HouseDocument):
     )
     officers: tuple[Text, ...] = Field(
         default=(),
-        description="People who sign when a key of this coordinator is replaced, or say which of two "
-        "successors of a holder's key counts: public keys as files or as 64 hex digits, at least two.",
+        description="People who sign for this coordinator: that an intent to release is withdrawn (one of "
+        "them), that a key is replaced, which of two successors of a holder's key counts, or that a log goes "
+        "on from an older copy (two): public keys as files or as 64 hex digits.",
         examples=[["ada.key.pub", "bob.key.pub"]],
     )
     keys: ServerKeys = Field(default_factory=ServerKeys, description="Files of the coordinator's secrets.")
@@ -128,23 +129,28 @@ class CoordinatorSettings(HouseSettings[ServerConfig]):
         """Name of the coordinator's log in the world."""
         return log_origin(self.name)
 
-    def officers(self) -> tuple[PublicIdentity, ...]:
+    def officers(self, least: int = 2) -> tuple[PublicIdentity, ...]:
         """The people who sign for this coordinator.
 
         Raises:
-            UsageError: RF-U763 fewer than two.
+            UsageError: RF-U763 they are fewer than `least`, RF-U791 one stands there twice.
             KeyFault: a key cannot be read.
         """
-        found = tuple(dict.fromkeys(self.public(name) for name in self.config.officers))
-        if len(found) < 2:
+        found = tuple(self.public(name) for name in self.config.officers)
+        if len(found) < least:
             raise UsageError(
                 "RF-U763",
                 N_(
-                    "{file} names fewer than two officers ({count}), so no key can be replaced. Enter the "
-                    "keys of at least two people: ringfence-server officer add"
+                    "{file} names too few officers for this ({count}, {least} at least). Enter the keys of "
+                    "the people who sign for this coordinator: ringfence-server officer add"
                 ),
                 file=FILE_NAME,
                 count=len(found),
+                least=least,
+            )
+        if len(set(found)) != len(found):
+            raise UsageError(
+                "RF-U791", N_("{file} names one person twice; two people have two keys."), file=FILE_NAME
             )
         return found
 

@@ -156,7 +156,7 @@ def finish(
         model: digest of what was released; None when the study ended without.
         kept: the run, which is over once all were told.
     """
-    message = farewell(coordinator, kept.intent, model)
+    message = farewell(coordinator, kept.intent, model, kept.withdrawn)
     replies = transport.exchange(
         {
             name: seal_message(
@@ -200,7 +200,7 @@ def _done(coordinator: Coordinator, opened: OpenStudy, name: str, data: bytes) -
     known = coordinator.registry.last(opened.participants[name])
     if known is not None:
         pinned = opened.participants[name]
-        _anchor(coordinator, pinned, known[1].key, done.checkpoint, done.proof, done.ledger)
+        anchor_holder(coordinator, pinned, known[1].key, done.checkpoint, done.proof, done.ledger)
 
 
 def _offer_to(coordinator: Coordinator, opened: OpenStudy, name: str) -> StudyOffer:
@@ -239,7 +239,7 @@ def _join(
     verify_key_message(join.key, study=opened.digest, run=opened.run, pinned=pinned)
     approvers = approvers_of(join.approvals, study=opened.digest, holder=name)
     log_key = PublicIdentity.from_hex(join.log_key)
-    _anchor(coordinator, pinned, log_key, join.checkpoint, join.proof, join.ledger)
+    anchor_holder(coordinator, pinned, log_key, join.checkpoint, join.proof, join.ledger)
     members.keys[name] = join.key
     members.joined.add(name)
     resource = f"study:{opened.digest}"
@@ -255,7 +255,7 @@ def _join(
     )
 
 
-def _anchor(
+def anchor_holder(
     coordinator: Coordinator,
     holder: PublicIdentity,
     log_key: PublicIdentity,

@@ -86,6 +86,22 @@ class HolderRegistry:
             origin=row.log_origin, key=PublicIdentity.from_hex(row.log_key), position=position
         )
 
+    def whose(self, origin: str) -> tuple[PublicIdentity, PublicIdentity] | None:
+        """The holder whose log has this name, and the log's key; None for a log that never came."""
+        with self._engine.begin() as connection:
+            row = connection.execute(
+                select(HOLDERS.c.identity, HOLDERS.c.log_key).where(HOLDERS.c.log_origin == origin)
+            ).one_or_none()
+        if row is None:
+            return None
+        return PublicIdentity.from_hex(row.identity), PublicIdentity.from_hex(row.log_key)
+
+    def moved(self, holder: PublicIdentity, position: LogPosition, connection: Connection) -> None:
+        """Remember where a holder's log stands that goes on from an older copy."""
+        known = HOLDERS.c.identity == holder.hex
+        values = {"log_size": position.size, "log_root": position.root}
+        connection.execute(update(HOLDERS).where(known).values(**values))
+
     def check_log(self, holder: PublicIdentity, origin: str, key: PublicIdentity) -> None:
         """Refuse a log whose name or key is not the one the holder came with first, or is another holder's.
 

@@ -22,6 +22,7 @@ from ringfence.server.membership import Members, finish, offer
 from ringfence.server.records.released_sums import ReleasedSum
 from ringfence.server.records.runs import RELEASED, KeptRun, RunStore
 from ringfence.server.recover_sums import Recover
+from ringfence.server.release.withdrawing import SignedOff, withdraw_intent
 from ringfence.server.release.witnessing import TOO_FEW_COSIGNED, Intended, release_witnessed
 from ringfence.server.retry_sums import Retry
 from ringfence.server.sums import Conduct
@@ -108,6 +109,7 @@ def stop_study(
     runs: RunStore,
     *,
     discard: bool = False,
+    signed: SignedOff | None = None,
 ) -> Release | None:
     """End a run that is not over: with the model that its sums make, or without one.
 
@@ -118,6 +120,7 @@ def stop_study(
             are told when this is called again.
         runs: keeps the run.
         discard: end it without a model, whether or not its sums make one.
+        signed: who signs that an intent to release it is withdrawn; needed where there is one.
 
     Returns:
         What was released, or None.
@@ -125,14 +128,9 @@ def stop_study(
     Raises:
         StudyError: RF-S380 the run is over, RF-S385 it never began, RF-S464 its sums make a model, and nobody
             can be asked to cosign the release.
-        WaistError: RF-W237 too few cosigned.
+        WaistError: RF-W237 too few cosigned; RF-W454 an intent stands, and nobody signs its withdrawal.
     """
-    if runs.find(opened) is None:
-        raise StudyError(
-            "RF-S385",
-            N_("The study {study} was never run here; there is nothing to stop."),
-            study=opened.study.id,
-        )
+    _require_begun(opened, runs)
     conduct, kept = _taken_up(coordinator, opened, transport or Nobody(), runs)
     release = None
     if kept.outcome == RELEASED:
@@ -142,6 +140,8 @@ def stop_study(
             with suppress(WaistError):  # sums that make no model yet
                 release = _released(conduct.opened, kept, lambda *_: None, _only_kept(kept))
         if release is None:
+            if kept.intent is not None:
+                withdraw_intent(conduct, kept, signed)
             with kept.decided(STOPPED):
                 pass
         elif transport is None:
@@ -159,6 +159,29 @@ def stop_study(
         digest = None if release is None else release.digest
         finish(coordinator, conduct.opened, transport, conduct.members, digest, kept)
     return release
+
+
+def withdraw_release(
+    coordinator: Coordinator, opened: OpenStudy, runs: RunStore, signed: SignedOff | None
+) -> None:
+    """Take back what a run means to release; when it is run again, it means to release what it makes then.
+
+    Raises:
+        StudyError: RF-S385 it never began, RF-S380 it is over.
+        WaistError: as `withdraw_intent`.
+    """
+    _require_begun(opened, runs)
+    conduct, kept = _taken_up(coordinator, opened, Nobody(), runs)
+    withdraw_intent(conduct, kept, signed)
+
+
+def _require_begun(opened: OpenStudy, runs: RunStore) -> None:
+    if runs.find(opened) is None:
+        raise StudyError(
+            "RF-S385",
+            N_("The study {study} was never run here; there is nothing to stop."),
+            study=opened.study.id,
+        )
 
 
 def _taken_up(

@@ -12,7 +12,9 @@ from ringfence.audit import bundle
 from ringfence.audit.checkpoint import read_unverified, verify_checkpoint
 from ringfence.audit.errors import N_, AuditError, BundleError, NoteError, _
 from ringfence.audit.verification.logcheck import ANCHOR, COPY, GIVEN, HISTORY, Claim, LogCheck
+from ringfence.audit.verification.recovered import is_lost, was_accepted
 from ringfence.audit.verification.report import Gap
+from ringfence.audit.verification.scan import Anchor
 from ringfence.audit.verification.trust import TrustedKey, verifiers
 
 _CLAIM_PLACES = {
@@ -29,6 +31,8 @@ def check_claims(log: LogCheck, roots: Mapping[int, bytes], logs: Sequence[LogCh
     for claim in log.claims:
         if roots.get(claim.size) == claim.root:
             _agrees(log, claim)
+        elif is_lost(log, claim, logs):
+            continue  # Told as a gap, once.
         elif not claim.signed:
             if (claim.size, claim.root) not in own:  # else the signed checkpoint itself tells, once
                 _unproven(log, claim, logs)
@@ -133,6 +137,9 @@ def gather_anchors(logs: Sequence[LogCheck]) -> Iterator[AuditError]:
     seen: dict[tuple[str, int], tuple[bytes, LogCheck]] = {}
     for log in logs:
         for anchor in log.scan.anchors:
+            if was_accepted(log, anchor):
+                _claimed(log, anchor, logs)
+                continue
             root, first = seen.setdefault((anchor.origin, anchor.size), (anchor.root, log))
             if root != anchor.root and first is log:
                 log.report.fault(
@@ -160,18 +167,23 @@ def gather_anchors(logs: Sequence[LogCheck]) -> Iterator[AuditError]:
                     origin=anchor.origin,
                     size=anchor.size,
                 )
-            for other in _known(logs, anchor.origin):
-                other.claims.append(
-                    Claim(
-                        size=anchor.size,
-                        root=anchor.root,
-                        kind=ANCHOR,
-                        place=log.name,
-                        signed=False,
-                        by=log.name,
-                        event=anchor.event,
-                    )
-                )
+            _claimed(log, anchor, logs)
+
+
+def _claimed(log: LogCheck, anchor: Anchor, logs: Sequence[LogCheck]) -> None:
+    """Attach an anchor to the log that it speaks of."""
+    for other in _known(logs, anchor.origin):
+        other.claims.append(
+            Claim(
+                size=anchor.size,
+                root=anchor.root,
+                kind=ANCHOR,
+                place=log.name,
+                signed=False,
+                by=log.name,
+                event=anchor.event,
+            )
+        )
 
 
 def gather_anchor_notes(

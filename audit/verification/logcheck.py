@@ -228,6 +228,12 @@ def check_events(log: LogCheck) -> Mapping[int, bytes]:
     """Compare the events with the signed root and name the first bad one; return the roots computed."""
     found = log.scan.hashes
     sizes = {log.count, *(claim.size for claim in log.claims)}
+    sizes |= {
+        state.size
+        for each in log.scan.losses
+        for state in (each.loss.kept, *each.loss.lost)
+        if not each.origin
+    }
     roots = prefix_roots(found, sizes)
     stated = _stated_hashes(log)
     signed = log.signed

@@ -15,8 +15,10 @@ from ringfence.audit.catalogue import EVENT_TYPES
 from ringfence.audit.errors import N_, AuditError, EventError
 from ringfence.audit.events import Event, parse_event
 from ringfence.audit.guard import check_numbers
-from ringfence.audit.merkle import leaf_hash
+from ringfence.audit.merkle import HASH_SIZE, leaf_hash
+from ringfence.audit.verification.intents import IntentBook
 from ringfence.audit.verification.keychain import KeyChain
+from ringfence.audit.verification.losses import LossEvent, loss_event
 from ringfence.audit.verification.report import Flaw
 from ringfence.audit.verification.rollcall import Mentions
 
@@ -44,6 +46,8 @@ class Scan:
         anchors: checkpoints of other logs.
         chain: the changes of the log's key.
         says: what the log says of parties and runs.
+        intents: what it says of releases.
+        losses: what it says of logs that go on from an older copy.
         simulation: events that name the simulation profile.
         unknown: events of a type that this version does not list.
     """
@@ -53,6 +57,8 @@ class Scan:
     anchors: list[Anchor] = field(default_factory=list)
     chain: KeyChain = field(default_factory=KeyChain)
     says: Mentions = field(default_factory=Mentions)
+    intents: IntentBook = field(default_factory=IntentBook)
+    losses: list[LossEvent] = field(default_factory=list)
     simulation: int = 0
     unknown: int = 0
 
@@ -100,6 +106,9 @@ def _read(line: bytes, number: int, scan: Scan, following: dict[str, int]) -> No
     scan.chain.take(number, event)
     check_numbers(event.public)
     scan.says.take(event)
+    if (loss := loss_event(event, number)) is not None:
+        scan.losses.append(loss)
+    scan.intents.take(event, number, bytes(scan.hashes[-HASH_SIZE:]))
 
 
 def scan_events(path: Path, progress: Callable[[int], None] | None = None) -> Scan:

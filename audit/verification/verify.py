@@ -17,6 +17,7 @@ from ringfence.audit.verification import claims, rollcall
 from ringfence.audit.verification.folders import walk
 from ringfence.audit.verification.logcheck import EventsRead, LogCheck, check_events, check_manifest, read_log
 from ringfence.audit.verification.lookalike import look_alike, mixes_scripts, spelt
+from ringfence.audit.verification.recovered import check_losses
 from ringfence.audit.verification.report import BundleIncomplete, BundleRefused, Flaw, Gap, Report
 from ringfence.audit.verification.trust import TrustedKey
 
@@ -59,11 +60,13 @@ def examine_bundle(
     ]
     notes = [gap for log in logs for gap in claims.gather_anchor_notes(log, logs, keys)]
     rolled = _roll_call(logs, keys)
+    lost = list[Gap]()
     for log, roots in [(log, check_events(log)) for log in logs]:
         claims.check_claims(log, roots, logs)
+        lost += check_losses(log, roots)
     for log in logs:
         check_manifest(log)
-    gaps = [*rolled, *notes, *folders.gaps, *_likenesses(logs, keys)]
+    gaps = [*lost, *rolled, *notes, *folders.gaps, *_likenesses(logs, keys)]
     return Report(
         logs=tuple(log.report for log in logs),
         faults=tuple(Flaw(error=error) for error in faults),

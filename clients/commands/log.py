@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringfence.clients.commands.options import leaf
+from ringfence.clients.commands.recovery import add_recover_own
 from ringfence.privacy.command_line.commands import (
     add_export,
     add_limit,
@@ -62,6 +63,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         kinds, "verify", _("read the whole log and check every event, its private part and the tree")
     )
     verify.set_defaults(do=_verify)
+    add_recover_own(kinds)
 
 
 def _add_listing(kinds: argparse._SubParsersAction[Parser]) -> None:

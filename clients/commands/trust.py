@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ringfence.clients.commands.options import leaf
+from ringfence.clients.commands.recovery import add_coordinators_log
 from ringfence.privacy.command_line.commands import add_compared, require_compared, tell_entered
 from ringfence.privacy.command_line.replacing import (
     add_taking_in,
@@ -32,8 +33,9 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     add_compared(adding)
     adding.set_defaults(do=_add_approvers)
-    coordinator = commands.add_parser("coordinator", help=_("enter the coordinator"))
+    coordinator = commands.add_parser("coordinator", help=_("enter the coordinator, and keep to its log"))
     kinds = coordinator.add_subparsers(metavar=_("COMMAND"), required=True)
+    add_coordinators_log(kinds)
     setting = leaf(
         kinds,
         "set",

@@ -11,7 +11,7 @@ import hashlib
 import io
 import zipfile
 
-PROTOCOL = 3
+PROTOCOL = 4
 SPOKEN = (PROTOCOL,)
 """Protocol versions that this release understands, the newest first."""
 _PROJECT = """\

@@ -45,7 +45,7 @@ from typing import Annotated, TypeAlias, TypeVar
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.protocol.notices import Approvals, Notice, Standing
-from ringfence.privacy.protocol.releases import Cosigned, Proof, ReleaseProof, WitnessCall
+from ringfence.privacy.protocol.releases import Cosigned, Proof, ReleaseProof, Withdrawals, WitnessCall
 from ringfence.privacy.secagg.ephemeral import EphemeralMessage
 from ringfence.privacy.secagg.keys import KeyMessage
 from ringfence.privacy.secagg.recovery import Revealed, SealedShares
@@ -223,12 +223,14 @@ class Finish(Record):
         release: under whose eyes; there where a model is.
         checkpoint: of the coordinator's log as of now.
         proof: that it continues the cosigned one; empty without a release.
+        withdrawn: intents of the run that were withdrawn.
     """
 
     model: Digest | None
     release: ReleaseProof | None
     checkpoint: NoteText
     proof: Proof
+    withdrawn: Withdrawals = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from ringfence.privacy.command_line.replacing import (
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 from ringfence.server.commands.options import leaf
+from ringfence.server.commands.recovery import add_holders_log
 
 
 def add(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -48,6 +49,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     add_taking_in(following)
     following.set_defaults(do=_follow)
+    add_holders_log(kinds)
     holders = leaf(
         commands,
         "holders",

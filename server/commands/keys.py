@@ -23,7 +23,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     adding = leaf(
         officer.add_subparsers(metavar=_("COMMAND"), required=True),
         "add",
-        _("enter people who sign when keys are replaced into server.toml"),
+        _("enter people who sign withdrawals, recoveries and new keys into server.toml"),
         more=_("Shows every fingerprint first; comments and everything else in the file stay."),
         examples=["ringfence-server officer add ada.key.pub bob.key.pub --compared"],
     )
@@ -47,7 +47,7 @@ def _desk() -> KeyDesk:
 
 
 def _add_officers(arguments: argparse.Namespace) -> int:
-    from ringfence.server.desk.replacing import enter_officers, officers_shown
+    from ringfence.server.desk.trusting import enter_officers, officers_shown
     from ringfence.server.home import open_office
 
     with open_office(arguments.config) as office:

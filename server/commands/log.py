@@ -15,6 +15,7 @@ from ringfence.privacy.command_line.commands import (
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 from ringfence.server.commands.options import leaf
+from ringfence.server.commands.recovery import add_recover_log
 
 
 def add(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -28,6 +29,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     export = leaf(kinds, "export", _("write the log as a bundle that ringfence-audit verify checks offline"))
     add_export(export)
     export.set_defaults(do=_export)
+    add_recover_log(kinds)
 
 
 def _list(arguments: argparse.Namespace) -> int:

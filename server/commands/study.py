@@ -25,6 +25,7 @@ from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import N_, UsageError, _
 from ringfence.server.commands.options import add_asked, leaf
 from ringfence.server.commands.post import add_post, holder_lines, study_line
+from ringfence.server.commands.withdrawing import add_sign_off, add_withdraw, signed_off
 
 if TYPE_CHECKING:
     import threading
@@ -136,7 +137,9 @@ def _add_endings(kinds: argparse._SubParsersAction[Parser], run: argparse.Argume
         action="store_true",
         help=_("release nothing, whether or not the sums so far make a model"),
     )
+    add_sign_off(stop, needed=False)
     stop.set_defaults(do=_stop)
+    withdraw = add_withdraw(kinds)
     release = leaf(
         kinds,
         "release",
@@ -154,7 +157,7 @@ def _add_endings(kinds: argparse._SubParsersAction[Parser], run: argparse.Argume
         )
     for each in (run, release):
         each.add_argument("--out", type=Path, required=True, metavar="DIR", help=_("folder to make"))
-    for each in (run, stop, release):
+    for each in (run, stop, withdraw, release):
         add_asked(each)
         each.add_argument(
             "--schema",
@@ -306,7 +309,12 @@ def _stop(arguments: argparse.Namespace) -> int:
     terminal, given = Terminal.of(arguments), passphrases(arguments)
     with open_office(arguments.config, passphrases=given) as office:
         conductor = open_conductor(office, arguments.file, arguments.schema, given)
-        release = conductor.end(pace, report=terminal.say, discard=arguments.without_model)
+        release = conductor.end(
+            pace,
+            report=terminal.say,
+            discard=arguments.without_model,
+            signed=signed_off(arguments, office, position=1),
+        )
     if release is None:
         terminal.say(_("The run is over; nothing was released."))
     else:

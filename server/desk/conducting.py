@@ -31,7 +31,16 @@ from ringfence.server.letters import Letters
 from ringfence.server.records.runs import RunStore
 from ringfence.server.registry import HolderRegistry
 from ringfence.server.release.gate import export_gate
-from ringfence.server.rounds import Progress, Release, released_again, run_study, stop_study
+from ringfence.server.release.withdrawing import SignedOff
+from ringfence.server.rounds import (
+    Progress,
+    Release,
+    released_again,
+    run_study,
+    stop_study,
+    withdraw_release,
+)
+from ringfence.server.transport import Transport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +92,12 @@ class Conductor:
             return run_study(self.coordinator, self.opened, letters, progress, runs)
 
     def end(
-        self, pace: Pace, *, report: Callable[[str], None] = lambda _: None, discard: bool = False
+        self,
+        pace: Pace,
+        *,
+        report: Callable[[str], None] = lambda _: None,
+        discard: bool = False,
+        signed: SignedOff | None = None,
     ) -> Release | None:
         """End a run for good, with the model that its sums make, or None; holders that are there are told.
 
@@ -94,22 +108,41 @@ class Conductor:
             pace: how long is waited.
             report: told what goes otherwise than meant.
             discard: end it without a model, whether or not its sums make one.
+            signed: who signs that an intent to release it is withdrawn.
 
         Raises:
             StoreError: RF-B120 the study is being run at this moment.
             StudyError: RF-S380 it is over, RF-S385 it never began, RF-S464 a model, and nobody to cosign it.
-            WaistError: RF-W237 too few cosigned.
+            WaistError: RF-W237 too few cosigned, RF-W454 an intent stands and nobody signs its withdrawal.
         """
         try:
             with self._letters(pace, report, threading.Event(), 0) as (letters, runs):
-                return stop_study(self.coordinator, self.opened, letters, runs, discard=discard)
+                return self._ended(letters, runs, discard, signed)
         except WaistError as error:
             if error.code != NO_GATEWAY:
                 raise
             report(str(error))
         with lease(self.office.engine, "study"):
             runs = RunStore(self.office.engine)
-            return stop_study(self.coordinator, self.opened, None, runs, discard=discard)
+            return self._ended(None, runs, discard, signed)
+
+    def _ended(
+        self, transport: Transport | None, runs: RunStore, discard: bool, signed: SignedOff | None
+    ) -> Release | None:
+        opened = self.opened
+        return stop_study(self.coordinator, opened, transport, runs, discard=discard, signed=signed)
+
+    def withdraw(self, signed: SignedOff) -> None:
+        """Take back what the study's run means to release; holders are told when it is run again or stopped.
+
+        Raises:
+            StoreError: RF-B120 the study is being run at this moment.
+            StudyError: RF-S380 it is over, RF-S385 it never began.
+            WaistError: RF-W455 no release is intended, RF-W456 it was released.
+            KeyFault: who signs may not.
+        """
+        with lease(self.office.engine, "study"):
+            withdraw_release(self.coordinator, self.opened, RunStore(self.office.engine), signed)
 
     @contextmanager
     def _letters(

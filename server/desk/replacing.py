@@ -13,12 +13,9 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from ringfence.audit.handing import KeyChange
-from ringfence.privacy.agreements.declaration import Shown
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.command_line.homes import own_key
-from ringfence.privacy.command_line.trust import Keys, enter_list, key_entry, record_trusted
 from ringfence.privacy.crypto.identity import PublicIdentity
-from ringfence.privacy.crypto.public_files import read_public
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.crypto.signed import read_signed
 from ringfence.privacy.errors import N_, KeyFault, UsageError
@@ -71,7 +68,7 @@ def sign_coordinator_key(config: Path, role: KeyRole, key: Path, passphrases: Pa
     """Add an officer's signature; how many people have signed.
 
     Raises:
-        UsageError: RF-U761 none is under way, RF-U763 there are fewer than two officers.
+        UsageError: RF-U761 none is under way, RF-U763 there are fewer than two officers, RF-U791 one is there twice.
         KeyFault: RF-K164 the key is no officer's of this coordinator, RF-K011 this person signed before.
     """
     with open_office(config) as office:
@@ -259,28 +256,3 @@ def require_keys_in_force(office: Office, study: Study) -> None:
                 holder=holder.name,
                 key=key.fingerprint,
             )
-
-
-def officers_shown(office: Office, files: Sequence[Path]) -> Keys:
-    """Keys of people in `.pub` files, sorted by whether server.toml lists them.
-
-    Raises:
-        KeyFault: a file is no public key of a person, or one that server.toml lists cannot be read.
-    """
-    known = [office.settings.public(name).fingerprint for name in office.settings.config.officers]
-    return Keys.sort((Shown(public=read_public(file, "approver"), said=file.name) for file in files), known)
-
-
-def enter_officers(office: Office, keys: Keys) -> None:
-    """Write the new ones into server.toml; each is an event.
-
-    Raises:
-        UsageError: RF-U660 the file is written in a way that cannot be changed safely.
-    """
-    enter_list(
-        office.settings.file,
-        "officers",
-        [key_entry(one) for one in keys.new],
-        UsageError,
-        lambda: record_trusted(office.log, "approver", keys.new),
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -17,7 +16,7 @@ from ringfence.server.connections.premises import GatewayFolder
 from ringfence.server.connections.vitals import Vitals
 from ringfence.server.desk.enrolling import gateway_folder
 from ringfence.server.home import Office
-from ringfence.server.records.runs import runs_kept
+from ringfence.server.records.runs import count_runs
 
 
 @contextmanager
@@ -34,7 +33,7 @@ def watched(office: Office, vitals: Vitals, admissions: Admissions) -> Iterator[
     metrics = CoordinatorMetrics(
         vitals=vitals,
         admissions=admissions,
-        runs=lambda: Counter(each.state for each in runs_kept(office.engine)),
+        runs=lambda: count_runs(office.engine),
         expires=lambda: ends_of_certificates(folder),
     )
     wanted: Mapping[str, tuple[Listener | None, Pages]] = {

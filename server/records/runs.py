@@ -14,6 +14,7 @@ Invariants:
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
     insert,
     select,
     update,
@@ -41,7 +43,14 @@ from ringfence.privacy.waist import Query
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.coordinator import OpenStudy
 from ringfence.server.records.intents import METADATA as INTENTS
-from ringfence.server.records.intents import KeptIntent, keep_intent, keep_proof, read_intent
+from ringfence.server.records.intents import (
+    KeptIntent,
+    keep_intent,
+    keep_proof,
+    keep_withdrawn,
+    read_intent,
+    read_withdrawn,
+)
 from ringfence.server.records.released_sums import ReleasedSum, read_sum, row_of_sum
 
 RELEASED = "released"
@@ -93,6 +102,7 @@ class KeptRun:
         outcome: `RELEASED`, or the code of what ended it; empty while rounds are asked.
         model: digest of what was released, or empty.
         intent: what is about to be released, once the sums make a model.
+        withdrawn: numbers of the events that withdrew earlier intents.
     """
 
     run: str
@@ -103,6 +113,7 @@ class KeptRun:
     outcome: str = ""
     model: str = ""
     intent: KeptIntent | None = None
+    withdrawn: tuple[int, ...] = ()
     _store: RunStore | None = None
 
     def numbered(self, roster: int) -> None:
@@ -170,6 +181,12 @@ class KeptRun:
         if connection is not None and intent.proof is not None:
             keep_proof(connection, self.run, intent.proof)
 
+    def withdraws(self, event: int, connection: Connection | None) -> None:
+        """Keep that the intent is withdrawn by an event, in that event's transaction."""
+        self.intent, self.withdrawn = None, (*self.withdrawn, event)
+        if connection is not None:
+            keep_withdrawn(connection, self.run, event)
+
     @contextmanager
     def decided(self, outcome: str, model: str = "") -> Iterator[Connection | None]:
         """Fix the outcome, with what the block writes in the same transaction."""
@@ -228,31 +245,54 @@ class RunStanding:
     @property
     def state(self) -> str:
         """One word for it: `running` (or to be run on), `released` or `ended` without a model."""
-        if not self.outcome:
-            return "ended" if self.ended else "running"
-        return "released" if self.outcome == "released" else "ended"
+        return _state(self.outcome, bool(self.ended))
 
 
 def runs_kept(engine: Engine) -> tuple[RunStanding, ...]:
     """All runs in a store, the newest first."""
     METADATA.create_all(engine)
+    of = RUNS.c
+    columns = select(of.run, of.study, of.name, of.started, of.round, of.attempt, of.outcome, of.ended)
     with reading(engine) as connection:
-        rows = connection.execute(select(RUNS).order_by(RUNS.c.started.desc(), RUNS.c.run)).all()
-        joined = connection.execute(select(MEMBERS.c.run, MEMBERS.c.holder).order_by(MEMBERS.c.holder)).all()
+        rows = connection.execute(columns.order_by(of.started.desc(), of.run)).all()
+        # In the order of the table's key, which asks for no sorting.
+        members = select(MEMBERS.c.run, MEMBERS.c.holder).order_by(MEMBERS.c.run, MEMBERS.c.holder)
+        joined: dict[str, list[str]] = {}
+        for of_run, holder in connection.execute(members).all():
+            joined.setdefault(of_run, []).append(holder)
     return tuple(
         RunStanding(
-            run=row.run,
-            study=row.study,
-            name=row.name,
-            started=row.started,
-            round=row.round,
-            attempt=row.attempt,
-            outcome=row.outcome,
-            ended=row.ended,
-            holders=tuple(each.holder for each in joined if each.run == row.run),
+            run=run,
+            study=study,
+            name=name,
+            started=started,
+            round=reached,
+            attempt=attempt,
+            outcome=outcome,
+            ended=ended,
+            holders=tuple(joined.get(run, ())),
         )
-        for row in rows
+        for run, study, name, started, reached, attempt, outcome, ended in rows
     )
+
+
+def count_runs(engine: Engine) -> Counter[str]:
+    """How many runs there are, by `RunStanding.state`."""
+    METADATA.create_all(engine)
+    over = RUNS.c.ended != ""
+    with reading(engine) as connection:
+        query = select(RUNS.c.outcome, over, func.count()).group_by(RUNS.c.outcome, over)
+        rows = connection.execute(query).all()
+    found = Counter[str]()
+    for outcome, ended, count in rows:
+        found[_state(outcome, bool(ended))] += count
+    return found
+
+
+def _state(outcome: str, over: bool) -> str:
+    if not outcome:
+        return "ended" if over else "running"
+    return RELEASED if outcome == RELEASED else "ended"
 
 
 class RunStore:
@@ -322,7 +362,7 @@ class RunStore:
         with reading(self.engine) as connection:
             sums = connection.execute(select(SUMS).where(SUMS.c.run == row.run)).all()
             joined = connection.scalars(select(MEMBERS.c.holder).where(MEMBERS.c.run == row.run)).all()
-            intent = read_intent(connection, row.run)
+            intent, withdrawn = read_intent(connection, row.run), read_withdrawn(connection, row.run)
         return KeptRun(
             run=row.run,
             sums={each.round: read_sum(each.round, each, opened) for each in sums},
@@ -332,6 +372,7 @@ class RunStore:
             outcome=row.outcome,
             model=row.model,
             intent=intent,
+            withdrawn=withdrawn,
             _store=self,
         )
 

@@ -3,7 +3,8 @@
 Once the sums make a model, the intent to release it is written into the log. Holders check that the log
 continues what each of them remembers of it and cosign the checkpoint that holds the intent; when enough did,
 the release is an event and the model goes to people. Two histories of this log cannot both be cosigned by an
-honest holder, so nobody is shown another one later.
+honest holder, so nobody is shown another one later. Beside its cosignature each states which intent it is, so
+that what was gathered for one intent is of no use to another one in the same log.
 
 What this binds is disclosure to people. The sums are at the coordinator before: against a dishonest one
 stands the noise in them, and nothing else.
@@ -11,17 +12,25 @@ stands the noise in them, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 
 from ringfence.audit.checkpoint import Checkpoint, read_unverified
 from ringfence.audit.errors import AuditError
+from ringfence.audit.merkle import leaf_hash
 from ringfence.audit.witness import WitnessKey, check_cosignature
 from ringfence.privacy.errors import N_, RingfenceError, StudyError, WaistError
-from ringfence.privacy.protocol.releases import Cosignature, Cosigned, ReleaseProof, WitnessCall, proof_of
+from ringfence.privacy.protocol.releases import (
+    Cosignature,
+    Cosigned,
+    ReleaseProof,
+    WitnessCall,
+    WitnessedIntent,
+    proof_of,
+)
 from ringfence.privacy.stores.journal import Json, listed
-from ringfence.server.records.intents import KeptIntent
+from ringfence.server.records.intents import KeptIntent, withdrawals
 from ringfence.server.records.runs import RELEASED, KeptRun
 from ringfence.server.sums import Conduct
 
@@ -54,7 +63,7 @@ def release_witnessed(conduct: Conduct, kept: KeptRun, intended: Intended) -> tu
             ),
             study=conduct.opened.study.id,
         )
-    proof = _cosigned(conduct, intent)
+    proof = _cosigned(conduct, intent, kept.withdrawn)
     names = tuple(sorted(each.holder for each in proof.cosignatures))
     quorum, _ = conduct.opened.study.quorums()
     lowered = len(names) < quorum
@@ -73,7 +82,7 @@ def release_witnessed(conduct: Conduct, kept: KeptRun, intended: Intended) -> tu
             "model.released",
             "allow",
             resource=f"study:{conduct.opened.digest}",
-            public={**intended.told, "witnesses": listed(names)},
+            public={**intended.told, "entry": intent.event, "witnesses": listed(names)},
             connection=connection,
         )
         kept.proven(replace(intent, proof=proof), connection)
@@ -95,13 +104,22 @@ def _intend(conduct: Conduct, kept: KeptRun, intended: Intended) -> KeptIntent:
     return intent
 
 
-def _cosigned(conduct: Conduct, intent: KeptIntent) -> ReleaseProof:
+def _cosigned(conduct: Conduct, intent: KeptIntent, withdrawn: Sequence[int]) -> ReleaseProof:
     """Ask all who joined to cosign; each starts from where its own memory of the log stands."""
     log = conduct.coordinator.log
     note = log.checkpoint()
     shown = read_unverified(note)
     leaf = next(log.events(intent.event, stop=intent.event + 1)).leaf.decode()
     inclusion = proof_of(log.inclusion(intent.event, shown.size))
+    gone = withdrawals(log, withdrawn, shown.size)
+    witnessed = WitnessedIntent(
+        study=conduct.opened.digest,
+        run=conduct.opened.run,
+        model=intent.model,
+        event=intent.event,
+        leaf="sha256:" + leaf_hash(leaf.encode()).hex(),
+        checkpoint=shown.body(),
+    )
     since = dict.fromkeys(sorted(conduct.members.joined), 0)
     found: dict[str, Cosignature] = {}
     while since:
@@ -113,6 +131,7 @@ def _cosigned(conduct: Conduct, intent: KeptIntent) -> ReleaseProof:
                 event=intent.event,
                 leaf=leaf,
                 inclusion=inclusion,
+                withdrawn=gone,
             )
             for name, size in since.items()
         }
@@ -121,7 +140,7 @@ def _cosigned(conduct: Conduct, intent: KeptIntent) -> ReleaseProof:
             try:
                 said = conduct.open(Cosigned, name, data, 0, 0)
                 if said.cosignature is not None:
-                    found[name] = _checked(conduct, name, shown, said.cosignature)
+                    found[name] = _checked(conduct, name, witnessed, said.cosignature)
                 else:
                     since |= _elsewhere(name, said.stands, asked[name], shown)
             except (RingfenceError, AuditError) as error:
@@ -135,18 +154,19 @@ def _cosigned(conduct: Conduct, intent: KeptIntent) -> ReleaseProof:
     )
 
 
-def _checked(conduct: Conduct, name: str, shown: Checkpoint, given: Cosignature) -> Cosignature:
-    """A cosignature that is this holder's own, of the checkpoint that it was shown.
+def _checked(conduct: Conduct, name: str, witnessed: WitnessedIntent, given: Cosignature) -> Cosignature:
+    """A cosignature and statement that are this holder's own, of the checkpoint and intent it was shown.
 
     Raises:
         WaistError: RF-W238 it speaks for another holder.
-        NoteError: it does not verify.
+        NoteError, KeyFault: it does not verify.
     """
     if given.holder != name:
         raise WaistError("RF-W238", N_("{holder} sent a cosignature in another holder's name."), holder=name)
-    key = WitnessKey(name=name, raw=conduct.opened.participants[name].raw)
-    body = shown.body().encode()
+    pinned = conduct.opened.participants[name]
+    key, body = WitnessKey(name=name, raw=pinned.raw), witnessed.checkpoint.encode()
     check_cosignature(body, key, stamp=given.time, signature=bytes.fromhex(given.signature))
+    pinned.verify(bytes.fromhex(given.statement), witnessed.message())
     return given
 
 
@@ -162,7 +182,8 @@ def _elsewhere(name: str, stands: int, asked: int, shown: Checkpoint) -> dict[st
             "RF-W239",
             N_(
                 "{holder} cosigned {stands} events of this log before, and it has {size}: an old copy of the "
-                "store was restored. Restore the newest one."
+                "store was restored. Restore the newest one, or let two people recover the log: "
+                "ringfence-server log recover"
             ),
             holder=name,
             stands=stands,

@@ -19,10 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 AUDIT = ROOT / "audit"
 VERIFYING = {
     *("__init__", "bundle", "canonical", "catalogue", "checkpoint", "cli", "errors", "events", "time_spans"),
-    *("guard", "merkle", "note", "opening", "reconciling", "usage", "witness"),
+    *("guard", "merkle", "note", "opening", "usage", "witness"),
     *(path.relative_to(AUDIT).with_suffix("").as_posix() for path in (AUDIT / "verification").glob("*.py")),
 }
-WRITING = {"export", "group", "handing", "listing", "log", "rows", "store"}
+WRITING = {"export", "group", "handing", "listing", "log", "recovery", "rows", "store"}
 
 
 def modules(path: Path) -> set[str]:

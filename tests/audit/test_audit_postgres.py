@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from kits.audit_kit import HOLDER, fill
+from kits.postgres_kit import postgresql_database
 from sqlalchemy import Engine, create_engine
 
 from ringfence.audit import merkle
@@ -24,51 +20,12 @@ from ringfence.audit.verification.verify import verify_bundle
 SIGNER = MemorySigner()
 
 
-def server_folder() -> Path | None:
-    """Where `initdb` is, on the path or where Debian puts it."""
-    if found := shutil.which("initdb"):
-        return Path(found).resolve().parent
-    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
-
-
-def server_user() -> str | None:
-    """PostgreSQL refuses to run as root; as root its own user is needed."""
-    if os.geteuid() != 0:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    try:
-        return pwd.getpwnam("postgres").pw_name
-    except KeyError:
-        return None
-
-
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    folder, user = server_folder(), server_user()
-    if folder is None or user is None:
-        pytest.skip("no PostgreSQL server binaries (Debian: postgresql) or no user to run them")
-    pytest.importorskip("psycopg")
-    root = Path(tempfile.mkdtemp(prefix="rf-pg-"))
-    shutil.chown(root, user)
-    run_as = {
-        "user": user,
-        "cwd": root,
-        "check": True,
-        "stdout": subprocess.DEVNULL,
-        "stderr": subprocess.DEVNULL,
-    }
-    data = root / "data"
-    subprocess.run([folder / "initdb", "-D", data, "-A", "trust", "-U", "ringfence", "-N"], **run_as)  # type: ignore[call-overload]
-    options = f"-k {root} -c listen_addresses= -c fsync=off"
-    subprocess.run(
-        [folder / "pg_ctl", "-D", data, "-w", "-o", options, "-l", root / "log", "start"], **run_as
-    )  # type: ignore[call-overload]
-    made = create_engine(f"postgresql+psycopg://ringfence@/postgres?host={root}")
-    try:
+def engine(postgresql: str) -> Iterator[Engine]:
+    with postgresql_database(postgresql) as url:
+        made = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
         yield made
-    finally:
         made.dispose()
-        subprocess.run([folder / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run_as)  # type: ignore[call-overload]
-        shutil.rmtree(root)
 
 
 @pytest.fixture

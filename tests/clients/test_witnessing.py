@@ -9,7 +9,20 @@ from typing import Any
 
 import pytest
 from kits.asking import Asking
-from kits.witness_kit import MODEL, cosigned, ending, intended, proven, witness_call
+from kits.witness_kit import (
+    MODEL,
+    ORIGIN,
+    OTHER,
+    answered,
+    cosigned,
+    ending,
+    intended,
+    joined,
+    proven,
+    refused,
+    stated,
+    witness_call,
+)
 
 from ringfence.audit.checkpoint import Checkpoint, read_unverified, verify_checkpoint
 from ringfence.audit.log import AuditLog
@@ -18,32 +31,9 @@ from ringfence.audit.witness import WitnessKey, check_cosignature
 from ringfence.clients import cosigning
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.protocol.control import Finish, StudyOffer
-from ringfence.privacy.protocol.releases import Cosigned, WitnessCall
+from ringfence.privacy.protocol.releases import Cosigned
 from ringfence.privacy.stores.store import open_store
 from ringfence.privacy.wire.envelope import MessageKind
-
-ORIGIN = "ringfence.simulation/coordinator"
-OTHER = "sha256:" + "6b" * 32
-
-
-def joined(folder: Path, **changes: Any) -> Asking:
-    asking = Asking.of(folder, **changes)
-    assert asking.offered() == "join"
-    return asking
-
-
-def answered(asking: Asking, call: WitnessCall) -> Cosigned:
-    kind, reply = asking.ask(call)
-    assert kind == "cosigned", asking.parties.said["bank"]
-    found: Cosigned = asking.read(Cosigned, reply)
-    return found
-
-
-def refused(asking: Asking, message: WitnessCall | Finish, code: str) -> None:
-    size = asking.bank.log.anchored(ORIGIN)
-    assert asking.ask(message)[0] == "unavailable"
-    asking.refused(code, "study.refused")
-    assert asking.bank.log.anchored(ORIGIN) == size
 
 
 def own_log(key: Identity, *resources: str, origin: str = ORIGIN) -> AuditLog:
@@ -89,6 +79,7 @@ def test_what_is_cosigned_is_anchored_and_an_event(tmp_path: Path) -> None:
     assert dict(event.public) == {
         "run": asking.parties.federation.opened.run,
         "model": MODEL,
+        "intent": stated(asking.parties, call).leaf,
         "coordinator_log": ORIGIN,
         "size": shown.size,
         "root": shown.root.hex(),
@@ -257,7 +248,7 @@ def test_a_farewell_of_a_second_history_is_refused(tmp_path: Path) -> None:
     proof = replace(
         whole.release,
         checkpoint=call.checkpoint,
-        cosignatures=cosigned(asking.parties, call.checkpoint),
+        cosignatures=cosigned(asking.parties, call),
         event=call.event,
         leaf=call.leaf,
         inclusion=call.inclusion,
@@ -294,7 +285,7 @@ def test_a_farewell_names_the_model_that_this_holder_witnessed(tmp_path: Path) -
     assert answered(asking, witness_call(asking.parties, first)).cosignature
     end = ending(asking.parties, OTHER, proof=proven(asking.parties, second))
     assert asking.ask(end)[0] == "unavailable"
-    asking.refused("RF-W235", "study.refused")
+    asking.refused("RF-W233", "study.refused")
     assert asking.ask(ending(asking.parties, proof=proven(asking.parties, first)))[0] == "done"
 
 

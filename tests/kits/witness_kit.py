@@ -3,16 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+from kits.asking import Asking
 from kits.parties import Parties
 from ringfence.audit.checkpoint import read_unverified
+from ringfence.audit.events import parse_event
+from ringfence.audit.merkle import leaf_hash
 from ringfence.audit.witness import cosign_body
 from ringfence.privacy.protocol.control import Finish
-from ringfence.privacy.protocol.releases import Cosignature, ReleaseProof, WitnessCall, proof_of
+from ringfence.privacy.protocol.releases import (
+    Cosignature,
+    Cosigned,
+    ReleaseProof,
+    WitnessCall,
+    WitnessedIntent,
+    proof_of,
+)
 
 MODEL = "sha256:" + "5a" * 32
+OTHER = "sha256:" + "6b" * 32
+ORIGIN = "ringfence.simulation/coordinator"
 STAMP = 1_800_000_000
+
+
+def joined(folder: Path, **changes: Any) -> Asking:
+    asking = Asking.of(folder, **changes)
+    assert asking.offered() == "join"
+    return asking
+
+
+def answered(asking: Asking, call: WitnessCall) -> Cosigned:
+    kind, reply = asking.ask(call)
+    assert kind == "cosigned", asking.parties.said["bank"]
+    found: Cosigned = asking.read(Cosigned, reply)
+    return found
+
+
+def refused(asking: Asking, message: WitnessCall | Finish, code: str) -> None:
+    size = asking.bank.log.anchored(ORIGIN)
+    assert asking.ask(message)[0] == "unavailable"
+    asking.refused(code, "study.refused")
+    assert asking.bank.log.anchored(ORIGIN) == size
 
 
 def intended(parties: Parties, model: str = MODEL, **changes: Any) -> int:
@@ -41,14 +74,31 @@ def witness_call(parties: Parties, event: int, *, since: int = 0, log: Any = Non
     )
 
 
-def cosigned(parties: Parties, note: str, names: Iterable[str] | None = None) -> tuple[Cosignature, ...]:
-    """Cosignatures of holders, all of the study by default."""
-    body = read_unverified(note.encode()).body().encode()
+def stated(parties: Parties, call: WitnessCall) -> WitnessedIntent:
+    """The intent of a call, as holders state that they witnessed it."""
+    leaf = call.leaf.encode()
+    return WitnessedIntent(
+        study=parties.federation.opened.digest,
+        run=parties.federation.opened.run,
+        model=str(parse_event(leaf).public["model"]),
+        event=call.event,
+        leaf="sha256:" + leaf_hash(leaf).hex(),
+        checkpoint=read_unverified(call.checkpoint.encode()).body(),
+    )
+
+
+def cosigned(
+    parties: Parties, call: WitnessCall, names: Iterable[str] | None = None
+) -> tuple[Cosignature, ...]:
+    """Cosignatures of holders, all of the study by default, with statements on the call's intent."""
+    body = read_unverified(call.checkpoint.encode()).body().encode()
+    message = stated(parties, call).message()
     return tuple(
         Cosignature(
             holder=name,
             time=STAMP,
             signature=cosign_body(body, signer=parties.holders[name].identity, stamp=STAMP).hex(),
+            statement=parties.holders[name].identity.sign(message).hex(),
         )
         for name in (names if names is not None else sorted(parties.holders))
     )
@@ -59,11 +109,27 @@ def proven(parties: Parties, event: int, names: Iterable[str] | None = None) -> 
     call = witness_call(parties, event)
     return ReleaseProof(
         checkpoint=call.checkpoint,
-        cosignatures=cosigned(parties, call.checkpoint, names),
+        cosignatures=cosigned(parties, call, names),
         event=event,
         leaf=call.leaf,
         inclusion=call.inclusion,
     )
+
+
+def withdrawn(parties: Parties, event: int, **changes: Any) -> int:
+    """The number of the event by which the coordinator withdraws an intent."""
+    log = parties.federation.coordinator.log
+    logged = next(log.events(event, stop=event + 1))
+    told = {
+        "run": parties.federation.opened.run,
+        "model": logged.event.public["model"],
+        "intent": "sha256:" + leaf_hash(logged.leaf).hex(),
+        "entry": event,
+    }
+    fields = {"action": "release.withdrawn", "outcome": "allow"} | changes
+    told |= fields.pop("public", {})
+    resource = fields.pop("resource", f"study:{parties.federation.opened.digest}")
+    return log.record(fields["action"], fields["outcome"], resource=resource, public=told)
 
 
 def ending(parties: Parties, model: str | None = MODEL, *, proof: ReleaseProof | None = None) -> Finish:

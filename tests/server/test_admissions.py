@@ -10,6 +10,8 @@ from ringfence.privacy.errors import WaistError
 from ringfence.privacy.stores.store import open_store
 from ringfence.server.connections.admissions import Admissions, AdmittedHolder
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 BANK, OTHER = "ab" * 32, "cd" * 32
 

@@ -81,7 +81,9 @@ def test_attempts_that_failed_belong_to_the_end_with_the_model_made_by_then(tmp_
     assert said == [*((at, 4, name) for at, name in enumerate(rounds)), (4, 4, "release")]
     told = events(parties.federation.coordinator.log, "model.released")
     expected = {"model": release.digest, "run": parties.federation.opened.run, "holders": list(THREE)}
-    assert [each[3] for each in told] == [expected | {"unfinished": "gradient-3", "witnesses": list(THREE)}]
+    intent = next(parties.federation.coordinator.log.events(action="release.intended")).seq
+    expected |= {"unfinished": "gradient-3", "witnesses": list(THREE), "entry": intent}
+    assert [each[3] for each in told] == [expected]
     row = row_of(parties)
     assert (row.outcome, row.model) == ("released", release.digest)
     assert row.ended

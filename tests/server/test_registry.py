@@ -14,6 +14,8 @@ from ringfence.privacy.stores.store import open_store
 from ringfence.privacy.wire.heads import LedgerHead, LogPosition, sign_head
 from ringfence.server.registry import HOLDERS, HolderLog, HolderRegistry
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 BANK, PARTNER = Identity.generate("bank"), Identity.generate("partner")
 LOG, OTHER = (Identity.generate("log").public for _ in range(2))
 

@@ -62,7 +62,9 @@ def test_a_run_in_which_nothing_fails_is_written_down_step_by_step(tmp_path: Pat
             ("round.opened", "allow", study, turn | {"query": query.digest().hex()}),
             ("aggregate.received", "allow", study, turn | {"combine": "mean"}),
         ]
+    intent = next(parties.federation.coordinator.log.events(action="release.intended")).seq
     model = {"model": release.digest, "run": opened.run, "holders": every, "witnesses": every}
+    model |= {"entry": intent}
     expected.append(("model.released", "allow", study, model))
     assert events(parties.federation.coordinator.log, *SUMS) == expected
     assert (release.holders, release.absent, release.attempts) == (THREE, (), (1, 1))

@@ -16,6 +16,8 @@ from ringfence.server.desk import submitting
 from ringfence.server.records.runs import RUNS
 from ringfence.server.records.submissions import Submissions
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 @pytest.fixture
 def here(tmp_path: Path) -> Town:

@@ -13,16 +13,25 @@ from kits.reply_kit import THREE, events, message_of, tiny
 from sqlalchemy import update
 
 from ringfence.audit.checkpoint import read_unverified
-from ringfence.privacy.errors import StudyError, WaistError
+from ringfence.privacy.crypto.identity import Identity
+from ringfence.privacy.errors import KeyFault, StudyError, WaistError
 from ringfence.privacy.protocol.control import Finish, open_message, seal_message
-from ringfence.privacy.protocol.releases import Cosigned, hashes_of
+from ringfence.privacy.protocol.releases import MOST_WITHDRAWN, Cosigned, hashes_of
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.records.intents import RELEASES
 from ringfence.server.records.runs import RunStore
-from ringfence.server.rounds import Release, released_again, run_study, stop_study
+from ringfence.server.release.withdrawing import SignedOff
+from ringfence.server.rounds import Release, released_again, run_study, stop_study, withdraw_release
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 FOUR = ("agency", *THREE)
+ANA, BEN = (Identity.generate("approver", simulation=True) for _ in range(2))
+
+
+def by(person: Identity) -> SignedOff:
+    return SignedOff(person=person, people=(ANA.public, BEN.public), reason="made by an old version")
 
 
 def go(parties: Parties, hours: float = 0) -> Release:
@@ -69,7 +78,7 @@ def test_a_model_is_released_after_its_intent_was_cosigned(tmp_path: Path) -> No
     assert intent.seq < released.seq
     told = {"model": release.digest, "run": run, "holders": list(THREE)}
     assert dict(intent.event.public) == told
-    assert dict(released.event.public) == told | {"witnesses": list(THREE)}
+    assert dict(released.event.public) == told | {"entry": intent.seq, "witnesses": list(THREE)}
     end = next(m for _, m, _ in parties.wire.sent if read_header(m).kind == "finish")
     farewell = message_of(parties, Finish, end)
     assert farewell.release is not None
@@ -151,6 +160,7 @@ def test_below_the_floor_no_waiting_helps(tmp_path: Path) -> None:
         (lambda said: replace(said, cosignature=replace(said.cosignature, holder="bank")), "RF-W238"),
         (lambda said: replace(said, cosignature=replace(said.cosignature, time=7)), "RF-A036"),
         (lambda said: replace(said, cosignature=replace(said.cosignature, signature="0" * 128)), "RF-A036"),
+        (lambda said: replace(said, cosignature=replace(said.cosignature, statement="0" * 128)), "RF-K003"),
         (lambda said: Cosigned(stands=10**9, cosignature=None), "RF-W239"),
         (lambda said: Cosigned(stands=1, cosignature=None), "RF-W240"),
         (lambda said: Cosigned(stands=0, cosignature=None), "RF-W240"),
@@ -198,9 +208,83 @@ def test_a_stop_releases_under_the_same_eyes(tmp_path: Path) -> None:
         stop_study(coordinator, opened, parties.wire, runs)
     with pytest.raises(StudyError, match="RF-S464"):
         stop_study(coordinator, opened, None, runs)
-    assert stop_study(coordinator, opened, parties.wire, runs, discard=True) is None
+    with pytest.raises(WaistError, match="RF-W454"):
+        stop_study(coordinator, opened, parties.wire, runs, discard=True)
+    assert stop_study(coordinator, opened, parties.wire, runs, discard=True, signed=by(ANA)) is None
     assert "model.released" not in actions(parties)
     assert all(holder.ledger.reservations() == () for holder in parties.holders.values())
+    (intended,) = events(coordinator.log, "release.intended")
+    (gone,) = events(coordinator.log, "release.withdrawn")
+    assert gone[3]["approvals"] == [ANA.public.fingerprint]
+    for name in ("bank", "partner", "retailer"):
+        # The bank's answer was lost, but it witnessed the intent too: each is told that it is withdrawn.
+        (told,) = events(parties.holders[name].log, "withdrawal.witnessed")
+        (seen,) = events(parties.holders[name].log, "release.witnessed")
+        assert told[3]["intent"] == seen[3]["intent"] == gone[3]["intent"]
+        assert told[3]["model"] == intended[3]["model"]
+
+
+def test_a_corrected_release_is_witnessed_once_the_first_was_withdrawn(tmp_path: Path) -> None:
+    """Another version makes another model of the kept sums: a person withdraws what was intended first."""
+    parties = tiny(tmp_path)
+    silent(parties, "bank")
+    with pytest.raises(WaistError, match="RF-W237"):
+        go(parties)
+    coordinator, opened = parties.federation.coordinator, parties.federation.opened
+    log, runs = coordinator.log, RunStore(coordinator.registry.engine)
+    with pytest.raises(KeyFault, match="RF-K015"):
+        withdraw_release(coordinator, opened, runs, replace(by(ANA), people=(BEN.public,)))
+    assert "release.withdrawn" not in actions(parties)
+    withdraw_release(coordinator, opened, runs, by(ANA))
+    with pytest.raises(WaistError, match="RF-W455"):
+        withdraw_release(coordinator, opened, runs, by(ANA))
+    parties.wire.on_reply = lambda _name, _message, reply: reply
+    assert go(parties).witnesses == THREE
+    assert actions(parties).count("release.intended") == 2
+    first, second = events(log, "release.intended")
+    assert first[3] == second[3]
+    (released,) = log.events(action="model.released")
+    numbers = [each.seq for each in log.events(action="release.intended")]
+    assert released.event.public["entry"] == numbers[1]
+    for holder in parties.holders.values():
+        assert len(events(holder.log, "withdrawal.witnessed")) == 1
+        assert len(events(holder.log, "release.witnessed")) == 2
+    with pytest.raises(StudyError, match="RF-S380"):
+        withdraw_release(coordinator, opened, runs, by(ANA))
+
+
+def test_what_was_released_is_not_withdrawn(tmp_path: Path) -> None:
+    parties = tiny(tmp_path)
+
+    class Killed(Exception):
+        pass
+
+    def die(_name: str, message: bytes, _reply: bytes) -> bytes:
+        if read_header(message).kind == "finish":
+            raise Killed
+        return message
+
+    parties.wire.on_message = die
+    with pytest.raises(Killed):
+        go(parties)
+    coordinator, opened = parties.federation.coordinator, parties.federation.opened
+    with pytest.raises(WaistError, match="RF-W456"):
+        withdraw_release(coordinator, opened, RunStore(coordinator.registry.engine), by(ANA))
+
+
+def test_one_intent_of_a_run_is_withdrawn_so_often_and_no_more(tmp_path: Path) -> None:
+    parties = tiny(tmp_path)
+    silent(parties, *THREE)
+    coordinator, opened = parties.federation.coordinator, parties.federation.opened
+    runs = RunStore(coordinator.registry.engine)
+    for _ in range(MOST_WITHDRAWN):
+        with pytest.raises(WaistError, match="RF-W237"):
+            go(parties)
+        withdraw_release(coordinator, opened, runs, by(ANA))
+    with pytest.raises(WaistError, match="RF-W237"):
+        go(parties)
+    with pytest.raises(WaistError, match="RF-W457"):
+        withdraw_release(coordinator, opened, runs, by(ANA))
 
 
 def test_another_model_than_was_intended_is_not_released(tmp_path: Path) -> None:

@@ -231,8 +231,12 @@ Table(
     "witnessed_releases",
     TABLES,
     Column("run", String(32), primary_key=True),
+    Column("leaf", String(71), primary_key=True),
+    Column("coordinator", String(64), nullable=False),
     Column("study", String(71), nullable=False),
     Column("model", String(71), nullable=False),
+    Column("event", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
 )
 Table(
     "audit_private",

@@ -140,10 +140,11 @@ Table(
     "study_releases",
     TABLES,
     Column("run", String(32), primary_key=True),
+    Column("event", BigInteger, primary_key=True, autoincrement=False),
     Column("model", String(71), nullable=False),
-    Column("event", BigInteger, nullable=False),
     Column("intended", String(40), nullable=False),
     Column("proof", Text, nullable=False),
+    Column("withdrawn", BigInteger, nullable=False),
 )
 Table(
     "study_runs",

@@ -124,7 +124,7 @@ MESSAGES: list[Any] = [
         model=digest_of(b"model"),
         release=ReleaseProof(
             checkpoint=NOTE,
-            cosignatures=(Cosignature(holder="bank", time=1, signature="ab" * 64),),
+            cosignatures=(Cosignature(holder="bank", time=1, signature="ab" * 64, statement="ab" * 64),),
             event=7,
             leaf="{}",
             inclusion=PROOF,
@@ -134,7 +134,9 @@ MESSAGES: list[Any] = [
     ),
     WitnessCall(checkpoint=NOTE, since=3, proof=PROOF, event=7, leaf='{"a":1}', inclusion=PROOF),
     Cosigned(stands=9, cosignature=None),
-    Cosigned(stands=9, cosignature=Cosignature(holder="shop", time=2, signature="cd" * 64)),
+    Cosigned(
+        stands=9, cosignature=Cosignature(holder="shop", time=2, signature="cd" * 64, statement="cd" * 64)
+    ),
     Done(checkpoint=NOTE, proof=PROOF, ledger=HEAD),
     Unavailable(),
     Notice(study=SIGNED, schema=SIGNED, nonce=new_nonce()),
