@@ -9,7 +9,7 @@ has to be given the next one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -103,8 +103,16 @@ class KeyChain:
                 found.append(link.former)
         return tuple(found)
 
-    def statement(self, data: bytes, current: Verifier) -> Checkpoint:
+    def statement(
+        self, data: bytes, current: Verifier, lost: Container[tuple[int, bytes]] = ()
+    ) -> Checkpoint:
         """A checkpoint that a key of this log signed while it was the log's key.
+
+        Args:
+            data: the checkpoint.
+            current: the key that signs for the log now.
+            lost: size and root of states that the log says it lost: that history may have changed its key at
+                another size.
 
         Raises:
             NoteError: no key of the log signed it, or RF-A254 one that was not in force at that size.
@@ -112,7 +120,8 @@ class KeyChain:
         keys = [*self.keys, *(() if current in self.keys else (current,))]
         checkpoint, _ = signed_checkpoint(data, keys)
         _, good = verify_note(data, keys)
-        self.require_in_time(good, checkpoint.size)
+        if (checkpoint.size, checkpoint.root) not in lost:
+            self.require_in_time(good, checkpoint.size)
         return checkpoint
 
     def require_in_time(self, signers: Sequence[Verifier], size: int) -> None:

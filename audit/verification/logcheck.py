@@ -81,14 +81,16 @@ class LogCheck:
         return any(trusted.is_key(key) for key in own)
 
     def statement(self, data: bytes) -> Checkpoint:
-        """A checkpoint that the log itself signed, with a key that was in force at that size.
+        """A checkpoint that the log itself signed, with a key that was in force at that size; of a state that
+        the log says it lost, with any of its keys.
 
         Raises:
             NoteError: it did not, or RF-A254 with a retired key.
         """
         if self.key is None:
             return signed_checkpoint(data, [])[0]
-        return self.scan.chain.statement(data, self.key)
+        states = [state for each in self.scan.losses if not each.origin for state in each.loss.lost]
+        return self.scan.chain.statement(data, self.key, {(state.size, state.root) for state in states})
 
     @property
     def present(self) -> Present:

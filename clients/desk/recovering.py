@@ -39,6 +39,7 @@ from ringfence.privacy.protocol.recoveries import (
     two_signers,
 )
 from ringfence.privacy.protocol.releases import hashes_of
+from ringfence.privacy.succession.book import KeyBook
 
 
 def recover_own_log(
@@ -87,9 +88,10 @@ def coordinators_loss(home: Home, file: RecoveryFile) -> Recovered:
 
     Raises:
         KeyFault: a signature is missing or does not hold.
+            RF-K161 the coordinator's key, or its log's, has two successors.
         WaistError: RF-W458 this holder cosigned nothing of the log, RF-W459 it is of another log.
     """
-    signed = read_recovery(file.statement, home.settings.coordinator())
+    signed = read_recovery(file.statement, home.coordinator())
     require_log(signed, *_known(home))
     return Recovered(signed=signed)
 
@@ -106,7 +108,7 @@ def take_coordinators_log(home: Home, file: RecoveryFile, people: Sequence[Ident
         two_signers(people, home.settings.approvers())
         found = coordinators_loss(home, file)
         loss = Loss.of(*found.signed.said.states())
-        witness, coordinator = WitnessMemory(home.engine), home.settings.coordinator()
+        witness, coordinator = WitnessMemory(home.engine), home.coordinator()
         with home.engine.begin() as connection:
             runs = witness.lose(connection, coordinator, loss.kept.size)
             told = _told(found.signed, home.settings.name, people, runs)
@@ -116,14 +118,14 @@ def take_coordinators_log(home: Home, file: RecoveryFile, people: Sequence[Ident
 
 
 def _known(home: Home) -> tuple[str, PublicIdentity]:
-    """Name and key of the coordinator's log, as this holder cosigned it first."""
-    known = WitnessMemory(home.engine).origin(home.settings.coordinator())
+    """Name of the coordinator's log, as it was cosigned first, and its key in force."""
+    known = WitnessMemory(home.engine).origin(home.coordinator())
     if known is None:
         raise WaistError(
             "RF-W458",
             N_("This holder has cosigned nothing of its coordinator's log; it keeps nothing of it."),
         )
-    return known[0], PublicIdentity.from_hex(known[1])
+    return known[0], KeyBook(home.engine).followed("log", PublicIdentity.from_hex(known[1]))
 
 
 def _continued(file: RecoveryFile) -> Continued:

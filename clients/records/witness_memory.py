@@ -106,8 +106,9 @@ class WitnessMemory:
 
     def follow(self, role: str, old: PublicIdentity, new: PublicIdentity, connection: Connection) -> None:
         """Let what is remembered of a coordinator, or of its log, stand under the successor of its key."""
-        column = _LOGS.c.log_key if role == "log" else _LOGS.c.coordinator
-        connection.execute(update(_LOGS).where(column == old.hex).values({column: new.hex}))
+        columns = (_LOGS.c.log_key,) if role == "log" else (_LOGS.c.coordinator, _RELEASES.c.coordinator)
+        for column in columns:
+            connection.execute(update(column.table).where(column == old.hex).values({column: new.hex}))
 
     def knows_log(self, key: PublicIdentity) -> bool:
         """Whether a log of this key was cosigned."""

@@ -41,6 +41,7 @@ from ringfence.privacy.protocol.recoveries import (
     two_signers,
 )
 from ringfence.privacy.protocol.releases import hashes_of
+from ringfence.privacy.succession.book import KeyBook
 from ringfence.privacy.wire.heads import LogPosition
 from ringfence.server.home import Office
 from ringfence.server.registry import HolderRegistry
@@ -91,7 +92,7 @@ def holders_loss(office: Office, file: RecoveryFile) -> Recovered:
     """What a file says that a holder's log lost, its signatures verified; nothing is changed.
 
     Raises:
-        KeyFault: a signature is missing or does not hold.
+        KeyFault: a signature is missing or does not hold; RF-K161 a key has two successors.
         WaistError: RF-W460 this coordinator has seen no such log, RF-W459 it is of another one.
     """
     origin, identity, key = _known(office, _claimed(file))
@@ -132,11 +133,11 @@ def _position(new: Checkpoint) -> LogPosition:
 
 
 def _known(office: Office, name: str) -> tuple[str, PublicIdentity, PublicIdentity]:
-    """Name of a holder's log, the holder's key and the log's, as it came first."""
-    registry = HolderRegistry(office.engine)
+    """Name of a holder's log, the holder's key in force and the log's."""
+    registry, book = HolderRegistry(office.engine), KeyBook(office.engine)
     for origin in (name, f"ringfence/holder/{name}"):
         if (found := registry.whose(origin)) is not None:
-            return origin, *found
+            return origin, book.followed("holder", found[0]), book.followed("log", found[1])
     raise WaistError(
         "RF-W460",
         N_("This coordinator has seen no log of {name}; ringfence-server holders lists those that it has."),

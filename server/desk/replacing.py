@@ -68,7 +68,8 @@ def sign_coordinator_key(config: Path, role: KeyRole, key: Path, passphrases: Pa
     """Add an officer's signature; how many people have signed.
 
     Raises:
-        UsageError: RF-U761 none is under way, RF-U763 there are fewer than two officers, RF-U791 one is there twice.
+        UsageError: RF-U761 none is under way, RF-U763 there are fewer than two officers,
+            RF-U791 one stands there twice.
         KeyFault: RF-K164 the key is no officer's of this coordinator, RF-K011 this person signed before.
     """
     with open_office(config) as office:
