@@ -124,7 +124,7 @@ def _list(arguments: argparse.Namespace) -> int:
         found = [
             {
                 "name": each.name,
-                "coordinator": home.settings.coordinator(each).fingerprint,
+                "coordinator": home.coordinator_of(each).fingerprint,
                 "log": home.of(each).log.origin,
                 "people": list(each.people),
             }

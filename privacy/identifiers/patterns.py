@@ -68,7 +68,7 @@ def hide_digests(text: str) -> str:
 
 
 def _hidden(word: re.Match[str]) -> str:
-    """One digest with its signs blanked, its long runs of digits too where the others look drawn by chance."""
+    """One digest with its signs blanked, its long runs of digits too where the rest looks drawn by chance."""
     around = set(_LONG_RUN.sub("", word[0]).lower())
     if len(around - {"-"}) >= _FEWEST_BY_CHANCE:
         return "~" * len(word[0])
