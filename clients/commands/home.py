@@ -13,7 +13,7 @@ from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 
 if TYPE_CHECKING:
-    from ringfence.clients.desk.replacing import KeyPlace
+    from ringfence.clients.desk.keys.replacing import KeyPlace
 
 FILTERS = ("gdp", "rdp")
 KINDS = ("holder", "log", "approver", "coordinator")
@@ -97,13 +97,13 @@ def _add_whose_log(parser: argparse.ArgumentParser) -> None:
 
 
 def _place(arguments: argparse.Namespace) -> KeyPlace:
-    from ringfence.clients.desk.replacing import KeyPlace
+    from ringfence.clients.desk.keys.replacing import KeyPlace
 
     return KeyPlace(config=arguments.config, federation=arguments.federation)
 
 
 def _desk() -> KeyDesk:
-    from ringfence.clients.desk import replacing as desk
+    from ringfence.clients.desk.keys import replacing as desk
 
     return KeyDesk(
         begin=desk.begin_holder_key,
@@ -169,7 +169,7 @@ def _new(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.desk.keyring import inspect
+    from ringfence.clients.desk.keys.keyring import inspect
 
     seen = inspect(arguments.path)
     terminal = Terminal.of(arguments)

@@ -87,7 +87,7 @@ def _add_peer(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _add_peers(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.desk.trusting import enter_peers, peers_shown
+    from ringfence.clients.desk.keys.trusting import enter_peers, peers_shown
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:
@@ -106,7 +106,7 @@ def _add_peers(arguments: argparse.Namespace) -> int:
 
 
 def _add_approvers(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.desk.trusting import approvers_shown, enter_approvers
+    from ringfence.clients.desk.keys.trusting import approvers_shown, enter_approvers
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:
@@ -119,7 +119,7 @@ def _add_approvers(arguments: argparse.Namespace) -> int:
 
 
 def _follow_coordinator(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.desk.replacing import shown_coordinator
+    from ringfence.clients.desk.keys.replacing import shown_coordinator
     from ringfence.clients.home import open_federation
 
     with open_federation(arguments.config, arguments.federation) as home:
@@ -127,7 +127,7 @@ def _follow_coordinator(arguments: argparse.Namespace) -> int:
 
 
 def _follow_peer(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.desk.replacing import shown_peer
+    from ringfence.clients.desk.keys.replacing import shown_peer
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:
@@ -137,7 +137,7 @@ def _follow_peer(arguments: argparse.Namespace) -> int:
 def _follow(
     arguments: argparse.Namespace, home: Home, shown: Callable[[Home, Path], SignedSuccession]
 ) -> int:
-    from ringfence.clients.desk.replacing import accept_party_key
+    from ringfence.clients.desk.keys.replacing import accept_party_key
     from ringfence.privacy.wire.fields import utc_now
 
     with home.refusals("key.succeeded", f"holder:{home.settings.name}"):

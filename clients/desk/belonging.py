@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ringfence.clients.config import FederationSettings, log_origin
 from ringfence.clients.connections.membership import membership_of
-from ringfence.clients.desk.keyring import inspect
+from ringfence.clients.desk.keys.keyring import inspect
 from ringfence.clients.home import Home
 from ringfence.clients.records.federations import Federations
 from ringfence.clients.records.logs import make_log

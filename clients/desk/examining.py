@@ -15,7 +15,7 @@ from ringfence.clients.connections.membership import MembershipFolder, membershi
 from ringfence.clients.connections.routes import ProxyRoute, route_of
 from ringfence.clients.connections.supernode import Place
 from ringfence.clients.desk.deciding import approved_series, arrived
-from ringfence.clients.desk.keyring import inspect
+from ringfence.clients.desk.keys.keyring import inspect
 from ringfence.clients.desk.logbook import verify_log
 from ringfence.clients.desk.series import attestations_due
 from ringfence.clients.home import Home, open_home

@@ -38,7 +38,7 @@ from ringfence.privacy.succession.document import (
 )
 
 
-def numbered(first: Path, number: int) -> Path:
+def key_file_of(first: Path, number: int) -> Path:
     """The file of a house's key after so many changes; 0 is the one that the settings name."""
     return first.with_name(f"{first.stem}.{number}{first.suffix}") if number else first
 
@@ -46,7 +46,7 @@ def numbered(first: Path, number: int) -> Path:
 def all_files(first: Path) -> tuple[Path, ...]:
     """The key files of a house for one use that are there, the first one first."""
     found = [first]
-    while public_path(following := numbered(first, len(found))).exists():
+    while public_path(following := key_file_of(first, len(found))).exists():
         found.append(following)
     return tuple(found)
 
@@ -73,7 +73,7 @@ def file_in_force(engine: Engine, role: KeyRole, first: Path) -> Path:
     chain = {each.said.old: each.said.new for each in KeyBook(engine).known() if each.said.role == role}
     while key.hex in chain:
         key, count = PublicIdentity.from_hex(chain[key.hex]), count + 1
-    return numbered(first, count)
+    return key_file_of(first, count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ class OwnKey:
     @property
     def following(self) -> Path:
         """The file of the key to come."""
-        return numbered(self.first, self.number)
+        return key_file_of(self.first, self.number)
 
     @property
     def paper(self) -> Path:
@@ -130,7 +130,7 @@ class OwnKey:
 def all_numbers(first: Path, present: Path) -> int:
     """How many changes led from the first key's file to this one."""
     count = 0
-    while numbered(first, count) != present:
+    while key_file_of(first, count) != present:
         count += 1
     return count
 

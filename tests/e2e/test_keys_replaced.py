@@ -96,12 +96,8 @@ def test_a_house_has_one_identity_and_a_log_of_its_own(
     here: Houses, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = here.home("north")
-    refused(
-        capsys,
-        here.do("north", "key", "sign", "holder", "--key", here.town.ana, *("--federation", "city")),
-        "RF-U766",
-        2,
-    )
+    words = ("key", "sign", "holder", "--key", here.town.ana, "--federation", "city")
+    refused(capsys, here.do("north", *words), "RF-U766", 2)
     house = here.root / "house"
     assert here.do("north", "key", "replace", "log", "--no-passphrase") == 0
     for person in (here.town.ana, here.town.ben):
