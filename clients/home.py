@@ -101,7 +101,8 @@ class Home:
         keys = self.settings.config.keys
         log = keys.log if self.federation is None else self.federation.log
         first = self.settings.path(log if role == "log" else keys.holder)
-        return OwnKey(role=role, party=self.settings.name, first=first, engine=self.engine)
+        identity = self.own_key("holder") if role == "log" else None
+        return OwnKey(role=role, party=self.settings.name, first=first, engine=self.engine, identity=identity)
 
     def of(self, federation: FederationSettings, passphrases: Passphrases | None = None) -> Home:
         """The same home for what concerns one federation.

@@ -72,7 +72,8 @@ class Office:
         """One of the coordinator's keys, to be replaced."""
         keys = self.settings.config.keys
         first = self.settings.path(keys.log if role == "log" else keys.coordinator)
-        return OwnKey(role=role, party=self.settings.name, first=first, engine=self.engine)
+        identity = self.own_key("coordinator") if role == "log" else None
+        return OwnKey(role=role, party=self.settings.name, first=first, engine=self.engine, identity=identity)
 
     def holders(self) -> tuple[str, ...]:
         """Fingerprints in force of the holders that server.toml lists, but those whose chain is frozen."""

@@ -135,12 +135,13 @@ class HolderRegistry:
         column = HOLDERS.c.log_key if role == "log" else HOLDERS.c.identity
         connection.execute(update(HOLDERS).where(column == old.hex).values({column: new.hex}))
 
-    def knows_log(self, key: PublicIdentity) -> bool:
-        """Whether a holder came with a log of this key last."""
+    def of_log(self, key: PublicIdentity) -> tuple[str, PublicIdentity] | None:
+        """Name of the log that came with this key last, and whose it is; None where none did."""
         with self._engine.begin() as connection:
-            return (
-                connection.scalar(select(HOLDERS.c.identity).where(HOLDERS.c.log_key == key.hex)) is not None
-            )
+            row = connection.execute(
+                select(HOLDERS.c.log_origin, HOLDERS.c.identity).where(HOLDERS.c.log_key == key.hex)
+            ).one_or_none()
+        return None if row is None else (row.log_origin, PublicIdentity.from_hex(row.identity))
 
     def seen(
         self,

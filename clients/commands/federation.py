@@ -51,6 +51,13 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         metavar="NAME",
         help=_("name of a federation that is new here (default: the coordinator's)"),
     )
+    join.add_argument(
+        "--new-node-key",
+        action="store_true",
+        help=_(
+            "make another key of the node too; once it is admitted, the former certificate counts no more"
+        ),
+    )
     add_compared(join)
     add_passphrase(join)
     join.set_defaults(do=_join)
@@ -170,7 +177,7 @@ def _take_up(arguments: argparse.Namespace, document: SignedDocument) -> int:
     with open_home(arguments.config) as home, home.refusals("federation.joined", "invitation"):
         asked = invited(home, document, arguments.federation)
         require_compared(arguments, asked.keys)
-        take_up(home, asked, arguments.out, passphrases(arguments))
+        take_up(home, asked, arguments.out, passphrases(arguments), new_node=arguments.new_node_key)
         own = home.identity.fingerprint
     terminal = Terminal.of(arguments)
     terminal.say(

@@ -86,6 +86,7 @@ def _add_key(commands: argparse._SubParsersAction[Parser]) -> None:
             desk=_desk,
             more=_add_whose_log,
             place=_place,
+            hand_on=_hand_on,
         ),
     )
 
@@ -100,6 +101,12 @@ def _place(arguments: argparse.Namespace) -> KeyPlace:
     from ringfence.clients.desk.keys.replacing import KeyPlace
 
     return KeyPlace(config=arguments.config, federation=arguments.federation)
+
+
+def _hand_on(arguments: argparse.Namespace) -> str:
+    if arguments.role == "log" and arguments.federation is None:
+        return _("Hand {file} to auditors of the house's own log alone; no coordinator knows that log.")
+    return _("Hand {file} to the other parties, and tell them the fingerprint by voice.")
 
 
 def _desk() -> KeyDesk:

@@ -20,7 +20,7 @@ from ringfence.privacy.errors import _
 
 if TYPE_CHECKING:
     from ringfence.clients.home import Home
-    from ringfence.privacy.succession.document import SignedSuccession
+    from ringfence.privacy.succession.taking_in import ShownSuccession
 
 
 def add(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -46,7 +46,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         kinds,
         "succession",
         _("take in the new key of the coordinator, or of its log, in the place of the old one"),
-        examples=["ringfence-client coordinator succession coordinator.1.succession.json --compared"],
+        examples=["ringfence-client coordinator succession coordinator+1.succession.json --compared"],
     )
     add_federation(following)
     add_taking_in(following)
@@ -61,7 +61,7 @@ def _add_peer(commands: argparse._SubParsersAction[Parser]) -> None:
         "succession",
         _("take in the new key of another holder in the place of the one that the contract names"),
         more=_("The contract stays as it is signed."),
-        examples=["ringfence-client peer succession holder.1.succession.json --compared"],
+        examples=["ringfence-client peer succession holder+1.succession.json --compared"],
     )
     add_taking_in(following)
     following.set_defaults(do=_follow_peer)
@@ -119,11 +119,10 @@ def _add_approvers(arguments: argparse.Namespace) -> int:
 
 
 def _follow_coordinator(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.desk.keys.replacing import shown_coordinator
-    from ringfence.clients.home import open_federation
+    from ringfence.clients.desk.keys.replacing import open_pin, shown_coordinator
 
-    with open_federation(arguments.config, arguments.federation) as home:
-        return _follow(arguments, home, shown_coordinator)
+    with open_pin(arguments.config, arguments.federation) as pin:
+        return _follow(arguments, pin.home, lambda file: shown_coordinator(pin, file))
 
 
 def _follow_peer(arguments: argparse.Namespace) -> int:
@@ -131,18 +130,16 @@ def _follow_peer(arguments: argparse.Namespace) -> int:
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:
-        return _follow(arguments, home, shown_peer)
+        return _follow(arguments, home, lambda file: shown_peer(home, file))
 
 
-def _follow(
-    arguments: argparse.Namespace, home: Home, shown: Callable[[Home, Path], SignedSuccession]
-) -> int:
+def _follow(arguments: argparse.Namespace, home: Home, shown: Callable[[Path], ShownSuccession]) -> int:
     from ringfence.clients.desk.keys.replacing import accept_party_key
     from ringfence.privacy.wire.fields import utc_now
 
     with home.refusals("key.succeeded", f"holder:{home.settings.name}"):
-        found = shown(home, arguments.file)
+        found = shown(arguments.file)
         require_compared_succession(arguments, found)
-        accept_party_key(home, found, utc_now())
-    tell_taken_in(arguments, found.said)
+        accept_party_key(home, found.signed, utc_now())
+    tell_taken_in(arguments, found.signed.said)
     return 0

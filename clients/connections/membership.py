@@ -67,7 +67,7 @@ class MembershipFolder:
     former: frozenset[str] = frozenset()
 
     def take_up(
-        self, invitation: SignedDocument, holder: str, note: Callable[[], None]
+        self, invitation: SignedDocument, holder: str, note: Callable[[], None], *, anew: bool = False
     ) -> tuple[bytes, bytes]:
         """Make keys for an invitation; a membership that works goes on until this one is admitted.
 
@@ -78,12 +78,13 @@ class MembershipFolder:
             invitation: verified.
             holder: this holder's name.
             note: records it, before the folder has its name.
+            anew: make another key of the node too, as where somebody else may have it.
 
         Returns:
             The node's public key and the certificate request, PEM.
         """
         if self.admitted_before:
-            node = self._node_for(invitation)
+            node = node_key() if anew else self._node_for(invitation)
             return self.pending._made(invitation, holder, node, note)
         return self._made(invitation, holder, node_key(), note)
 
@@ -139,9 +140,13 @@ class MembershipFolder:
         """Let the pending membership, whose admission this is, take this one's place."""
         self.pending.admitted(document, note)
         number = self.remembered()
-        if number is not None:
+        if number is not None and self._same_node(self.pending):  # the link numbers nodes by their keys
             self.pending.remember(number)
         self.settle()
+
+    def _same_node(self, other: MembershipFolder) -> bool:
+        own, others = (public_bytes(read_tls_key(each.path / _NODE)) for each in (self, other))
+        return own == others
 
     def settle(self) -> None:
         """Put a pending membership that is admitted in this one's place; also what a crash left half done."""

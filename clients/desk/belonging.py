@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 
+from ringfence.audit.log import AuditLog
 from ringfence.clients.config import FederationSettings, log_origin
 from ringfence.clients.connections.membership import membership_of
 from ringfence.clients.desk.keys.keyring import inspect
@@ -27,6 +28,7 @@ from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.errors import N_, StudyError, UsageError
 from ringfence.privacy.succession.book import KeyBook
 from ringfence.privacy.succession.own_keys import file_in_force
+from ringfence.privacy.succession.taking_in import public_part
 from ringfence.privacy.toml.editing import edited, with_table, without_table
 
 
@@ -154,8 +156,22 @@ def enter_federation(home: Home, asked: Entering, passphrases: Passphrases) -> N
     log = make_log(home.engine, settings.name, log_origin(settings.name, known.mark), signer, known.number)
     if made is not None:
         record_key(log, made)
+    else:
+        say_missed(home, log)
     if there is None:
         enter(settings.file, content, lambda: record_trusted(log, "coordinator", asked.keys.new))
+
+
+def say_missed(home: Home, log: AuditLog) -> None:
+    """Say in the log of a federation that is entered again that the identity was replaced meanwhile."""
+    for each in KeyBook(home.engine).known():
+        resource = f"key:{each.said.former.fingerprint}"
+        if (
+            each.own
+            and each.said.role == "holder"
+            and not any(log.events(action="key.replaced", resource=resource))
+        ):
+            log.record("key.replaced", "allow", resource=resource, public=public_part(each.said))
 
 
 # What this holder's people did about a study; an offer or a refusal anybody's coordinator can bring about.

@@ -71,8 +71,17 @@ def invited(home: Home, document: SignedDocument, name: str | None = None) -> In
     return Invited(invitation=invitation, document=document, federation=entering(home, asked, shown))
 
 
-def take_up(home: Home, asked: Invited, out: Path, passphrases: Passphrases) -> Enrolment:
+def take_up(
+    home: Home, asked: Invited, out: Path, passphrases: Passphrases, *, new_node: bool = False
+) -> Enrolment:
     """Make keys for a federation whose coordinator's fingerprint was compared, and write the enrolment.
+
+    Args:
+        home: the holder's.
+        asked: who invites.
+        out: the enrolment's file.
+        passphrases: of the holder's key.
+        new_node: make another key of the node, where this home has one with this coordinator.
 
     Raises:
         KeyFault: the holder's key cannot be opened.
@@ -86,7 +95,7 @@ def take_up(home: Home, asked: Invited, out: Path, passphrases: Passphrases) -> 
     def note() -> None:
         _record(joined, "invitation", asked.invitation)
 
-    node, request = membership_at(joined, belongs).take_up(asked.document, name, note)
+    node, request = membership_at(joined, belongs).take_up(asked.document, name, note, anew=new_node)
     made = Enrolment.of(
         number=asked.invitation.number,
         holder=name,

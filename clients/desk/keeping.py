@@ -17,8 +17,8 @@ from ringfence.clients.records.federations import known_marks
 from ringfence.privacy.command_line.housekeeping import House, Restored, back_up, migrate, restoring
 from ringfence.privacy.crypto.public_files import public_path, read_public
 from ringfence.privacy.ledger.book import verified_state
-from ringfence.privacy.succession.book import key_in_force
 from ringfence.privacy.succession.own_keys import open_files, secret_files
+from ringfence.privacy.succession.rows import key_in_force
 
 RESTORED = "restored from a backup"
 

@@ -162,6 +162,11 @@ class Inbox:
         with reading(self._engine) as connection:
             return connection.scalar(chosen.limit(1))
 
+    def documents(self) -> tuple[str, ...]:
+        """Every signed study here, of whichever coordinator."""
+        with reading(self._engine) as connection:
+            return tuple(connection.scalars(select(_ROWS.c.document)))
+
     def rejected(self, study: str) -> str:
         """When a study was rejected here; empty where it is not."""
         with reading(self._engine) as connection:

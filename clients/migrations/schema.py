@@ -17,7 +17,7 @@ def _tables() -> MetaData:
     from ringfence.privacy.ledger import chain
     from ringfence.privacy.release import register
     from ringfence.privacy.secagg import attempts
-    from ringfence.privacy.succession import book
+    from ringfence.privacy.succession import rows
 
     return gathered(
         (
@@ -32,7 +32,7 @@ def _tables() -> MetaData:
             witness_memory.METADATA,
             snapshots.METADATA,
             register.METADATA,
-            book.METADATA,
+            rows.METADATA,
         )
     )
 

@@ -15,7 +15,7 @@ from ringfence.clients.records.federations import Federations
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.stores.store import reading
-from ringfence.privacy.succession.book import key_in_force
+from ringfence.privacy.succession.rows import key_in_force
 
 ACTOR = "client"
 

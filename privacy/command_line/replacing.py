@@ -21,7 +21,8 @@ from ringfence.privacy.errors import _
 
 if TYPE_CHECKING:
     from ringfence.privacy.succession.book import KnownSuccession
-    from ringfence.privacy.succession.document import SignedSuccession, Succession
+    from ringfence.privacy.succession.document import Succession
+    from ringfence.privacy.succession.taking_in import ShownSuccession
 
 REASONS = ("routine", "suspected", "lost")
 
@@ -37,7 +38,7 @@ class KeyDesk:
     """
 
     begin: Callable[..., tuple[Succession, Path]]
-    sign: Callable[..., int]
+    sign: Callable[..., tuple[Succession, int]]
     enact: Callable[..., tuple[Succession, Path]]
     known: Callable[..., Sequence[KnownSuccession]]
     settle: Callable[..., None]
@@ -54,6 +55,7 @@ class Replacing:
         desk: imports the desk, when it is needed.
         more: gives a command what else says which key is meant.
         place: the home, and which of its keys, of a command's arguments; the desk's first argument.
+        hand_on: to whom the succession {file} goes, a sentence.
     """
 
     leaf: Callable[..., Parser]
@@ -62,6 +64,11 @@ class Replacing:
     desk: Callable[[], KeyDesk]
     more: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
     place: Callable[[argparse.Namespace], object] = lambda arguments: arguments.config
+    hand_on: Callable[[argparse.Namespace], str] = lambda _arguments: _to_others()
+
+
+def _to_others() -> str:
+    return _("Hand {file} to the other parties, and tell them the fingerprint by voice.")
 
 
 def add_replacing(kinds: argparse._SubParsersAction[Parser], given: Replacing) -> None:
@@ -138,7 +145,7 @@ def add_taking_in(parser: Parser) -> None:
     add_compared(parser)
 
 
-def require_compared_succession(arguments: argparse.Namespace, found: SignedSuccession) -> None:
+def require_compared_succession(arguments: argparse.Namespace, shown: ShownSuccession) -> None:
     """Say whose key takes the place of which, and stop unless the fingerprint was compared.
 
     Raises:
@@ -147,7 +154,7 @@ def require_compared_succession(arguments: argparse.Namespace, found: SignedSucc
     from ringfence.privacy.agreements.declaration import Shown
     from ringfence.privacy.command_line.trust import Keys
 
-    terminal, said = Terminal.of(arguments), found.said
+    terminal, found, said = Terminal.of(arguments), shown.signed, shown.signed.said
     terminal.say(
         _("{party} replaces its {role} key {old} ({reason}), change {number}, of {time}.").format(
             party=said.party,
@@ -158,6 +165,14 @@ def require_compared_succession(arguments: argparse.Namespace, found: SignedSucc
             time=said.time,
         )
     )
+    if shown.owners:
+        terminal.say(_("Here the old key is known as that of {party}.").format(party=said.party))
+    else:
+        terminal.say(
+            _("Nothing here says whose the old key is. Compare it too: it has to be {party}'s.").format(
+                party=said.party
+            )
+        )
     for one in found.people:
         terminal.say(_("signed by a person with the key {key}").format(key=one.fingerprint))
     require_compared(arguments, Keys(new=(Shown(public=said.successor, said=said.party),)))
@@ -221,8 +236,19 @@ def _begin(arguments: argparse.Namespace) -> int:
 
 def _sign(arguments: argparse.Namespace) -> int:
     given: Replacing = arguments.replacing
-    count = given.desk().sign(given.place(arguments), arguments.role, arguments.key, passphrases(arguments))
+    said, count = given.desk().sign(
+        given.place(arguments), arguments.role, arguments.key, passphrases(arguments)
+    )
     terminal = Terminal.of(arguments)
+    terminal.say(
+        _("Signed: the {role} key {new} takes the place of {old} ({reason}), change {number}.").format(
+            role=said.role,
+            new=said.successor.fingerprint,
+            old=said.former.fingerprint,
+            reason=said.reason,
+            number=said.number,
+        )
+    )
     terminal.say(_("People who signed: {count} of 2.").format(count=count))
     if count > 1:
         terminal.say(
@@ -230,7 +256,7 @@ def _sign(arguments: argparse.Namespace) -> int:
                 program=given.program, role=_meant(arguments)
             )
         )
-    terminal.write_json({"role": arguments.role, "signed": count})
+    terminal.write_json({**_members(said), "signed": count})
     return 0
 
 
@@ -245,9 +271,7 @@ def _enact(arguments: argparse.Namespace) -> int:
             role=said.role, new=said.successor.fingerprint, number=said.number
         )
     )
-    terminal.say(
-        _("Hand {file} to the other parties, and tell them the fingerprint by voice.").format(file=file)
-    )
+    terminal.say(given.hand_on(arguments).format(file=file))
     terminal.write_json({**_members(said), "file": str(file)})
     return 0
 
@@ -267,13 +291,23 @@ def _list(arguments: argparse.Namespace) -> int:
             reason=said.reason,
             at=each.accepted,
         )
-        terminal.say(line + (_(" (frozen: another successor was shown)") if each.frozen else ""))
+        terminal.say(line)
+        for other in each.others:
+            terminal.say(
+                _("  frozen: {other} was shown as its successor too").format(other=other.fingerprint)
+            )
     if not found:
         terminal.say(_("No key was replaced here."))
     terminal.write_json(
         {
             "keys": [
-                {**_members(each.said), "own": each.own, "since": each.accepted, "frozen": each.frozen}
+                {
+                    **_members(each.said),
+                    "own": each.own,
+                    "since": each.accepted,
+                    "frozen": each.frozen,
+                    "others": [other.fingerprint for other in each.others],
+                }
                 for each in found
             ]
         }

@@ -12,54 +12,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    Engine,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Engine, Row, delete, insert, or_, select, update
 
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.signed import SignedDocument
 from ringfence.privacy.errors import N_, KeyFault
 from ringfence.privacy.stores.store import reading
 from ringfence.privacy.succession.document import KeyRole, SignedSuccession, Succession, succession_of
-
-METADATA = MetaData()
-_ROWS = Table(
-    "key_successions",
+from ringfence.privacy.succession.rows import (
+    CONFLICTS,
     METADATA,
-    Column("role", String(16), primary_key=True),
-    Column("old", String(64), primary_key=True),
-    Column("new", String(64), nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("party", String(64), nullable=False),
-    Column("own", Boolean, nullable=False),
-    Column("accepted", String(40), nullable=False),
-    Column("last_entry", BigInteger, nullable=False),
-    Column("document", Text, nullable=False),
-)
-_FROZEN = Table(
-    "key_conflicts",
-    METADATA,
-    Column("role", String(16), primary_key=True),
-    Column("old", String(64), primary_key=True),
-    Column("other", String(64), primary_key=True),
-    Column("party", String(64), nullable=False),
-    Column("found", String(40), nullable=False),
-    Column("document", Text, nullable=False),
-    Column("settled", String(40), nullable=False),
+    SUCCESSIONS,
+    before_in_chain,
+    last_of_chain,
+    open_conflicts,
+    successions_of,
 )
 
 
@@ -72,14 +41,19 @@ class KnownSuccession:
         own: it is of this house.
         accepted: when it took effect here, UTC.
         last_entry: number of the ledger's last entry at that moment, of a holder's own identity; 0 otherwise.
-        frozen: another successor of the same key was shown, and nobody has said yet which counts.
+        others: successors of the same key that were shown too, while nobody has said which counts.
     """
 
     said: Succession
     own: bool
     accepted: str
     last_entry: int
-    frozen: bool
+    others: tuple[PublicIdentity, ...]
+
+    @property
+    def frozen(self) -> bool:
+        """Whether people have to say which successor counts."""
+        return bool(self.others)
 
 
 class KeyBook:
@@ -94,16 +68,22 @@ class KeyBook:
         """Every change of key, by party and number."""
         with reading(self._engine) as connection:
             rows = connection.execute(
-                select(_ROWS).order_by(_ROWS.c.role, _ROWS.c.party, _ROWS.c.number, _ROWS.c.old)
+                select(SUCCESSIONS).order_by(
+                    SUCCESSIONS.c.role, SUCCESSIONS.c.party, SUCCESSIONS.c.number, SUCCESSIONS.c.old
+                )
             ).all()
-            frozen = {(row.role, row.old) for row in _open_conflicts(connection)}
+            conflicts = open_conflicts(connection)
         return tuple(
             KnownSuccession(
                 said=succession_of(SignedDocument.from_json(row.document)),
                 own=row.own,
                 accepted=row.accepted,
                 last_entry=row.last_entry,
-                frozen=(row.role, row.old) in frozen,
+                others=tuple(
+                    PublicIdentity.from_hex(each.other)
+                    for each in conflicts
+                    if (each.role, each.old) == (row.role, row.old)
+                ),
             )
             for row in rows
         )
@@ -124,15 +104,15 @@ class KeyBook:
             KeyFault: RF-K161 its chain is frozen.
         """
         with reading(self._engine) as connection:
-            found = _followed(connection, role, key.hex)
-            _require_clear(connection, role, (*_former(connection, role, found), found))
+            found = last_of_chain(connection, role, key.hex)
+            _require_clear(connection, role, (*before_in_chain(connection, role, found), found))
         return PublicIdentity.from_hex(found)
 
     def after(self, role: KeyRole, key: PublicIdentity) -> tuple[PublicIdentity, ...]:
         """The keys after one in its chain, the next one first, frozen or not."""
         found: list[PublicIdentity] = []
         with reading(self._engine) as connection:
-            while (row := connection.execute(_of(role, key.hex)).one_or_none()) is not None:
+            while (row := connection.execute(successions_of(role, key.hex)).one_or_none()) is not None:
                 key = PublicIdentity.from_hex(row.new)
                 found.append(key)
         return tuple(found)
@@ -159,7 +139,7 @@ class KeyBook:
     def former(self, role: KeyRole, key: PublicIdentity) -> tuple[PublicIdentity, ...]:
         """The keys before one in its chain, the newest first."""
         with reading(self._engine) as connection:
-            return tuple(map(PublicIdentity.from_hex, _former(connection, role, key.hex)))
+            return tuple(map(PublicIdentity.from_hex, before_in_chain(connection, role, key.hex)))
 
     def trusted(self, role: KeyRole, listed: Iterable[str]) -> tuple[str, ...]:
         """Fingerprints in force in the place of those that people listed; frozen ones are left out."""
@@ -171,7 +151,7 @@ class KeyBook:
                 if each.frozen:
                     held.add(each.said.former.fingerprint)
         with reading(self._engine) as connection:
-            rows = _open_conflicts(connection)
+            rows = open_conflicts(connection)
         held |= {PublicIdentity.from_hex(row.old).fingerprint for row in rows if row.role == role}
         found: list[str] = []
         for name in listed:
@@ -187,9 +167,9 @@ class KeyBook:
         """Whether a succession may take effect, as far as this book knows.
 
         Raises:
-            KeyFault: RF-K156 it was taken in before, RF-W432 it is of this house's own key, RF-K160 the old
-                key has another successor here, RF-K161 the chain is frozen, RF-K157 the new key was in use
-                before, RF-K158 a link is missing.
+            KeyFault: RF-K156 it was taken in before, RF-K157 the new key was in use before, RF-K158 a link is
+                missing, RF-K160 the old key has another successor here, RF-K161 the chain is frozen, RF-K163
+                two people gave the new key up, RF-W432 it is of this house's own key.
         """
         with reading(self._engine) as connection:
             self._examine(connection, found.said, own=own)
@@ -205,7 +185,7 @@ class KeyBook:
         said = found.said
         self._examine(connection, said, own=own)
         connection.execute(
-            insert(_ROWS).values(
+            insert(SUCCESSIONS).values(
                 role=said.role,
                 old=said.old,
                 new=said.new,
@@ -219,7 +199,7 @@ class KeyBook:
         )
 
     def _examine(self, connection: Connection, said: Succession, *, own: bool) -> None:
-        row = connection.execute(_of(said.role, said.old)).one_or_none()
+        row = connection.execute(successions_of(said.role, said.old)).one_or_none()
         if row is not None and row.new == said.new:
             raise KeyFault(
                 "RF-K156",
@@ -235,7 +215,8 @@ class KeyBook:
                 ),
                 old=said.former.fingerprint,
             )
-        before = _former(connection, said.role, said.old)
+        _require_not_given_up(connection, said)
+        before = before_in_chain(connection, said.role, said.old)
         _require_clear(connection, said.role, (*before, said.old))
         if row is not None:
             raise KeyFault(
@@ -250,15 +231,15 @@ class KeyBook:
                 known=PublicIdentity.from_hex(row.new).fingerprint,
                 found=said.successor.fingerprint,
             )
-        used = or_(_ROWS.c.old == said.new, _ROWS.c.new == said.new)
-        if connection.execute(select(_ROWS.c.old).where(used)).first() is not None:
+        used = or_(SUCCESSIONS.c.old == said.new, SUCCESSIONS.c.new == said.new)
+        if connection.execute(select(SUCCESSIONS.c.old).where(used)).first() is not None:
             raise KeyFault(
                 "RF-K157",
                 N_("The new key {fingerprint} was in use before; a succession leads to a key never used."),
                 fingerprint=said.successor.fingerprint,
             )
         last = connection.scalar(
-            select(_ROWS.c.number).where(_ROWS.c.role == said.role, _ROWS.c.new == said.old)
+            select(SUCCESSIONS.c.number).where(SUCCESSIONS.c.role == said.role, SUCCESSIONS.c.new == said.old)
         )
         due = 1 if last is None and own else None if last is None else last + 1
         if due is not None and said.number != due:
@@ -275,11 +256,11 @@ class KeyBook:
     def conflict(self, connection: Connection, found: SignedSuccession, *, at: str) -> bool:
         """Keep a second successor of a key, which freezes its chain; whether it is new here."""
         said = found.said
-        where = (_FROZEN.c.role == said.role, _FROZEN.c.old == said.old, _FROZEN.c.other == said.new)
-        if connection.execute(select(_FROZEN.c.other).where(*where)).first() is not None:
+        where = (CONFLICTS.c.role == said.role, CONFLICTS.c.old == said.old, CONFLICTS.c.other == said.new)
+        if connection.execute(select(CONFLICTS.c.other).where(*where)).first() is not None:
             return False
         connection.execute(
-            insert(_FROZEN).values(
+            insert(CONFLICTS).values(
                 role=said.role,
                 old=said.old,
                 other=said.new,
@@ -292,18 +273,20 @@ class KeyBook:
         return True
 
     def documents(self, role: KeyRole, old: PublicIdentity) -> tuple[SignedDocument, ...]:
-        """The succession of a key that is in force, and those that contradict it: evidence for others."""
+        """The succession of a key that is in force, and those that contradict it and are not settled."""
         with reading(self._engine) as connection:
-            first = connection.execute(_of(role, old.hex)).all()
+            first = connection.execute(successions_of(role, old.hex)).all()
             others = connection.execute(
-                select(_FROZEN).where(_FROZEN.c.role == role, _FROZEN.c.old == old.hex)
+                select(CONFLICTS).where(
+                    CONFLICTS.c.role == role, CONFLICTS.c.old == old.hex, CONFLICTS.c.settled == ""
+                )
             ).all()
         return tuple(SignedDocument.from_json(row.document) for row in (*first, *others))
 
     def frozen(self) -> tuple[tuple[KeyRole, PublicIdentity], ...]:
         """Role and key of every chain that waits for people."""
         with reading(self._engine) as connection:
-            rows = _open_conflicts(connection)
+            rows = open_conflicts(connection)
         return tuple(dict.fromkeys((row.role, PublicIdentity.from_hex(row.old)) for row in rows))
 
     def settle(
@@ -311,59 +294,63 @@ class KeyBook:
     ) -> None:
         """Thaw a chain with the successor that two people chose among those that were shown.
 
-        Raises:
-            KeyFault: RF-K163 a key after the successor that is given up is in use.
+        The one that is given up goes with the keys that came after it, and stays known as given up.
         """
-        row = connection.execute(_of(role, old.hex)).one()
-        where = (_FROZEN.c.role == role, _FROZEN.c.old == old.hex, _FROZEN.c.settled == "")
-        others = {each.other: each.document for each in connection.execute(select(_FROZEN).where(*where))}
+        row = connection.execute(successions_of(role, old.hex)).one()
+        where = (CONFLICTS.c.role == role, CONFLICTS.c.old == old.hex, CONFLICTS.c.settled == "")
+        others = {each.other: each.document for each in connection.execute(select(CONFLICTS).where(*where))}
         if chosen.hex != row.new:
-            if connection.execute(_of(role, row.new)).first() is not None:
-                raise KeyFault(
-                    "RF-K163",
-                    N_("A further key came after {known}; settle that one first, or enter the party anew."),
-                    known=PublicIdentity.from_hex(row.new).fingerprint,
+            given_up = [row]
+            while further := connection.execute(successions_of(role, given_up[-1].new)).all():
+                given_up += further
+            for each in given_up[1:]:
+                connection.execute(
+                    delete(SUCCESSIONS).where(SUCCESSIONS.c.role == role, SUCCESSIONS.c.old == each.old)
                 )
             said = succession_of(SignedDocument.from_json(others[chosen.hex]))
             values = {"new": said.new, "number": said.number, "document": others[chosen.hex]}
-            known = (_ROWS.c.role == role, _ROWS.c.old == old.hex)
-            connection.execute(update(_ROWS).where(*known).values(**values))
-        connection.execute(update(_FROZEN).where(*where).values(settled=at))
+            known = (SUCCESSIONS.c.role == role, SUCCESSIONS.c.old == old.hex)
+            connection.execute(update(SUCCESSIONS).where(*known).values(**values))
+            for each in given_up:
+                before = (
+                    CONFLICTS.c.role == role,
+                    CONFLICTS.c.old == each.old,
+                    CONFLICTS.c.other == each.new,
+                )
+                connection.execute(delete(CONFLICTS).where(*before))
+                connection.execute(insert(CONFLICTS).values(**_given_up(each, at)))
+        connection.execute(update(CONFLICTS).where(*where).values(settled=at))
 
 
-def key_in_force(connection: Connection, role: KeyRole, key: PublicIdentity) -> PublicIdentity:
-    """The key in the place of one, in a store that may be older than this book; nothing is made."""
-    if not connection.dialect.has_table(connection, _ROWS.name):
-        return key
-    return PublicIdentity.from_hex(_followed(connection, role, key.hex))
+def _given_up(row: Row[Any], at: str) -> dict[str, str]:
+    told = {name: getattr(row, name) for name in ("role", "old", "party", "document")}
+    return told | {"other": row.new, "found": at, "settled": at}
 
 
-def _of(role: str, old: str):  # type: ignore[no-untyped-def]  # a Select of all columns has no short type
-    return select(_ROWS).where(_ROWS.c.role == role, _ROWS.c.old == old)
-
-
-def _followed(connection: Connection, role: str, key: str) -> str:
-    while (row := connection.execute(_of(role, key)).one_or_none()) is not None:
-        key = row.new
-    return key
-
-
-def _former(connection: Connection, role: str, key: str) -> tuple[str, ...]:
-    found: list[str] = []
-    query = select(_ROWS.c.old).where(_ROWS.c.role == role)
-    while (key_before := connection.scalar(query.where(_ROWS.c.new == key))) is not None:
-        found.append(key_before)
-        key = key_before
-    return tuple(found)
-
-
-def _open_conflicts(connection: Connection):  # type: ignore[no-untyped-def]  # rows of one table
-    return connection.execute(select(_FROZEN).where(_FROZEN.c.settled == "")).all()
+def _require_not_given_up(connection: Connection, said: Succession) -> None:
+    keys = (said.new, said.old)
+    where = (CONFLICTS.c.role == said.role, CONFLICTS.c.other.in_(keys), CONFLICTS.c.settled != "")
+    counts = SUCCESSIONS.c.role == said.role, SUCCESSIONS.c.new.in_(keys)
+    chosen = set(connection.scalars(select(SUCCESSIONS.c.new).where(*counts)))
+    found = next(
+        (row for row in connection.execute(select(CONFLICTS).where(*where)) if row.other not in chosen), None
+    )
+    if found is not None:
+        raise KeyFault(
+            "RF-K163",
+            N_(
+                "Two people here gave up the key {key} of {party} on {at}; a succession that leads to it, or "
+                "on from it, does not count."
+            ),
+            key=PublicIdentity.from_hex(found.other).fingerprint,
+            party=found.party,
+            at=found.settled,
+        )
 
 
 def _require_clear(connection: Connection, role: str, chain: Iterable[str]) -> None:
     keys = set(chain)
-    for row in _open_conflicts(connection):
+    for row in open_conflicts(connection):
         if row.role == role and row.old in keys:
             raise KeyFault(
                 "RF-K161",

@@ -2,7 +2,8 @@
 
 The old key, the new key and two people of the party sign it. A lost key cannot: then the new key and two
 people do. A signature of the old key alone moves nothing, since whoever stole it can make one: people
-at the other side compare fingerprints each time.
+at the other side compare fingerprints each time. That of a log's key is signed by its party's identity too,
+so that nobody else hands in a "lost" one.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ Motive: TypeAlias = Literal["routine", "suspected", "lost"]
 MOTIVES: Final[tuple[str, ...]] = get_args(Motive)
 PEOPLE: Final = 2
 VALID = timedelta(days=90)
-"""How long after its making a succession can take effect, at home or at another party."""
+"""How long after its making a succession can take effect at home."""
 _UNEVEN_CLOCKS = timedelta(hours=1)
 
 _Key: TypeAlias = Annotated[str, Field(pattern=re.compile(r"\A[0-9a-f]{64}\Z"))]
+_KeyOrNone: TypeAlias = Annotated[str, Field(pattern=re.compile(r"\A([0-9a-f]{64})?\Z"))]
 
 
 class Succession(Document):
@@ -44,6 +46,7 @@ class Succession(Document):
         number: of the change in the party's chain, from 1.
         time: when it was made, UTC.
         reason: `routine`, `suspected` (somebody else may have the old key) or `lost` (its owner has not).
+        identity: of a log's key, the party's identity that vouches for it, hex; empty for an identity.
     """
 
     error: ClassVar[type[RingfenceError]] = KeyFault
@@ -55,6 +58,7 @@ class Succession(Document):
     number: Annotated[Whole, Field(ge=1)]
     time: Annotated[str, Field(pattern=re.compile(r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00\Z"))]
     reason: Motive
+    identity: _KeyOrNone
 
     @property
     def former(self) -> PublicIdentity:
@@ -74,7 +78,7 @@ class SignedSuccession:
     Attributes:
         said: what it says.
         document: as it was signed.
-        people: keys beside the two that signed, at least two.
+        people: keys that signed beside the two and the identity, at least two.
     """
 
     said: Succession
@@ -104,7 +108,7 @@ def signed_succession(document: SignedDocument) -> SignedSuccession:
 
     Raises:
         KeyFault: as `succession_of`; RF-K003 a signature does not hold, RF-K151 the old key or RF-K152 the
-            new one did not sign, RF-K153 fewer than two people did.
+            new one did not sign, RF-K153 fewer than two people did, RF-K170 the identity did not.
     """
     found = succession_of(document)
     keys = [PublicIdentity.from_hex(key) for key, _ in document.signatures]
@@ -126,7 +130,17 @@ def signed_succession(document: SignedDocument) -> SignedSuccession:
             fingerprint=found.successor.fingerprint,
             party=found.party,
         )
-    people = tuple(one for one in signers if one not in (found.former, found.successor))
+    voucher = [PublicIdentity.from_hex(found.identity)] if found.identity else []
+    if bool(voucher) != (found.role == "log") or not set(voucher) <= set(signers):
+        raise KeyFault(
+            "RF-K170",
+            N_(
+                "The identity of {party} did not sign the succession of its log's key; ask for the whole "
+                "document."
+            ),
+            party=found.party,
+        )
+    people = tuple(one for one in signers if one not in (found.former, found.successor, *voucher))
     if len(people) < PEOPLE:
         raise KeyFault(
             "RF-K153",
@@ -154,20 +168,40 @@ def require_people(found: SignedSuccession, allowed: Iterable[PublicIdentity]) -
     return known
 
 
-def require_in_time(said: Succession, now: datetime) -> None:
-    """Refuse a succession that is of the future, or so old that it may be a forgotten one.
+def require_in_time(said: Succession, now: datetime, file: str) -> None:
+    """Refuse a succession that is of the future, or so old that it may be a forgotten one at home.
+
+    Args:
+        said: what it says.
+        now: the present moment, UTC.
+        file: it stands in.
 
     Raises:
-        KeyFault: RF-K155.
+        KeyFault: RF-K155 too old, RF-K171 of the future.
     """
-    age = now - datetime.fromisoformat(said.time)
-    if not -_UNEVEN_CLOCKS <= age <= VALID:
+    require_made(said, now)
+    if now - datetime.fromisoformat(said.time) > VALID:
         raise KeyFault(
             "RF-K155",
             N_(
-                "The succession is of {time}, and it takes effect within {days} days of its making; have it "
-                "made anew, or look at the clock."
+                "The succession is of {time}, and it has to take effect at home within {days} days of its "
+                "making. Remove {file} and begin anew."
             ),
             time=said.time,
             days=VALID.days,
+            file=file,
+        )
+
+
+def require_made(said: Succession, now: datetime) -> None:
+    """Refuse a succession that is of the future; how long another party's took to come does not matter.
+
+    Raises:
+        KeyFault: RF-K171.
+    """
+    if datetime.fromisoformat(said.time) - now > _UNEVEN_CLOCKS:
+        raise KeyFault(
+            "RF-K171",
+            N_("The succession is of {time}, which is not yet. Look at the clocks of both parties."),
+            time=said.time,
         )

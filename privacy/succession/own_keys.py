@@ -39,8 +39,11 @@ from ringfence.privacy.succession.document import (
 
 
 def key_file_of(first: Path, number: int) -> Path:
-    """The file of a house's key after so many changes; 0 is the one that the settings name."""
-    return first.with_name(f"{first.stem}.{number}{first.suffix}") if number else first
+    """The file of a house's key after so many changes; 0 is the one that the settings name.
+
+    No party's name holds a plus sign, so a key of the federation `city` is never taken for one of `city.1`.
+    """
+    return first.with_name(f"{first.stem}+{number}{first.suffix}") if number else first
 
 
 def all_files(first: Path) -> tuple[Path, ...]:
@@ -85,12 +88,14 @@ class OwnKey:
         party: the house's name.
         first: the file that the settings name.
         engine: the house's store.
+        identity: of a log's key, the identity that vouches for its succession.
     """
 
     role: KeyRole
     party: str
     first: Path
     engine: Engine
+    identity: OwnKey | None = None
 
     @property
     def present(self) -> Path:
@@ -179,8 +184,11 @@ def prepare(
         number=own.number,
         time=now.replace(microsecond=0).isoformat(),
         reason=reason,
+        identity="" if own.identity is None else own.identity.public().hex,
     )
     paper = SignedDocument(kind=SUCCESSION, body=said.canonical())
+    if own.identity is not None:
+        paper = paper.signed_by(passphrases.read_key(own.identity.present, own.identity.role))
     if old is not None:
         paper = paper.signed_by(old)
     write_signed(own.paper, paper.signed_by(new))
@@ -207,12 +215,13 @@ def _made(own: OwnKey, passphrases: Passphrases, passphrase: str | None) -> Iden
     return made
 
 
-def sign_as(own: OwnKey, person: Identity, people: Iterable[PublicIdentity]) -> int:
-    """Add one person's signature to the succession under way; how many people have signed.
+def sign_as(own: OwnKey, person: Identity, people: Iterable[PublicIdentity]) -> tuple[Succession, int]:
+    """Add one person's signature to the succession under way; what it says, and how many people have signed.
 
     Raises:
         UsageError: RF-U761 none is under way.
-        KeyFault: RF-K164 the key is nobody's who may sign here, RF-K011 this person signed before.
+        KeyFault: RF-K164 the key is nobody's who may sign here, RF-K011 this person signed before, RF-K165 it
+            is of another key.
     """
     allowed = tuple(people)
     if person.public not in allowed:
@@ -222,8 +231,9 @@ def sign_as(own: OwnKey, person: Identity, people: Iterable[PublicIdentity]) -> 
             fingerprint=person.public.fingerprint,
         )
     paper = _under_way(own).signed_by(person)
+    said = _own_one(own, succession_of(paper))
     write_signed(own.paper, paper)
-    return len(set(paper.signers(SUCCESSION, allowed)))
+    return said, len(set(paper.signers(SUCCESSION, allowed)))
 
 
 def ready(own: OwnKey, people: Iterable[PublicIdentity], now: datetime) -> SignedSuccession:
@@ -234,18 +244,28 @@ def ready(own: OwnKey, people: Iterable[PublicIdentity], now: datetime) -> Signe
         KeyFault: RF-K151 to RF-K158 it is not complete, too old, or does not fit; RF-K165 of another key.
     """
     found = signed_succession(_under_way(own))
-    said = found.said
-    new = read_public(public_path(own.following), own.role)
-    if (said.role, said.party, said.old, said.new) != (own.role, own.party, own.public().hex, new.hex):
-        raise KeyFault(
-            "RF-K165",
-            N_("The succession in {file} is not of this house's key in force and the key beside it."),
-            file=own.paper.name,
-        )
+    _own_one(own, found.said)
     require_people(found, people)
-    require_in_time(said, now)
+    require_in_time(found.said, now, own.paper.name)
     KeyBook(own.engine).examine(found, own=True)
     return found
+
+
+def _own_one(own: OwnKey, said: Succession) -> Succession:
+    """Refuse a succession that somebody laid there in the place of this house's."""
+    new = read_public(public_path(own.following), own.role)
+    identity = "" if own.identity is None else own.identity.public().hex
+    meant = (own.role, own.party, own.public().hex, new.hex, identity)
+    if (said.role, said.party, said.old, said.new, said.identity) != meant:
+        raise KeyFault(
+            "RF-K165",
+            N_(
+                "The succession in {file} is not of this house's keys in force and the key beside it. Remove "
+                "it and begin anew, if nobody here made it."
+            ),
+            file=own.paper.name,
+        )
+    return said
 
 
 def _under_way(own: OwnKey) -> SignedDocument:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
@@ -18,7 +19,7 @@ from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.errors import N_, KeyFault
 from ringfence.privacy.stores.journal import Journal, Json
 from ringfence.privacy.succession.book import KeyBook
-from ringfence.privacy.succession.document import SignedSuccession, Succession, require_in_time, succession_of
+from ringfence.privacy.succession.document import SignedSuccession, Succession, require_made, succession_of
 
 Move: TypeAlias = Callable[[Connection], None]
 """Lets what a house keeps under the old key stand under the new one, in the transaction given."""
@@ -57,11 +58,11 @@ def take_in(engine: Engine, journal: Journal, found: SignedSuccession, *, now: d
         move: what else follows.
 
     Raises:
-        KeyFault: RF-K155 too old, RF-K156 to RF-K158 and RF-K161 it does not fit, RF-K160 it contradicts, and
-            the chain is frozen now.
+        KeyFault: RF-K171 of the future, RF-K156 to RF-K158, RF-K161 and RF-K163 it does not fit, RF-K160 it
+            contradicts, and the chain is frozen now.
     """
     said, at = found.said, now.replace(microsecond=0).isoformat()
-    require_in_time(said, now)
+    require_made(said, now)
     book = KeyBook(engine)
     try:
         with engine.begin() as connection:
@@ -98,12 +99,12 @@ def _freeze(engine: Engine, journal: Journal, book: KeyBook, found: SignedSucces
         )
 
 
-def require_pinned_key(said: Succession, party: str | None, known: bool) -> None:
+def require_pinned_key(said: Succession, owners: Iterable[str], known: bool) -> None:
     """Refuse the succession of a key that is pinned nowhere here, or is another party's.
 
     Args:
         said: what it says.
-        party: whose the old key is here; None where only the key is known.
+        owners: whose the old key is by what this house wrote down itself; none where it knows the key alone.
         known: whether the old key is, or was, trusted here.
 
     Raises:
@@ -119,21 +120,57 @@ def require_pinned_key(said: Succession, party: str | None, known: bool) -> None
             fingerprint=said.former.fingerprint,
             party=said.party,
         )
-    if party is not None and party != said.party:
+    others = sorted(set(owners) - {said.party})
+    if others:
         raise KeyFault(
             "RF-K166",
             N_("The old key is of {known} here, and the succession says that it is of {found}."),
-            known=party,
+            known=", ".join(others),
             found=said.party,
         )
 
 
-def party_of(book: KeyBook, said: Succession) -> str | None:
-    """Whose key the old one is by its own chain here; None where it is not in one."""
-    for each in book.known():
-        if each.said.role == said.role and said.old in (each.said.old, each.said.new):
-            return each.said.party
-    return None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownSuccession:
+    """Another party's succession before it is believed.
+
+    Attributes:
+        signed: it, with the signatures that it has to have.
+        owners: whose the old key is by what this house wrote down itself; none where it knows the key alone.
+    """
+
+    signed: SignedSuccession
+    owners: tuple[str, ...]
+
+
+def require_voucher(said: Succession, identities: Sequence[PublicIdentity]) -> None:
+    """Refuse the succession of a log's key that the party's identity does not vouch for.
+
+    Args:
+        said: what it says.
+        identities: of the party whose log it is here, the one in force first; a log may have changed its key
+            before the identity did, and both be told now.
+
+    Raises:
+        KeyFault: RF-K172.
+    """
+    if said.identity not in {each.hex for each in identities}:
+        raise KeyFault(
+            "RF-K172",
+            N_(
+                "The succession of the log's key is signed by the identity {found}, and {party} has {known} "
+                "here. Where its identity was replaced, take that in first."
+            ),
+            found=PublicIdentity.from_hex(said.identity).fingerprint,
+            party=said.party,
+            known=identities[0].fingerprint,
+        )
+
+
+def owners_by_chain(book: KeyBook, said: Succession) -> tuple[str, ...]:
+    """Whose key the old one is by its own chain here; nobody's where it is not in one."""
+    chain = [each.said for each in book.known() if each.said.role == said.role]
+    return tuple({each.party for each in chain if said.old in (each.old, each.new)})
 
 
 def two_who_decide(
@@ -179,7 +216,7 @@ def settle_conflict(
         move: lets what stands under one key stand under another, by role.
 
     Raises:
-        KeyFault: RF-K162, RF-K163.
+        KeyFault: RF-K162, RF-K167.
     """
     book, at = KeyBook(engine), now.replace(microsecond=0).isoformat()
     stands = [(role, key) for role, key in book.frozen() if key.fingerprint == old]
@@ -199,10 +236,11 @@ def settle_conflict(
             chosen=chosen,
             old=old,
         )
+    stood = (before.successor, *book.after(role, before.successor))[-1]
     with engine.begin() as connection:
         book.settle(connection, role, key, meant[0], at)
         if before.successor != meant[0]:
-            move(connection, role, before.successor, meant[0])
+            move(connection, role, stood, meant[0])
         journal.record(
             "key.thawed",
             "allow",

@@ -45,7 +45,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         kinds,
         "succession",
         _("take in the new key of a holder, or of its log, in the place of the old one"),
-        examples=["ringfence-server holder succession holder.1.succession.json --compared"],
+        examples=["ringfence-server holder succession holder+1.succession.json --compared"],
     )
     add_taking_in(following)
     following.set_defaults(do=_follow)
@@ -117,8 +117,8 @@ def _follow(arguments: argparse.Namespace) -> int:
     with open_office(arguments.config) as office:
         found = shown_holder_key(office, arguments.file)
         require_compared_succession(arguments, found)
-        accept_holder_key(office, found, utc_now())
-    tell_taken_in(arguments, found.said)
+        accept_holder_key(office, found.signed, utc_now())
+    tell_taken_in(arguments, found.signed.said)
     return 0
 
 

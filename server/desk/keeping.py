@@ -12,8 +12,8 @@ from ringfence.audit.note import Verifier
 from ringfence.audit.rows import verify_rows
 from ringfence.privacy.command_line.housekeeping import House, Restored, back_up, migrate, restoring
 from ringfence.privacy.crypto.public_files import public_path, read_public
-from ringfence.privacy.succession.book import key_in_force
 from ringfence.privacy.succession.own_keys import open_files, secret_files
+from ringfence.privacy.succession.rows import key_in_force
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.config import CoordinatorSettings, load_settings
 from ringfence.server.connections.admissions import withdraw_invitations

@@ -31,10 +31,12 @@ from ringfence.privacy.succession.document import (
 from ringfence.privacy.succession.own_keys import OwnKey, prepare, ready, sign_as
 from ringfence.privacy.succession.taking_in import (
     Follow,
-    party_of,
+    ShownSuccession,
+    owners_by_chain,
     private_part,
     public_part,
     require_pinned_key,
+    require_voucher,
     settle_conflict,
     take_in,
     two_who_decide,
@@ -64,8 +66,10 @@ def begin_coordinator_key(
         return prepare(own, reason, passphrases, passphrase, now), own.paper
 
 
-def sign_coordinator_key(config: Path, role: KeyRole, key: Path, passphrases: Passphrases) -> int:
-    """Add an officer's signature; how many people have signed.
+def sign_coordinator_key(
+    config: Path, role: KeyRole, key: Path, passphrases: Passphrases
+) -> tuple[Succession, int]:
+    """Add an officer's signature; what it says, and how many people have signed.
 
     Raises:
         UsageError: RF-U761 none is under way, RF-U763 there are fewer than two officers,
@@ -101,7 +105,8 @@ def enact_coordinator_key(
         paper = own.paper
         with lease(office.engine), lease(office.engine, "study"), lease(office.engine, "post"):
             found = ready(own, office.settings.officers(), now)
-            _require_no_runs(office)
+            if found.said.reason != "lost":  # nothing signs the end of a run any more, but with the next key
+                _require_no_runs(office)
             _put_in_force(office, own, found, passphrases, now)
     return found.said, paper
 
@@ -156,23 +161,39 @@ def coordinator_chains(config: Path) -> tuple[KnownSuccession, ...]:
         return KeyBook(office.engine).known()
 
 
-def shown_holder_key(office: Office, file: Path) -> SignedSuccession:
-    """The succession of a key of a holder, or of its log, in a file.
+def shown_holder_key(office: Office, file: Path) -> ShownSuccession:
+    """The succession of a key of a holder, or of its log, in a file, and whose that key is here.
 
     Raises:
-        KeyFault: it is none, not signed as it has to be, or RF-K159, RF-K166 not of a holder that is known.
+        KeyFault: it is none, not signed as it has to be, RF-K159, RF-K166 not of a holder that is known, or
+            RF-K172 not vouched for by its identity.
     """
     found = signed_succession(read_signed(file))
-    said, book = found.said, KeyBook(office.engine)
-    party = party_of(book, said)
-    if said.role == "log":
-        known = HolderRegistry(office.engine).knows_log(said.former)
+    said, book, registry = found.said, KeyBook(office.engine), HolderRegistry(office.engine)
+    owners = {*owners_by_chain(book, said)}
+    stands = (said.former, *book.after(said.role, said.former))[-1]
+    log = registry.of_log(stands) if said.role == "log" else None
+    if log is not None:
+        owners.add(_holder_of(log[0]))
+        known, identity = True, book.followed("holder", log[1])
+    elif said.role == "holder":
+        chain = (said.former, *book.former("holder", said.former))
+        known = bool({each.fingerprint for each in chain} & set(office.settings.config.holders))
+        last, admitted = registry.last(stands), Admissions(office.engine).named(stands.hex)
+        owners |= {_holder_of(last[1].origin)} if last is not None else set()
+        owners |= {admitted} if admitted is not None else set()
+        known = known or admitted is not None
     else:
-        listed_here = {*office.settings.config.holders, *office.holders()}
-        known = said.role == "holder" and said.former.fingerprint in listed_here
-        party = party or Admissions(office.engine).named(said.old)
-    require_pinned_key(said, party, known or party is not None)
-    return found
+        known = False
+    require_pinned_key(said, owners, known)
+    if log is not None:
+        require_voucher(said, (identity, *book.former("holder", identity)))
+    return ShownSuccession(signed=found, owners=tuple(sorted(owners)))
+
+
+def _holder_of(origin: str) -> str:
+    """The holder's name, with which the name of its log ends."""
+    return origin.rpartition("/")[2]
 
 
 def accept_holder_key(office: Office, found: SignedSuccession, now: datetime) -> None:

@@ -12,7 +12,7 @@ from ringfence.privacy.stores.schema import StoreSchema, gathered
 def _tables() -> MetaData:
     from ringfence.audit import store
     from ringfence.privacy.release import register
-    from ringfence.privacy.succession import book
+    from ringfence.privacy.succession import rows
     from ringfence.server import registry
     from ringfence.server.connections import admissions
     from ringfence.server.records import farewells, intents, runs, series, submissions
@@ -28,7 +28,7 @@ def _tables() -> MetaData:
             farewells.METADATA,
             submissions.METADATA,
             register.METADATA,
-            book.METADATA,
+            rows.METADATA,
         )
     )
 

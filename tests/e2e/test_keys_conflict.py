@@ -223,7 +223,7 @@ def test_a_backup_brings_the_key_in_force(here: Houses) -> None:
     assert client("restore", here.root / "home.backup", here.root / "again", *given) == 0
     with serving(here.root / "again") as holders:
         assert holders["city"].identity.public == read_public(
-            here.home("north") / "keys" / "holder.1.key.pub"
+            here.home("north") / "keys" / "holder+1.key.pub"
         )
     words = ("key", "enact", "log", "--federation", "city", "--config", here.root / "again")
     assert client(*words) == 0, "it says again what is in force"

@@ -41,7 +41,7 @@ def replaced(here: Town, role: str) -> Path:
     for name in ("cem", "dee"):
         assert desk(here, "key", "sign", role, *keys(here, name)) == 0
     assert desk(here, "key", "enact", role) == 0
-    return here.desk / "keys" / f"{role}.1.succession.json"
+    return here.desk / "keys" / f"{role}+1.succession.json"
 
 
 def taken_in(here: Town, paper: Path) -> None:

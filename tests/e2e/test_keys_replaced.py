@@ -103,7 +103,7 @@ def test_a_house_has_one_identity_and_a_log_of_its_own(
     for person in (here.town.ana, here.town.ben):
         assert here.do("north", "key", "sign", "log", "--key", person) == 0
     assert here.do("north", "key", "enact", "log") == 0
-    assert (home / "keys" / "log.1.key").exists()
+    assert (home / "keys" / "log+1.key").exists()
     assert not here.file("north", "log", 1).exists(), "the federation's log has a key of its own"
     here.opens("north")
     assert here.do("north", "log", "export", house) == 0
@@ -166,7 +166,7 @@ def test_a_holder_stays_admitted_and_can_enrol_anew(here: Houses) -> None:
     told = here.root / "holders.json"
     assert here.do("desk", "holders", "--json", told) == 0
     (admitted,) = read(told)["admitted"]
-    now = read_public(here.home("north") / "keys" / "holder.1.key.pub", "holder")
+    now = read_public(here.home("north") / "keys" / "holder+1.key.pub", "holder")
     assert admitted["identity"] == now.hex
     for file in here.root.glob("north.*.json"):
         file.unlink()

@@ -55,7 +55,7 @@ class Houses:
     def file(self, name: str, role: str, number: int = 0) -> Path:
         """A key file of a home; of a holder's logs, the one that the coordinator sees."""
         stem = "log-city" if role == "log" and name != "desk" else role
-        return self.home(name) / "keys" / (f"{stem}.{number}.key" if number else f"{stem}.key")
+        return self.home(name) / "keys" / (f"{stem}+{number}.key" if number else f"{stem}.key")
 
     def paper(self, name: str, role: str, number: int = 1) -> Path:
         key = self.file(name, role, number)

@@ -7,7 +7,7 @@ Invariant: a key takes effect with its event, its chain and what hangs on it in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,13 +16,18 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from ringfence.audit.handing import KeyChange
+from ringfence.audit.log import AuditLog
+from ringfence.clients.connections.membership import membership_of
 from ringfence.clients.home import Home, open_federation, open_home, signed_path
+from ringfence.clients.records.federations import Federations
+from ringfence.clients.records.participations import Participations
 from ringfence.clients.records.witness_memory import WitnessMemory
+from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.command_line.homes import own_key
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.secret_files import Passphrases
-from ringfence.privacy.crypto.signed import read_signed, write_signed
-from ringfence.privacy.errors import N_, UsageError
+from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_signed
+from ringfence.privacy.errors import N_, KeyFault, UsageError, WaistError
 from ringfence.privacy.stores.lease import lease
 from ringfence.privacy.succession.book import KeyBook, KnownSuccession
 from ringfence.privacy.succession.document import (
@@ -35,10 +40,12 @@ from ringfence.privacy.succession.document import (
 from ringfence.privacy.succession.own_keys import OwnKey, prepare, ready, sign_as
 from ringfence.privacy.succession.taking_in import (
     Follow,
-    party_of,
+    ShownSuccession,
+    owners_by_chain,
     private_part,
     public_part,
     require_pinned_key,
+    require_voucher,
     settle_conflict,
     take_in,
     two_who_decide,
@@ -101,8 +108,10 @@ def begin_holder_key(
         return prepare(own, reason, passphrases, passphrase, now), own.paper
 
 
-def sign_holder_key(place: KeyPlace, role: KeyRole, key: Path, passphrases: Passphrases) -> int:
-    """Add an approver's signature; how many people have signed.
+def sign_holder_key(
+    place: KeyPlace, role: KeyRole, key: Path, passphrases: Passphrases
+) -> tuple[Succession, int]:
+    """Add an approver's signature; what it says, and how many people have signed.
 
     Raises:
         UsageError: RF-U761 none is under way.
@@ -137,7 +146,8 @@ def enact_holder_key(
         paper = own.paper
         with lease(home.engine):
             found = ready(own, home.settings.approvers(), now)
-            _require_no_runs(home)
+            if found.said.reason == "routine":
+                _require_no_runs(home)
             _put_in_force(home, own, found, passphrases, now)
     return found.said, paper
 
@@ -156,7 +166,8 @@ def _require_no_runs(home: Home) -> None:
             "RF-U764",
             N_(
                 "{count} runs of studies are open here, and they go on under the key that they began with. "
-                "Replace it when they have ended."
+                "Replace it when they have ended; where somebody else may have the key, begin anew with "
+                "--reason suspected, which does not wait."
             ),
             count=len(open_runs),
         )
@@ -211,30 +222,70 @@ def holder_chains(config: Path) -> tuple[KnownSuccession, ...]:
         return KeyBook(home.engine).known()
 
 
-def shown_coordinator(home: Home, file: Path) -> SignedSuccession:
-    """The succession of a key of a federation's coordinator, or of its log, in a file.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """What a federation's coordinator is known by.
 
-    Args:
-        home: from `open_federation`.
-        file: that the coordinator sent.
+    Attributes:
+        home: with the federation's log, or with the house's for one that was left.
+        name: of the federation.
+        first: the coordinator's key as it was entered.
+        number: of the federation's log.
+    """
+
+    home: Home
+    name: str
+    first: PublicIdentity
+    number: int
+
+
+@contextmanager
+def open_pin(config: Path, name: str | None) -> Iterator[Pin]:
+    """Open a home for its coordinator's keys; a federation that was left follows them too.
 
     Raises:
-        KeyFault: it is none, not signed as it has to be, or RF-K159, RF-K166 not of this coordinator.
+        UsageError: RF-U402, RF-U721 or RF-U722 it is not known which one.
+    """
+    with open_home(config) as home:
+        known = None if name is None else Federations(home.engine).find(name)
+        if known is not None and known.left:
+            first = PublicIdentity.from_hex(known.coordinator)
+            yield Pin(home=home, name=known.name, first=first, number=known.number)
+            return
+        belongs = home.settings.federation(name)
+        first = home.settings.coordinator(belongs)
+        bound = home.of(belongs)
+        yield Pin(home=bound, name=belongs.name, first=first, number=bound.log.number)
+
+
+def shown_coordinator(pin: Pin, file: Path) -> ShownSuccession:
+    """The succession of a key of a federation's coordinator, or of its log, in a file.
+
+    Raises:
+        KeyFault: it is none, not signed as it has to be, RF-K159, RF-K166 not of this coordinator, or RF-K172
+            not vouched for by its identity.
     """
     found = signed_succession(read_signed(file))
-    said, book = found.said, KeyBook(home.engine)
-    party = party_of(book, said)
+    said, book = found.said, KeyBook(pin.home.engine)
+    chain = (pin.first, *book.after("coordinator", pin.first))
+    owners, known = {*owners_by_chain(book, said)}, said.role == "coordinator" and said.former in chain
     if said.role == "log":
-        known = WitnessMemory(home.engine, home.log.number).knows_log(said.former)
-        known = known or home.participations.expects_log(said.former)
-    else:
-        first = home.settings.coordinator(home.federation or home.settings.federation(None))
-        known = said.role == "coordinator" and said.former in {first, *book.after("coordinator", first)}
-    require_pinned_key(said, party, known or party is not None)
-    return found
+        stands = (said.former, *book.after("log", said.former))[-1]
+        memory = WitnessMemory(pin.home.engine, pin.number).origin(chain[-1])
+        known = memory is not None and memory[1] == stands.hex
+        known = known or Participations(pin.home.engine, pin.number).expects_log(stands)
+        owners |= {memory[0].rpartition("/")[2]} if memory is not None and known else set()
+    folder = membership_of(pin.home.settings.folder, pin.name, frozenset(each.hex for each in chain))
+    with suppress(WaistError, KeyFault):  # who enters the key by hand has no invitation
+        owners |= {folder.invitation(chain[-1]).coordinator} if known else set()
+    require_pinned_key(said, owners, known)
+    if said.role == "log":
+        identity = book.followed("coordinator", pin.first)
+        require_voucher(said, (identity, *book.former("coordinator", identity)))
+    return ShownSuccession(signed=found, owners=tuple(sorted(owners)))
 
 
-def shown_peer(home: Home, file: Path) -> SignedSuccession:
+def shown_peer(home: Home, file: Path) -> ShownSuccession:
     """The succession of the key of another holder that the contract vouches for, in a file.
 
     Raises:
@@ -242,12 +293,16 @@ def shown_peer(home: Home, file: Path) -> SignedSuccession:
     """
     found = signed_succession(read_signed(file))
     said, book = found.said, KeyBook(home.engine)
-    peers = home.contract().contract.peers
-    listed_here = {*peers, *book.trusted("holder", peers)}
-    party = party_of(book, said)
-    known = said.role == "holder" and said.former.fingerprint in listed_here
-    require_pinned_key(said, party, known or party is not None)
-    return found
+    chain = (said.former, *book.former("holder", said.former))
+    listed_here = {*home.contract().contract.peers, home.identity.fingerprint}
+    listed_here |= {each.fingerprint for each in book.former("holder", home.identity)}
+    known = said.role == "holder" and bool({each.fingerprint for each in chain} & listed_here)
+    names = {*owners_by_chain(book, said)}
+    for document in home.inbox.documents():
+        study = Study.from_canonical(SignedDocument.from_json(document).body)  # verified when it came
+        names |= {each.name for each in study.holders if each.key == said.old}
+    require_pinned_key(said, names, known)
+    return ShownSuccession(signed=found, owners=tuple(sorted(names)))
 
 
 def accept_party_key(home: Home, found: SignedSuccession, now: datetime) -> None:
@@ -301,4 +356,13 @@ def settle_at_holder(
     with open_home(config) as home:
         people = two_who_decide(keys, home.settings.approvers(), passphrases)
 
-        settle_conflict(home.engine, home.log, old, chosen, people=people, now=now, move=_follower(home))
+        log = _log_about(home, old)
+        settle_conflict(home.engine, log, old, chosen, people=people, now=now, move=_follower(home))
+
+
+def _log_about(home: Home, fingerprint: str) -> AuditLog:
+    """The log in which it stands that a key is frozen: a federation's, or the house's for other holders."""
+    resource = f"key:{fingerprint}"
+    logs = [home.of(each).log for each in home.settings.config.federation]
+    told = (each for each in logs if any(each.events(action="key.frozen", resource=resource)))
+    return next(told, home.house)

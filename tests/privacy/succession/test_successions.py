@@ -23,8 +23,9 @@ from ringfence.privacy.succession.document import (
 )
 from ringfence.privacy.succession.taking_in import (
     Follow,
-    party_of,
+    owners_by_chain,
     require_pinned_key,
+    require_voucher,
     settle_conflict,
     take_in,
 )
@@ -53,6 +54,7 @@ def said(old: Identity, new: Identity, **changes: Any) -> Succession:
         "number": 1,
         "time": NOW.isoformat(),
         "reason": "routine",
+        "identity": "",
     }
     return Succession.of(**(fields | changes))
 
@@ -140,9 +142,10 @@ def test_people_are_those_of_the_house() -> None:
 def test_a_succession_is_good_for_a_while(age: timedelta, fits: bool) -> None:
     made = said(*keys(2))
     if fits:
-        require_in_time(made, NOW + age)
+        require_in_time(made, NOW + age, "holder+1.succession.json")
     else:
-        refused("RF-K155", require_in_time, made, NOW + age)
+        code = "RF-K155" if age > timedelta() else "RF-K171"
+        refused(code, require_in_time, made, NOW + age, "holder+1.succession.json")
 
 
 def test_a_chain_is_followed_and_each_misfit_refused(engine: Engine) -> None:
@@ -184,9 +187,10 @@ def test_two_successors_freeze_a_chain_until_two_people_choose(engine: Engine) -
     def take(found: SignedSuccession) -> None:
         take_in(engine, journal, found, now=NOW, move=lambda _connection: None)
 
-    late = {"now": NOW + timedelta(days=91), "move": lambda _connection: None}
-    refused("RF-K155", take_in, engine, journal, whole(old, thief), **late)
-    take(whole(old, thief))
+    early = {"now": NOW - timedelta(days=1), "move": lambda _connection: None}
+    refused("RF-K171", take_in, engine, journal, whole(old, thief), **early)
+    late = {"now": NOW + timedelta(days=400), "move": lambda _connection: None}
+    take_in(engine, journal, whole(old, thief), **late)  # type: ignore[arg-type]
     assert book.followed("holder", old.public) == thief.public
     other = whole(old, true)
     for _ in range(2):
@@ -224,9 +228,55 @@ def test_two_successors_freeze_a_chain_until_two_people_choose(engine: Engine) -
 
 def test_a_key_that_nobody_pinned_or_another_has_is_refused(engine: Engine) -> None:
     book, (a, b, c) = KeyBook(engine), keys(3)
-    refused("RF-K159", require_pinned_key, said(a, b), None, False)
+    refused("RF-K159", require_pinned_key, said(a, b), (), False)
     accept(book, engine, whole(a, b))
     south = said(b, c, party="south")
-    assert party_of(book, south) == "north"
-    refused("RF-K166", require_pinned_key, south, party_of(book, south), True)
-    require_pinned_key(said(b, c), party_of(book, said(b, c)), True)
+    assert owners_by_chain(book, south) == ("north",)
+    refused("RF-K166", require_pinned_key, south, owners_by_chain(book, south), True)
+    refused("RF-K166", require_pinned_key, said(b, c), ("north", "west"), True)
+    require_pinned_key(said(b, c), owners_by_chain(book, said(b, c)), True)
+
+
+def test_the_identity_vouches_for_the_key_of_a_log() -> None:
+    (own, former, stranger), (old, new) = keys(3), keys(2)
+    vouched = said(old, new, role="log", reason="lost", identity=own.public.hex)
+    assert signed_succession(signed(vouched, new, own, ANA, BEN)).people == (ANA.public, BEN.public)
+    refused("RF-K170", signed_succession, signed(vouched, new, ANA, BEN))
+    refused("RF-K153", signed_succession, signed(vouched, new, own, ANA))
+    unnamed = said(old, new, role="log", reason="lost")
+    refused("RF-K170", signed_succession, signed(unnamed, new, ANA, BEN, stranger))
+    twice = said(old, new, reason="lost", identity=own.public.hex)
+    refused("RF-K170", signed_succession, signed(twice, new, own, ANA, BEN))
+    require_voucher(vouched, [own.public])
+    require_voucher(vouched, [stranger.public, own.public])
+    refused("RF-K172", require_voucher, vouched, [stranger.public, former.public])
+
+
+def test_a_successor_that_was_given_up_stays_so_with_all_that_came_after_it(engine: Engine) -> None:
+    book, journal, moved = KeyBook(engine), Noted(), list[Any]()
+    old, thief, further, last, true = keys(5)
+    for number, (a, b) in enumerate(((old, thief), (thief, further), (further, last)), 1):
+        accept(book, engine, whole(a, b, number=number))
+    with pytest.raises(KeyFault, match="RF-K160"):
+        take_in(engine, journal, whole(old, true), now=NOW, move=lambda _connection: None)
+    assert [each.others for each in book.known()] == [(true.public,), (), ()]
+
+    def follow(_connection: object, role: str, before: object, after: object) -> None:
+        moved.append((role, before, after))
+
+    settle_conflict(
+        engine,
+        journal,
+        old.public.fingerprint,
+        true.public.fingerprint,
+        people=("ed25519:a", "ed25519:b"),
+        now=NOW,
+        move=follow,
+    )
+    assert moved == [("holder", last.public, true.public)], "what stood under the last of them moves"
+    assert [each.said.successor for each in book.known()] == [true.public]
+    digest = book.digest()
+    for again in (whole(old, thief), whole(thief, further, number=2), whole(last, keys(1)[0], number=4)):
+        refused("RF-K163", accept, book, engine, again)
+    assert (book.digest(), book.frozen()) == (digest, ())
+    accept(book, engine, whole(true, keys(1)[0], number=2))
