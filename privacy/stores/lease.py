@@ -11,9 +11,9 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, event
 
 from ringfence.privacy.errors import N_, StoreError
 from ringfence.privacy.stores.store import location, profile
@@ -27,7 +27,8 @@ _TRIES, _INSTANT = 5, 0.02
 def lease(engine: Engine, purpose: str = "") -> Iterator[None]:
     """Hold the store's lease for as long as the block runs.
 
-    A store in memory belongs to its process anyway.
+    A store in memory belongs to its process anyway. In PostgreSQL the lease ends with the connection that
+    holds it, whoever ends that; from then on every transaction of the engine is refused (RF-S561).
 
     Args:
         engine: of the store.
@@ -58,14 +59,8 @@ def leased(engine: Engine, purpose: str = "") -> bool:
         case "sqlite":
             return _file_leased(_lease_file(location(engine), purpose))
         case "postgresql":
-            key = _advisory_key(purpose)
             with engine.connect() as connection:
-                found = connection.exec_driver_sql(
-                    "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted "
-                    f"AND classid = {key >> 32} AND objid = {key & 0xFFFFFFFF} "
-                    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-                ).first()
-                return found is not None
+                return _locked(connection, _advisory_key(purpose))
         case _:
             return False
 
@@ -128,14 +123,41 @@ def _database_lease(engine: Engine, purpose: str) -> Iterator[None]:
     key = _advisory_key(purpose)
     with engine.connect() as connection:
         free = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({key})").scalar_one()
+        session = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
         connection.commit()
         if not free:
             raise _taken("PostgreSQL", "?")
+
+        def require(other: Connection) -> None:
+            # The lock ends with this connection, and the pool would make a new one without a word.
+            if not _locked(other, key, f"AND pid = {session}"):
+                raise StoreError(
+                    "RF-S561",
+                    N_(
+                        "PostgreSQL ended the connection that kept other processes off the store, so this "
+                        "process uses it no more. Nothing that was written is lost; start it again."
+                    ),
+                )
+
+        event.listen(engine, "begin", require)
         try:
             yield
         finally:
-            connection.exec_driver_sql(f"SELECT pg_advisory_unlock({key})")
-            connection.commit()
+            event.remove(engine, "begin", require)
+            # Where the connection is gone the lock is too, and what the block did was done under it.
+            with suppress(StoreError):
+                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({key})")
+                connection.commit()
+
+
+def _locked(connection: Connection, key: int, more: str = "") -> bool:
+    """Whether a connection to this database has the lock at this moment."""
+    found = connection.exec_driver_sql(
+        "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted "
+        f"AND classid = {key >> 32} AND objid = {key & 0xFFFFFFFF} "
+        f"AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) {more}"
+    ).first()
+    return found is not None
 
 
 def _taken(name: str, holder: str) -> StoreError:
