@@ -17,6 +17,8 @@ from ringfence.clients.records.federations import known_marks
 from ringfence.privacy.command_line.housekeeping import House, Restored, back_up, migrate, restoring
 from ringfence.privacy.crypto.public_files import public_path, read_public
 from ringfence.privacy.ledger.book import verified_state
+from ringfence.privacy.succession.book import key_in_force
+from ringfence.privacy.succession.own_keys import open_files, secret_files
 
 RESTORED = "restored from a backup"
 
@@ -34,7 +36,8 @@ def house_of(settings: HolderSettings) -> House:
     # The logs of federations that were left are in the store as well, and may go on.
     left = (f"keys/{path.name}" for path in sorted((folder / "keys").glob("log-*.key")))
     logs += [name for name in left if name not in logs]
-    named = [settings.file, *(public_path(settings.path(each)) for each in (keys.holder, *logs))]
+    firsts = [settings.path(each) for each in (keys.holder, *logs)]
+    named = [settings.file, *(file for each in firsts for file in open_files(each))]
     if settings.config.contract is not None:
         named.append(settings.contract())
     public = (*(each.coordinator for each in settings.config.federation), *settings.config.approvers)
@@ -53,7 +56,14 @@ def house_of(settings: HolderSettings) -> House:
         settings=settings,
         identity=identity.fingerprint,
         documents=tuple(dict.fromkeys(named)),
-        secrets=tuple(settings.path(each) for each in (keys.holder, *logs, keys.registry, keys.attempts)),
+        secrets=tuple(
+            dict.fromkeys(
+                (
+                    *(file for each in firsts for file in secret_files(each)),
+                    *(settings.path(each) for each in (keys.registry, keys.attempts)),
+                )
+            )
+        ),
         check=check,
     )
 
@@ -62,7 +72,8 @@ def _logs(connection: Connection, settings: HolderSettings) -> Iterator[Verifier
     """Name and key of the house's log and of each federation's that client.toml names."""
 
     def key(name: str) -> bytes:
-        return read_public(public_path(settings.path(name)), "log").raw
+        first = read_public(public_path(settings.path(name)), "log")
+        return key_in_force(connection, "log", first).raw
 
     yield Verifier(name=settings.origin, raw=key(settings.config.keys.log))
     marks = known_marks(connection) if settings.config.federation else {}
