@@ -132,20 +132,26 @@ def offer(
     }
     replies = transport.exchange(messages)
     for name in asked:
-        reply = replies.get(name, b"")
-        try:
-            _join(coordinator, opened, members, name, reply, offers[name].nonce)
-            members.back(name)
-        except (RingfenceError, AuditError) as error:
-            code = refuse_reply(coordinator, opened, name, reply, error)
-            if code:
-                members.refused[name] = code
-            members.lose([name])
-            if name not in members.joined:
-                # Whatever it answered, it may have reserved: its store can fail after that, it can be late
-                # at a fixed pace, its answer can be lost. Only its answer to the end tells.
-                members.unsure.add(name)
+        _take_in(coordinator, opened, members, name, replies.get(name, b""), offers[name].nonce)
     return members
+
+
+def _take_in(
+    coordinator: Coordinator, opened: OpenStudy, members: Members, name: str, reply: bytes, nonce: str
+) -> None:
+    """What a holder answered to the offer: it joins, or is absent."""
+    try:
+        _join(coordinator, opened, members, name, reply, nonce)
+        members.back(name)
+    except (RingfenceError, AuditError) as error:
+        code = refuse_reply(coordinator, opened, name, reply, error)
+        if code:
+            members.refused[name] = code
+        members.lose([name])
+        if name not in members.joined:
+            # Whatever it answered, it may have reserved: its store can fail after that, it can be late at a
+            # fixed pace, its answer can be lost. Only its answer to the end tells.
+            members.unsure.add(name)
 
 
 def finish(

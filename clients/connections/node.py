@@ -136,7 +136,7 @@ def link_of(
     agent = Agent(holder=holder, report=report)
     paced = PacedAgent(agent=agent, holder=holder, stop=changes.stop)
     changes.paced.append(paced)
-    guard = _AsWritten(box=LetterBox(agent=agent, answering=paced.handle), changes=changes)
+    guard = AsWritten(box=LetterBox(agent=agent, answering=paced.handle), changes=changes)
     node = SuperNode(
         place=place,
         key=key,
@@ -270,7 +270,7 @@ class Changes:
 
 
 @dataclass(slots=True, kw_only=True)
-class _AsWritten:
+class AsWritten:
     """Lets messages through to the letter box for as long as nothing was changed."""
 
     box: Answering

@@ -12,8 +12,7 @@ import pytest
 from kits.command_kit import Town, client, configure, new_key, town
 
 from ringfence.clients.config import HolderSettings, load_settings
-from ringfence.clients.connections import node
-from ringfence.clients.connections.node import Changes, written
+from ringfence.clients.connections.node import AsWritten, Changes, written
 from ringfence.clients.connections.pacing import PacedAgent
 from ringfence.clients.home import Home, open_home, signed_path
 from ringfence.privacy.succession.book import KeyBook
@@ -90,7 +89,7 @@ def one_at_a_time(home: Home, said: list[str], change: Callable[[], object]) -> 
     began = written(home.settings, KeyBook(home.engine))
     changes = Changes(written=home.settings, chains=KeyBook(home.engine), began=began, stop=threading.Event())
     city, river = (Box(name, said) for name in ("city", "river"))
-    other = threading.Thread(target=lambda: node._AsWritten(box=river, changes=changes).handle(b"2"))
+    other = threading.Thread(target=lambda: AsWritten(box=river, changes=changes).handle(b"2"))
 
     def at_the_same_time() -> None:
         other.start()
@@ -100,11 +99,11 @@ def one_at_a_time(home: Home, said: list[str], change: Callable[[], object]) -> 
     city.meanwhile = at_the_same_time
     changes.paced += cast("list[PacedAgent]", [Box("late", said)])
     with pytest.raises(OSError, match="this answer fails"):
-        node._AsWritten(box=city, changes=changes).handle(b"1")
+        AsWritten(box=city, changes=changes).handle(b"1")
     other.join(30)
     assert said == ["late settled", "city asked", "late settled", "river asked", "river answers"]
     change()
-    assert node._AsWritten(box=river, changes=changes).handle(b"3") == b""
+    assert AsWritten(box=river, changes=changes).handle(b"3") == b""
     assert (said[-1], changes.found, changes.stop.is_set()) == ("late settled", True, True)
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, event
 from ringfence.audit.log import AuditLog
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import StoreError
-from ringfence.privacy.stores.lease import lease
+from ringfence.privacy.stores.lease import lease, leased
 from ringfence.privacy.stores.store import open_store
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.server.connections.admissions import Admissions
@@ -181,6 +181,7 @@ def test_a_lease_that_was_lost_after_the_work_was_done_is_no_fault(url: str) -> 
     engine = open_store(url)
     with lease(engine):
         end_connections(url)
+    assert not leased(engine)
     with lease(engine):
-        pass
+        assert leased(engine)
     engine.dispose()

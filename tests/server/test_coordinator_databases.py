@@ -70,7 +70,7 @@ def test_a_coordinator_works_moves_and_goes_on(
     capsys.readouterr()
     refused(capsys, server("study", "submit", other, "--config", here.desk), "RF-S441")
     ana = new_key(tmp_path / "cem.key")
-    assert server("person", "add", f"{ana}.pub", "--compared", "--config", here.desk) == 0
+    assert server("officer", "add", f"{ana}.pub", "--compared", "--config", here.desk) == 0
     capsys.readouterr()
     refused(capsys, server("study", "stop", "churn-1", "--config", here.desk), "RF-S385")
     signed = ("--key", ana, "--reason", "a test")
