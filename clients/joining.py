@@ -287,7 +287,7 @@ def close_left(holder: Holder, study: str, run: str) -> None:
 
     Raises:
         StudyError: RF-S560 budget is reserved for it, and the log of this federation says nothing of it.
-        LedgerError: the ledger is frozen, and cannot close it.
+        BudgetError: the ledger is frozen, and cannot close it.
     """
     if holder.participations.elsewhere(study):
         return  # it is another federation's, and ends there

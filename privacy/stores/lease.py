@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, event
 
@@ -21,6 +21,7 @@ from ringfence.privacy.stores.store import location, profile
 # An arbitrary fixed number by which PostgreSQL knows this lock within the database.
 _ADVISORY_KEY = 0x52494E4746454E43
 _TRIES, _INSTANT = 5, 0.02
+_LEASES = "ringfence_leases"
 
 
 @contextmanager
@@ -128,9 +129,36 @@ def _database_lease(engine: Engine, purpose: str) -> Iterator[None]:
         if not free:
             raise _taken("PostgreSQL", "?")
 
-        def require(other: Connection) -> None:
-            # The lock ends with this connection, and the pool would make a new one without a word.
-            if not _locked(other, key, f"AND pid = {session}"):
+        held = _guarded(engine)
+        held[key] = session
+        try:
+            yield
+        finally:
+            del held[key]
+            try:
+                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({key})")
+                connection.commit()
+            except StoreError:
+                # The lock ends with the connection, and what the block did was done while it stood.
+                connection.invalidate()
+
+
+def _guarded(engine: Engine) -> dict[int, int]:
+    """The sessions that hold this engine's locks, by lock; every transaction looks whether they still do.
+
+    A lock ends with its connection, and the pool would make a new one without a word. What looks is added
+    with the first lease alone: other threads may begin transactions while a later one comes or goes.
+    """
+    held: dict[int, int] | None = engine.get_execution_options().get(_LEASES)
+    if held is not None:
+        return held
+    made: dict[int, int] = {}
+    engine.update_execution_options(**{_LEASES: made})
+
+    @event.listens_for(engine, "begin")
+    def require(connection: Connection) -> None:
+        for key, session in tuple(made.items()):
+            if not _locked(connection, key, f"AND pid = {session}"):
                 raise StoreError(
                     "RF-S561",
                     N_(
@@ -139,15 +167,7 @@ def _database_lease(engine: Engine, purpose: str) -> Iterator[None]:
                     ),
                 )
 
-        event.listen(engine, "begin", require)
-        try:
-            yield
-        finally:
-            event.remove(engine, "begin", require)
-            # Where the connection is gone the lock is too, and what the block did was done under it.
-            with suppress(StoreError):
-                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({key})")
-                connection.commit()
+    return made
 
 
 def _locked(connection: Connection, key: int, more: str = "") -> bool:
