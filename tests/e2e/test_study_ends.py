@@ -195,6 +195,8 @@ def test_a_frozen_holder_whose_join_is_not_known_is_told_the_end_until_it_can_se
     parties.wire.on_message = freeze
     assert go(parties).holders == ("bank", "partner", "retailer")
     heal(parties)
+    told = [name for name, message, _ in parties.wire.sent if read_header(message).kind == "finish"]
+    assert told == list(FOUR)
     assert agency.ledger.reservations()
     for _ in range(2):
         parties.tell_ends()
