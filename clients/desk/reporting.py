@@ -19,6 +19,8 @@ from ringfence.privacy.command_line.alignment import padded
 from ringfence.privacy.errors import RingfenceError, _
 from ringfence.privacy.stores.lease import leased
 
+_NOT_JOINED = "RF-W360"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FederationStatus:
@@ -30,6 +32,7 @@ class FederationStatus:
         admitted_until: end of the certificate, or None.
         contact: when the gateway was heard of last.
         open_runs: study and run of each participation that is not over.
+        fault: why what this home keeps of it cannot be read, or empty.
     """
 
     name: str
@@ -38,11 +41,12 @@ class FederationStatus:
     admitted_until: datetime | None = None
     contact: LastContact
     open_runs: Sequence[tuple[str, str]]
+    fault: str = ""
 
     @classmethod
     def of(cls, home: Home, federation: FederationSettings) -> FederationStatus:
         """Of a federation that client.toml names."""
-        coordinator = gateway = ""
+        coordinator = gateway = fault = ""
         until, runs = None, tuple[tuple[str, str], ...]()
         try:
             runs = home.of(federation).participations.open_runs()
@@ -51,8 +55,8 @@ class FederationStatus:
             coordinator, gateway = invitation.coordinator, invitation.gateway
             if folder.admitted_before:
                 until = folder.certificate(key).not_valid_after_utc
-        except (RingfenceError, AuditError):  # doctor says what is wrong with it
-            pass
+        except (RingfenceError, AuditError) as error:  # the other federations are told all the same
+            fault = "" if error.code == _NOT_JOINED else str(error)
         return cls(
             name=federation.name,
             coordinator=coordinator,
@@ -60,11 +64,20 @@ class FederationStatus:
             admitted_until=until,
             contact=LastContact.read(membership_of(home.settings.folder, federation.name).path),
             open_runs=runs,
+            fault=fault,
         )
 
     def lines(self, holder: str) -> list[str]:
         """For people."""
-        if not self.coordinator:
+        if self.fault:
+            said = [
+                _(
+                    "What this home keeps of the federation cannot be read; ringfence-client doctor says "
+                    "more."
+                ),
+                self.fault,
+            ]
+        elif not self.coordinator:
             said = [_("{name} has joined no federation.").format(name=holder)]
         elif self.admitted_until is None:
             said = [
@@ -101,6 +114,7 @@ class FederationStatus:
             "admitted_until": None if self.admitted_until is None else self.admitted_until.isoformat(),
             "last_contact": None if self.contact.heard is None else self.contact.heard.isoformat(),
             "trouble": self.contact.trouble,
+            "fault": self.fault,
             "open": [{"study": study, "run": run} for study, run in self.open_runs],
         }
 
