@@ -11,6 +11,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -235,39 +237,35 @@ class Submissions:
 
     def listed(self, study: str | None = None) -> tuple[SubmittedStudy, ...]:
         """All studies, the last that was submitted first; or one, by its digest."""
-        columns = select(_ROWS.c.study, _ROWS.c.name, _ROWS.c.submitted, _ROWS.c.expires, _ROWS.c.series)
+        told = (_ROWS.c[name] for name in ("study", "name", "submitted", "expires", "series"))
+        of_runs = (RUNS.c[name] for name in ("outcome", "round", "ended", "window", "run"))
+        columns = select(*told, *of_runs).outerjoin(RUNS, RUNS.c.study == _ROWS.c.study)
         # Both databases put texts into a form; SQLite knows the second name since 3.38 alone.
         form = func.printf if self.engine.dialect.name == "sqlite" else func.format
         together = func.aggregate_strings(form(_FORM, *_MEMBERS, type_=Text), _AFTER)
         standings = select(_STANDINGS.c.study, together).group_by(_STANDINGS.c.study)
-        runs = select(*(RUNS.c[name] for name in ("study", "round", "outcome", "ended", "window")))
         if study is not None:
             columns = columns.where(_ROWS.c.study == study)
-            standings, runs = standings.where(_STANDINGS.c.study == study), runs.where(RUNS.c.study == study)
+            standings = standings.where(_STANDINGS.c.study == study)
         with reading(self.engine) as connection:
             rows = connection.execute(columns.order_by(_ROWS.c.submitted.desc(), _ROWS.c.name)).all()
             held = {row[0]: row[1] for row in connection.execute(standings).all()}
-            begun: dict[str, list[Row[Any]]] = {}
-            for run in connection.execute(runs).all():
-                begun.setdefault(run[0], []).append(run)
             stops = stops_of(connection)
         now = self._clock()
         today = now.date().isoformat()
-        return tuple(
-            SubmittedStudy(
-                of,
-                name,
-                submitted,
-                expires,
-                held.get(of, ""),
-                *(
-                    _series(series, begun.get(of, ()), stops.get(of, ""), now, expires < today)
-                    if series
-                    else _once(begun.get(of), expires < today)
-                ),
-            )
-            for of, name, submitted, expires, series in rows
-        )
+        found = list[SubmittedStudy]()
+        for of, group in groupby(rows, itemgetter(0)):
+            row, *more = group
+            _of, name, submitted, expires, series, outcome, reached, *_ = row
+            over = expires < today
+            became: tuple[str, int, str] | tuple[str, int, str, SeriesProgress]
+            if series:
+                runs = () if row.run is None else (row, *more)
+                became = _series(series, runs, stops.get(of, ""), now, over)
+            else:
+                became = _once(outcome, reached, over)
+            found.append(SubmittedStudy(of, name, submitted, expires, held.get(of, ""), *became))
+        return tuple(found)
 
     def heard(self, study: str, holder: str, state: str, told: Callable[[Connection, bool], None]) -> None:
         """A holder said how a study stands.
@@ -325,11 +323,10 @@ def _known(study: str, name: str, connection: Connection) -> bool:
     return False
 
 
-def _once(runs: Sequence[Row[Any]] | None, over: bool) -> tuple[str, int, str]:
-    """State, round and reason of a study that is run once."""
-    if not runs:
+def _once(outcome: str | None, reached: int, over: bool) -> tuple[str, int, str]:
+    """State, round and reason of a study that is run once, from its run's outcome; None where it has none."""
+    if outcome is None:
         return EXPIRED if over else SUBMITTED, -1, ""
-    outcome, reached = runs[0].outcome, runs[0].round
     if not outcome:
         return RUNNING, reached, ""
     return (outcome, reached, "") if outcome in {RELEASED, STOPPED} else (ENDED, reached, outcome)
