@@ -24,6 +24,7 @@ from ringfence.server.flower import (
     FlowerTransport,
     Polling,
     Stopped,
+    _Waits,
     make_server_app,
     packed,
     unpacked,
@@ -291,6 +292,22 @@ def test_a_node_that_is_away_for_a_moment_is_sent_the_message_again() -> None:
     assert next(away, None) is None
     away = iter((True,) * polling.sends)
     assert transport.exchange({"a": b"x"}) == {}, "and not for ever"
+
+
+def test_after_a_reply_the_others_are_looked_for_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses, looks = list[float](), dict.fromkeys((1, 2), 0)
+    step = _Waits.__next__
+    monkeypatch.setattr(_Waits, "__next__", lambda waits: pauses.append(waits.pause) or step(waits))
+
+    def deliver(_grid: LocalGrid, message: Message, reply: Message) -> Iterable[Message]:
+        node = message.metadata.dst_node_id
+        looks[node] += 1
+        return [reply] if looks[node] == 4 * node else []
+
+    polling = Polling(first=0.001, growth=2.0, longest=0.016)
+    transport = replace(transport_of(grid_of(1, 2, deliver=deliver), a=1, b=2), polling=polling)
+    assert transport.exchange({"a": b"x", "b": b"y"}) == {"a": b"X", "b": b"Y"}
+    assert pauses == [0.001, 0.002, 0.004, 0.001, 0.002, 0.004, 0.008]
 
 
 def test_all_holders_are_sent_to_and_looked_for_at_once() -> None:
