@@ -24,7 +24,6 @@ from ringfence.server.flower import (
     FlowerTransport,
     Polling,
     Stopped,
-    _Waits,
     make_server_app,
     packed,
     unpacked,
@@ -295,19 +294,20 @@ def test_a_node_that_is_away_for_a_moment_is_sent_the_message_again() -> None:
 
 
 def test_after_a_reply_the_others_are_looked_for_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses, looks = list[float](), dict.fromkeys((1, 2), 0)
-    step = _Waits.__next__
-    monkeypatch.setattr(_Waits, "__next__", lambda waits: pauses.append(waits.pause) or step(waits))
+    pauses, looks, wait = list[float](), list[int](), threading.Event.wait
+
+    def noted(event: threading.Event, timeout: float | None = None) -> bool:
+        pauses.extend([] if timeout is None else [timeout])
+        return wait(event, timeout)
 
     def deliver(_grid: LocalGrid, message: Message, reply: Message) -> Iterable[Message]:
-        node = message.metadata.dst_node_id
-        looks[node] += 1
-        return [reply] if looks[node] == 4 * node else []
+        looks.append(message.metadata.dst_node_id)
+        return [reply] if looks.count(looks[-1]) == 4 * looks[-1] else []
 
-    polling = Polling(first=0.001, growth=2.0, longest=0.016)
-    transport = replace(transport_of(grid_of(1, 2, deliver=deliver), a=1, b=2), polling=polling)
-    assert transport.exchange({"a": b"x", "b": b"y"}) == {"a": b"X", "b": b"Y"}
-    assert pauses == [0.001, 0.002, 0.004, 0.001, 0.002, 0.004, 0.008]
+    monkeypatch.setattr(threading.Event, "wait", noted)
+    grid, polling = grid_of(1, 2, deliver=deliver), Polling(first=0.001, growth=2.0, longest=0.016)
+    found = replace(transport_of(grid, a=1, b=2), polling=polling).exchange({"a": b"x", "b": b"y"})
+    assert (len(found), pauses) == (2, [0.001, 0.002, 0.004, 0.001, 0.002, 0.004, 0.008])
 
 
 def test_all_holders_are_sent_to_and_looked_for_at_once() -> None:
