@@ -81,8 +81,8 @@ class LinkGrid(HttpGrid):  # type: ignore[misc]  # Flower comes without types
         """Send messages to the nodes that they name; their ids, empty for one that the link did not take."""
         given = list(messages)
         bodies = [unpacked(message) for message in given]
-        # No bytes, or another form than ours: Flower's own way.
-        if not all(0 < len(data) <= PART_BYTES - NONCE_BYTES for data in bodies):
+        # Nothing to send, no bytes, or another form than ours: Flower's own way.
+        if not given or not all(0 < len(data) <= PART_BYTES - NONCE_BYTES for data in bodies):
             return list(super().push_messages(given))
         pieces: dict[str, bytes] = {}
         heads, trees = [], []
