@@ -10,8 +10,8 @@ from pathlib import Path
 from ringfence.audit.errors import AuditError
 from ringfence.clients.config import FederationSettings
 from ringfence.clients.connections.contact import LastContact
-from ringfence.clients.connections.membership import membership_at, membership_of
-from ringfence.clients.desk.deciding import approved_series, arrived
+from ringfence.clients.connections.membership import NO_INVITATION, membership_at, membership_of
+from ringfence.clients.desk.deciding import Arrived, approved_series, arrived
 from ringfence.clients.desk.series import AttestationDue, attestations_due
 from ringfence.clients.desk.spending import BudgetStanding
 from ringfence.clients.home import Home, open_home
@@ -30,6 +30,7 @@ class FederationStatus:
         admitted_until: end of the certificate, or None.
         contact: when the gateway was heard of last.
         open_runs: study and run of each participation that is not over.
+        fault: why its coordinator is not believed, or its log does not hold; empty otherwise.
     """
 
     name: str
@@ -38,11 +39,12 @@ class FederationStatus:
     admitted_until: datetime | None = None
     contact: LastContact
     open_runs: Sequence[tuple[str, str]]
+    fault: str = ""
 
     @classmethod
     def of(cls, home: Home, federation: FederationSettings) -> FederationStatus:
         """Of a federation that client.toml names."""
-        coordinator = gateway = ""
+        coordinator = gateway = fault = ""
         until, runs = None, tuple[tuple[str, str], ...]()
         try:
             runs = home.of(federation).participations.open_runs()
@@ -51,8 +53,8 @@ class FederationStatus:
             coordinator, gateway = invitation.coordinator, invitation.gateway
             if folder.admitted_before:
                 until = folder.certificate(key).not_valid_after_utc
-        except (RingfenceError, AuditError):  # doctor says what is wrong with it
-            pass
+        except (RingfenceError, AuditError) as error:
+            fault = "" if error.code == NO_INVITATION else str(error)
         return cls(
             name=federation.name,
             coordinator=coordinator,
@@ -60,11 +62,14 @@ class FederationStatus:
             admitted_until=until,
             contact=LastContact.read(membership_of(home.settings.folder, federation.name).path),
             open_runs=runs,
+            fault=fault,
         )
 
     def lines(self, holder: str) -> list[str]:
         """For people."""
-        if not self.coordinator:
+        if self.fault:
+            said = [self.fault]
+        elif not self.coordinator:
             said = [_("{name} has joined no federation.").format(name=holder)]
         elif self.admitted_until is None:
             said = [
@@ -97,6 +102,7 @@ class FederationStatus:
         return {
             "name": self.name,
             "coordinator": self.coordinator,
+            "fault": self.fault,
             "gateway": self.gateway,
             "admitted_until": None if self.admitted_until is None else self.admitted_until.isoformat(),
             "last_contact": None if self.contact.heard is None else self.contact.heard.isoformat(),
@@ -115,6 +121,7 @@ class HolderStatus:
         federations: those of client.toml.
         budget: what is released, reserved and left.
         due: runs of series that this holder's people have to attest their table for.
+        outdated: studies that name a replaced key.
     """
 
     name: str
@@ -122,17 +129,20 @@ class HolderStatus:
     federations: Sequence[FederationStatus]
     budget: BudgetStanding
     due: tuple[AttestationDue, ...] = ()
+    outdated: tuple[Arrived, ...] = ()
 
     @classmethod
     def read(cls, config: Path) -> HolderStatus:
         """Of the home of these settings."""
         with open_home(config) as home:
+            waiting = [_waiting(home, each) for each in home.settings.config.federation]
             return cls(
                 name=home.settings.name,
                 running=leased(home.engine),
                 federations=[FederationStatus.of(home, each) for each in home.settings.config.federation],
                 budget=BudgetStanding.of(home.ledger),
-                due=tuple(due for each in home.settings.config.federation for due in _due(home, each)),
+                due=tuple(one for due, _outdated in waiting for one in due),
+                outdated=tuple(one for _due, outdated in waiting for one in outdated),
             )
 
     def lines(self) -> list[str]:
@@ -141,6 +151,7 @@ class HolderStatus:
             _("Its process runs.") if self.running else _("Its process does not run: ringfence-client run"),
             *([] if self.federations else [_("{name} has joined no federation.").format(name=self.name)]),
             *(line for each in self.federations for line in self._told(each)),
+            *(each.line() for each in self.outdated),
             *(each.line() for each in self.due),
             self.budget.heading(),
             f"{'':12}{'mu^2':>14}  {_('epsilon')}",
@@ -164,15 +175,21 @@ class HolderStatus:
             "federations": [each.as_json() for each in self.federations],
             "budget": self.budget.as_json(),
             "attestations_due": [each.as_json() for each in self.due],
+            "outdated": [each.as_json() for each in self.outdated],
         }
 
 
-def _due(home: Home, federation: FederationSettings) -> tuple[AttestationDue, ...]:
+def _waiting(
+    home: Home, federation: FederationSettings
+) -> tuple[tuple[AttestationDue, ...], tuple[Arrived, ...]]:
+    """What a federation's studies wait for: attestations, and new signatures."""
     try:
         bound = home.of(federation)
-        return attestations_due(bound, approved_series(arrived(bound)), datetime.now(UTC))
+        found = arrived(bound)
+        due = attestations_due(bound, approved_series(found), datetime.now(UTC))
+        return due, tuple(each for each in found if each.replaced)
     except (
         RingfenceError,
         AuditError,
     ):  # no coordinator yet, or a contract that does not hold: doctor says which
-        return ()
+        return (), ()

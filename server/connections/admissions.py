@@ -144,8 +144,9 @@ class Admissions:
             raise WaistError(
                 "RF-W353",
                 N_(
-                    "A holder named {holder} is let in already, with another key. Revoke it first if this is "
-                    "its new one: ringfence-server holder revoke"
+                    "A holder named {holder} is let in already, with another key. If this one takes its "
+                    "place, take in the holder's succession first: ringfence-server holder succession. Of a "
+                    "holder that has none, end the former: ringfence-server holder revoke"
                 ),
                 holder=admitted.holder,
             )
