@@ -69,8 +69,8 @@ def keys_in_force(book: KeyBook, pinned: Iterable[KeyInForce]) -> tuple[KeyInFor
 def told_keys(keys: Iterable[KeyInForce], made: str) -> Iterator[str]:
     """For people who restored a home from a backup that was made then."""
     yield _(
-        "In force here are the keys below. One that was replaced after {made} counts here again, a stolen one "
-        "too: compare all with their owners, and take in what is missing before anything is signed or served."
+        "In force here are the keys below. One that was replaced after {made} counts here again, a stolen "
+        "one too: compare all with their owners, and take in what is missing before you sign or serve."
     ).format(made=made)
     yield from (f"  {each.line()}" for each in keys)
 

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pytest
 from kits.command_kit import client, read, refused, server
+from kits.federation_kit import enrol
 from kits.key_kit import Houses, founded, stock
+from sqlalchemy import delete, select
 
 from ringfence.clients.home import open_federation
 from ringfence.clients.inbox.store import InboxStudy
+from ringfence.clients.records.snapshots import METADATA
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.public_files import public_path, read_public
 from ringfence.privacy.crypto.signed import read_signed
 from ringfence.server.home import open_office
 from ringfence.server.post.ending import owed_ends
-from ringfence.server.records.farewells import farewell_heard, owe_farewell
+from ringfence.server.records.farewells import FAREWELLS, farewell_heard, owe_farewell
 from ringfence.server.records.runs import RunStore
 
 SERIES = '\n[series]\nruns = 3\nevery = "month"\nbegins = {begins}\n'
@@ -53,7 +56,7 @@ def findings(here: Houses, name: str, grade: str) -> list[str]:
     """Names and sentences of what doctor finds."""
     out = here.root / "doctor.json"
     here.do(name, "doctor", "--json", out)
-    return [f"{each['name']}: {each['sentence']}" for each in read(out)["checks"] if each["grade"] == grade]
+    return [f"{each['name']}: {each['sentence']}" for each in read(out)["findings"] if each["grade"] == grade]
 
 
 def test_an_ended_study_is_let_out_and_a_second_key_is_not_entered(
@@ -68,12 +71,10 @@ def test_an_ended_study_is_let_out_and_a_second_key_is_not_entered(
     paper = here.replace("north", "holder")
     here.declare("north")
     capsys.readouterr()
-    said = refused(
-        capsys, here.do("desk", "holder", "add", here.root / "north.json", "--compared"), "RF-K180"
-    )
-    assert "holder succession" in said
+    words = ("holder", "add", here.root / "north.json", "--compared")
+    assert "holder succession" in refused(capsys, here.do("desk", *words), "RF-K180")
     assert here.told("desk", paper) == 0
-    assert here.do("desk", "holder", "add", here.root / "north.json", "--compared") == 0, "entered before"
+    assert here.do("desk", *words) == 0, "entered before"
     assert here.do("desk", "study", "release", study, "--out", here.root / "model") == 0
     assert list((here.root / "model").iterdir())
     capsys.readouterr()
@@ -84,6 +85,37 @@ def test_an_ended_study_is_let_out_and_a_second_key_is_not_entered(
     refused(capsys, here.do("south", "peer", "add", retired, "--compared"), "RF-W433")
     assert here.do("south", "peer", "add", here.root / "north.json", "--compared") == 0
     assert (here.home("south") / "contract.toml").read_bytes() == contract, "the successor counts already"
+
+
+def test_a_run_can_be_stopped_though_a_key_of_it_was_replaced(
+    here: Houses, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = here.town.sign()
+    assert here.told("desk", here.replace("north", "holder")) == 0
+    with here.conductor(study) as opened:
+        RunStore(opened.office.engine).take_up(opened.opened).admit(["south"])
+    capsys.readouterr()
+    assert here.do("desk", "study", "stop", study) == 0
+    assert "RF-W431" in capsys.readouterr().out, "why nobody is told now"
+    refused(capsys, here.do("desk", "study", "stop", study), "RF-S380")
+
+
+def test_an_enrolment_with_a_key_that_was_not_taken_in_lists_nothing(
+    here: Houses, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert here.do("desk", "gateway", "make", "--address", "analytics.example:8443") == 0
+    enrol(here.town, "north")
+    here.replace("north", "holder")
+    for file in here.root.glob("north.*.json"):
+        file.unlink()
+    invitation, enrolment = here.root / "north.invitation.json", here.root / "north.enrolment.json"
+    assert here.do("desk", "holder", "invite", "north", "--out", invitation) == 0
+    assert here.do("north", "join", invitation, "--out", enrolment, "--compared") == 0
+    listed = (here.town.desk / "server.toml").read_bytes()
+    words = ("holder", "admit", enrolment, "--out", here.root / "admission.json", "--compared")
+    capsys.readouterr()
+    assert "holder succession" in refused(capsys, here.do("desk", *words), "RF-W353")
+    assert (here.town.desk / "server.toml").read_bytes() == listed
 
 
 def test_a_left_federation_is_entered_again_without_the_secret_half_that_was_destroyed(here: Houses) -> None:
@@ -114,22 +146,27 @@ def test_doctor_misses_the_secret_half_that_is_in_force(here: Houses, name: str,
 
 def test_an_end_that_was_not_heard_is_owed_to_the_new_key(here: Houses) -> None:
     keys = {name: read_public(public_path(here.file(name, "holder")), "holder") for name in ("north", "west")}
-    study = "sha256:" + 64 * "a"
+    pins = {name: key.hex for name, key in keys.items()}
     with here.conductor(here.town.sign()) as opened:
         engine = opened.office.engine
         kept = RunStore(engine).take_up(opened.opened)
-        kept.admit(["north", "west"])
+        kept.admit(keys)
+        with kept.decided("stopped"):
+            pass
+        with kept.over():
+            pass
         with engine.begin() as connection:
-            owe_farewell(connection, 32 * "b", study, 0, {name: key.hex for name, key in keys.items()})
-            owe_farewell(connection, 32 * "c", study, 0, {"north": keys["north"].hex})
-            farewell_heard(connection, 32 * "c", ["north"], "2026-01-01T00:00:00+00:00")
-        kept.end("stopped")
+            owe_farewell(connection, kept.run, opened.opened.digest, 0, pins)
+            owe_farewell(connection, 32 * "c", "", 0, pins)
+            farewell_heard(connection, 32 * "c", keys, "2026-01-01T00:00:00+00:00")
     assert here.told("desk", here.replace("north", "holder")) == 0
     new = read_public(public_path(here.file("north", "holder", 1)), "holder")
     with open_office(here.town.desk) as office:
-        owed = [each.holders for each in owed_ends(office.engine)]
-    assert owed
-    assert all(each["north"] == new and each["west"] == keys["west"] for each in owed)
+        (owed,) = owed_ends(office.engine)
+        with office.engine.begin() as connection:
+            heard = connection.scalars(select(FAREWELLS.c.identity).where(FAREWELLS.c.told != "")).all()
+    assert {name: owed.holders[name] for name in keys} == {"north": new, "west": keys["west"]}
+    assert sorted(heard) == sorted(pins.values()), "what was heard stays under the key that heard it"
 
 
 def test_a_restored_home_says_which_keys_count_in_it(
@@ -137,7 +174,7 @@ def test_a_restored_home_says_which_keys_count_in_it(
 ) -> None:
     given, told = passphrase(here), here.root / "restored.json"
     assert here.told("north", here.replace("desk", "coordinator")) == 0
-    for name, run in (("north", client), ("desk", server)):
+    for name in ("north", "desk"):
         assert not [each for each in findings(here, name, "warning") if each.startswith("restored")]
         assert here.do(name, "backup", here.root / f"{name}.backup", *given) == 0
     before = read_public(public_path(here.file("north", "holder")), "holder").fingerprint
@@ -156,7 +193,7 @@ def test_a_restored_home_says_which_keys_count_in_it(
 
 
 def arrive(here: Houses, file: Path) -> None:
-    """A study as it stands in the inbox once it was delivered."""
+    """A series as it stands in the inbox once it was delivered; no table is attested for its window."""
     document = read_signed(file)
     study = Study.from_canonical(document.body)
     values = dict.fromkeys(InboxStudy.__dataclass_fields__, "")
@@ -165,6 +202,9 @@ def arrive(here: Houses, file: Path) -> None:
         found = InboxStudy(**{**values, "runs": study.runs if study.series else 0})  # type: ignore[arg-type]
         documents = (document.to_json(), document.to_json())
         home.inbox.keep(home.coordinator(), found, documents, lambda *_: None)
+        home.snapshots()
+        with home.engine.begin() as connection:
+            connection.execute(delete(METADATA.tables["attested_tables"]))
 
 
 def test_an_approved_series_that_names_a_replaced_key_waits_for_nobody(here: Houses) -> None:
