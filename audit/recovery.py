@@ -38,38 +38,41 @@ from ringfence.audit.verification.losses import (
 )
 
 
-def find_loss(log: AuditLog, engine: Engine, notes: Sequence[bytes]) -> tuple[Loss, tuple[int, ...]]:
-    """What a log lost of the states that others were shown, and the sizes of those that it still has.
+def find_loss(log: AuditLog, engine: Engine, seen: Sequence[Sequence[bytes]]) -> tuple[Loss, tuple[int, ...]]:
+    """What a log lost of the states that others were shown, and the sizes of the last that each still has.
 
     Args:
         log: the log as it is now.
         engine: its store.
-        notes: checkpoints that this log signed, as others kept them, with the key in force or one before it.
+        seen: of each party, checkpoints that this log signed with the key in force or one before it, as that
+            party kept them (`remembered`).
 
     Raises:
         NoteError: one is not this log's.
         LogError: as `checked_loss`.
     """
-    states = {LogState(size=each.size, root=each.root) for each in _own(log, notes)}
-    kept, lost, held = LogState(size=0, root=EMPTY_ROOT), list[LogState](), list[int]()
+    kept, lost, held = LogState(size=0, root=EMPTY_ROOT), set[LogState](), set[int]()
+    keys = _own_keys(log)
     with store.reading(engine) as connection:
         present = store.size(connection, log.number)
-        for state in sorted(states):
-            if state.size <= present and _root(connection, log, state.size) == state.root:
-                kept = max(kept, state)
-                held.append(state.size)
-            else:
-                lost.append(state)
-    return checked_loss(Loss(kept=kept, lost=tuple(lost))), tuple(held)
+        for notes in seen:
+            last = 0
+            for each in (signed_checkpoint(note, keys)[0] for note in notes):
+                state = LogState(size=each.size, root=each.root)
+                if state.size <= present and _root(connection, log, state.size) == state.root:
+                    kept, last = max(kept, state), max(last, state.size)
+                else:
+                    lost.add(state)
+            held.add(last)
+    return checked_loss(Loss(kept=kept, lost=tuple(sorted(lost)))), tuple(sorted((held | {kept.size}) - {0}))
 
 
-def _own(log: AuditLog, notes: Sequence[bytes]) -> list[Checkpoint]:
-    """The checkpoints, signed by any key of the log: a lost history may have changed it at another size."""
+def _own_keys(log: AuditLog) -> tuple[Verifier, ...]:
+    """Every key that the log ever had: a lost history may have changed it at another size."""
     chain = KeyChain()
     for each in log.events(action=ACTION):
         chain.take(each.seq, each.event)
-    keys = tuple(dict.fromkeys((*chain.keys, log.verifier)))
-    return [signed_checkpoint(note, keys)[0] for note in notes]
+    return tuple(dict.fromkeys((*chain.keys, log.verifier)))
 
 
 def _root(connection: Connection, log: AuditLog, size: int) -> bytes:
@@ -139,9 +142,14 @@ def continued(log: AuditLog, event: int, held: Sequence[int]) -> Continued:
 
 
 def remembered(log: AuditLog, engine: Engine, origin: str) -> list[bytes]:
-    """The checkpoints of another log that a log anchors and that count, oldest first, the newest 200."""
+    """The newest checkpoints of another log that a log anchors and that count, oldest first.
+
+    One more than a recovery can name: either the oldest of them is not lost, and nothing is before it, or too
+    many are, and the recovery is refused for that.
+    """
     with store.reading(engine) as connection:
-        return [note for _size, note in store.read_checkpoints(connection, origin, MOST_LOST, log.number)]
+        found = store.read_checkpoints(connection, origin, MOST_LOST + 1, log.number)
+    return [note for _size, note in found]
 
 
 def accept_recovery(
@@ -193,7 +201,7 @@ def _record_acceptance(
     """Two events: what was lost and who accepts it, and the anchor that counts from now on."""
     resource = f"log:{new.origin}"
     public = loss.public(told.statement, told.approvals)
-    public |= {"log": new.origin, "runs": list(told.runs[:MOST_LOST])}
+    public |= {"log": new.origin, "runs": list(told.runs)}
     log.record(
         ACCEPTED, "allow", resource=resource, public=public, private=told.private, connection=connection
     )

@@ -33,8 +33,6 @@ from ringfence.privacy.protocol.control import (
     COORDINATOR,
     MAX_MESSAGE,
     ControlMessage,
-    Done,
-    Finish,
     Join,
     KeyCall,
     RosterCall,
@@ -47,6 +45,7 @@ from ringfence.privacy.protocol.control import (
     decode,
     seal_message,
 )
+from ringfence.privacy.protocol.endings import Done, Finish, NoRun
 from ringfence.privacy.protocol.notices import Notice
 from ringfence.privacy.protocol.releases import WitnessCall
 from ringfence.privacy.secagg.attempts import AttemptKey
@@ -280,12 +279,14 @@ class Agent:
         """The end: close the reservation, drop the run's keys, show where the log stands.
 
         The process that joined may be gone, and the farewell may be said again by a coordinator that did not
-        live to hear the answer: the run ends once, and everybody who says farewell is answered.
+        live to hear the answer: the run ends once, and everybody who says farewell is answered. Only where
+        nothing is held back for the run is it said that there is none; a fault on the way is `Unavailable`.
         """
-        if self.holder.participations.find(header.study, header.run) is None:
+        known = self.holder.participations.find(header.study, header.run)
+        if known is None:
             # A process that died between reserving and keeping that it joined left a reservation.
             joining.close_left(self.holder, header.study, header.run)
-        known = self._participation(header)
+            return self._seal(header, NoRun())
         origin = check_farewell(self.holder, known, finish)
         if not known.ended:
             self._end(header, finish, origin)

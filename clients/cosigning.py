@@ -31,7 +31,7 @@ from ringfence.clients.records.withdrawals import digest_leaf, keep_withdrawals,
 from ringfence.clients.records.witness_memory import RememberedIntent
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, WaistError
-from ringfence.privacy.protocol.control import Finish
+from ringfence.privacy.protocol.endings import Finish
 from ringfence.privacy.protocol.releases import (
     Cosignature,
     Cosigned,

@@ -284,13 +284,27 @@ def close_left(holder: Holder, study: str, run: str) -> None:
 
     A run counts that this federation's people approved: its table was read, which is written before anything
     is reserved. An offer alone is no proof, since a coordinator can make one of another's study.
+
+    Raises:
+        StudyError: RF-S560 budget is reserved for it, and the log of this federation says nothing of it.
+        BudgetError: the ledger is frozen, and cannot close it.
     """
+    if holder.participations.elsewhere(study):
+        return  # it is another federation's, and ends there
     read = holder.log.events(action="table.read", resource=f"study:{study}")
-    if not holder.participations.elsewhere(study) and any(
-        each.event.public.get("run") == run for each in read
-    ):
+    if any(each.event.public.get("run") == run for each in read):
         for window in close_reservations(holder.ledger, study, run):
             holder.snapshots.forget(study, window=window)
+    elif any(each.study_digest == study and each.of_run(run) for each in holder.ledger.reservations()):
+        raise StudyError(
+            "RF-S560",
+            N_(
+                "A run of {digest} is over, and budget is reserved for it here although the log does not "
+                "say that it was joined. If no federation runs it, free it: ringfence-client budget close "
+                "{digest}"
+            ),
+            digest=study,
+        )
 
 
 def close_reservations(ledger: Ledger, study: str, run: str) -> frozenset[int]:

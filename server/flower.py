@@ -40,7 +40,8 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polling:
-    """How often replies are looked for: after `first` seconds, then longer by `growth` to `longest`.
+    """How often replies are looked for: after `first` seconds, then longer by `growth` to `longest`; anew
+    from `first` when one has arrived.
 
     Attributes:
         first, growth, longest: the pauses.
@@ -226,7 +227,10 @@ class _Exchange:
                     looked = now
                     if self._send():
                         waits.pause = polling.first
+                waiting = len(self.waiting)
                 self._look(before, together=not faults)
+                if len(self.waiting) < waiting:  # holders that were asked together answer soon after another
+                    waits.pause = polling.first
                 before, faults = now, 0
             except Exception:  # of the grid, whatever it is: it is tried again a few times
                 faults += 1

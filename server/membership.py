@@ -19,15 +19,18 @@ from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, RingfenceError, WaistError
 from ringfence.privacy.protocol.control import (
     COORDINATOR,
-    Done,
     Join,
+    Message,
     StudyOffer,
+    Unavailable,
     open_message,
     seal_message,
 )
+from ringfence.privacy.protocol.endings import Done, NoRun
 from ringfence.privacy.protocol.releases import Proof, hashes_of
 from ringfence.privacy.secagg.keys import KeyMessage, verify_key_message
 from ringfence.privacy.stores.journal import Json, listed
+from ringfence.privacy.wire.envelope import MessageKind, read_header
 from ringfence.privacy.wire.fields import new_nonce, utc_now
 from ringfence.privacy.wire.heads import LedgerHead, LogPosition, verify_head
 from ringfence.server.approvals import approvers_of
@@ -49,7 +52,7 @@ class Members:
         absent: holders that did not join, or dropped out and did not come back.
         joined: all that ever joined; they are told when the study is over.
         refused: code of the last reply of a holder that was refused, until it joins again.
-        unsure: holders whose answer to the last offer did not arrive.
+        unsure: holders that were offered the study and are not known to have joined; they may have.
         due: of an absent holder, the round before which it is offered the study next, and how many rounds it
             was left in peace last.
     """
@@ -61,13 +64,11 @@ class Members:
     unsure: set[str] = field(default_factory=set)
     due: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def lose(self, names: Iterable[str], *, unsure: bool = False) -> None:
-        """Take holders out; one whose answer was lost may have joined, and is told the end."""
+    def lose(self, names: Iterable[str]) -> None:
+        """Take holders out."""
         for name in names:
             self.keys.pop(name, None)
             self.absent.add(name)
-            if unsure:
-                self.unsure.add(name)
 
     def back(self, name: str) -> None:
         """A holder takes part, for the first time or again."""
@@ -131,17 +132,26 @@ def offer(
     }
     replies = transport.exchange(messages)
     for name in asked:
-        reply = replies.get(name, b"")
-        try:
-            _join(coordinator, opened, members, name, reply, offers[name].nonce)
-            members.back(name)
-        except (RingfenceError, AuditError) as error:
-            code = refuse_reply(coordinator, opened, name, reply, error)
-            if code:
-                members.refused[name] = code
-            # Who was late at a fixed pace says `Unavailable`, and may join all the same.
-            members.lose([name], unsure=not reply or bool(code) or opened.study.privacy.pace == "fixed")
+        _take_in(coordinator, opened, members, name, replies.get(name, b""), offers[name].nonce)
     return members
+
+
+def _take_in(
+    coordinator: Coordinator, opened: OpenStudy, members: Members, name: str, reply: bytes, nonce: str
+) -> None:
+    """What a holder answered to the offer: it joins, or is absent."""
+    try:
+        _join(coordinator, opened, members, name, reply, nonce)
+        members.back(name)
+    except (RingfenceError, AuditError) as error:
+        code = refuse_reply(coordinator, opened, name, reply, error)
+        if code:
+            members.refused[name] = code
+        members.lose([name])
+        if name not in members.joined:
+            # Whatever it answered, it may have reserved: its store can fail after that, it can be late at a
+            # fixed pace, its answer can be lost. Only its answer to the end tells.
+            members.unsure.add(name)
 
 
 def finish(
@@ -179,13 +189,12 @@ def finish(
     )
     for name, data in replies.items():
         try:
-            take_done(coordinator, opened.digest, opened.run, name, opened.participants[name], data)
+            ending = Ending(study=opened.digest, run=opened.run, joined=name in members.joined)
+            take_end(coordinator, ending, name, opened.participants[name], data)
             told.add(name)
         except (RingfenceError, AuditError) as error:
             # The model stands; the holder's newest checkpoint is anchored when it answers later.
-            refused = refuse_reply(coordinator, opened, name, data, error)
-            if data and not refused and name not in members.joined:
-                told.add(name)  # it was there, and knows of no run that could end
+            refuse_reply(coordinator, opened, name, data, error)
     with kept.over() as connection:
         if connection is not None:
             keep_owed(connection, opened, owed)
@@ -205,11 +214,61 @@ def keep_owed(connection: Connection, opened: OpenStudy, names: Iterable[str]) -
     owe_farewell(connection, opened.run, opened.digest, opened.study.privacy.held[1], keys)
 
 
-def take_done(
-    coordinator: Coordinator, study: str, run: str, name: str, pinned: PublicIdentity, data: bytes
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Of which run a holder was told the end.
+
+    Attributes:
+        study: digest of its study.
+        run: its id.
+        joined: whether the holder is known to have joined.
+    """
+
+    study: str
+    run: str
+    joined: bool
+
+
+def take_end(
+    coordinator: Coordinator, ending: Ending, name: str, pinned: PublicIdentity, data: bytes
 ) -> None:
-    """Anchor what a holder's log says at the end, or raise."""
-    _, done = open_message(Done, data, senders={name: pinned}, study=study, run=run, recipient=COORDINATOR)
+    """Take a holder's answer to the end of a run: where its log stands, or that it has no such run.
+
+    Raises:
+        WaistError: it is anything else, and the end is to be said again; RF-W480 a holder that joined says
+            that it has no such run, RF-W481 the holder cannot answer now.
+        AuditError: its log does not continue what was seen of it.
+    """
+
+    def opened(cls: type[Message]) -> Message:
+        senders = {name: pinned}
+        return open_message(
+            cls, data, senders=senders, study=ending.study, run=ending.run, recipient=COORDINATOR
+        )[1]
+
+    kind = read_header(data).kind
+    if kind == MessageKind.UNAVAILABLE.value:
+        opened(Unavailable)
+        raise WaistError(
+            "RF-W481",
+            N_("{holder} cannot confirm the end of the run {run} now; it is told again."),
+            holder=name,
+            run=ending.run,
+        )
+    if kind == MessageKind.NO_RUN.value:
+        opened(NoRun)
+        if ending.joined:
+            raise WaistError(
+                "RF-W480",
+                N_(
+                    "{holder} joined the run {run} and says now that it has no such run: its store may be an "
+                    "older copy. It is told the end again; ask its people."
+                ),
+                holder=name,
+                run=ending.run,
+            )
+        return
+    done = opened(Done)
     known = coordinator.registry.last(pinned)
     if known is not None:
         anchor_holder(coordinator, pinned, known[1].key, done.checkpoint, done.proof, done.ledger)

@@ -230,8 +230,9 @@ def _run(conduct: Conduct, kept: KeptRun, progress: Progress, *, waits: bool) ->
         if known is not None:
             return known
         if not offered:
+            _owe(conduct, kept)
             offer(conduct.coordinator, conduct.opened, conduct.transport, conduct.members)
-            _admit(conduct, kept)
+            kept.admit(conduct.members.joined)
             conduct.require()
             offered = True
         return _summed(way, kept, query)
@@ -377,13 +378,11 @@ def _told_again(conduct: Conduct, kept: KeptRun, progress: Progress) -> Release:
     return release
 
 
-def _admit(conduct: Conduct, kept: KeptRun) -> None:
-    """Keep who joined, and who may have: all of them are told the end, after a restart too."""
-    kept.admit(conduct.members.joined)
-    if conduct.members.unsure:
-        with kept.writing() as connection:
-            if connection is not None:
-                keep_owed(connection, conduct.opened, conduct.members.unsure)
+def _owe(conduct: Conduct, kept: KeptRun) -> None:
+    """Keep that all are to be told the end, before anybody is offered the run: whoever hears it may join."""
+    with kept.writing() as connection:
+        if connection is not None:
+            keep_owed(connection, conduct.opened, conduct.opened.participants)
 
 
 def _summed(way: Recover | Retry, kept: KeptRun, query: Query) -> ReleasedSum:
@@ -392,7 +391,7 @@ def _summed(way: Recover | Retry, kept: KeptRun, query: Query) -> ReleasedSum:
     try:
         summed = way.round(query, lambda attempt: kept.asked(query, attempt), kept.first_attempt(query))
     finally:
-        _admit(way.conduct, kept)
+        kept.admit(way.conduct.members.joined)
     released = ReleasedSum(
         query=query.digest().hex(), aggregate=summed.aggregate, attempts=summed.attempts, names=summed.holders
     )

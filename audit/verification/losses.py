@@ -74,7 +74,10 @@ def checked_loss(loss: Loss) -> Loss:
     if len(loss.lost) > MOST_LOST:
         raise LogError(
             "RF-A265",
-            N_("{count} lost checkpoints were given; a recovery names {most} at most."),
+            N_(
+                "{count} lost checkpoints were given, and a recovery names {most} at most. Nothing was "
+                "changed: restore a newer copy, which lost fewer."
+            ),
             count=len(loss.lost),
             most=MOST_LOST,
         )

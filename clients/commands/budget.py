@@ -116,6 +116,14 @@ def _add_closing(kinds: argparse._SubParsersAction[Parser]) -> None:
         examples=["ringfence-client budget close sha256:0f3a..."],
     )
     close.add_argument("study", metavar="STUDY_DIGEST", help=_("digest of the study, or its first digits"))
+    which = close.add_mutually_exclusive_group()
+    which.add_argument(
+        "--run",
+        type=int,
+        metavar="N",
+        help=_("of a series with several open runs: number of the one to close"),
+    )
+    which.add_argument("--all-runs", action="store_true", help=_("close all open runs of the series"))
     close.set_defaults(do=_close)
 
 
@@ -150,7 +158,8 @@ def _show(arguments: argparse.Namespace) -> int:
     if standing.frozen:
         terminal.say(_("FROZEN: {reason}").format(reason=standing.frozen))
     for one in standing.open:
-        terminal.say(_("open reservation {id}: study {study}").format(id=one.id, study=one.study_digest))
+        said = _("open reservation {id}: study {study}").format(id=one.id, study=one.study_digest)
+        terminal.say(f"{said}, {_('run {number}').format(number=one.window)}" if one.window else said)
     for entry in entries:
         said = " ".join(f"{key}={value}" for key, value in entry.fields.items())
         terminal.say(f"{entry.sequence:>5} {entry.time} {entry.kind:10} {said}")
@@ -223,8 +232,13 @@ def _top_up(arguments: argparse.Namespace) -> int:
 def _close(arguments: argparse.Namespace) -> int:
     from ringfence.clients.desk.spending import close
 
-    digest, balance = close(arguments.config, arguments.study)
-    return _done(arguments, _("Closed the reservation of {study}.").format(study=digest), balance)
+    closed = close(arguments.config, arguments.study, arguments.run, every=arguments.all_runs)
+    said = _("Closed the reservation of {study}.").format(study=closed.study)
+    if runs := [str(each) for each in closed.windows if each]:
+        said = _("Closed the reservation of {study}; runs: {runs}").format(
+            study=closed.study, runs=", ".join(runs)
+        )
+    return _done(arguments, said, closed.left)
 
 
 def _done(arguments: argparse.Namespace, sentence: str, left: Balance) -> int:

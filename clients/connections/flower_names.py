@@ -8,6 +8,8 @@ from __future__ import annotations
 from ringfence.privacy.protocol.outside_names import require_names
 
 NAMES = {
+    "flwr.app.message:make_message": "metadata content error",
+    "flwr.app.message.arraychunk:ArrayChunk.deflate": "self",
     "flwr.supercore.protobuf.client:ProtobufClient.__init__": (
         "self base_url interceptors verify timeout retry_invoker"
     ),
@@ -24,6 +26,7 @@ NAMES = {
     "flwr.supercore.inflatable.inflatable_utils:inflate_object_from_contents": (
         "object_id object_contents keep_object_contents objects"
     ),
+    "flwr.supercore.inflatable.inflatable_object:get_object_id": "object_content",
     "flwr.supercore.inflatable.inflatable_object:get_object_tree": "obj",
     "flwr.supercore.inflatable.inflatable_object:get_all_nested_objects": "obj",
     "flwr.supercore.inflatable.inflatable_object:iterate_object_tree": "tree",
@@ -42,6 +45,7 @@ NAMES = {
     "flwr.proto.fleet_pb2:PushMessagesRequest": (
         "node messages_list message_object_trees clientapp_runtime_list"
     ),
+    "flwr.proto.fleet_pb2:PushMessagesResponse": "reconnect results objects_to_push session_id",
     "flwr.proto.run_pb2:GetRunRequest": "node run_id",
     "flwr.supernode.fleet_http_client:FleetHttpClient.ActivateNode": "self request",
     "flwr.supernode.fleet_http_client:FleetHttpClient.DeactivateNode": "self request",

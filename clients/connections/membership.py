@@ -46,7 +46,7 @@ from ringfence.privacy.protocol.enrolment import (
     moment,
 )
 
-FOLDER, NO_INVITATION = "federation", "RF-W360"
+FOLDER = "federation"
 _PENDING, _LOCK = "pending", ".lock"
 _INVITATION, _ADMISSION = "invitation.json", "admission.json"
 _TLS, _NODE = "tls.key", "node.key"

@@ -8,7 +8,7 @@ Invariant: nothing shown depends on rows. Left out are therefore counts of messa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -34,11 +34,13 @@ class HolderMetrics(Collector):
         links: contact with the gateway and end of the certificate's validity, by federation.
         ledger: of the holder.
         clock: the moment, UTC.
+        unserved: federations of client.toml that the process could not begin to serve.
     """
 
     links: Mapping[str, tuple[Contact, Callable[[], datetime]]]
     ledger: Ledger
     clock: Callable[[], datetime]
+    unserved: Sequence[str] = ()
     _budget: tuple[int, float, bool] | None = field(default=None)
 
     def page(self) -> Page:
@@ -69,6 +71,9 @@ class HolderMetrics(Collector):
                 ),
             )
         )
+        for name in self.unserved:
+            connected.add_metric([name], 0.0)
+            last.add_metric([name], 0.0)
         for name, (contact, expires) in self.links.items():
             heard = contact.heard
             connected.add_metric([name], float(contact.connected))

@@ -136,7 +136,7 @@ def link_of(
     agent = Agent(holder=holder, report=report)
     paced = PacedAgent(agent=agent, holder=holder, stop=changes.stop)
     changes.paced.append(paced)
-    guard = _AsWritten(box=LetterBox(agent=agent, answering=paced.handle), changes=changes)
+    guard = AsWritten(box=LetterBox(agent=agent, answering=paced.handle), changes=changes)
     node = SuperNode(
         place=place,
         key=key,
@@ -184,15 +184,23 @@ def on_loopback(
 
     Args:
         holder: any of the home's; the ledger is one.
-        settings: which say where.
+        settings: which say where, and which federations there are; one without a link cannot be served.
         links: contact and end of the certificate, by federation.
     """
-    metrics = HolderMetrics(links=links, ledger=holder.ledger, clock=utc_now)
+    names = [each.name for each in settings.config.federation]
+    unserved = tuple(name for name in names if name not in links)
+
+    def ready() -> tuple[bool, Mapping[str, object]]:
+        # All of them: that one coordinator is reached says nothing to whoever waits for another.
+        reached = {name: name in links and links[name][0].connected for name in names}
+        return bool(names) and all(reached.values()), {"federations": reached}
+
+    metrics = HolderMetrics(links=links, unserved=unserved, ledger=holder.ledger, clock=utc_now)
     wanted: Mapping[str, tuple[LoopbackPort | None, Pages]] = {
         "metrics": (settings.config.metrics, {"/metrics": metrics.page}),
         "probes": (
             settings.config.probes,
-            probes(alive=lambda: True, ready=lambda: all(each.connected for each, _ in links.values())),
+            probes(alive=lambda: True, ready=ready),
         ),
     }
     with ExitStack() as open_:
@@ -262,7 +270,7 @@ class Changes:
 
 
 @dataclass(slots=True, kw_only=True)
-class _AsWritten:
+class AsWritten:
     """Lets messages through to the letter box for as long as nothing was changed."""
 
     box: Answering

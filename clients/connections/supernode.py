@@ -21,8 +21,10 @@ from typing import Any
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from flwr.app import Context, Message, RecordDict
-from flwr.app.message import remove_content_from_message
+from flwr.app.message import make_message, remove_content_from_message
+from flwr.app.message.arraychunk import ArrayChunk
 from flwr.clientapp import ClientApp
+from flwr.common.constant import FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE as PART_BYTES
 from flwr.common.serde import message_from_proto, message_to_proto, run_from_proto
 from flwr.proto.fleet_pb2 import (
     ActivateNodeRequest,
@@ -38,6 +40,7 @@ from flwr.proto.run_pb2 import GetRunRequest
 from flwr.supercore import telemetry
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
+    get_object_id,
     get_object_tree,
     iterate_object_tree,
     no_object_id_recompute,
@@ -60,8 +63,10 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from ringfence.clients.connections.contact import Contact
 from ringfence.clients.connections.looking import reason_unreached, refused_login
 from ringfence.clients.connections.routes import ProxyRoute, client_by
+from ringfence.clients.flower import packed, unpacked
 from ringfence.privacy.errors import N_, RingfenceError, WaistError
 from ringfence.privacy.protocol.bundle import PROTOCOL, version_of
+from ringfence.privacy.protocol.carried import NONCE_BYTES, of_one_piece, one_piece
 
 # Flower tells its makers when it ends a process; nobody is told anything from here.
 telemetry.FLWR_TELEMETRY_ENABLED = "0"
@@ -277,26 +282,38 @@ def _received(client: FleetHttpClient, node: NodeNumber, message: Message, tree:
     )
     make_confirm_message_received_fn_protobuf(client.ConfirmMessageReceived, node, run)(name)
     whole: Any = inflate_object_from_contents(name, contents)
+    if isinstance(whole, ArrayChunk):
+        whole = make_message(message.metadata, packed(of_one_piece(bytes(whole.data))))
     whole.metadata.__dict__["_message_id"] = name
     return whole
 
 
 def send_reply(client: FleetHttpClient, node: NodeNumber, reply: Message) -> None:
     """Send a reply and its objects; how long it took to make is nobody's business."""
+    data, run = unpacked(reply), reply.metadata.run_id
+    if 0 < len(data) <= PART_BYTES - NONCE_BYTES:
+        content = ArrayChunk(memoryview(one_piece(data))).deflate()
+        reply.metadata.__dict__["_message_id"] = name = get_object_id(content)
+        head = message_to_proto(remove_content_from_message(reply))
+        answer = client.PushMessages(_pushing(node, head, ObjectTree(object_id=name)))
+        if name in answer.objects_to_push:
+            make_push_object_fn_protobuf(client.PushObject, node, run, answer.session_id)(name, content)
+        return
     with no_object_id_recompute():
         reply.metadata.__dict__["_message_id"] = reply.object_id
-        request = PushMessagesRequest(
-            node=node,
-            messages_list=[message_to_proto(remove_content_from_message(reply))],
-            message_object_trees=[get_object_tree(reply)],
-            clientapp_runtime_list=[0.0],
-        )
-        answer = client.PushMessages(request)
+        head = message_to_proto(remove_content_from_message(reply))
+        answer = client.PushMessages(_pushing(node, head, get_object_tree(reply)))
         push_objects(
             get_all_nested_objects(reply),
-            make_push_object_fn_protobuf(client.PushObject, node, reply.metadata.run_id, answer.session_id),
+            make_push_object_fn_protobuf(client.PushObject, node, run, answer.session_id),
             object_ids_to_push=set(answer.objects_to_push),
         )
+
+
+def _pushing(node: NodeNumber, head: MessageProto, tree: ObjectTree) -> PushMessagesRequest:
+    return PushMessagesRequest(
+        node=node, messages_list=[head], message_object_trees=[tree], clientapp_runtime_list=[0.0]
+    )
 
 
 def _told(error: BaseException) -> str:

@@ -19,7 +19,7 @@ from ringfence.audit.recovery import (
     record_recovery,
     remembered,
 )
-from ringfence.audit.verification.losses import Loss
+from ringfence.audit.verification.losses import MOST_LOST, Loss
 from ringfence.clients.home import Home
 from ringfence.clients.records.witness_memory import WitnessMemory
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
@@ -56,13 +56,13 @@ def recover_own_log(
 
     Raises:
         RingfenceError: RF-U793 to RF-U795 other than two people of this house, RF-U797 a file is none.
-        AuditError: nothing was lost, or two histories were signed.
+        AuditError: nothing was lost, more than a recovery names, or two histories were signed.
     """
     allowed = home.settings.approvers()
     with home.refusals("log.recovered", f"log:{home.log.origin}"):
         two_signers(people, allowed)
-        notes = [note.encode() for file in files for note in checkpoints_in(file)]
-        loss, held = find_loss(home.log, home.engine, notes)
+        seen = [[note.encode() for note in checkpoints_in(file)] for file in files]
+        loss, held = find_loss(home.log, home.engine, seen)
     kept, lost = loss.pairs()
     said = RecoveryStatement.of((home.log.origin, home.log.verifier.raw), kept, lost, people)
     signed = sign_recovery(said, reason, home.key(passphrases), people)
@@ -102,6 +102,7 @@ def take_coordinators_log(home: Home, file: RecoveryFile, people: Sequence[Ident
     Raises:
         RingfenceError: RF-U793 to RF-U795 other than two approvers; as `coordinators_loss`.
         AuditError: it is of another loss, was taken before, or does not verify.
+        WaistError: RF-W482 more runs were witnessed there than an event can name.
     """
     origin, key = _known(home)
     with home.refusals("recovery.accepted", f"log:{origin}"):
@@ -111,6 +112,16 @@ def take_coordinators_log(home: Home, file: RecoveryFile, people: Sequence[Ident
         witness, coordinator = _memory(home), home.coordinator()
         with home.engine.begin() as connection:
             runs = witness.lose(connection, coordinator, loss.kept.size)
+            if len(runs) > MOST_LOST:  # no coordinator that runs one study at a time comes to so many
+                raise WaistError(
+                    "RF-W482",
+                    N_(
+                        "Releases of {count} runs were witnessed in what was lost of the log, more than the "
+                        "{most} that a recovery can name; it is not taken."
+                    ),
+                    count=len(runs),
+                    most=MOST_LOST,
+                )
             told = _told(found.signed, home.settings.name, people, runs)
             whose = (Verifier(name=origin, raw=key.raw), loss)
             accept_recovery(home.log, connection, _continued(file), whose, told)

@@ -10,7 +10,7 @@ from pathlib import Path
 from ringfence.audit.errors import AuditError
 from ringfence.clients.config import FederationSettings
 from ringfence.clients.connections.contact import LastContact
-from ringfence.clients.connections.membership import NO_INVITATION, membership_at, membership_of
+from ringfence.clients.connections.membership import membership_at, membership_of
 from ringfence.clients.desk.deciding import Arrived, approved_series, arrived
 from ringfence.clients.desk.series import AttestationDue, attestations_due
 from ringfence.clients.desk.spending import BudgetStanding
@@ -18,6 +18,8 @@ from ringfence.clients.home import Home, open_home
 from ringfence.privacy.command_line.alignment import padded
 from ringfence.privacy.errors import RingfenceError, _
 from ringfence.privacy.stores.lease import leased
+
+_NOT_JOINED = "RF-W360"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,7 @@ class FederationStatus:
         admitted_until: end of the certificate, or None.
         contact: when the gateway was heard of last.
         open_runs: study and run of each participation that is not over.
-        fault: why its coordinator is not believed, or its log does not hold; empty otherwise.
+        fault: why what this home keeps of it cannot be read, or empty.
     """
 
     name: str
@@ -53,8 +55,8 @@ class FederationStatus:
             coordinator, gateway = invitation.coordinator, invitation.gateway
             if folder.admitted_before:
                 until = folder.certificate(key).not_valid_after_utc
-        except (RingfenceError, AuditError) as error:
-            fault = "" if error.code == NO_INVITATION else str(error)
+        except (RingfenceError, AuditError) as error:  # the other federations are told all the same
+            fault = "" if error.code == _NOT_JOINED else str(error)
         return cls(
             name=federation.name,
             coordinator=coordinator,
@@ -68,7 +70,13 @@ class FederationStatus:
     def lines(self, holder: str) -> list[str]:
         """For people."""
         if self.fault:
-            said = [self.fault]
+            said = [
+                _(
+                    "What this home keeps of the federation cannot be read; ringfence-client doctor says "
+                    "more."
+                ),
+                self.fault,
+            ]
         elif not self.coordinator:
             said = [_("{name} has joined no federation.").format(name=holder)]
         elif self.admitted_until is None:
@@ -102,11 +110,11 @@ class FederationStatus:
         return {
             "name": self.name,
             "coordinator": self.coordinator,
-            "fault": self.fault,
             "gateway": self.gateway,
             "admitted_until": None if self.admitted_until is None else self.admitted_until.isoformat(),
             "last_contact": None if self.contact.heard is None else self.contact.heard.isoformat(),
             "trouble": self.contact.trouble,
+            "fault": self.fault,
             "open": [{"study": study, "run": run} for study, run in self.open_runs],
         }
 

@@ -83,6 +83,7 @@ class BudgetStanding:
             "frozen": self.frozen,
             "reservations": [
                 {"id": one.id, "study": one.study_digest, "mu_squared": as_text(one.mu_squared)}
+                | ({"run": one.window} if one.window else {})
                 for one in self.open
             ],
         }
@@ -222,11 +223,33 @@ def freeze(config: Path, reason: str) -> None:
             home.ledger.freeze(checked_text("reason", reason))
 
 
-def close(config: Path, study: str) -> tuple[str, Balance]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """What was closed by hand.
+
+    Attributes:
+        study: digest of the study.
+        windows: of a series, numbers of the runs; 0 for a study that is run once.
+        left: what is left of the budget now.
+    """
+
+    study: str
+    windows: tuple[int, ...]
+    left: Balance
+
+
+def close(config: Path, study: str, number: int | None = None, *, every: bool = False) -> Closed:
     """Close the open reservation of a study, by its digest or the first digits of it.
 
+    Args:
+        config: the holder's.
+        study: the digits.
+        number: of a series, the run that is closed; not needed where one is open.
+        every: close all runs of a series.
+
     Raises:
-        BudgetError: RF-B403 there is none, RF-B404 several begin so; the ledger is frozen.
+        BudgetError: RF-B403 there is none, RF-B404 several begin so; RF-S562 several runs of the series are
+            open, RF-S563 the run that is named is not; the ledger is frozen.
     """
     with open_home(config) as home:
         wanted = study.removeprefix("sha256:").lower()
@@ -249,8 +272,35 @@ def close(config: Path, study: str) -> tuple[str, Balance]:
                 raise BudgetError(
                     "RF-B404", N_("Several open studies begin with {study}; give more digits."), study=study
                 )
-        digest = found[0].study_digest
-        for one in found:
+            digest = found[0].study_digest
+            chosen = found if every else _of_one_run(found, number)
+        for one in chosen:
             home.ledger.commit(one)
             home.snapshots().forget(digest, window=one.window)
-        return digest, home.ledger.left()
+        windows = tuple(sorted(one.window for one in chosen))
+        return Closed(study=digest, windows=windows, left=home.ledger.left())
+
+
+def _of_one_run(found: Sequence[Reservation], number: int | None) -> Sequence[Reservation]:
+    """The open reservations of one run: of a series the others may still be going on, and keep theirs."""
+    runs = sorted({one.window for one in found})
+    told = ", ".join(str(each) for each in runs if each)
+    if number is None and len(runs) > 1:
+        raise BudgetError(
+            "RF-S562",
+            N_(
+                "Several runs of the series {study} are open ({runs}); close the one that will not go on "
+                "with --run N, or all of them with --all-runs."
+            ),
+            study=found[0].study_digest,
+            runs=told,
+        )
+    if number is not None and number not in runs:
+        raise BudgetError(
+            "RF-S563",
+            N_("Run {number} of {study} has no open reservation; runs that have one: {runs}."),
+            number=number,
+            study=found[0].study_digest,
+            runs=told or "-",
+        )
+    return [one for one in found if number in (None, one.window)]

@@ -75,7 +75,8 @@ class Forecast:
         demand: None where it has no price, or where the ledger cannot take it.
         no_demand: why the ledger cannot take it.
         left: the largest Gaussian event that still fits.
-        reserved: whether the ledger holds an open reservation for it.
+        reserved: whether the ledger holds an open reservation for it; of a series, for the run whose window
+            is open, else for the next one.
         frozen: why nothing may be spent, or empty.
         approvals: how many different approvers' approvals are on file and hold.
         plan: everything the study asks, or None where it has no price.
@@ -217,6 +218,7 @@ def answer(home: Home, study: Study, loaded: LoadedContract) -> Forecast:
             demand = Demand.of(plan, home.ledger)
         except BudgetError as error:
             no_demand = error
+    now, window = request.now, _run_in_question(study, request.now)
     judged = judged_approvals(home, digest, bound_of(study.series, loaded.contract.digest()))
     return Forecast(
         study=study,
@@ -227,13 +229,27 @@ def answer(home: Home, study: Study, loaded: LoadedContract) -> Forecast:
         demand=demand,
         no_demand=no_demand,
         left=home.ledger.left(),
-        reserved=any(one.study_digest == digest for one in home.ledger.reservations()),
+        reserved=any(
+            (one.study_digest, one.window) == (digest, window) for one in home.ledger.reservations()
+        ),
         frozen=home.ledger.frozen(),
         approvals=len(judged.counted),
         plan=None if found is None else plan,
         passed_over=judged.passed_over,
-        series=SeriesHere.of(home, study, None if demand is None else demand.quote, datetime.now(UTC)),
+        series=SeriesHere.of(home, study, None if demand is None else demand.quote, now),
     )
+
+
+def _run_in_question(study: Study, now: datetime) -> int | None:
+    """Number of the run that is asked about: in the window that is open, else in the next one.
+
+    Of a series an earlier run may still be going on; what is reserved for that one pays for no other.
+    0 for a study that is run once, None for a series that is over.
+    """
+    if study.series is None:
+        return 0
+    found = study.series.window_at(now) or study.series.window_after(now)
+    return None if found is None else found.number
 
 
 def judged_approvals(home: Home, digest: str, bound: SeriesBound | None) -> JudgedApprovals:

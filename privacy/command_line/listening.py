@@ -35,19 +35,25 @@ class Page:
 Pages = Mapping[str, Callable[[], Page]]
 
 
-def probe(said: Callable[[], bool], word: str) -> Callable[[], Page]:
-    """A probe: status 200 and true, or 503 and false; it says nothing else."""
+def probe(said: Callable[[], tuple[bool, Mapping[str, object]]], word: str) -> Callable[[], Page]:
+    """A probe: status 200 and true, or 503 and false, with what it hangs on; it says nothing else."""
 
     def page() -> Page:
-        good = said()
-        return Page(body=json.dumps({word: good}).encode() + b"\n", status=200 if good else 503)
+        good, parts = said()
+        body = json.dumps({word: good, **parts}).encode() + b"\n"
+        return Page(body=body, status=200 if good else 503)
 
     return page
 
 
-def probes(alive: Callable[[], bool], ready: Callable[[], bool]) -> Pages:
-    """`/healthz` and `/readyz`."""
-    return {"/healthz": probe(alive, "alive"), "/readyz": probe(ready, "ready")}
+def probes(alive: Callable[[], bool], ready: Callable[[], tuple[bool, Mapping[str, object]]]) -> Pages:
+    """`/healthz` and `/readyz`.
+
+    Args:
+        alive: whether the process does its work.
+        ready: whether all that it serves can be reached, and the state of each part of that by name.
+    """
+    return {"/healthz": probe(lambda: (alive(), {}), "alive"), "/readyz": probe(ready, "ready")}
 
 
 class _PageReader(BaseHTTPRequestHandler):

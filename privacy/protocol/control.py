@@ -9,8 +9,8 @@
                    <------------------ (data plane: MaskedUpdate) or Unavailable
     WitnessCall    ------------------>  (`releases.py`)
                    <------------------ Cosigned
-    Finish         ------------------>
-                   <------------------ Done
+    Finish         ------------------>  (`endings.py`)
+                   <------------------ Done or NoRun
 
 A study with `dropouts = "recover"` has no `RosterCall`; each attempt at a round is
 
@@ -44,8 +44,9 @@ from typing import Annotated, TypeAlias, TypeVar
 
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.protocol.endings import Done, Finish, NoRun
 from ringfence.privacy.protocol.notices import Approvals, Notice, Standing
-from ringfence.privacy.protocol.releases import Cosigned, Proof, ReleaseProof, Withdrawals, WitnessCall
+from ringfence.privacy.protocol.releases import Cosigned, Proof, WitnessCall
 from ringfence.privacy.secagg.ephemeral import EphemeralMessage
 from ringfence.privacy.secagg.keys import KeyMessage
 from ringfence.privacy.secagg.recovery import Revealed, SealedShares
@@ -63,7 +64,6 @@ from ringfence.privacy.wire.envelope import (
 )
 from ringfence.privacy.wire.fields import (
     AtMost,
-    Digest,
     Name,
     Nonce,
     NoteText,
@@ -220,34 +220,6 @@ class UnmaskCall(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finish(Record):
-    """Coordinator to holder: the study is over.
-
-    Attributes:
-        model: digest of what was released, if anything was.
-        release: under whose eyes; there where a model is.
-        checkpoint: of the coordinator's log as of now.
-        proof: that it continues the cosigned one; empty without a release.
-        withdrawn: intents of the run that were withdrawn.
-    """
-
-    model: Digest | None
-    release: ReleaseProof | None
-    checkpoint: NoteText
-    proof: Proof
-    withdrawn: Withdrawals = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done(Record):
-    """Holder to coordinator: its checkpoint, proven to continue the one it joined with, and ledger head."""
-
-    checkpoint: NoteText
-    proof: Proof
-    ledger: LedgerHead
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Unavailable(Record):
     """Holder to coordinator: no answer, without a reason."""
 
@@ -269,6 +241,7 @@ ControlMessage: TypeAlias = (
     | Revealed
     | Finish
     | Done
+    | NoRun
     | Unavailable
     | WitnessCall
     | Cosigned
@@ -293,6 +266,7 @@ Message = TypeVar(
     Revealed,
     Finish,
     Done,
+    NoRun,
     Unavailable,
     WitnessCall,
     Cosigned,
@@ -317,6 +291,7 @@ KINDS: Mapping[type[ControlMessage], MessageKind] = {
     Revealed: MessageKind.REVEALED,
     Finish: MessageKind.FINISH,
     Done: MessageKind.DONE,
+    NoRun: MessageKind.NO_RUN,
     Unavailable: MessageKind.UNAVAILABLE,
     WitnessCall: MessageKind.WITNESS_CALL,
     Cosigned: MessageKind.COSIGNED,

@@ -38,7 +38,8 @@ from ringfence.privacy.wire.fields import (
 DOCUMENT, ACCEPTANCE = "log-recovery", "recovery-acceptance"
 MOST_REASON = 1000
 MAX_FILE = 4 * 2**20
-Notes: TypeAlias = Annotated[tuple[NoteText, ...], AtMost(200)]
+Notes: TypeAlias = Annotated[tuple[NoteText, ...], AtMost(201)]
+"""One more than a recovery can name, so that whoever has lost too many finds it out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

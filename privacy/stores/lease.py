@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, event
 
 from ringfence.privacy.errors import N_, StoreError
 from ringfence.privacy.stores.store import location, profile
@@ -21,13 +21,15 @@ from ringfence.privacy.stores.store import location, profile
 # An arbitrary fixed number by which PostgreSQL knows this lock within the database.
 _ADVISORY_KEY = 0x52494E4746454E43
 _TRIES, _INSTANT = 5, 0.02
+_LEASES = "ringfence_leases"
 
 
 @contextmanager
 def lease(engine: Engine, purpose: str = "") -> Iterator[None]:
     """Hold the store's lease for as long as the block runs.
 
-    A store in memory belongs to its process anyway.
+    A store in memory belongs to its process anyway. In PostgreSQL the lease ends with the connection that
+    holds it, whoever ends that; from then on every transaction of the engine is refused (RF-S561).
 
     Args:
         engine: of the store.
@@ -58,14 +60,8 @@ def leased(engine: Engine, purpose: str = "") -> bool:
         case "sqlite":
             return _file_leased(_lease_file(location(engine), purpose))
         case "postgresql":
-            key = _advisory_key(purpose)
             with engine.connect() as connection:
-                found = connection.exec_driver_sql(
-                    "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted "
-                    f"AND classid = {key >> 32} AND objid = {key & 0xFFFFFFFF} "
-                    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-                ).first()
-                return found is not None
+                return _locked(connection, _advisory_key(purpose))
         case _:
             return False
 
@@ -128,14 +124,60 @@ def _database_lease(engine: Engine, purpose: str) -> Iterator[None]:
     key = _advisory_key(purpose)
     with engine.connect() as connection:
         free = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({key})").scalar_one()
+        session = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
         connection.commit()
         if not free:
             raise _taken("PostgreSQL", "?")
+
+        held = _guarded(engine)
+        held[key] = session
         try:
             yield
         finally:
-            connection.exec_driver_sql(f"SELECT pg_advisory_unlock({key})")
-            connection.commit()
+            del held[key]
+            try:
+                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({key})")
+                connection.commit()
+            except StoreError:
+                # The lock ends with the connection, and what the block did was done while it stood.
+                connection.invalidate()
+
+
+def _guarded(engine: Engine) -> dict[int, int]:
+    """The sessions that hold this engine's locks, by lock; every transaction looks whether they still do.
+
+    A lock ends with its connection, and the pool would make a new one without a word. What looks is added
+    with the first lease alone: other threads may begin transactions while a later one comes or goes.
+    """
+    held: dict[int, int] | None = engine.get_execution_options().get(_LEASES)
+    if held is not None:
+        return held
+    made: dict[int, int] = {}
+    engine.update_execution_options(**{_LEASES: made})
+
+    @event.listens_for(engine, "begin")
+    def require(connection: Connection) -> None:
+        for key, session in tuple(made.items()):
+            if not _locked(connection, key, f"AND pid = {session}"):
+                raise StoreError(
+                    "RF-S561",
+                    N_(
+                        "PostgreSQL ended the connection that kept other processes off the store, so this "
+                        "process uses it no more. Nothing that was written is lost; start it again."
+                    ),
+                )
+
+    return made
+
+
+def _locked(connection: Connection, key: int, more: str = "") -> bool:
+    """Whether a connection to this database has the lock at this moment."""
+    found = connection.exec_driver_sql(
+        "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted "
+        f"AND classid = {key >> 32} AND objid = {key & 0xFFFFFFFF} "
+        f"AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) {more}"
+    ).first()
+    return found is not None
 
 
 def _taken(name: str, holder: str) -> StoreError:

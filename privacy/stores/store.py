@@ -387,6 +387,8 @@ def _guard_postgresql(engine: Engine) -> None:
         from psycopg import OperationalError
         from psycopg.errors import DiskFull
 
+        if context.is_pre_ping:
+            return  # an idle connection that was ended is replaced, before anything is asked over it
         error = context.original_exception
         if isinstance(error, DiskFull):
             raise _disk_full("PostgreSQL") from error

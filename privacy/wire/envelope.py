@@ -58,6 +58,7 @@ class MessageKind(StrEnum):
     REVEALED = "revealed"
     FINISH = "finish"
     DONE = "done"
+    NO_RUN = "no-run"
     WITNESS_CALL = "witness-call"
     COSIGNED = "cosigned"
     UNAVAILABLE = "unavailable"

@@ -4,6 +4,9 @@ Flower's own pull blocks for minutes on one reply that was announced and whose p
 blocks nothing else is looked at; its calls are repeated for ever when the link is gone. Here what has arrived
 of a reply is kept, the rest is looked for at the next pull, and a call that fails says so.
 
+A message that fits into one piece is kept by the link as that piece (`privacy/protocol/carried.py`): one
+request to send it and one to fetch it, where Flower's own form takes five.
+
 Invariant: of one reply no more is held than the largest message of the protocol takes.
 """
 
@@ -14,17 +17,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flwr.app import Error, Message, Metadata
-from flwr.app.message import make_message
+from flwr.app.message import make_message, remove_content_from_message
+from flwr.app.message.arraychunk import ArrayChunk
 from flwr.common.constant import FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE as PART_BYTES
 from flwr.common.constant import ErrorCode
+from flwr.common.serde import message_to_proto, metadata_from_proto
 from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree
-from flwr.proto.runtime_pb2 import PullAppMessagesRequest
-from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
-from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf
-from flwr.supercore.inflatable.inflatable_utils import ObjectUnavailableError, inflate_object_from_contents
+from flwr.proto.message_pb2 import Message as MessageProto
+from flwr.proto.runtime_pb2 import PullAppMessagesRequest, PushAppMessagesRequest
+from flwr.supercore.inflatable.inflatable_object import get_object_id, iterate_object_tree
+from flwr.supercore.inflatable.inflatable_protobuf_utils import (
+    make_pull_object_fn_protobuf,
+    make_push_object_fn_protobuf,
+)
+from flwr.supercore.inflatable.inflatable_utils import (
+    ObjectUnavailableError,
+    inflate_object_from_contents,
+    push_object_contents_from_iterable,
+)
 from flwr.superlink.grid import HttpGrid
 
+from ringfence.privacy.protocol.carried import NONCE_BYTES, of_one_piece, one_piece
 from ringfence.privacy.protocol.control import MAX_MESSAGE
+from ringfence.server.flower import packed, unpacked
 
 _FRAME = 1 << 20
 """Bytes of a reply that Flower adds, at most."""
@@ -36,16 +51,21 @@ class _Coming:
     """A reply that was announced, and the parts of it that are here.
 
     Attributes:
-        reply: Flower's id of it.
+        sent: it, without its content.
         parts: ids of its parts.
         leaves: how many of them hold content; all but the last are full.
         here: parts that arrived.
     """
 
-    reply: str
+    sent: MessageProto
     parts: list[str]
     leaves: int
     here: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def reply(self) -> str:
+        """Flower's id of it."""
+        return str(self.sent.metadata.message_id)
 
 
 class LinkGrid(HttpGrid):  # type: ignore[misc]  # Flower comes without types
@@ -57,6 +77,32 @@ class LinkGrid(HttpGrid):  # type: ignore[misc]  # Flower comes without types
         self._retry_invoker = None
         self._coming: dict[str, _Coming] = {}
 
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Send messages to the nodes that they name; their ids, empty for one that the link did not take."""
+        given = list(messages)
+        bodies = [unpacked(message) for message in given]
+        # Nothing to send, no bytes, or another form than ours: Flower's own way.
+        if not given or not all(0 < len(data) <= PART_BYTES - NONCE_BYTES for data in bodies):
+            return list(super().push_messages(given))
+        pieces: dict[str, bytes] = {}
+        heads, trees = [], []
+        for message, data in zip(given, bodies, strict=True):
+            content = ArrayChunk(memoryview(one_piece(data))).deflate()
+            number = get_object_id(content)
+            message.metadata.__dict__["_message_id"] = number
+            pieces[number] = content
+            heads.append(message_to_proto(remove_content_from_message(message)))
+            trees.append(ObjectTree(object_id=number))
+        answer = self._runtime_client.PushMessages(
+            PushAppMessagesRequest(messages_list=heads, message_object_trees=trees)
+        )
+        push = make_push_object_fn_protobuf(
+            self._runtime_client.PushObject, self.node, self.run.run_id, answer.session_id
+        )
+        taken = set(answer.objects_to_push)
+        push_object_contents_from_iterable(((n, p) for n, p in pieces.items() if n in taken), push)
+        return [str(number) for number in answer.message_ids]
+
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
         """Replies to messages that are here in whole."""
         numbers = list(message_ids)
@@ -64,7 +110,7 @@ class LinkGrid(HttpGrid):  # type: ignore[misc]  # Flower comes without types
         if asked := [number for number in numbers if number not in self._coming]:
             found = self._runtime_client.PullMessages(PullAppMessagesRequest(message_ids=asked))
             for sent, tree in zip(found.messages_list, found.message_object_trees, strict=True):
-                self._coming[sent.metadata.reply_to_message_id] = _coming(sent.metadata.message_id, tree)
+                self._coming[sent.metadata.reply_to_message_id] = _coming(sent, tree)
         return [reply for number in numbers if (reply := self._whole(number)) is not None]
 
     def announced(self, message: str) -> int:
@@ -85,6 +131,9 @@ class LinkGrid(HttpGrid):  # type: ignore[misc]  # Flower comes without types
         try:
             self._pull(coming)
             reply: Any = inflate_object_from_contents(coming.reply, coming.here)
+            if isinstance(reply, ArrayChunk):
+                content = packed(of_one_piece(bytes(reply.data)))
+                reply = make_message(metadata_from_proto(coming.sent.metadata), content)
             reply.metadata.__dict__["_message_id"] = coming.reply
         except ObjectUnavailableError:
             return None
@@ -130,7 +179,7 @@ class LinkGrid(HttpGrid):  # type: ignore[misc]  # Flower comes without types
         return make_message(metadata, error=Error(code=ErrorCode.MESSAGE_UNAVAILABLE, reason=""))
 
 
-def _coming(reply: str, tree: ObjectTree) -> _Coming:
+def _coming(sent: MessageProto, tree: ObjectTree) -> _Coming:
     nodes = list(iterate_object_tree(tree))
     leaves = sum(not node.children for node in nodes)
-    return _Coming(reply, [node.object_id for node in nodes], max(leaves, 1))
+    return _Coming(sent, [node.object_id for node in nodes], max(leaves, 1))

@@ -61,13 +61,13 @@ def recover_log(
 
     Raises:
         RingfenceError: RF-U793 to RF-U795 other than two people of this house, RF-U797 a file is none.
-        AuditError: nothing was lost, or two histories were signed.
+        AuditError: nothing was lost, more than a recovery names, or two histories were signed.
     """
     allowed = office.settings.officers()
     with _refusals(office, "log.recovered", office.log.origin):
         two_signers(people, allowed)
-        notes = [note.encode() for file in files for note in checkpoints_in(file)]
-        loss, held = find_loss(office.log, office.engine, notes)
+        seen = [[note.encode() for note in checkpoints_in(file)] for file in files]
+        loss, held = find_loss(office.log, office.engine, seen)
     kept, lost = loss.pairs()
     said = RecoveryStatement.of((office.log.origin, office.log.verifier.raw), kept, lost, people)
     signed = sign_recovery(said, reason, office.key(passphrases), people)

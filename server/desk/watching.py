@@ -38,7 +38,13 @@ def watched(office: Office, vitals: Vitals, admissions: Admissions) -> Iterator[
     )
     wanted: Mapping[str, tuple[Listener | None, Pages]] = {
         "metrics": (config.metrics, {"/metrics": metrics.page}),
-        "probes": (config.probes, probes(alive=lambda: vitals.alive, ready=lambda: vitals.ready)),
+        "probes": (
+            config.probes,
+            probes(
+                alive=lambda: vitals.alive,
+                ready=lambda: (vitals.ready, {"gateway": vitals.door, "link": vitals.link}),
+            ),
+        ),
     }
     with ExitStack() as open_:
         yield {

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, select
 from ringfence.audit.errors import AuditError
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import RingfenceError
-from ringfence.privacy.protocol.control import COORDINATOR, Unavailable, open_message, seal_message
+from ringfence.privacy.protocol.control import COORDINATOR, seal_message
 from ringfence.privacy.stores.store import reading
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.connections.admissions import Admissions
@@ -22,7 +22,7 @@ from ringfence.server.connections.pacing import held_for
 from ringfence.server.coordinator import Coordinator
 from ringfence.server.flower import FlowerTransport
 from ringfence.server.letters import Letters
-from ringfence.server.membership import take_done
+from ringfence.server.membership import Ending, take_end
 from ringfence.server.records.farewells import FAREWELLS, farewell_heard
 from ringfence.server.records.intents import farewell, read_intent, read_withdrawn
 from ringfence.server.records.runs import MEMBERS, RUNS, RunStore
@@ -102,7 +102,8 @@ def say_end(
 ) -> None:
     """Tell those of one run who are there, and keep who answered.
 
-    An answer that does not count is told and changes nothing: that holder is told again.
+    An answer that does not count, `Unavailable` among them, is told and changes nothing: that holder is told
+    again.
     """
     there = carrier.present(owed.holders)
     if not there:
@@ -129,23 +130,11 @@ def say_end(
         letters.close()
     for name, data in replies.items():
         try:
-            take_done(coordinator, owed.study, owed.run, name, owed.holders[name], data)
+            ending = Ending(study=owed.study, run=owed.run, joined=name in owed.joined)
+            take_end(coordinator, ending, name, owed.holders[name], data)
         except (RingfenceError, AuditError) as error:
-            if name in owed.joined or not _knows_of_none(owed, name, data):
-                report(f"{name}: {error}")
-                continue
+            report(f"{name}: {error}")
+            continue
         at = utc_now().isoformat(timespec="seconds")
         with coordinator.registry.engine.begin() as connection:
             farewell_heard(connection, owed.run, [name], at)
-
-
-def _knows_of_none(owed: OwedEnd, name: str, data: bytes) -> bool:
-    """Whether a holder of which it is not known that it joined says that it has nothing to end."""
-    senders = {name: owed.holders[name]}
-    try:
-        open_message(
-            Unavailable, data, senders=senders, study=owed.study, run=owed.run, recipient=COORDINATOR
-        )
-    except RingfenceError:
-        return False
-    return True

@@ -1,7 +1,7 @@
 """Who is still to hear how a run ended: kept until the holder has answered, however long it is away.
 
-A holder that joined keeps its reservation until it hears the end. One whose answer to the offer was lost may
-have joined as well, so it is told too.
+A holder that joined keeps its reservation until it hears the end. Any other that was offered the run may have
+reserved as well, so all are kept before the first offer, and each is told until it answers.
 """
 
 from __future__ import annotations

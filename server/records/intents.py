@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from ringfence.audit.checkpoint import read_unverified
 from ringfence.audit.log import AuditLog
-from ringfence.privacy.protocol.control import Finish
+from ringfence.privacy.protocol.endings import Finish
 from ringfence.privacy.protocol.releases import ReleaseProof, Withdrawal, proof_of
 from ringfence.privacy.wire.fields import canonical, parse_canonical
 from ringfence.server.coordinator import Coordinator

@@ -106,7 +106,8 @@ class KeptRun:
         outcome: `RELEASED`, or the code of what ended it; empty while rounds are asked.
         model: digest of what was released, or empty.
         intent: what is about to be released, once the sums make a model.
-        unsure: holders whose answer to an offer was lost; they are told the end too.
+        unsure: holders that may have been offered the run and are not known to have joined; they are told the
+            end too.
         withdrawn: numbers of the events that withdrew earlier intents.
     """
 

@@ -9,9 +9,11 @@ Invariants:
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Column,
@@ -70,13 +72,11 @@ SUBMITTED, RUNNING, SCHEDULED, RELEASED, STOPPED, ENDED, EXPIRED = (
 )
 OPEN = frozenset({SUBMITTED, RUNNING, SCHEDULED})
 # No name and no moment holds one of these. One row a study, put together by the database: making each of
-# 30,000 rows a value here takes longer than all else that a list of 10,000 studies needs.
+# 30,000 rows a value here takes longer than all else that a list of 10,000 studies needs. One call of a
+# function puts them together, since a chain of `||` writes every text anew at each of its links.
 _BETWEEN, _AFTER = "\x1f", "\x1e"
-_MEMBERS = (_STANDINGS.c.state, _STANDINGS.c.delivered, _STANDINGS.c.heard, _STANDINGS.c.missed)
-_ONE: ColumnElement[str] = _STANDINGS.c.holder
-for _member in _MEMBERS:
-    _ONE = _ONE + _BETWEEN + _member
-_TOGETHER = func.aggregate_strings(_ONE, _AFTER)
+_MEMBERS = [_STANDINGS.c[name] for name in ("holder", "state", "delivered", "heard", "missed")]
+_FORM = _BETWEEN.join(["%s"] * len(_MEMBERS))
 
 
 Record = Callable[[Connection], object]
@@ -111,20 +111,19 @@ class HolderStanding:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmittedStudy:
-    """One submitted study.
+class SubmittedStudy(NamedTuple):
+    """One submitted study; a tuple, since a list makes thousands of them.
 
     Attributes:
         study: its digest.
         name: its id.
         submitted: when, UTC.
         expires: its last day.
+        standings: how it stands at each holder, as the store put it together; see `holders`.
         state: `submitted`, `running`, `scheduled` (a series between two runs), `released`, `stopped`, `ended`
             (without a model) or `expired`.
         round: of a run, the round that was asked last; -1 before the first and where there is no run.
         why: the code of what ended it, where that was no person and no release.
-        standings: how it stands at each holder, as the store put it together; see `holders`.
         series: how far a series is; None for a study that is run once.
     """
 
@@ -132,10 +131,10 @@ class SubmittedStudy:
     name: str
     submitted: str
     expires: str
+    standings: str
     state: str
     round: int = -1
     why: str = ""
-    standings: str = ""
     series: SeriesProgress | None = None
 
     @property
@@ -238,31 +237,35 @@ class Submissions:
 
     def listed(self, study: str | None = None) -> tuple[SubmittedStudy, ...]:
         """All studies, the last that was submitted first; or one, by its digest."""
-        columns = select(_ROWS.c.study, _ROWS.c.name, _ROWS.c.submitted, _ROWS.c.expires, _ROWS.c.series)
-        standings = select(_STANDINGS.c.study, _TOGETHER).group_by(_STANDINGS.c.study)
-        runs = select(RUNS)
+        told = (_ROWS.c[name] for name in ("study", "name", "submitted", "expires", "series"))
+        of_runs = (RUNS.c[name] for name in ("outcome", "round", "ended", "window", "run"))
+        columns = select(*told, *of_runs).outerjoin(RUNS, RUNS.c.study == _ROWS.c.study)
+        # Both databases put texts into a form; SQLite knows the second name since 3.38 alone.
+        form = func.printf if self.engine.dialect.name == "sqlite" else func.format
+        together = func.aggregate_strings(form(_FORM, *_MEMBERS, type_=Text), _AFTER)
+        standings = select(_STANDINGS.c.study, together).group_by(_STANDINGS.c.study)
         if study is not None:
             columns = columns.where(_ROWS.c.study == study)
-            standings, runs = standings.where(_STANDINGS.c.study == study), runs.where(RUNS.c.study == study)
+            standings = standings.where(_STANDINGS.c.study == study)
         with reading(self.engine) as connection:
             rows = connection.execute(columns.order_by(_ROWS.c.submitted.desc(), _ROWS.c.name)).all()
-            held = {row[0]: str(row[1]) for row in connection.execute(standings)}
-            begun: dict[str, list[Row[Any]]] = {}
-            for run in connection.execute(runs):
-                begun.setdefault(run.study, []).append(run)
+            held = {row[0]: row[1] for row in connection.execute(standings).all()}
             stops = stops_of(connection)
         now = self._clock()
-        return tuple(
-            SubmittedStudy(
-                study=of,
-                name=name,
-                submitted=submitted,
-                expires=expires,
-                standings=held.get(of, ""),
-                **_became((of, expires, series), begun.get(of, []), stops.get(of, ""), now),
-            )
-            for of, name, submitted, expires, series in rows
-        )
+        today = now.date().isoformat()
+        found = list[SubmittedStudy]()
+        for of, group in groupby(rows, itemgetter(0)):
+            row, *more = group
+            _of, name, submitted, expires, series, outcome, reached, *_ = row
+            over = expires < today
+            became: tuple[str, int, str] | tuple[str, int, str, SeriesProgress]
+            if series:
+                runs = () if row.run is None else (row, *more)
+                became = _series(series, runs, stops.get(of, ""), now, over)
+            else:
+                became = _once(outcome, reached, over)
+            found.append(SubmittedStudy(of, name, submitted, expires, held.get(of, ""), *became))
+        return tuple(found)
 
     def heard(self, study: str, holder: str, state: str, told: Callable[[Connection, bool], None]) -> None:
         """A holder said how a study stands.
@@ -320,39 +323,31 @@ def _known(study: str, name: str, connection: Connection) -> bool:
     return False
 
 
-def _became(
-    kept: tuple[str, str, str], runs: list[Row[Any]], stopped: str, now: datetime.datetime
-) -> dict[str, Any]:
-    """State, round and reason of a study, from its digest, last day and series, and the rows of its runs."""
-    _study, expires, series = kept
-    over = expires < now.date().isoformat()
-    if series:
-        return _series(series, runs, stopped, now, over)
-    return _of_run(runs[0]) if runs else {"state": EXPIRED if over else SUBMITTED}
+def _once(outcome: str | None, reached: int, over: bool) -> tuple[str, int, str]:
+    """State, round and reason of a study that is run once, from its run's outcome; None where it has none."""
+    if outcome is None:
+        return EXPIRED if over else SUBMITTED, -1, ""
+    if not outcome:
+        return RUNNING, reached, ""
+    return (outcome, reached, "") if outcome in {RELEASED, STOPPED} else (ENDED, reached, outcome)
 
 
 def _series(
-    series: str, runs: list[Row[Any]], stopped: str, now: datetime.datetime, over: bool
-) -> dict[str, Any]:
+    series: str, runs: Sequence[Row[Any]], stopped: str, now: datetime.datetime, over: bool
+) -> tuple[str, int, str, SeriesProgress]:
+    """State, round and reason of a series, and how far it is."""
     found = progress_of(SeriesTerms.from_canonical(series.encode()), runs, stopped, now)
+    reached = -1
     if found.present:
         reached = next(row.round for row in runs if not row.ended and row.window == found.present)
-        return {"state": RUNNING, "round": reached, "series": found}
-    if stopped:
-        return {"state": STOPPED, "series": found}
-    if found.over or over:
-        last = RELEASED if found.released else ENDED if runs else EXPIRED
-        return {"state": last, "series": found}
-    return {"state": SCHEDULED if runs else SUBMITTED, "series": found}
-
-
-def _of_run(run: Row[Any]) -> dict[str, Any]:
-    outcome, reached = str(run.outcome), int(run.round)
-    if not outcome:
-        return {"state": RUNNING, "round": reached}
-    if outcome in {RELEASED, STOPPED}:
-        return {"state": outcome, "round": reached}
-    return {"state": ENDED, "round": reached, "why": outcome}
+        state = RUNNING
+    elif stopped:
+        state = STOPPED
+    elif found.over or over:
+        state = RELEASED if found.released else ENDED if runs else EXPIRED
+    else:
+        state = SCHEDULED if runs else SUBMITTED
+    return state, reached, "", found
 
 
 def _of(study: str, holder: str) -> ColumnElement[bool]:

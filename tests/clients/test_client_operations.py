@@ -19,7 +19,9 @@ from kits.command_kit import Town, client, new_key, read, refused, server, town
 from kits.federation_kit import enrol
 from kits.link_kit import free_port
 from kits.proxy_kit import proxy
+from sqlalchemy import update
 
+from ringfence.audit.store import head
 from ringfence.clients.config import load_settings
 from ringfence.clients.connections.contact import Contact, LastContact
 from ringfence.clients.connections.membership import FOLDER, MembershipFolder
@@ -76,6 +78,15 @@ def door(here: Town, request: pytest.FixtureRequest) -> Iterator[dict[str, bytes
     yield allowed
     running.should_exit = True
     thread.join(20)
+
+
+@pytest.fixture
+def two(here: Town) -> Town:
+    """The holder belongs to a second federation, which it has not joined to the end."""
+    other = new_key(here.root / "river.key", "coordinator")
+    words = ("--compared", "--config", here.home)
+    assert client("federation", "add", "river", f"{other}.pub", *words) == 0
+    return here
 
 
 def findings(here: Town, expected: int, *more: object) -> dict[str, tuple[str, str]]:
@@ -237,15 +248,20 @@ def test_metrics_and_probes_on_loopback_and_nothing_that_depends_on_rows(here: T
     text = file.read_text(encoding="utf-8")
     file.write_text(f"{text}\n[metrics]\nport = {ports[0]}\n[probes]\nport = {ports[1]}\n", encoding="utf-8")
     contact = Contact(clock=lambda: NOW)
+
+    def ready() -> tuple[int, Any]:
+        status, body = fetch(ports[1], "/readyz")
+        return status, json.loads(body)
+
     with open_federation(here.home, None, opens="log") as home:
         holder = load_holder(home)
         links = {"city": (contact, lambda: NOW)}
         with on_loopback(holder, load_settings(here.home), links) as found:
             assert found == {"metrics": ports[0], "probes": ports[1]}
             assert fetch(ports[1], "/healthz") == (200, '{"alive": true}\n')
-            assert fetch(ports[1], "/readyz") == (503, '{"ready": false}\n')
+            assert ready() == (503, {"ready": False, "federations": {"city": False}})
             contact.heard = NOW - timedelta(seconds=7)
-            assert fetch(ports[1], "/readyz")[0] == 200
+            assert ready() == (200, {"ready": True, "federations": {"city": True}})
             state, said = fetch(ports[0], "/metrics")
             assert state == 200
             names = {line.split("{")[0].split(" ")[0] for line in said.splitlines() if line[0] != "#"}
@@ -255,6 +271,57 @@ def test_metrics_and_probes_on_loopback_and_nothing_that_depends_on_rows(here: T
             assert [fetch(ports[0], path)[0] for path in ("/", "/healthz", "/metrics?x")] == [404, 404, 404]
             assert fetch(ports[0], "/metrics", "evil.example")[0] == 403
             assert fetch(ports[0], "/metrics", f"localhost:{ports[0]}")[0] == 200
+
+
+def test_one_federation_that_is_not_reached_is_named_and_makes_the_holder_not_ready(two: Town) -> None:
+    """Also one that could not be served at all, which has no connection that could fail."""
+    file, ports = two.home / "client.toml", (free_port(), free_port())
+    text = file.read_text(encoding="utf-8")
+    file.write_text(f"{text}\n[metrics]\nport = {ports[0]}\n[probes]\nport = {ports[1]}\n", encoding="utf-8")
+    city, river = (Contact(clock=lambda: NOW) for _ in range(2))
+    city.heard = NOW - timedelta(seconds=7)
+    settings = load_settings(two.home)
+    with open_federation(two.home, "city", opens="log") as home:
+        holder, links = load_holder(home), {"city": (city, lambda: NOW)}
+        for served in (links, {**links, "river": (river, lambda: NOW)}):
+            with on_loopback(holder, settings, served):
+                status, body = fetch(ports[1], "/readyz")
+                wanted = {"ready": False, "federations": {"city": True, "river": False}}
+                assert (status, json.loads(body)) == (503, wanted)
+                said = fetch(ports[0], "/metrics")[1]
+                found = re.findall(r'gateway_connected{federation="(\w+)"} ([\d.]+)', said)
+                assert dict(found) == {"city": "1.0", "river": "0.0"}
+        river.heard = NOW
+        with on_loopback(holder, settings, served):
+            assert fetch(ports[1], "/readyz")[0] == 200
+
+
+def test_status_names_the_federation_that_cannot_be_read_and_tells_of_the_other(
+    two: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its log was damaged, or its key is gone: that is no home that joined nothing."""
+    key = two.home / next(
+        each.log for each in load_settings(two.home).config.federation if each.name == "river"
+    )
+    public = key.with_name(key.name + ".pub")
+    kept = public.read_bytes()
+    public.unlink()
+    found = status(two)
+    by_name = {each["name"]: each for each in found["federations"]}
+    assert (by_name["city"]["fault"], by_name["city"]["coordinator"]) == ("", "city")
+    assert by_name["river"]["fault"].startswith("RF-K")
+    said = capsys.readouterr().out
+    assert "of the federation cannot be read" in said
+    assert "has joined no federation" not in said
+    public.write_bytes(kept)
+    with open_home(two.home) as home:
+        number = home.of(load_settings(two.home).federation("river")).log.number
+        with home.engine.begin() as connection:
+            connection.execute(update(head).where(head.c.id == number).values(edge=b"\0" * 64))
+    found = status(two)
+    by_name = {each["name"]: each for each in found["federations"]}
+    assert by_name["river"]["fault"].startswith("RF-A")
+    assert (by_name["city"]["fault"], found["budget"]["frozen"]) == ("", "")
 
 
 def test_nothing_listens_where_nobody_asked(here: Town) -> None:

@@ -23,10 +23,13 @@ from ringfence.clients.desk.deciding import approved_series, arrived
 from ringfence.clients.desk.series import attestations_due
 from ringfence.clients.home import open_federation
 from ringfence.clients.inbox.store import InboxStudy
-from ringfence.models.pricing import composed_price
+from ringfence.models.catalogue import task_named
+from ringfence.models.pricing import composed_price, planned
+from ringfence.models.task import StudyContext
 from ringfence.privacy.agreements.schema import load_schema
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed
+from ringfence.privacy.ledger.entries import RunOfSeries
 from ringfence.privacy.wire.fields import utc_now
 
 # A year a window through the whole century: one is always open, and the next is to come.
@@ -133,6 +136,54 @@ def test_the_table_of_a_run_is_attested_by_itself_and_said_to_be_due(
     assert act(here, "table", "forget", "churn-1") == 0
     with open_federation(here.home, None) as home:
         assert home.snapshots().windows(digest) == ()
+
+
+def reserve(here: Town, digest: str, windows: tuple[int, ...]) -> None:
+    """Runs of the series begin here, one in each of these windows."""
+    with open_federation(here.home, None) as home:
+        study = Study.from_canonical(read_signed(here.root / "study.signed.json").body)
+        schema = load_schema(here.root / "schema.toml")
+        plan = planned(task_named(study.task), StudyContext.of(study, schema))
+        for window in windows:
+            turn = RunOfSeries(run=f"{window:032x}", window=window)
+            home.ledger.reserve_plan(digest, plan, turn=turn)
+
+
+def test_one_run_of_a_series_is_closed_and_the_others_keep_what_they_reserved(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = receive(here)
+    reserve(here, digest, (3, 4, 5))
+
+    def open_runs() -> list[int]:
+        return [each["run"] for each in told(here, "budget", "show")["reservations"]]
+
+    capsys.readouterr()
+    words = ("budget", "close", digest)
+    said = refused(capsys, act(here, *words), "RF-S562")
+    assert "(3, 4, 5)" in said
+    assert "3, 4, 5" in refused(capsys, act(here, *words, "--run", "2"), "RF-S563")
+    assert open_runs() == [3, 4, 5]
+    assert act(here, *words, "--run", "4") == 0
+    assert "runs: 4" in capsys.readouterr().out
+    assert open_runs() == [3, 5]
+    assert act(here, *words, "--all-runs") == 0
+    assert open_runs() == []
+    reserve(here, digest, (6,))
+    assert act(here, *words) == 0, "the only one needs no number"
+    assert open_runs() == []
+
+
+def test_the_reservation_of_another_window_pays_for_no_other_run(here: Town) -> None:
+    """A run of an earlier window that is still going on is not the run that is asked about."""
+    digest = receive(here)
+    present = told(here, "study", "check", "churn-1")["series"]["next"]
+    reserve(here, digest, (present - 1,))
+    checked = told(here, "study", "check", "churn-1")
+    assert (checked["reserved"], checked["epsilon_after"] is None) == (False, False)
+    reserve(here, digest, (present,))
+    checked = told(here, "study", "check", "churn-1")
+    assert (checked["reserved"], checked["epsilon_after"]) == (True, None)
 
 
 def test_a_run_that_is_to_come_is_named_with_its_time(here: Town, capsys: pytest.CaptureFixture[str]) -> None:

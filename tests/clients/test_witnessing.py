@@ -30,7 +30,8 @@ from ringfence.audit.note import Verifier
 from ringfence.audit.witness import WitnessKey, check_cosignature
 from ringfence.clients import cosigning
 from ringfence.privacy.crypto.identity import Identity
-from ringfence.privacy.protocol.control import Finish, StudyOffer
+from ringfence.privacy.protocol.control import StudyOffer
+from ringfence.privacy.protocol.endings import Finish
 from ringfence.privacy.protocol.releases import Cosigned
 from ringfence.privacy.stores.store import open_store
 from ringfence.privacy.wire.envelope import MessageKind

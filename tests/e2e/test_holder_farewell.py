@@ -17,7 +17,8 @@ from ringfence.audit.note import Verifier
 from ringfence.clients.records.participations import Participation, Witnesses
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import WaistError
-from ringfence.privacy.protocol.control import Done, Finish, Join, RosterCall, StudyOffer
+from ringfence.privacy.protocol.control import Join, RosterCall, StudyOffer
+from ringfence.privacy.protocol.endings import Done, Finish
 from ringfence.privacy.secagg.attempts import ATTEMPTS
 from ringfence.privacy.secagg.keys import SessionKeys
 from ringfence.privacy.wire.envelope import MessageKind
@@ -159,6 +160,20 @@ def test_a_process_that_did_not_join_ends_the_run_all_the_same(tmp_path: Path) -
     size, head = asking.bank.log.size, asking.bank.ledger.head()
     assert asking.ask(farewell(asking, None))[0] == "done"
     assert (asking.bank.log.size, asking.bank.ledger.head()) == (size, head), "it ends once"
+
+
+def test_what_is_held_for_a_run_that_the_log_does_not_know_is_told_and_stays(tmp_path: Path) -> None:
+    """It may be another federation's; that there is no such run is said only where nothing is held for it."""
+    asking = Asking.of(tmp_path)
+    run = asking.parties.federation.opened.run
+    before = asking.parties.actions("bank")
+    assert asking.ask(farewell(asking, None))[0] == "no-run"
+    assert (asking.parties.actions("bank"), asking.parties.said["bank"]) == (before, [])
+    kept = asking.bank.ledger.reserve(asking.study, 0.01)
+    assert kept.of_run(run)
+    assert asking.ask(farewell(asking, None))[0] == "unavailable"
+    asking.refused("RF-S560", "study.refused")
+    assert [each.id for each in asking.bank.ledger.reservations()] == [kept.id]
 
 
 @pytest.mark.parametrize(("model", "outcome"), [(MODEL, "allow"), (None, "error")])

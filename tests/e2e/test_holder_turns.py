@@ -16,7 +16,6 @@ from ringfence.clients.records.offers import MOST_REFUSALS
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.protocol.control import (
     MAX_MESSAGE,
-    Finish,
     Join,
     KeyCall,
     RosterCall,
@@ -28,6 +27,7 @@ from ringfence.privacy.protocol.control import (
     UnmaskCall,
     seal_message,
 )
+from ringfence.privacy.protocol.endings import Finish
 from ringfence.privacy.waist import Query
 from ringfence.privacy.wire.envelope import MessageKind
 

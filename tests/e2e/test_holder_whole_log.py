@@ -28,7 +28,8 @@ from ringfence.clients.rows.table import consented, read_table
 from ringfence.privacy.agreements.policy import allowed_columns
 from ringfence.privacy.consent.cohort import Cohort
 from ringfence.privacy.mechanisms.source import NoisyShare, OsNoise
-from ringfence.privacy.protocol.control import Finish, decode
+from ringfence.privacy.protocol.control import decode
+from ringfence.privacy.protocol.endings import Finish
 from ringfence.privacy.waist import RoundPlan
 from ringfence.privacy.wire.envelope import Expected, MessageKind, open_envelope, read_header
 from ringfence.server.rounds import Release, run_study

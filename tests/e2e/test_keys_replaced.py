@@ -171,5 +171,16 @@ def test_a_holder_stays_admitted_and_can_enrol_anew(here: Houses) -> None:
     assert admitted["identity"] == now.hex
     for file in here.root.glob("north.*.json"):
         file.unlink()
+    node = here.home("north") / "federation" / "city" / "node.key"
+    before = node.read_bytes()
     enrol(here.town, "north")
     assert place() == "analytics.example:8443"
+    assert node.read_bytes() == before, "a study that runs still finds this node"
+    for file in here.root.glob("north.*.json"):
+        file.unlink()
+    enrol(here.town, "north", "--new-node-key")
+    assert place() == "analytics.example:8443"
+    assert node.read_bytes() != before
+    assert here.do("desk", "holders", "--json", told) == 0
+    let_in = [each for each in read(told)["admitted"] if not each["revoked"]]
+    assert len(let_in) == 1, "the certificates of the former node key count no more"

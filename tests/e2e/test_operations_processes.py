@@ -43,7 +43,7 @@ def test_a_holder_behind_a_proxy_and_its_coordinator(tmp_path: Path) -> None:
             assert read(out)["serves"] is True
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with opener.open(f"http://127.0.0.1:{probes}/readyz", timeout=20) as answer:
-                assert json.loads(answer.read()) == {"ready": True}
+                assert json.loads(answer.read()) == {"ready": True, "gateway": True, "link": True}
             assert house.asked
         finally:
             status = [process.end() for process in (run, serve) if process is not None]

@@ -36,7 +36,9 @@ from kits.recovery_kit import (
 from ringfence.audit.checkpoint import read_unverified
 from ringfence.audit.cli import main as audit_main
 from ringfence.audit.errors import AuditError
+from ringfence.audit.verification.losses import MOST_LOST
 from ringfence.clients.desk.assembling import load_holder
+from ringfence.clients.records.witness_memory import WitnessMemory
 from ringfence.clients.standing import ledger_head, log_checkpoint, log_proof
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.errors import WaistError
@@ -142,7 +144,7 @@ def _shown_and_kept(here: Town, kept: int, stands: int) -> None:
 
 
 def test_a_recovery_of_another_loss_or_another_log_is_not_taken(
-    here: Town, capsys: pytest.CaptureFixture[str]
+    here: Town, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = lost_coordinator(here)
     out = here.root / "recovery.json"
@@ -176,6 +178,10 @@ def test_a_recovery_of_another_loss_or_another_log_is_not_taken(
         ({"proofs": wrong}, "RF-A028"),
     ):
         refused(capsys, client(*acceptance(here, altered(**changes), *people)), code)
+    with monkeypatch.context() as patched:
+        many = tuple(f"{number:032x}" for number in range(MOST_LOST + 1))
+        patched.setattr(WitnessMemory, "lose", lambda *_: many)
+        refused(capsys, client(*acceptance(here, out, *people)), "RF-W482")
     # Another holder has cosigned nothing of this log.
     words = ("coordinator", "accept-recovery", out, *keys(here, *people), "--config", here.root / "south")
     refused(capsys, client(*words), "RF-W458")
@@ -184,7 +190,7 @@ def test_a_recovery_of_another_loss_or_another_log_is_not_taken(
     refused(capsys, client(*acceptance(here, out, *people)), "RF-W459")
     with home_of(here) as home:
         told = [each.event.outcome for each in home.log.events(action="recovery.accepted")]
-        assert told == ["deny"] * 7
+        assert told == ["deny"] * 8
         assert home.log.anchored("ringfence/coordinator/city") is not None
 
 

@@ -6,7 +6,9 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import kits.flower_kit  # noqa: F401  # imports Flower past its dependencies' deprecations
 import pytest
@@ -16,6 +18,7 @@ from ringfence.clients.agent import Agent
 from ringfence.clients.letters import LetterBox
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import StudyError, WaistError
+from ringfence.privacy.ledger import Ledger
 from ringfence.privacy.protocol.control import Unavailable, seal_message
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.server import rounds as server_rounds
@@ -124,7 +127,7 @@ def test_an_end_that_is_answered_wrongly_is_said_again(tmp_path: Path) -> None:
     )
     box = LetterBox(agent=parties.agents["bank"], answering=lambda _data: nothing)
     say_end(coordinator, owed, Boxes({"bank": box}), said.append)
-    assert said
+    assert [each.split(" ")[:2] for each in said] == [["bank:", "RF-W481:"]]
     assert owed_ends(coordinator.registry.engine) == (owed,)
     assert bank.ledger.reservations()
 
@@ -133,8 +136,7 @@ def test_a_holder_whose_join_was_lost_is_told_the_end_after_a_restart_of_the_coo
     tmp_path: Path,
 ) -> None:
     """It joined and reserved, and nobody but itself knows."""
-    names = ("agency", "bank", "partner", "retailer")
-    parties = Parties.of(federation_of(tmp_path, names=names, customers=150, privacy={"min_holders": 3}))
+    parties = with_agency(tmp_path)
     agency, coordinator = parties.holders["agency"], parties.federation.coordinator
 
     def lost(name: str, message: bytes, reply: bytes) -> bytes:
@@ -154,9 +156,78 @@ def test_a_holder_whose_join_was_lost_is_told_the_end_after_a_restart_of_the_coo
     assert owed_ends(coordinator.registry.engine) == ()
 
 
+FOUR = ("agency", "bank", "partner", "retailer")
+
+
+def with_agency(folder: Path) -> Parties:
+    """Four holders, of which one may stay away."""
+    return Parties.of(federation_of(folder, names=FOUR, customers=150, privacy={"min_holders": 3}))
+
+
+@pytest.mark.parametrize("answer", ["was lost", "was that it cannot"])
+def test_a_frozen_holder_whose_join_is_not_known_is_told_the_end_until_it_can_settle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    """It reserved, its ledger is frozen at the end, and it says that it cannot answer: that is no end."""
+    parties = with_agency(tmp_path)
+    agency, coordinator = parties.holders["agency"], parties.federation.coordinator
+    if answer == "was lost":
+        parties.wire.on_reply = lambda name, message, reply: (
+            b"" if (name, read_header(message).kind) == ("agency", "study-offer") else reply
+        )
+    else:
+        for step in ("release", "commit"):
+            whole = getattr(Ledger, step)
+
+            def full(self: Ledger, *given: Any, whole: Any = whole, **more: Any) -> Any:
+                if self is agency.ledger:
+                    raise OSError("no space left")
+                return whole(self, *given, **more)
+
+            monkeypatch.setattr(Ledger, step, full)
+
+    def freeze(_name: str, message: bytes, _reply: bytes) -> bytes:
+        if read_header(message).kind == "finish" and not agency.ledger.frozen():
+            monkeypatch.undo()
+            agency.ledger.freeze("restored")
+        return message
+
+    parties.wire.on_message = freeze
+    assert go(parties).holders == ("bank", "partner", "retailer")
+    heal(parties)
+    told = [name for name, message, _ in parties.wire.sent if read_header(message).kind == "finish"]
+    assert told == list(FOUR)
+    assert agency.ledger.reservations()
+    for _ in range(2):
+        parties.tell_ends()
+        (owed,) = owed_ends(coordinator.registry.engine)
+        assert (set(owed.holders), agency.ledger.reservations() == ()) == ({"agency"}, False)
+    agency.ledger.thaw(["a", "b"], missing_mu_squared=Decimal(0), reason="nothing is missing")
+    parties.tell_ends()
+    assert (agency.ledger.reservations(), owed_ends(coordinator.registry.engine)) == ((), ())
+
+
+def test_whoever_was_offered_a_run_hears_its_end_although_the_coordinator_died_with_the_answers(
+    tmp_path: Path,
+) -> None:
+    """Nobody is known to have joined, and all have reserved."""
+    parties = Parties.of(federation_of(tmp_path, customers=150))
+    kill(parties, "study-offer", when="after", which=3)
+    with pytest.raises(Stopped):
+        go(parties)
+    heal(parties)
+    assert all(holder.ledger.reservations() for holder in parties.holders.values())
+    parties.wire.away = frozenset({"bank"})
+    assert stop(parties, discard=True) is None
+    assert [name for name, each in parties.holders.items() if each.ledger.reservations()] == ["bank"]
+    parties.wire.away = frozenset()
+    parties.tell_ends()
+    assert parties.holders["bank"].ledger.reservations() == ()
+    assert owed_ends(parties.federation.coordinator.registry.engine) == ()
+
+
 def test_a_holder_that_never_joined_is_asked_once_and_left_in_peace(tmp_path: Path) -> None:
-    names = ("agency", "bank", "partner", "retailer")
-    parties = Parties.of(federation_of(tmp_path, names=names, customers=150, privacy={"min_holders": 3}))
+    parties = with_agency(tmp_path)
     refusing = replace(parties.holders["agency"], approvals=lambda _digest: ())
     parties.agents["agency"] = Agent(holder=refusing)
     parties.wire.on_reply = lambda name, _message, reply: b"" if name == "agency" else reply

@@ -15,7 +15,8 @@ from ringfence.clients.agent import Agent
 from ringfence.clients.records.offers import MOST_REFUSALS
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import RingfenceError, WaistError
-from ringfence.privacy.protocol.control import Finish, RosterCall, StudyOffer, seal_message
+from ringfence.privacy.protocol.control import RosterCall, StudyOffer, seal_message
+from ringfence.privacy.protocol.endings import Finish
 from ringfence.privacy.stores.store import open_store
 from ringfence.privacy.wire.envelope import MessageKind, read_header
 from ringfence.privacy.wire.fields import new_nonce

@@ -11,7 +11,8 @@ from ringfence.clients.agent import Agent
 from ringfence.clients.records.participations import Participation, Participations
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import WaistError
-from ringfence.privacy.protocol.control import COORDINATOR, Done, open_message
+from ringfence.privacy.protocol.control import COORDINATOR, open_message
+from ringfence.privacy.protocol.endings import Done
 from ringfence.privacy.wire.envelope import MessageKind, read_header
 from ringfence.server.rounds import Release, run_study
 

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Message
+from flwr.common.constant import FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE as PART_BYTES
 from flwr.proto.fleet_pb2 import ActivateNodeRequest
 from flwr.proto.message_pb2 import PullObjectRequest
 from flwr.proto.node_pb2 import Node as NodeNumber
-from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from kits.link_kit import Door, gateway, superlink, trusting
 from kits.parties import Parties, federation_of
@@ -30,6 +31,7 @@ from ringfence.clients.letters import LetterBox
 from ringfence.privacy.crypto.sealing import SealingKey
 from ringfence.privacy.errors import WaistError
 from ringfence.privacy.protocol.bundle import bundle
+from ringfence.privacy.protocol.carried import NONCE_BYTES
 from ringfence.privacy.protocol.control import seal_message
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.privacy.wire.letters import MAGIC, greeting
@@ -188,6 +190,42 @@ def test_a_reply_that_is_far_too_large_is_none_and_the_others_count(
     assert [name for name, _ in failed] == ["bank"]
 
 
+@pytest.mark.parametrize(
+    ("size", "requests"),
+    [
+        pytest.param(1, 1, id="a byte"),
+        pytest.param(PART_BYTES - NONCE_BYTES, 1, id="a full piece"),
+        pytest.param(PART_BYTES - NONCE_BYTES + 1, 5, id="a byte more"),
+    ],
+)
+def test_what_fits_into_one_piece_takes_one_request_to_send_and_one_to_fetch(
+    tmp_path: Path, link: SuperLink, monkeypatch: pytest.MonkeyPatch, size: int, requests: int
+) -> None:
+    """Out and back; the same bytes that are sent again are a message of their own."""
+    parties = Parties.of(federation_of(tmp_path, customers=150))
+    asked, answer, called = b"\x07" * size, b"\x08" * size, list[str]()
+
+    def counted(owner: type, name: str) -> None:
+        call = getattr(owner, name)
+
+        def counting(client: Any, request: Any) -> Any:
+            called.append(f"{owner.__name__}.{name}")
+            return call(client, request)
+
+        monkeypatch.setattr(owner, name, counting)
+
+    for owner in (RuntimeHttpClient, FleetHttpClient):
+        counted(owner, "PushObject")
+    monkeypatch.setattr(LetterBox, "handle", lambda _box, data: answer if data == asked else b"")
+    with nodes_of(parties, link) as numbers, link.run() as (grid, _series):
+        wait_for_nodes(grid, len(numbers), timeout=60, stop=threading.Event())
+        transport = FlowerTransport(grid=grid, nodes=numbers, timeout=60, arrivals=grid)
+        for _ in range(2):
+            assert transport.exchange({"bank": asked}) == {"bank": answer}
+    assert called.count("RuntimeHttpClient.PushObject") == 2 * requests
+    assert called.count("FleetHttpClient.PushObject") == 2 * requests
+
+
 def test_a_run_of_another_bundle_is_not_answered(
     tmp_path: Path, link: SuperLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +299,7 @@ def test_a_registered_node_that_reads_anothers_messages_reads_letters(
 
         def overheard(self, message: Message) -> list[str]:
             ids = super().push_messages([message])
-            for name in get_all_nested_objects(message):
+            for name in ids:
                 found = client.PullObject(
                     PullObjectRequest(node=own, run_id=message.metadata.run_id, object_id=name)
                 )

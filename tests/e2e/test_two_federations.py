@@ -16,7 +16,8 @@ from ringfence.clients.agent import Agent
 from ringfence.clients.pipeline import admit
 from ringfence.privacy.errors import BudgetError, StudyError, WaistError
 from ringfence.privacy.ledger import Ledger
-from ringfence.privacy.protocol.control import COORDINATOR, Finish, StudyOffer, seal_message
+from ringfence.privacy.protocol.control import COORDINATOR, StudyOffer, seal_message
+from ringfence.privacy.protocol.endings import Finish
 from ringfence.privacy.wire.fields import new_nonce
 from ringfence.privacy.wire.heads import LedgerHead
 from ringfence.server.coordinator import OpenStudy

@@ -99,13 +99,13 @@ class Federation:
         return start(program, self.town.root, *words, "--config", home, inside=inside)
 
 
-def enrol(town: Town, name: str) -> Path:
+def enrol(town: Town, name: str, *more: str) -> Path:
     """Invite a holder, let it answer, admit it, and complete; the admission's file."""
     invitation, enrolment = town.root / f"{name}.invitation.json", town.root / f"{name}.enrolment.json"
     admission = town.root / f"{name}.admission.json"
     desk, home = ("--config", town.desk), ("--config", town.root / name)
     assert server("holder", "invite", name, "--out", invitation, *desk) == 0
-    assert client("join", invitation, "--out", enrolment, "--compared", *home) == 0
+    assert client("join", invitation, "--out", enrolment, "--compared", *more, *home) == 0
     assert server("holder", "admit", enrolment, "--out", admission, "--compared", *desk) == 0
     assert client("join", admission, *home) == 0
     return admission

@@ -12,7 +12,7 @@ from ringfence.audit.checkpoint import read_unverified
 from ringfence.audit.events import parse_event
 from ringfence.audit.merkle import leaf_hash
 from ringfence.audit.witness import cosign_body
-from ringfence.privacy.protocol.control import Finish
+from ringfence.privacy.protocol.endings import Finish
 from ringfence.privacy.protocol.releases import (
     Cosignature,
     Cosigned,

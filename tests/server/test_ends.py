@@ -12,7 +12,7 @@ from kits.reply_kit import THREE, events, message_of, tiny
 from sqlalchemy import select, update
 
 from ringfence.privacy.errors import StudyError, WaistError
-from ringfence.privacy.protocol.control import Finish
+from ringfence.privacy.protocol.endings import Finish
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.server.records.runs import RUNS, RunStore
 from ringfence.server.rounds import Release, run_study

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import kits.flower_kit  # noqa: F401  # imports Flower past its dependencies' deprecations
 import pytest
 from kits.parties import Parties
 from kits.reply_kit import THREE, events, message_of, rewrite, sealed_like, tiny
@@ -14,9 +15,12 @@ from kits.reply_kit import THREE, events, message_of, rewrite, sealed_like, tiny
 from ringfence.audit.checkpoint import read_unverified
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import WaistError
-from ringfence.privacy.protocol.control import Done, Finish, Unavailable
+from ringfence.privacy.protocol.control import Unavailable
+from ringfence.privacy.protocol.endings import Done, Finish, NoRun
 from ringfence.privacy.wire.envelope import MessageKind, read_header
 from ringfence.privacy.wire.heads import sign_head
+from ringfence.server.post.ending import owed_ends
+from ringfence.server.records.runs import RunStore
 from ringfence.server.rounds import Release, run_study
 
 Change = Callable[[Parties, Done, bytes], bytes]
@@ -131,3 +135,15 @@ def test_a_holder_that_says_unavailable_at_the_end_is_no_refusal(tmp_path: Path)
     found = events(parties.federation.coordinator.log)
     assert [each for each in found if each[0] == "reply.refused"] == []
     assert found[-1][:2] == ("study.finished", "allow")
+
+
+def test_a_holder_that_joined_cannot_say_that_it_has_no_such_run(tmp_path: Path) -> None:
+    """Its store was put back behind its join; a reservation may stand elsewhere, so its people are asked."""
+    parties = tiny(tmp_path)
+    rewrite(parties, Done, {"bank": lambda _, data: sealed_like(parties, NoRun(), data)})
+    store = RunStore(parties.federation.coordinator.registry.engine)
+    run_study(parties.federation.coordinator, parties.federation.opened, parties.wire, runs=store)
+    (refused,) = events(parties.federation.coordinator.log, "reply.refused")
+    assert refused[3]["reasons"] == ["RF-W480"]
+    (owed,) = owed_ends(store.engine)
+    assert set(owed.holders) == {"bank"}

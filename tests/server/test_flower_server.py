@@ -293,6 +293,23 @@ def test_a_node_that_is_away_for_a_moment_is_sent_the_message_again() -> None:
     assert transport.exchange({"a": b"x"}) == {}, "and not for ever"
 
 
+def test_after_a_reply_the_others_are_looked_for_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses, looks, wait = list[float](), list[int](), threading.Event.wait
+
+    def noted(event: threading.Event, timeout: float | None = None) -> bool:
+        pauses.extend([] if timeout is None else [timeout])
+        return wait(event, timeout)
+
+    def deliver(_grid: LocalGrid, message: Message, reply: Message) -> Iterable[Message]:
+        looks.append(message.metadata.dst_node_id)
+        return [reply] if looks.count(looks[-1]) == 4 * looks[-1] else []
+
+    monkeypatch.setattr(threading.Event, "wait", noted)
+    grid, polling = grid_of(1, 2, deliver=deliver), Polling(first=0.001, growth=2.0, longest=0.016)
+    found = replace(transport_of(grid, a=1, b=2), polling=polling).exchange({"a": b"x", "b": b"y"})
+    assert (len(found), pauses) == (2, [0.001, 0.002, 0.004, 0.001, 0.002, 0.004, 0.008])
+
+
 def test_all_holders_are_sent_to_and_looked_for_at_once() -> None:
     grid = grid_of(1, 2, 3)
     pushed, pulled = [], []

@@ -161,12 +161,29 @@ def filled(count: int, now: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> Subm
     return submissions
 
 
-def test_many_studies_are_listed_with_four_questions() -> None:
+def test_what_a_holder_said_is_told_of_that_holder_and_study() -> None:
+    """Each moment under its own name, whatever order the database puts holders together in."""
+    submissions, days = filled(2), iter(range(1, 10))
+    submissions._clock = lambda: datetime(2026, 1, next(days), tzinfo=UTC)
+    submissions.heard(DIGEST.format(1), "south", "waiting", lambda *_: None)
+    submissions.heard(DIGEST.format(1), "south", "approved", lambda *_: None)
+    submissions.missed(DIGEST.format(1), "south")
+    found = {each.study: each.as_json()["holders"] for each in submissions.listed()}
+    silent = {"state": "not delivered", "delivered": None, "heard": None, "unreachable_since": None}
+    told = {"delivered": "2026-01-01", "heard": "2026-01-02", "unreachable_since": "2026-01-03"}
+    at = {name: f"{day}T00:00:00+00:00" for name, day in told.items()}
+    assert found == {
+        DIGEST.format(0): dict.fromkeys(NAMES, silent),
+        DIGEST.format(1): dict.fromkeys(NAMES, silent) | {"south": {"state": "approved", **at}},
+    }
+
+
+def test_many_studies_are_listed_with_three_questions() -> None:
     """However many there are: no question for each study."""
     from sqlalchemy import event
 
     submissions, asked = filled(50), list[str]()
     event.listen(submissions.engine, "before_cursor_execute", lambda *given: asked.append(str(given[2])))
     assert len(submissions.listed()) == 50
-    assert sum(text.startswith("SELECT") for text in asked) == 4
+    assert sum(text.startswith("SELECT") for text in asked) == 3
     assert not any("document" in text for text in asked)

@@ -15,7 +15,8 @@ from sqlalchemy import update
 from ringfence.audit.checkpoint import read_unverified
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.errors import KeyFault, StudyError, WaistError
-from ringfence.privacy.protocol.control import Finish, open_message, seal_message
+from ringfence.privacy.protocol.control import open_message, seal_message
+from ringfence.privacy.protocol.endings import Finish
 from ringfence.privacy.protocol.releases import MOST_WITHDRAWN, Cosigned, hashes_of
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.privacy.wire.fields import utc_now

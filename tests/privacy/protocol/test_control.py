@@ -20,8 +20,6 @@ from ringfence.privacy.errors import WaistError
 from ringfence.privacy.protocol import control, notices
 from ringfence.privacy.protocol.control import (
     Dealt,
-    Done,
-    Finish,
     Join,
     KeyCall,
     LedgerHead,
@@ -38,6 +36,7 @@ from ringfence.privacy.protocol.control import (
     open_message,
     seal_message,
 )
+from ringfence.privacy.protocol.endings import Done, Finish, NoRun
 from ringfence.privacy.protocol.notices import Notice, Standing
 from ringfence.privacy.protocol.releases import Cosignature, Cosigned, ReleaseProof, WitnessCall
 from ringfence.privacy.secagg.ephemeral import EphemeralKeys, EphemeralMessage, ephemeral_message
@@ -138,6 +137,7 @@ MESSAGES: list[Any] = [
         stands=9, cosignature=Cosignature(holder="shop", time=2, signature="cd" * 64, statement="cd" * 64)
     ),
     Done(checkpoint=NOTE, proof=PROOF, ledger=HEAD),
+    NoRun(),
     Unavailable(),
     Notice(study=SIGNED, schema=SIGNED, nonce=new_nonce()),
     Standing(nonce=new_nonce(), study=STUDY, state="approved", approvals=(SIGNED, SIGNED)),
@@ -164,6 +164,7 @@ def test_the_list_is_closed() -> None:
         "Revealed",
         "Finish",
         "Done",
+        "NoRun",
         "Unavailable",
         "WitnessCall",
         "Cosigned",
