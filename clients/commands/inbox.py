@@ -19,6 +19,7 @@ STATES = {
     "running": N_("running"),
     "ended": N_("ended"),
     "expired": N_("expired"),
+    "outdated": N_("names a replaced key"),
 }
 
 
@@ -90,8 +91,8 @@ def _list(arguments: argparse.Namespace) -> int:
             more = _("a series: {used} of {runs} runs used here; all together epsilon {composed} at most")
             told = more.format(used=each.used, runs=each.study.runs, composed=each.study.composed or "?")
             terminal.say(f"  {'':{width}}  {told}")
-    for one in due:
-        terminal.say(one.line())
+    for line in (*(each.line() for each in found if each.replaced), *(one.line() for one in due)):
+        terminal.say(line)
     terminal.write_json(
         {
             "studies": [each.as_json() for each in found],

@@ -146,7 +146,8 @@ def enter_federation(home: Home, asked: Entering, passphrases: Passphrases) -> N
             settings.file, UsageError, lambda text: with_table(text, "federation", values, comments)
         )
     path, made = settings.path(key), None
-    if not path.exists():
+    # The first secret half may be gone: once its successor is in force, people destroy it.
+    if not path.exists() and not public_path(path).exists():
         wrapped = inspect(settings.path(settings.config.keys.log))["wrapped"] == "yes"
         passphrase, made = passphrases.new() if wrapped else None, Identity.generate("log")
         write_key(path, made, passphrase, unwrapped=not wrapped)

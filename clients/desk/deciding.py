@@ -7,7 +7,7 @@ anew in every round.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,17 +18,20 @@ from ringfence.clients.inbox.store import InboxStudy
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.approvals import SeriesBound, reject
 from ringfence.privacy.crypto.secret_files import Passphrases
-from ringfence.privacy.errors import N_, RingfenceError, StudyError
+from ringfence.privacy.crypto.signed import SignedDocument
+from ringfence.privacy.errors import N_, RingfenceError, StudyError, _
 from ringfence.privacy.ledger.series import booked_runs
 from ringfence.privacy.stores.journal import Json
+from ringfence.privacy.succession.book import KeyBook
 
-WAITING, APPROVED, REJECTED, RUNNING, ENDED, EXPIRED = (
+WAITING, APPROVED, REJECTED, RUNNING, ENDED, EXPIRED, OUTDATED = (
     "waiting",
     "approved",
     "rejected",
     "running",
     "ended",
     "expired",
+    "outdated",
 )
 
 
@@ -55,15 +58,25 @@ class Arrived:
 
     Attributes:
         study: as it came.
-        state: `waiting`, `approved`, `rejected`, `running`, `ended` or `expired`.
+        state: `waiting`, `approved`, `rejected`, `running`, `ended`, `expired`, or `outdated` where it could
+            not start since it names a key that was replaced.
         approvals: approvals that hold.
         used: of a series, runs that were reserved here.
+        replaced: the holder whose replaced key it names, where it still could run; empty otherwise.
     """
 
     study: InboxStudy
     state: str
     approvals: int
     used: int = 0
+    replaced: str = ""
+
+    def line(self) -> str:
+        """Why one that names a replaced key does not run, for people."""
+        return _(
+            "The study {study} names {holder} by a key that was replaced, so it does not start here. The "
+            "coordinator signs it anew with the new declaration, and two people approve it anew."
+        ).format(study=self.study.name, holder=self.replaced)
 
     def as_json(self) -> dict[str, object]:
         """The same for programs."""
@@ -196,7 +209,26 @@ def arrived(home: Home) -> tuple[Arrived, ...]:
             return Arrived(study=each, state=EXPIRED, approvals=count)
         return Arrived(study=each, state=APPROVED if count >= 2 else WAITING, approvals=count)
 
-    return tuple(judged(each) for each in inbox.listed(home.coordinator()))
+    return with_replaced_keys(home, tuple(judged(each) for each in inbox.listed(home.coordinator())))
+
+
+def with_replaced_keys(home: Home, found: tuple[Arrived, ...]) -> tuple[Arrived, ...]:
+    """The same, those marked that name a key of a holder which was replaced here."""
+    former = {each.said.old for each in KeyBook(home.engine).known() if each.said.role == "holder"}
+    return tuple(_marked(home, each, former) for each in found) if former else found
+
+
+def _marked(home: Home, each: Arrived, former: set[str]) -> Arrived:
+    if each.state not in {WAITING, APPROVED, RUNNING}:
+        return each
+    text = home.inbox.document(home.coordinator(), each.study.study)
+    if text is None:  # taken out at this moment
+        return each
+    study = Study.from_canonical(SignedDocument.from_json(text).body)
+    named = next((holder.name for holder in study.holders if holder.key in former), "")
+    if not named:
+        return each
+    return replace(each, replaced=named, state=each.state if each.state == RUNNING else OUTDATED)
 
 
 def approved_series(found: tuple[Arrived, ...]) -> frozenset[str]:
@@ -204,7 +236,7 @@ def approved_series(found: tuple[Arrived, ...]) -> frozenset[str]:
     return frozenset(
         each.study.study
         for each in found
-        if each.study.runs and each.approvals >= 2 and each.state in {APPROVED, RUNNING}
+        if each.study.runs and each.approvals >= 2 and each.state in {APPROVED, RUNNING} and not each.replaced
     )
 
 

@@ -20,12 +20,14 @@ from ringfence.clients.desk.logbook import verify_log
 from ringfence.clients.desk.series import attestations_due
 from ringfence.clients.home import Home, open_home
 from ringfence.privacy.command_line.findings import Examination, check_expiry, check_flower, check_space
+from ringfence.privacy.command_line.restored import check_restored
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.public_files import public_path, read_public
 from ringfence.privacy.crypto.secret_files import read_secret
 from ringfence.privacy.crypto.tls_keys import public_bytes, read_tls_key
 from ringfence.privacy.errors import N_, RingfenceError, WaistError, _
-from ringfence.privacy.succession.own_keys import secret_files
+from ringfence.privacy.succession.document import KeyRole
+from ringfence.privacy.succession.own_keys import file_in_force, secret_files
 
 _AGREE = timedelta(minutes=5)
 
@@ -56,22 +58,38 @@ def _keys(made: Examination, settings: HolderSettings) -> None:
     keys = settings.config.keys
     wrapped: list[str] = []
 
-    def pair(name: str) -> Callable[[], None]:
+    def pair(role: KeyRole, name: str) -> Callable[[], None]:
         def look_at() -> None:
-            files = [(file, inspect(file)["wrapped"]) for file in secret_files(settings.path(name))]
-            if files[-1][1] == "yes":
-                wrapped.append(files[-1][0].relative_to(settings.folder).as_posix())
+            first = settings.path(name)
+            present = _in_force(settings, role, first)
+            for file in secret_files(first):
+                inspect(file)
+            if inspect(present)["wrapped"] == "yes":
+                wrapped.append(present.relative_to(settings.folder).as_posix())
 
         return look_at
 
     good = [
-        *(made.check("keys", pair(name)) for name in (keys.holder, keys.log)),
-        *(made.check("keys", pair(each.log)) for each in settings.config.federation),
+        made.check("keys", pair("holder", keys.holder)),
+        *(made.check("keys", pair("log", one)) for one in (keys.log, *_logs_of(settings))),
         *(made.check("keys", _secret(settings.path(name))) for name in (keys.registry, keys.attempts)),
     ]
     if all(good):
         more = _(" A passphrase opens {files}.").format(files=", ".join(wrapped)) if wrapped else ""
         made.note("keys", "ok", _("All keys are there, and only their owner can read them.") + more)
+
+
+def _logs_of(settings: HolderSettings) -> list[str]:
+    return [each.log for each in settings.config.federation]
+
+
+def _in_force(settings: HolderSettings, role: KeyRole, first: Path) -> Path:
+    """The file that has to be there: of the key in force, or the newest while the store does not tell."""
+    try:
+        with open_home(settings.file) as home:
+            return file_in_force(home.engine, role, first)
+    except (RingfenceError, AuditError):  # what is wrong with the store is a finding of its own
+        return secret_files(first)[-1]
 
 
 def _secret(path: Path) -> Callable[[], None]:
@@ -86,9 +104,10 @@ def _store(made: Examination, config: Path, now: datetime) -> str:
     with open_home(config) as home:
         made.check("log", lambda: _log(home))
         made.check("ledger", lambda: _ledger(made, home))
+        check_restored(made, home.house, now)
         made.check("contract", lambda: _contract(home))
-        if made.check("people", lambda: _people(home)):
-            _series(made, home, now)
+        for federation in _people(made, home):
+            made.check("series", partial(_due, made, home, federation, now))
     return _("The store opens, and its safe settings hold.")
 
 
@@ -115,26 +134,32 @@ def _contract(home: Home) -> str:
     )
 
 
-def _people(home: Home) -> str:
-    belongs = home.settings.config.federation
-    if not belongs:
-        home.settings.federation(None)
-    for each in belongs:
+def _people(made: Examination, home: Home) -> list[FederationSettings]:
+    """The federations whose coordinators are believed; each of the others is a fault."""
+
+    def known(each: FederationSettings) -> None:
         home.coordinator_of(each)
-    return _("Every coordinator is known, and {count} people may approve.").format(
-        count=len(home.settings.approvers())
-    )
 
+    def approving() -> str | None:
+        home.settings.federation(None) if not belongs else None
+        count = len(home.settings.approvers())
+        if len(good) < len(belongs):
+            return None
+        return _("Every coordinator is known, and {count} people may approve.").format(count=count)
 
-def _series(made: Examination, home: Home, now: datetime) -> None:
-    """What waits for this holder's people: tables of runs whose windows are open or come next."""
-    for federation in home.settings.config.federation:
-        made.check("series", partial(_due, made, home, federation, now))
+    belongs = home.settings.config.federation
+    good = [each for each in belongs if made.check("people", partial(known, each))]
+    made.check("people", approving)
+    return good
 
 
 def _due(made: Examination, home: Home, federation: FederationSettings, now: datetime) -> None:
     bound = home.of(federation)
-    for each in attestations_due(bound, approved_series(arrived(bound)), now):
+    found = arrived(bound)
+    for one in found:
+        if one.replaced:
+            made.note("series" if one.study.runs else "study", "warning", one.line())
+    for each in attestations_due(bound, approved_series(found), now):
         made.note("series", "warning" if each.open else "ok", each.line())
 
 

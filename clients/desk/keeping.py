@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,16 @@ from sqlalchemy import Connection
 from ringfence.audit.note import Verifier
 from ringfence.audit.rows import verify_rows
 from ringfence.clients.config import HolderSettings, load_settings, log_origin
-from ringfence.clients.home import open_existing, open_home
+from ringfence.clients.home import Home, open_existing, open_home
 from ringfence.clients.migrations.schema import HOLDER_STORE
 from ringfence.clients.records.federations import known_marks
 from ringfence.privacy.command_line.housekeeping import House, Restored, back_up, migrate, restoring
+from ringfence.privacy.command_line.restored import KeyInForce, keys_in_force
 from ringfence.privacy.crypto.public_files import public_path, read_public
+from ringfence.privacy.errors import KeyFault
 from ringfence.privacy.ledger.book import verified_state
+from ringfence.privacy.succession.book import KeyBook
+from ringfence.privacy.succession.document import KeyRole
 from ringfence.privacy.succession.own_keys import open_files, secret_files
 from ringfence.privacy.succession.rows import key_in_force
 
@@ -33,8 +39,10 @@ def house_of(settings: HolderSettings) -> House:
     folder, keys = settings.folder, settings.config.keys
     identity = read_public(public_path(settings.path(keys.holder)), "holder")
     logs = [keys.log, *(each.log for each in settings.config.federation)]
-    # The logs of federations that were left are in the store as well, and may go on.
-    left = (f"keys/{path.name}" for path in sorted((folder / "keys").glob("log-*.key")))
+    # The logs of federations that were left are in the store as well, and may go on. They are found by their
+    # first public halves, which stay: the secret ones of keys that were replaced are destroyed.
+    halves = (path.stem for path in sorted((folder / "keys").glob("log-*.key.pub")))
+    left = (f"keys/{name}" for name in halves if "+" not in name)
     logs += [name for name in left if name not in logs]
     firsts = [settings.path(each) for each in (keys.holder, *logs)]
     named = [settings.file, *(file for each in firsts for file in open_files(each))]
@@ -114,7 +122,29 @@ def restore_home(file: Path, folder: Path, passphrase: Callable[[], str], **more
             resource=f"store:{HOLDER_STORE.head}",
             private={"backup": file.name[:200], "made": known.made[:40]},
         )
-    return known
+        keys = _keys_of(home)
+    return replace(known, keys=keys)
+
+
+def _keys_of(home: Home) -> tuple[KeyInForce, ...]:
+    """The home's own keys, and those that it believes."""
+    settings, book = home.settings, KeyBook(home.engine)
+    belongs = settings.config.federation
+
+    def own(role: KeyRole, name: str, whose: str = "") -> KeyInForce:
+        first = read_public(public_path(settings.path(name)), role)
+        return KeyInForce.of(book, whose or settings.name, role, first)
+
+    pinned = [
+        own("holder", settings.config.keys.holder),
+        own("log", settings.config.keys.log),
+        *(own("log", each.log, f"{settings.name} ({each.name})") for each in belongs),
+    ]
+    for each in belongs:
+        with suppress(KeyFault):  # its file lay outside of the home and is not there; doctor says so
+            first = settings.coordinator(each)
+            pinned.append(KeyInForce.of(book, each.name, "coordinator", first))
+    return keys_in_force(book, pinned)
 
 
 def migrate_home(config: Path, backup: Callable[[str], Path]) -> tuple[str, tuple[str, ...], Path | None]:

@@ -11,7 +11,7 @@ from ringfence.audit.errors import AuditError
 from ringfence.clients.config import FederationSettings
 from ringfence.clients.connections.contact import LastContact
 from ringfence.clients.connections.membership import membership_at, membership_of
-from ringfence.clients.desk.deciding import approved_series, arrived
+from ringfence.clients.desk.deciding import Arrived, approved_series, arrived
 from ringfence.clients.desk.series import AttestationDue, attestations_due
 from ringfence.clients.desk.spending import BudgetStanding
 from ringfence.clients.home import Home, open_home
@@ -129,6 +129,7 @@ class HolderStatus:
         federations: those of client.toml.
         budget: what is released, reserved and left.
         due: runs of series that this holder's people have to attest their table for.
+        outdated: studies that name a replaced key.
     """
 
     name: str
@@ -136,17 +137,20 @@ class HolderStatus:
     federations: Sequence[FederationStatus]
     budget: BudgetStanding
     due: tuple[AttestationDue, ...] = ()
+    outdated: tuple[Arrived, ...] = ()
 
     @classmethod
     def read(cls, config: Path) -> HolderStatus:
         """Of the home of these settings."""
         with open_home(config) as home:
+            waiting = [_waiting(home, each) for each in home.settings.config.federation]
             return cls(
                 name=home.settings.name,
                 running=leased(home.engine),
                 federations=[FederationStatus.of(home, each) for each in home.settings.config.federation],
                 budget=BudgetStanding.of(home.ledger),
-                due=tuple(due for each in home.settings.config.federation for due in _due(home, each)),
+                due=tuple(one for due, _outdated in waiting for one in due),
+                outdated=tuple(one for _due, outdated in waiting for one in outdated),
             )
 
     def lines(self) -> list[str]:
@@ -155,6 +159,7 @@ class HolderStatus:
             _("Its process runs.") if self.running else _("Its process does not run: ringfence-client run"),
             *([] if self.federations else [_("{name} has joined no federation.").format(name=self.name)]),
             *(line for each in self.federations for line in self._told(each)),
+            *(each.line() for each in self.outdated),
             *(each.line() for each in self.due),
             self.budget.heading(),
             f"{'':12}{'mu^2':>14}  {_('epsilon')}",
@@ -178,15 +183,21 @@ class HolderStatus:
             "federations": [each.as_json() for each in self.federations],
             "budget": self.budget.as_json(),
             "attestations_due": [each.as_json() for each in self.due],
+            "outdated": [each.as_json() for each in self.outdated],
         }
 
 
-def _due(home: Home, federation: FederationSettings) -> tuple[AttestationDue, ...]:
+def _waiting(
+    home: Home, federation: FederationSettings
+) -> tuple[tuple[AttestationDue, ...], tuple[Arrived, ...]]:
+    """What a federation's studies wait for: attestations, and new signatures."""
     try:
         bound = home.of(federation)
-        return attestations_due(bound, approved_series(arrived(bound)), datetime.now(UTC))
+        found = arrived(bound)
+        due = attestations_due(bound, approved_series(found), datetime.now(UTC))
+        return due, tuple(each for each in found if each.replaced)
     except (
         RingfenceError,
         AuditError,
     ):  # no coordinator yet, or a contract that does not hold: doctor says which
-        return ()
+        return (), ()

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from ringfence.privacy.command_line.homes import made_whole
+from ringfence.privacy.command_line.restored import KeyInForce
 from ringfence.privacy.command_line.terminal import Spoken
 from ringfence.privacy.crypto.wrapped_secrets import unwrap_secrets, wrap_secrets
 from ringfence.privacy.errors import N_, StoreError, UsageError
@@ -66,11 +67,13 @@ class Restored:
         name: the house's.
         made: when the backup was made, UTC.
         revision: the version of its store then; empty where it had none.
+        keys: those that are in force in it.
     """
 
     name: str
     made: str
     revision: str
+    keys: tuple[KeyInForce, ...] = ()
 
 
 def back_up(

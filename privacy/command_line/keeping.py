@@ -97,6 +97,8 @@ def _backup(arguments: argparse.Namespace) -> int:
 
 
 def _restore(arguments: argparse.Namespace) -> int:
+    from ringfence.privacy.command_line.restored import told_keys
+
     given: dict[str, Any] = {"secrets_of": arguments.secrets_of, "store": arguments.store}
 
     def passphrase() -> str:
@@ -110,7 +112,16 @@ def _restore(arguments: argparse.Namespace) -> int:
         )
     )
     terminal.say(_(arguments.keeping.afterwards).format(made=known.made))
-    terminal.write_json({"folder": str(arguments.folder), "name": known.name, "made": known.made})
+    for line in told_keys(known.keys, known.made):
+        terminal.say(line)
+    terminal.write_json(
+        {
+            "folder": str(arguments.folder),
+            "name": known.name,
+            "made": known.made,
+            "keys": [each.as_json() for each in known.keys],
+        }
+    )
     return 0
 
 

@@ -112,6 +112,41 @@ class Admissions:
                 expires=row.expires,
             )
 
+    def require_one_key(self, holder: str, identity: str, *, connection: Connection) -> None:
+        """Refuse a second key for a holder that is let in, and a second name for a key that is.
+
+        Raises:
+            WaistError: RF-W353 the name belongs to a holder with another key, RF-W358 the key to a holder
+                with another name.
+        """
+        others = connection.scalars(
+            select(ADMITTED.c.identity).where(ADMITTED.c.holder == holder, ADMITTED.c.revoked == "")
+        ).all()
+        named = connection.scalars(
+            select(ADMITTED.c.holder).where(
+                ADMITTED.c.identity == identity,
+                ADMITTED.c.holder != holder,
+                ADMITTED.c.revoked == "",
+            )
+        ).first()
+        if named is not None:
+            raise WaistError(
+                "RF-W358",
+                N_("The key that enrols as {holder} is let in as {other} already; one holder has one name."),
+                holder=holder,
+                other=named,
+            )
+        if set(others) - {identity}:
+            raise WaistError(
+                "RF-W353",
+                N_(
+                    "A holder named {holder} is let in already, with another key. If this one takes its "
+                    "place, take in the holder's succession first: ringfence-server holder succession. Of a "
+                    "holder that has none, end the former: ringfence-server holder revoke"
+                ),
+                holder=holder,
+            )
+
     def admit(self, number: str, admitted: AdmittedHolder, *, connection: Connection) -> None:
         """Let a holder in by its invitation; certificates it had before are let in no more.
 
@@ -123,32 +158,7 @@ class Admissions:
                 RF-W358 the key to a holder with another name.
         """
         self.require_open(number, admitted.holder, connection=connection)
-        others = connection.scalars(
-            select(ADMITTED.c.identity).where(ADMITTED.c.holder == admitted.holder, ADMITTED.c.revoked == "")
-        ).all()
-        named = connection.scalars(
-            select(ADMITTED.c.holder).where(
-                ADMITTED.c.identity == admitted.identity,
-                ADMITTED.c.holder != admitted.holder,
-                ADMITTED.c.revoked == "",
-            )
-        ).first()
-        if named is not None:
-            raise WaistError(
-                "RF-W358",
-                N_("The key that enrols as {holder} is let in as {other} already; one holder has one name."),
-                holder=admitted.holder,
-                other=named,
-            )
-        if set(others) - {admitted.identity}:
-            raise WaistError(
-                "RF-W353",
-                N_(
-                    "A holder named {holder} is let in already, with another key. Revoke it first if this is "
-                    "its new one: ringfence-server holder revoke"
-                ),
-                holder=admitted.holder,
-            )
+        self.require_one_key(admitted.holder, admitted.identity, connection=connection)
         at = self.now().isoformat()
         connection.execute(update(INVITATIONS).where(INVITATIONS.c.number == number).values(used=at))
         self._renew(admitted, connection)

@@ -17,7 +17,7 @@ from ringfence.models.releasing import release_result
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.secret_files import Passphrases
-from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.errors import N_, KeyFault, WaistError
 from ringfence.privacy.release import Exported
 from ringfence.privacy.stores.lease import lease
 from ringfence.server.connections.admissions import Admissions
@@ -87,10 +87,12 @@ class Conductor:
         Raises:
             StoreError: RF-B120 another study is being run from this home.
             StudyError: RF-S380 it was run to its end.
+            KeyFault: RF-W431 it names a key that was replaced, RF-K161 one with two successors.
             WaistError: RF-W342 no gateway serves; RF-W357 a holder is not admitted; too few holders joined or
                 stayed.
             Stopped: it was stopped, and goes on when it is run again.
         """
+        require_keys_in_force(self.office, self.opened.study)
         needed = self.opened.study.privacy.min_holders
         with self._letters(pace, report, stop or threading.Event(), needed) as (letters, runs):
             return run_study(self.coordinator, self.opened, letters, progress, runs)
@@ -105,7 +107,8 @@ class Conductor:
     ) -> Release | None:
         """End a run for good, with the model that its sums make, or None; holders that are there are told.
 
-        Where no gateway serves, a run without a model ends all the same; holders are told when one does.
+        Where no gateway serves, or a key of a holder is not in force any more, nobody is asked anything: a
+        run without a model ends all the same, and holders are told later.
 
         Args:
             pace: how long is waited.
@@ -119,16 +122,26 @@ class Conductor:
             WaistError: RF-W440 too few are there to cosign, RF-W237 too few cosigned, RF-W454 an
                 intent stands and nobody signs its withdrawal.
         """
-        try:
-            with self._letters(pace, report, threading.Event(), 0) as (letters, runs):
-                return self._ended(letters, runs, discard, signed)
-        except WaistError as error:
-            if error.code != NO_GATEWAY:
-                raise
-            report(str(error))
+        if self._keys_in_force(report):
+            try:
+                with self._letters(pace, report, threading.Event(), 0) as (letters, runs):
+                    return self._ended(letters, runs, discard, signed)
+            except WaistError as error:
+                if error.code != NO_GATEWAY:
+                    raise
+                report(str(error))
         with lease(self.office.engine, "study"):
             runs = RunStore(self.office.engine)
             return self._ended(None, runs, discard, signed)
+
+    def _keys_in_force(self, report: Callable[[str], None]) -> bool:
+        """Whether every holder's key of the study counts; why one does not is told."""
+        try:
+            require_keys_in_force(self.office, self.opened.study)
+        except KeyFault as fault:
+            report(str(fault))
+            return False
+        return True
 
     def _ended(
         self, transport: Transport | None, runs: RunStore, discard: bool, signed: SignedOff | None
@@ -273,7 +286,6 @@ def open_conductor(
         StudyError: RF-S384 it is another schema, RF-S443 no study was submitted under this id.
     """
     study, meaning = read_asked(office, file, schema)
-    require_keys_in_force(office, study)
     window = pick(office, study)
     identity = office.key(passphrases)
     return Conductor(

@@ -230,6 +230,8 @@ def _admit(office: Office, asked: Applicant, out: Path, passphrases: Passphrases
     document = SignedDocument(kind=ADMISSION, body=made.canonical()).signed_by(key)
     with office.engine.begin() as connection:
         admissions.require_open(enrolment.number, enrolment.holder, connection=connection)
+        # Before its key is listed: it would be trusted there beside the one that is let in.
+        admissions.require_one_key(enrolment.holder, enrolment.key, connection=connection)
     enter_holders(office, asked.keys)  # before it is let in: a file that cannot be changed stops it here
     with office.engine.begin() as connection:
         admissions.admit(

@@ -7,10 +7,13 @@ from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 
+from ringfence.audit.errors import AuditError
 from ringfence.privacy.command_line.findings import Examination, check_expiry, check_flower, check_space
+from ringfence.privacy.command_line.restored import check_restored
 from ringfence.privacy.crypto.keyfile import read_key
-from ringfence.privacy.errors import KeyFault, _
+from ringfence.privacy.errors import KeyFault, RingfenceError, _
 from ringfence.privacy.stores.lease import leased
+from ringfence.privacy.succession.document import KeyRole
 from ringfence.privacy.succession.own_keys import secret_files
 from ringfence.server.config import CoordinatorSettings, load_settings
 from ringfence.server.connections.admissions import Admissions
@@ -44,8 +47,8 @@ def examine_coordinator(config: Path, now: datetime) -> Examination:
     keys = settings[0].config.keys
     if all(
         [
-            made.check("keys", _key(secret_files(settings[0].path(keys.coordinator))[-1], "coordinator")),
-            made.check("keys", _key(secret_files(settings[0].path(keys.log))[-1], "log")),
+            made.check("keys", _key(settings[0], keys.coordinator, "coordinator")),
+            made.check("keys", _key(settings[0], keys.log, "log")),
         ]
     ):
         made.note("keys", "ok", _("All keys are there, and only their owner can read them."))
@@ -60,10 +63,10 @@ def _installed(name: str) -> bool:
         return False
 
 
-def _key(path: Path, kind: str) -> Callable[[], None]:
+def _key(settings: CoordinatorSettings, name: str, role: KeyRole) -> Callable[[], None]:
     def look_at() -> None:
         try:
-            read_key(path, kind)  # type: ignore[arg-type]  # one of the kinds
+            read_key(_in_force(settings, name, role), role)
         except KeyFault as fault:
             if fault.code != "RF-K039":  # it is wrapped, as it should be
                 raise
@@ -71,9 +74,19 @@ def _key(path: Path, kind: str) -> Callable[[], None]:
     return look_at
 
 
+def _in_force(settings: CoordinatorSettings, name: str, role: KeyRole) -> Path:
+    """The file that has to be there: of the key in force, or the newest while the store does not tell."""
+    try:
+        with open_office(settings.file) as office:
+            return office.own_key(role).present
+    except (RingfenceError, AuditError):  # what is wrong with the store is a finding of its own
+        return secret_files(settings.path(name))[-1]
+
+
 def _store(made: Examination, config: Path, now: datetime) -> str:
     with open_office(config) as office:
         made.check("log", lambda: _log(office))
+        check_restored(made, office.log, now)
         if office.settings.config.gateway is None:
             said = _("There is no gateway, so no holder can connect: ringfence-server gateway make")
             made.note("gateway", "warning", said)

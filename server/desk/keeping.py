@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,18 @@ from sqlalchemy import Connection
 from ringfence.audit.note import Verifier
 from ringfence.audit.rows import verify_rows
 from ringfence.privacy.command_line.housekeeping import House, Restored, back_up, migrate, restoring
+from ringfence.privacy.command_line.restored import KeyInForce, keys_in_force
+from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.public_files import public_path, read_public
+from ringfence.privacy.succession.book import KeyBook
+from ringfence.privacy.succession.document import KeyRole
 from ringfence.privacy.succession.own_keys import open_files, secret_files
 from ringfence.privacy.succession.rows import key_in_force
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.config import CoordinatorSettings, load_settings
-from ringfence.server.connections.admissions import withdraw_invitations
+from ringfence.server.connections.admissions import Admissions, withdraw_invitations
 from ringfence.server.connections.premises import FOLDER
-from ringfence.server.home import open_office, open_office_store
+from ringfence.server.home import Office, open_office, open_office_store
 from ringfence.server.migrations.schema import COORDINATOR_STORE
 
 
@@ -79,17 +84,35 @@ def restore_office(file: Path, folder: Path, passphrase: Callable[[], str], **mo
             known,
         ),
         open_office(settings) as office,
-        office.engine.begin() as connection,
     ):
-        withdraw_invitations(connection, utc_now())
-        office.log.record(
-            "store.restored",
-            "allow",
-            resource=f"store:{COORDINATOR_STORE.head}",
-            private={"backup": file.name[:200], "made": known.made[:40]},
-            connection=connection,
-        )
-    return known
+        with office.engine.begin() as connection:
+            withdraw_invitations(connection, utc_now())
+            office.log.record(
+                "store.restored",
+                "allow",
+                resource=f"store:{COORDINATOR_STORE.head}",
+                private={"backup": file.name[:200], "made": known.made[:40]},
+                connection=connection,
+            )
+        keys = _keys_of(office)
+    return replace(known, keys=keys)
+
+
+def _keys_of(office: Office) -> tuple[KeyInForce, ...]:
+    """The coordinator's own keys, and those of its holders."""
+    settings, book = office.settings, KeyBook(office.engine)
+    keys, names = settings.config.keys, Admissions(office.engine)
+    own: tuple[tuple[KeyRole, str], ...] = (("coordinator", keys.coordinator), ("log", keys.log))
+    pinned = [
+        KeyInForce.of(book, settings.name, role, read_public(public_path(settings.path(name)), role))
+        for role, name in own
+    ]
+    known = {each.fingerprint: each for each in keys_in_force(book, pinned)}
+    let_in = {PublicIdentity.from_hex(each.identity).fingerprint: each.holder for each in names.listed()}
+    for one in office.holders():
+        whose = let_in.get(one, "?")
+        known.setdefault(one, KeyInForce(whose=whose, role="holder", fingerprint=one, changes=0))
+    return tuple(known.values())
 
 
 def migrate_office(config: Path, backup: Callable[[str], Path]) -> tuple[str, tuple[str, ...], Path | None]:

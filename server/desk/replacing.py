@@ -43,7 +43,9 @@ from ringfence.privacy.succession.taking_in import (
 )
 from ringfence.server.connections.admissions import Admissions
 from ringfence.server.home import Office, open_office
+from ringfence.server.records.farewells import follow_farewells
 from ringfence.server.records.run_standings import runs_kept
+from ringfence.server.records.runs import RunStore
 from ringfence.server.registry import HolderRegistry
 
 
@@ -219,11 +221,13 @@ def accept_holder_key(office: Office, found: SignedSuccession, now: datetime) ->
 def _follower(office: Office) -> Follow:
     """Lets what is kept under a key of a holder stand under its successor, within a transaction."""
     registry, admissions = HolderRegistry(office.engine), Admissions(office.engine)
+    RunStore(office.engine)  # makes its tables where they are missing, before the transaction
 
     def follow(connection: Connection, role: str, old: PublicIdentity, new: PublicIdentity) -> None:
         registry.follow(role, old, new, connection)
         if role == "holder":
             admissions.follow(old.hex, new.hex, connection)
+            follow_farewells(connection, old.hex, new.hex)
 
     return follow
 

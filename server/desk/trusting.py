@@ -13,10 +13,13 @@ from ringfence.privacy.command_line.trust import (
     key_entry,
     record_trusted,
 )
+from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.public_files import read_public
-from ringfence.privacy.errors import UsageError
+from ringfence.privacy.errors import N_, KeyFault, UsageError
 from ringfence.privacy.succession.book import KeyBook
+from ringfence.server.connections.admissions import Admissions
 from ringfence.server.home import Office
+from ringfence.server.registry import HolderRegistry
 
 
 def holders_shown(office: Office, files: Sequence[Path]) -> Keys:
@@ -24,13 +27,42 @@ def holders_shown(office: Office, files: Sequence[Path]) -> Keys:
 
     Raises:
         KeyFault or StudyError: a file is neither a declaration nor a holder's public key; RF-W433 the key was
-            replaced, RF-K161 it has two successors.
+            replaced, RF-K161 it has two successors, RF-K180 it is another one of a holder that is listed.
     """
     shown = [shown_holder(file) for file in files]
     book = KeyBook(office.engine)
     for one in shown:
         book.require_current("holder", one.public, one.said)
-    return Keys.sort(shown, office.holders())
+    keys = Keys.sort(shown, office.holders())
+    for one in keys.new:
+        _require_no_other_key(office, one)
+    return keys
+
+
+def _require_no_other_key(office: Office, one: Shown) -> None:
+    """Refuse a second key beside one of the same holder, which would stay trusted as well."""
+    known = {each.identity: each.holder for each in Admissions(office.engine).let_in()}
+    registry = HolderRegistry(office.engine)
+    for origin in registry.called(one.said):
+        seen = registry.whose(origin)
+        if seen is not None:
+            known[seen[0].hex] = one.said
+    listed_here = set(office.holders())
+    for key, name in known.items():
+        fingerprint = PublicIdentity.from_hex(key).fingerprint
+        if name == one.said and fingerprint in listed_here:
+            raise KeyFault(
+                "RF-K180",
+                N_(
+                    "{name} is known here by the key {old}, which would stay trusted beside {new}. Take in "
+                    "its succession: ringfence-server holder succession. If {name} has none, take the "
+                    "former key out of {file} first."
+                ),
+                name=name,
+                old=fingerprint,
+                new=one.public.fingerprint,
+                file=office.settings.file.name,
+            )
 
 
 def enter_holders(office: Office, keys: Keys) -> None:

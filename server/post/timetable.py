@@ -17,10 +17,11 @@ from pathlib import Path
 
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.signed import SignedDocument
-from ringfence.privacy.errors import _
+from ringfence.privacy.errors import KeyFault, _
 from ringfence.privacy.protocol.notices import APPROVED
 from ringfence.privacy.stores.lease import leased
 from ringfence.privacy.wire.fields import utc_now
+from ringfence.server.desk.replacing import require_keys_in_force
 from ringfence.server.home import Office
 from ringfence.server.post.couriering import Command, Start
 from ringfence.server.records.submissions import OPEN, Submissions, SubmittedStudy
@@ -54,6 +55,7 @@ class Timetable:
     _tried: dict[tuple[str, int], tuple[float, float]] = field(default_factory=dict)
     _running: tuple[str, subprocess.Popen[str]] | None = None
     _said: str = ""
+    _refused: dict[str, str] = field(default_factory=dict)
 
     def look(self) -> None:
         """Start the run that is due first, if one is; never waits for it."""
@@ -93,7 +95,7 @@ class Timetable:
             due = each.series.due
             if present is None or present.number not in {each.series.present, due.number if due else 0}:
                 continue
-            if each.series.present == present.number or self._approved(each):
+            if (each.series.present == present.number or self._approved(each)) and self._keys_in_force(each):
                 found.append((present.closes, each.name, each, present.number))
         return [(each, number) for _closes, _name, each, number in sorted(found, key=lambda one: one[:2])]
 
@@ -101,6 +103,18 @@ class Timetable:
         """Whether as many holders as a sum needs have said that two of their people approved."""
         count = sum(1 for one in each.holders if one.state == APPROVED)
         return count >= self._study(each).privacy.min_holders
+
+    def _keys_in_force(self, each: SubmittedStudy) -> bool:
+        """Whether every key counts that a study names; why one does not is told once."""
+        try:
+            require_keys_in_force(self.office, self._study(each))
+        except KeyFault as fault:
+            if self._refused.get(each.study) != fault.code:
+                self._refused[each.study] = fault.code
+                self.report(f"{each.name}: {fault}")
+            return False
+        self._refused.pop(each.study, None)
+        return True
 
     def _study(self, each: SubmittedStudy) -> Study:
         """The study as it was kept; who runs it verifies its signature."""

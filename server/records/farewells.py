@@ -48,6 +48,12 @@ def farewell_heard(connection: Connection, run: str, names: Collection[str], at:
     connection.execute(update(FAREWELLS).where(which).values(told=at))
 
 
+def follow_farewells(connection: Connection, old: str, new: str) -> None:
+    """Owe the successor of a holder's key, both hex, the ends that the holder has not heard."""
+    which = and_(FAREWELLS.c.identity == old, FAREWELLS.c.told == "")
+    connection.execute(update(FAREWELLS).where(which).values(identity=new))
+
+
 def still_owed(connection: Connection, run: str) -> frozenset[str]:
     """Those who have not heard the end of a run."""
     which = and_(FAREWELLS.c.run == run, FAREWELLS.c.told == "")

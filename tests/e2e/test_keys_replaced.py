@@ -22,6 +22,7 @@ from ringfence.privacy.crypto.public_files import read_public
 from ringfence.privacy.errors import BudgetError, KeyFault, WaistError
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.privacy.wire.heads import sign_head
+from ringfence.server.desk.conducting import Pace
 
 
 @pytest.fixture
@@ -73,8 +74,8 @@ def test_a_study_that_names_a_replaced_key_is_signed_anew(
     assert here.told("desk", paper) == 0
     capsys.readouterr()
     refused(capsys, here.do("desk", "study", "submit", study), "RF-W431")
-    with pytest.raises(KeyFault, match="RF-W431"), here.conductor(study):
-        pass
+    with here.conductor(study) as opened, pytest.raises(KeyFault, match="RF-W431"):
+        opened.run(Pace())
     # A declaration with the retired key enters no study; the new one does, with nothing entered by hand.
     schema = here.root / "schema.toml"
     assert schema.exists()

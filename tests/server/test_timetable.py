@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from kits.command_kit import NAMES, Town, read, refused, server, town
+from kits.key_kit import Houses
 from kits.series_kit import Clock, at
 from sqlalchemy import insert, update
 
@@ -336,3 +337,13 @@ def test_the_series_is_kept_as_it_was_signed(scene: Scene) -> None:
     assert found is not None
     terms = SeriesTerms.of(runs=3, every="month", begins="2030-01-31")
     assert (found.runs, found.due) == (3, terms.window(1))
+
+
+def test_a_series_that_names_a_replaced_key_is_not_started_and_says_so_once(scene: Scene) -> None:
+    submitted(scene)
+    houses = Houses(scene.here)
+    assert houses.told("desk", houses.replace("north", "holder")) == 0
+    scene.clock.moment = at("2030-01-31")
+    assert [scene.look() for _time in range(3)] == [0, 0, 0]
+    (said,) = scene.told
+    assert "RF-W431" in said

@@ -25,6 +25,7 @@ from ringfence.privacy.crypto.identity import KeyKind
 from ringfence.privacy.crypto.public_files import read_public
 from ringfence.privacy.crypto.signed import read_signed
 from ringfence.privacy.errors import ContractError, UsageError
+from ringfence.privacy.succession.book import KeyBook
 from ringfence.privacy.toml.editing import edited, with_entries, with_value
 from ringfence.privacy.toml.reading import read_toml
 
@@ -55,13 +56,19 @@ def peers_shown(home: Home, files: Sequence[Path], contract: Path | None) -> Pee
     Raises:
         UsageError: RF-U401 no contract is named here or in client.toml.
         ContractError: the contract is no TOML file.
-        KeyFault or StudyError: a file is neither a declaration nor a holder's public key.
+        KeyFault or StudyError: a file is neither a declaration nor a holder's public key; RF-W433 the key was
+            replaced, RF-K161 it has two successors.
     """
     path = contract or home.settings.contract()
     data = read_toml(path, ContractError).data
     listed = data.get("peers", [])
     known = [one for one in listed if isinstance(one, str)] if isinstance(listed, list) else []
-    keys = Keys.sort((shown_holder(file) for file in files), known, home.identity.fingerprint)
+    shown, book = [shown_holder(file) for file in files], KeyBook(home.engine)
+    for one in shown:
+        if one.public != home.identity:
+            book.require_current("holder", one.public, one.said)
+    # A successor that was taken in counts for the one that the contract names.
+    keys = Keys.sort(shown, book.trusted("holder", known), home.identity.fingerprint)
     return Peers(keys=keys, file=path, version=_next_version(home, path, data.get("version")))
 
 
