@@ -96,7 +96,7 @@ def restore_home(file: Path, folder: Path, passphrase: Callable[[], str], **more
         restoring(file, folder, HOLDER_STORE, passphrase, house_in=house_in, **more) as (settings, known),
         open_home(settings) as home,
     ):
-        home.ledger.freeze(RESTORED)
+        home.ledger.freeze(RESTORED, restored=True)
         home.log.record(
             "store.restored",
             "allow",
