@@ -13,9 +13,10 @@ from ringfence.audit.rows import verify_rows
 from ringfence.clients.config import HolderSettings, load_settings, log_origin
 from ringfence.clients.home import open_existing, open_home
 from ringfence.clients.migrations.schema import HOLDER_STORE
-from ringfence.clients.records.federations import known_marks
+from ringfence.clients.records.federations import known_marks, left_log
 from ringfence.privacy.command_line.housekeeping import House, Restored, back_up, migrate, restoring
 from ringfence.privacy.crypto.public_files import public_path, read_public
+from ringfence.privacy.errors import N_, UsageError
 from ringfence.privacy.ledger.book import verified_state
 
 RESTORED = "restored from a backup"
@@ -32,7 +33,7 @@ def house_of(settings: HolderSettings) -> House:
     identity = read_public(public_path(settings.path(keys.holder)), "holder")
     logs = [keys.log, *(each.log for each in settings.config.federation)]
     # The logs of federations that were left are in the store as well, and may go on.
-    left = (f"keys/{path.name}" for path in sorted((folder / "keys").glob("log-*.key")))
+    left = (f"keys/{path.name}" for path in sorted((folder / "keys").glob(Path(left_log("*")).name)))
     logs += [name for name in left if name not in logs]
     named = [settings.file, *(public_path(settings.path(each)) for each in (keys.holder, *logs))]
     if settings.config.contract is not None:
@@ -59,16 +60,26 @@ def house_of(settings: HolderSettings) -> House:
 
 
 def _logs(connection: Connection, settings: HolderSettings) -> Iterator[Verifier]:
-    """Name and key of the house's log and of each federation's that client.toml names."""
+    """Name and key of every log of the store: the house's, and each federation's, left ones too."""
 
     def key(name: str) -> bytes:
         return read_public(public_path(settings.path(name)), "log").raw
 
     yield Verifier(name=settings.origin, raw=key(settings.config.keys.log))
-    marks = known_marks(connection) if settings.config.federation else {}
-    for each in settings.config.federation:
-        if each.name in marks:
-            yield Verifier(name=log_origin(settings.name, marks[each.name]), raw=key(each.log))
+    named = {each.name: each.log for each in settings.config.federation}
+    for name, mark in known_marks(connection).items():
+        file = named.get(name, left_log(name))
+        if name not in named and not public_path(settings.path(file)).is_file():
+            raise UsageError(
+                "RF-U850",
+                N_(
+                    'The key of the log of the federation "{name}", which this home left, is not in {file}. '
+                    "Its log stays in the store and is verified with it: put both halves back there."
+                ),
+                name=name,
+                file=file,
+            )
+        yield Verifier(name=log_origin(settings.name, mark), raw=key(file))
 
 
 def back_up_home(config: Path, file: Path, passphrase: str) -> tuple[str, ...]:

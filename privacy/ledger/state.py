@@ -314,7 +314,15 @@ def _frozen(state: State, stop: Frozen) -> State:
 def _thawed(state: State, decided: Thawed) -> State:
     if not state.frozen:
         raise BudgetError("RF-B307", N_("The budget ledger is not frozen; there is nothing to thaw."))
-    # A loss that came to light beside the thaw has no moment: its own mark is acknowledged, no more.
+    if state.losses and not decided.until:
+        raise BudgetError(
+            "RF-D180",
+            N_(
+                "While two people decided, the budget ledger was found to lack entries ({reason}). Look what "
+                "is missing, and thaw it once more."
+            ),
+            reason=state.frozen,
+        )
     gaps = settled(state.losses, decided.until) if decided.until else ()
     return replace(
         state,

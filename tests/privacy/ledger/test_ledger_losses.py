@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from kits.ledger_support import STUDY, TWO, charge, marked, new_ledger, refused, reopen
 
-from ringfence.privacy.ledger import HeadMarks, Ledger, losses
+from ringfence.privacy.ledger import HeadMarks, Ledger, losses, steps
+from ringfence.privacy.ledger.entries import Thawed
+from ringfence.privacy.ledger.state import State
 from ringfence.privacy.stores.store import open_store
 
 CITY, TRADE = (HeadMarks.of(b"secret of the home" * 2, log) for log in ("bank/city", "bank/trade"))
@@ -193,3 +195,27 @@ def test_a_settling_is_later_than_what_it_settles(house: House) -> None:
     assert house.check(CITY, marks[1]) == "RF-B312"
     house.thaw()
     assert house.check(CITY, marks[0]) == ""
+
+
+def test_a_loss_that_comes_to_light_beside_a_thaw_is_not_settled_by_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thaw was made ready for a drill; the mark comes between that and its transaction."""
+    copy = house.copy()
+    (lost,) = house.spend(CITY)
+    house.put_back(copy)
+    with house.ledger() as ledger:
+        ledger.freeze("drill")
+        ready = steps.thawing
+
+        def slow(state: State) -> Callable[..., Thawed]:
+            made = ready(state)
+            assert refused(lambda: ledger.check_mark(CITY, lost)) == "RF-B312"
+            return made
+
+        monkeypatch.setattr(steps, "thawing", slow)
+        assert refused(lambda: ledger.thaw(TWO, missing_mu_squared=0, reason="drill over")) == "RF-D180"
+        assert ledger.frozen().startswith("drill; entry ")
+        monkeypatch.setattr(steps, "thawing", ready)
+        ledger.thaw(TWO, missing_mu_squared=0, reason="counted")
+        ledger.check_mark(CITY, lost)
