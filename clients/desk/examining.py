@@ -131,7 +131,7 @@ def _series(made: Examination, home: Home, now: datetime) -> None:
 
 def _due(made: Examination, home: Home, federation: FederationSettings, now: datetime) -> None:
     bound = home.of(federation)
-    for each in attestations_due(bound, approved_series(arrived(bound)), now):
+    for each in attestations_due(bound, approved_series(bound, arrived(bound)), now):
         made.note("series", "warning" if each.open else "ok", each.line())
 
 

@@ -171,7 +171,7 @@ class HolderStatus:
 def _due(home: Home, federation: FederationSettings) -> tuple[AttestationDue, ...]:
     try:
         bound = home.of(federation)
-        return attestations_due(bound, approved_series(arrived(bound)), datetime.now(UTC))
+        return attestations_due(bound, approved_series(bound, arrived(bound)), datetime.now(UTC))
     except (
         RingfenceError,
         AuditError,
