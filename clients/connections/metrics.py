@@ -69,7 +69,7 @@ class HolderMetrics(Collector):
                 ),
             )
         )
-        for name, (contact, expires) in self.links.items():
+        for name, (contact, expires) in tuple(self.links.items()):
             heard = contact.heard
             connected.add_metric([name], float(contact.connected))
             last.add_metric([name], 0.0 if heard is None else heard.timestamp() // _GRID * _GRID)
