@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from ringfence.privacy.accounting.amounts import as_text
 from ringfence.privacy.accounting.filters import Amounts, FilterName
-from ringfence.privacy.ledger.losses import Loss
+from ringfence.privacy.ledger.losses import LostEntries
 from ringfence.privacy.ledger.parts import BOTH, ByPart, Scope
 
 Fields: TypeAlias = "Mapping[str, str | int | list[str] | dict[str, str]]"
@@ -164,7 +164,7 @@ class Frozen:
     kind: ClassVar[Literal["frozen"]] = "frozen"
     reason: str
     known: str
-    loss: Loss | None = None
+    loss: LostEntries | None = None
 
     def fields(self) -> Fields:
         """As the ledger holds it."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
+class LostEntries:
     """Entries that a ledger no longer holds.
 
     Attributes:
@@ -35,13 +35,13 @@ class Loss:
         return made <= self.until and self.after < entry and (not self.last or entry <= self.last)
 
 
-def settled(losses: Iterable[Loss], at: int) -> tuple[Loss, ...]:
+def settled(losses: Iterable[LostEntries], at: int) -> tuple[LostEntries, ...]:
     """Losses that two people have settled at a moment; a mark that told of one was made before it."""
     found = tuple(losses)
     until = max((at, *(each.until for each in found)))
     return tuple(replace(each, until=until) for each in found)
 
 
-def moment_after(settlements: Iterable[Loss]) -> int:
+def moment_after(settlements: Iterable[LostEntries]) -> int:
     """The present moment in microseconds since 1970, after every settling whatever the clock was set to."""
     return max((time.time_ns() // 1000, *(each.until + 1 for each in settlements)))

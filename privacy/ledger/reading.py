@@ -27,7 +27,7 @@ from ringfence.privacy.ledger.entries import (
     Thawed,
     ToppedUp,
 )
-from ringfence.privacy.ledger.losses import Loss
+from ringfence.privacy.ledger.losses import LostEntries
 from ringfence.privacy.ledger.parts import PARTS, ByPart, Scope, scope_of
 
 
@@ -137,8 +137,8 @@ def _frozen(given: Given) -> Frozen:
     return Frozen(reason=given.text("reason"), known=given.text("known"), loss=loss)
 
 
-def _loss(given: Given) -> Loss:
-    found = Loss(**{name: given.number(f"lost_{name}") for name in ("after", "last", "until")})
+def _loss(given: Given) -> LostEntries:
+    found = LostEntries(**{name: given.number(f"lost_{name}") for name in ("after", "last", "until")})
     if min(found.after, found.last, found.until) < 0:
         raise Misread("lost_until")
     return found

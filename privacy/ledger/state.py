@@ -28,7 +28,7 @@ from ringfence.privacy.ledger.entries import (
     ToppedUp,
 )
 from ringfence.privacy.ledger.equivalents import equivalent_mu_squared
-from ringfence.privacy.ledger.losses import Loss, settled
+from ringfence.privacy.ledger.losses import LostEntries, settled
 from ringfence.privacy.ledger.marks import MarkedEntry
 from ringfence.privacy.ledger.parts import (
     ByPart,
@@ -137,8 +137,8 @@ class State:
     frozen: str = ""
     foreign: frozenset[str] = frozenset()
     acknowledged: frozenset[str] = frozenset()
-    losses: tuple[Loss, ...] = ()
-    gaps: tuple[Loss, ...] = ()
+    losses: tuple[LostEntries, ...] = ()
+    gaps: tuple[LostEntries, ...] = ()
     decisions: frozenset[str] = frozenset()
 
     @property
@@ -316,14 +316,13 @@ def _thawed(state: State, decided: Thawed) -> State:
         raise BudgetError("RF-B307", N_("The budget ledger is not frozen; there is nothing to thaw."))
     if state.losses and not decided.until:
         raise BudgetError(
-            "RF-D180",
+            "RF-U851",
             N_(
                 "While two people decided, the budget ledger was found to lack entries ({reason}). Look what "
                 "is missing, and thaw it once more."
             ),
             reason=state.frozen,
         )
-    gaps = settled(state.losses, decided.until) if decided.until else ()
     return replace(
         state,
         frozen="",
@@ -331,7 +330,7 @@ def _thawed(state: State, decided: Thawed) -> State:
         foreign=frozenset(),
         acknowledged=state.acknowledged | state.foreign,
         losses=(),
-        gaps=state.gaps + gaps,
+        gaps=state.gaps + settled(state.losses, decided.until),
         decisions=_carried_out(state, decided),
     )
 

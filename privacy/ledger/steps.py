@@ -19,7 +19,7 @@ from ringfence.privacy.ledger.entries import (
     ToppedUp,
 )
 from ringfence.privacy.ledger.equivalents import equivalent_mu_squared
-from ringfence.privacy.ledger.losses import Loss, moment_after
+from ringfence.privacy.ledger.losses import LostEntries, moment_after
 from ringfence.privacy.ledger.marks import MarkedEntry
 from ringfence.privacy.ledger.parts import ByPart, Scope, scope_of
 from ringfence.privacy.ledger.planned import Quote
@@ -109,7 +109,7 @@ def committed(reservation: Reservation) -> Step:
     )
 
 
-def frozen(reason: str, known: str = "", loss: Loss | None = None, copy_of: int | None = None) -> Step:
+def frozen(reason: str, known: str = "", loss: LostEntries | None = None, copy_of: int | None = None) -> Step:
     """An end to all spending.
 
     Args:
@@ -119,7 +119,7 @@ def frozen(reason: str, known: str = "", loss: Loss | None = None, copy_of: int 
         copy_of: number of the last entry of a restored copy; all that came after it is lost.
     """
     if copy_of is not None:
-        loss = Loss(after=copy_of, last=0, until=0)
+        loss = LostEntries(after=copy_of, last=0, until=0)
     return Step(
         record=Frozen(reason=reason, known=known, loss=loss),
         action="budget.frozen",
@@ -137,7 +137,7 @@ def missing(known: str, shown: MarkedEntry | None) -> Step:
     """
     if shown is None:
         return frozen("an entry that was shown elsewhere is missing here", known)
-    loss = Loss(after=0, last=shown.sequence, until=shown.made)
+    loss = LostEntries(after=0, last=shown.sequence, until=shown.made)
     return frozen(f"entry {shown.sequence}, which was shown elsewhere, is missing here", known, loss)
 
 

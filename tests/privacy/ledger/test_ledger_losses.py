@@ -214,7 +214,7 @@ def test_a_loss_that_comes_to_light_beside_a_thaw_is_not_settled_by_it(
             return made
 
         monkeypatch.setattr(steps, "thawing", slow)
-        assert refused(lambda: ledger.thaw(TWO, missing_mu_squared=0, reason="drill over")) == "RF-D180"
+        assert refused(lambda: ledger.thaw(TWO, missing_mu_squared=0, reason="drill over")) == "RF-U851"
         assert ledger.frozen().startswith("drill; entry ")
         monkeypatch.setattr(steps, "thawing", ready)
         ledger.thaw(TWO, missing_mu_squared=0, reason="counted")
