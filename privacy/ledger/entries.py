@@ -203,7 +203,7 @@ class Thawed(_Decided):
     """Spending goes on; `amounts` were spent beyond this copy.
 
     Attributes:
-        until: where a loss was settled, the moment in microseconds since 1970; 0 where none was.
+        until: where a loss was settled, the moment in milliseconds since 1970; 0 where none was.
     """
 
     kind: ClassVar[Literal["thawed"]] = "thawed"

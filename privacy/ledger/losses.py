@@ -19,7 +19,7 @@ class LostEntries:
     Attributes:
         after: number of the last entry that a restored copy holds; 0 where another party's mark told.
         last: number of the last entry that is known to be lost; 0 where nobody knows how many were.
-        until: marks of it were made up to here, in microseconds since 1970; once it is settled, up to the
+        until: marks of it were made up to here, in milliseconds since 1970; once it is settled, up to the
             settling.
     """
 
@@ -43,5 +43,5 @@ def settled(losses: Iterable[LostEntries], at: int) -> tuple[LostEntries, ...]:
 
 
 def moment_after(settlements: Iterable[LostEntries]) -> int:
-    """The present moment in microseconds since 1970, after every settling whatever the clock was set to."""
-    return max((time.time_ns() // 1000, *(each.until + 1 for each in settlements)))
+    """The present moment in milliseconds since 1970, after every settling whatever the clock was set to."""
+    return max((1, time.time_ns() // 1_000_000, *(each.until + 1 for each in settlements)))

@@ -37,7 +37,7 @@ class MarkedEntry:
 
     Attributes:
         sequence: number of the entry.
-        made: when the mark was made, in microseconds since 1970.
+        made: when the mark was made, in milliseconds since 1970.
         half: the first 16 bytes of the entry's hash.
     """
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from kits.ledger_support import STUDY, TWO, charge, marked, new_ledger, refused, reopen
@@ -80,7 +81,7 @@ class House:
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     made = House(tmp_path)
-    monkeypatch.setattr(losses.time, "time_ns", lambda: made.now * 1000)
+    monkeypatch.setattr(losses, "time", SimpleNamespace(time_ns=lambda: made.now * 1_000_000))
     engine = open_store(tmp_path / "store.db")
     new_ledger(engine)[0].reserve(STUDY, Decimal("0.5"))
     engine.dispose()
@@ -150,7 +151,11 @@ def test_more_of_a_loss_than_people_knew_of_freezes_again(house: House) -> None:
     assert [house.check(CITY, each[0]) for each in marks] == ["", "", ""]
 
 
-def test_a_thaw_that_is_about_something_else_settles_no_loss(house: House) -> None:
+@pytest.mark.parametrize("before", ["no loss", "a settled loss"])
+def test_a_thaw_that_is_about_something_else_settles_no_loss(house: House, before: str) -> None:
+    if before == "a settled loss":
+        house.restore(house.copy())
+        house.thaw()
     copy = house.copy()
     (lost,) = house.spend(CITY)
     house.put_back(copy)
@@ -183,6 +188,16 @@ def test_a_mark_that_is_not_readable_is_settled_by_itself_alone(house: House) ->
         assert house.check(CITY, mark) == "RF-B312"
         house.thaw()
         assert house.check(CITY, mark) == ""
+
+
+def test_a_mark_of_the_moment_of_the_settling_is_of_before_it(house: House) -> None:
+    copy = house.copy()
+    (lost,) = house.spend(CITY)
+    house.restore(copy)
+    house.now -= 10
+    house.thaw()
+    assert marked(CITY, lost).made == house.now, "a clock that stands still"
+    assert house.check(CITY, lost) == ""
 
 
 def test_a_settling_is_later_than_what_it_settles(house: House) -> None:
