@@ -7,6 +7,7 @@
     key.pub         the log's verifier key
     history/        earlier checkpoints of this log
     anchors/        checkpoints of other logs
+    keys/           handovers: where the log changed its key, the checkpoint that both keys signed
 
 Every folder below the bundle that holds a `manifest.json`, `log.jsonl` or `checkpoint` is one log.
 """
@@ -29,8 +30,8 @@ FORMAT = "ringfence-bundle/1"
 MAX_MANIFEST = 8_000_000
 MARKS = ("manifest.json", "log.jsonl", "checkpoint")
 NAMES = ("log.jsonl", "hashes", "checkpoint", "key.pub")
-FOLDERS = ("history", "anchors")
-_NOTE_FILE = re.compile(r"(history|anchors)/[0-9]{12,16}-[0-9a-f]{8}")
+FOLDERS = ("history", "anchors", "keys")
+_NOTE_FILE = re.compile(r"(history|anchors|keys)/[0-9]{12,16}-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class LogFiles:
     verifier: Verifier
     history: tuple[bytes, ...] = ()
     anchors: tuple[bytes, ...] = ()
+    handovers: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,8 @@ def _write_events(directory: Path, leaves: Iterable[tuple[bytes, bytes]]) -> dic
 def _notes(files: LogFiles) -> dict[str, bytes]:
     """Names and bytes of the small files; a note's name is its size and its digest, so equal notes meet."""
     small = {"checkpoint": files.checkpoint, "key.pub": f"{files.verifier}\n".encode()}
-    for folder, notes in (("history", files.history), ("anchors", files.anchors)):
+    kept = (("history", files.history), ("anchors", files.anchors), ("keys", files.handovers))
+    for folder, notes in kept:
         for note in notes:
             size = read_unverified(note).size
             small[f"{folder}/{size:012d}-{sha256(note).hexdigest()[:8]}"] = note
@@ -199,7 +202,7 @@ def parse_key(data: bytes) -> Verifier:
 
 
 def read_notes(directory: Path, folder: str) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of the notes in `history` or `anchors`, in order of their names."""
+    """Name and bytes of the notes in `history`, `anchors` or `keys`, in order of their names."""
     path = directory / folder
     if path.is_symlink():
         raise BundleError(
@@ -213,7 +216,7 @@ def read_notes(directory: Path, folder: str) -> Iterator[tuple[str, bytes]]:
 
 
 def list_files(directory: Path) -> list[str]:
-    """Names of a log's files but the manifest, those of `history` and `anchors` with their folder."""
+    """Names of a log's files but the manifest, those of its folders with their folder."""
     names = [
         entry.name for entry in directory.iterdir() if not entry.is_dir() and entry.name != "manifest.json"
     ]

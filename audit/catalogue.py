@@ -14,6 +14,15 @@ EVENT_TYPES: Mapping[str, str] = MappingProxyType(
     {
         "key.created": N_("A key pair was made; its fingerprint is public."),
         "key.trusted": N_("The key of another party was entered as one to trust; its fingerprint is public."),
+        "key.replaced": N_("A key of this house was replaced by a new one; both fingerprints are public."),
+        "key.succeeded": N_("The new key of another party was accepted in the place of its old one."),
+        "key.frozen": N_(
+            "Two successors of one key were shown; its owner is not believed until two people say."
+        ),
+        "key.thawed": N_("Two people said which of two successors of a key counts."),
+        "log.key_replaced": N_(
+            "This log changed its key; the checkpoint that ends here is signed by both keys."
+        ),
         "holder.invited": N_("A coordinator invited a holder to connect; the invitation admits once."),
         "holder.admitted": N_("A coordinator admitted a holder and gave it a certificate for connections."),
         "holder.revoked": N_("A coordinator revoked a holder's certificate; it may connect no more."),

@@ -37,7 +37,9 @@ def export(
             for origin in store.anchored_origins(connection, made.origin, log)
             for _, note in store.read_checkpoints(connection, origin, HISTORY, log)
         ]
+        changes = store.read_handovers(connection, made.origin)
     history = tuple(note for size, note in own if size < made.size)
+    handovers = tuple(each.note for each in changes if each.size <= made.size)
     rows = store.read_leaves(engine, 0, made.size, None, None, PAGE, log)
-    whole = replace(files, history=history, anchors=(*others, *files.anchors))
+    whole = replace(files, history=history, anchors=(*others, *files.anchors), handovers=handovers)
     write_log(Path(directory), whole, ((leaf, leaf_hash) for _, leaf, leaf_hash in rows))

@@ -20,11 +20,12 @@ from ringfence.audit import merkle, store
 from ringfence.audit.bundle import LogFiles
 from ringfence.audit.canonical import Json
 from ringfence.audit.checkpoint import Checkpoint, verify_checkpoint
-from ringfence.audit.errors import N_, LogError, NoteError
+from ringfence.audit.errors import N_, LogError
 from ringfence.audit.events import Draft, Event, LoggedEvent, Outcome, Profile, draft_event, parse_event
 from ringfence.audit.export import PAGE, export
 from ringfence.audit.group import GroupCommit
 from ringfence.audit.guard import check_token
+from ringfence.audit.handing import KeyChange, require_in_force
 from ringfence.audit.note import Signer, Verifier, check_key_name
 from ringfence.audit.verification.opening import Opening
 from ringfence.audit.witness import add_cosignature
@@ -239,8 +240,7 @@ class AuditLog:
     def check(self) -> None:
         """Compare the stored tree's edge and the last signed checkpoint with the stored events.
 
-        Raises:
-            LogError: when they do not fit: rows were lost or changed, or an old copy was restored.
+        Raises LogError when they do not fit: rows were lost or changed, or an old copy was restored.
         """
         with self._engine.begin() as connection:
             self._check(connection, store.lock(connection, self.number))
@@ -270,16 +270,7 @@ class AuditLog:
                 ),
                 size=size,
             )
-        try:
-            verify_checkpoint(note, [self.verifier])
-        except NoteError as error:
-            raise LogError(
-                "RF-A069",
-                N_(
-                    "The last checkpoint of {origin} was signed by another key; a log keeps its key for life."
-                ),
-                origin=self.origin,
-            ) from error
+        require_in_force(connection, self.verifier, note)
 
     def checkpoint(self) -> bytes:
         """The signed checkpoint of the present state, stored before it is handed out.
@@ -297,6 +288,16 @@ class AuditLog:
             note = made.sign(self._signer)
             store.keep_checkpoint(connection, self.origin, made.size, made.root, note, self.number)
             return note
+
+    def hand_over(self, change: KeyChange, within: Connection) -> bytes:
+        """Replace the log's key in the caller's transaction; return the handover that both keys signed.
+
+        This object signs nothing more: the log is opened anew with the successor. Raises as `checkpoint`, and
+        RF-A258 where the keys do not fit.
+        """
+        self._check(within, store.lock(within, self.number))
+        self.append([change.draft(self.verifier, within)], within)
+        return change.sign(self.origin, store.lock(within, self.number), within, self.number)
 
     def anchored(self, origin: str) -> Checkpoint | None:
         """The newest checkpoint of another log that is anchored here."""

@@ -20,12 +20,13 @@ from sqlalchemy import Connection, Engine, and_, func, select, update
 
 from ringfence.audit import store
 from ringfence.audit.canonical import Json
-from ringfence.audit.checkpoint import Checkpoint, verify_checkpoint
+from ringfence.audit.checkpoint import Checkpoint, signed_checkpoint, verify_checkpoint
 from ringfence.audit.errors import N_, LogError
 from ringfence.audit.events import parse_event
 from ringfence.audit.log import AuditLog
 from ringfence.audit.merkle import EMPTY_ROOT, leaf_hash, root, verify_consistency, verify_inclusion
 from ringfence.audit.note import Verifier
+from ringfence.audit.verification.keychain import ACTION, KeyChain
 from ringfence.audit.verification.losses import (
     ACCEPTED,
     MOST_LOST,
@@ -43,7 +44,7 @@ def find_loss(log: AuditLog, engine: Engine, notes: Sequence[bytes]) -> tuple[Lo
     Args:
         log: the log as it is now.
         engine: its store.
-        notes: checkpoints that this log signed, as others kept them.
+        notes: checkpoints that this log signed, as others kept them, with the key in force or one before it.
 
     Raises:
         NoteError: one is not this log's.
@@ -63,7 +64,12 @@ def find_loss(log: AuditLog, engine: Engine, notes: Sequence[bytes]) -> tuple[Lo
 
 
 def _own(log: AuditLog, notes: Sequence[bytes]) -> list[Checkpoint]:
-    return [verify_checkpoint(note, [log.verifier]) for note in notes]
+    """The checkpoints, signed by any key of the log: a lost history may have changed it at another size."""
+    chain = KeyChain()
+    for each in log.events(action=ACTION):
+        chain.take(each.seq, each.event)
+    keys = tuple(dict.fromkeys((*chain.keys, log.verifier)))
+    return [signed_checkpoint(note, keys)[0] for note in notes]
 
 
 def _root(connection: Connection, log: AuditLog, size: int) -> bytes:

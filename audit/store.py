@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import (
@@ -86,6 +87,15 @@ checkpoint = Table(
     Column("origin", Text, primary_key=True),
     Column("size", _Number, primary_key=True, autoincrement=False),
     Column("root", LargeBinary, nullable=False),
+    Column("note", LargeBinary, nullable=False),
+)
+
+handover = Table(
+    "audit_handover",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("size", _Number, primary_key=True, autoincrement=False),
+    Column("successor", LargeBinary, nullable=False),
     Column("note", LargeBinary, nullable=False),
 )
 
@@ -311,3 +321,24 @@ def anchored_origins(connection: Connection, own: str, log: int = FIRST) -> list
     """Origins of the other logs whose checkpoints are stored with a log."""
     query = select(checkpoint.c.origin).where(checkpoint.c.log == log, checkpoint.c.origin != own).distinct()
     return sorted(connection.scalars(query))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptHandover:
+    """One change of a log's key: events under it, the raw key since, and the checkpoint that both signed."""
+
+    size: int
+    successor: bytes
+    note: bytes
+
+
+def keep_handover(connection: Connection, origin: str, count: int, successor: bytes, note: bytes) -> None:
+    """Store a change of key; from this transaction's end the successor is the log's key."""
+    connection.execute(handover.insert().values(origin=origin, size=count, successor=successor, note=note))
+
+
+def read_handovers(connection: Connection, origin: str) -> list[KeptHandover]:
+    """All changes of a log's key, the first one first."""
+    query = select(handover.c.size, handover.c.successor, handover.c.note)
+    rows = connection.execute(query.where(handover.c.origin == origin).order_by(handover.c.size))
+    return [KeptHandover(size=row.size, successor=bytes(row.successor), note=bytes(row.note)) for row in rows]

@@ -30,6 +30,7 @@ from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import N_, RingfenceError, StudyError
 from ringfence.privacy.ledger import Ledger
 from ringfence.privacy.stores.journal import Journal, Json, listed
+from ringfence.privacy.succession.book import KeyBook
 from ringfence.privacy.tables.quality import QualityReport
 
 
@@ -41,6 +42,7 @@ class Premises:
         contract, schema: what the table is.
         base: folder that the contract's file names are relative to.
         key: the holder's, as studies name it.
+        chains: the keys that took the place of others.
         log, ledger, snapshots, offers, participations: the holder's own.
     """
 
@@ -48,6 +50,7 @@ class Premises:
     schema: Schema
     base: Path
     key: PublicIdentity
+    chains: KeyBook
     log: Journal
     ledger: Ledger
     snapshots: Snapshots
@@ -82,7 +85,12 @@ def attest(premises: Premises, study: Study, now: datetime, window: int = 0) -> 
     """
     digest = study.digest()
     request = Request(
-        study=study, contract=premises.contract, schema=premises.schema, now=now, key=premises.key
+        study=study,
+        contract=premises.contract,
+        schema=premises.schema,
+        now=now,
+        key=premises.key,
+        peers=premises.chains.trusted("holder", premises.contract.peers),
     )
     columns = decide(request).require().columns
     _require_not_begun(premises, study, window, None)

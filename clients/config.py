@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from ringfence.privacy.agreements.parties import HolderName, PartyName
 from ringfence.privacy.crypto.identity import KeyKind, PublicIdentity
-from ringfence.privacy.crypto.public_files import read_public
+from ringfence.privacy.crypto.public_files import public_key
 from ringfence.privacy.errors import N_, RingfenceError, UsageError
 from ringfence.privacy.toml.canonical import Document, Text
 from ringfence.privacy.toml.faults import Path_, Problem, settle
@@ -26,7 +26,6 @@ from ringfence.privacy.toml.settings import (
 )
 
 FILE_NAME = "client.toml"
-HEX_DIGITS = 64
 
 
 class KeyFiles(Document):
@@ -306,9 +305,7 @@ class HolderSettings(HouseSettings[ClientConfig]):
         Raises:
             KeyFault: it cannot be read.
         """
-        if len(name) == HEX_DIGITS and set(name) <= set("0123456789abcdef"):
-            return PublicIdentity.from_hex(name)
-        return read_public(self.folder / name, kind)
+        return public_key(self.folder, name, kind)
 
 
 def log_origin(name: str, mark: str = "") -> str:

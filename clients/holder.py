@@ -22,10 +22,13 @@ from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.consent.registry import ConsentRegistry
 from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.signed import SignedDocument
+from ringfence.privacy.errors import N_, WaistError
 from ringfence.privacy.ledger import HeadMarks, Ledger
 from ringfence.privacy.mechanisms.source import NoiseSource, OsNoise
 from ringfence.privacy.secagg.attempts import AttemptStore
+from ringfence.privacy.succession.book import KeyBook, KnownSuccession
 from ringfence.privacy.wire.fields import utc_now
+from ringfence.privacy.wire.heads import LedgerHead, verify_head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,8 @@ class Holder:
         participations: the runs that it joined.
         witness: what it remembers as a witness of the coordinator's log.
         inbox: studies that came for its people to decide on.
-        coordinator: the coordinator whose studies are considered.
+        coordinator: the coordinator whose studies are considered, by its key in force.
+        chains: the keys that took the place of others.
         approvers: the people who may approve a study here.
         approvals: approvals on file for a study's digest.
         models: folder of models that this holder keeps for itself; made when there is one.
@@ -78,12 +82,44 @@ class Holder:
     witness: WitnessMemory
     inbox: Inbox
     coordinator: PublicIdentity
+    chains: KeyBook
     approvers: tuple[PublicIdentity, ...]
     approvals: Callable[[str], Sequence[SignedDocument]]
     models: Path
     marks: HeadMarks
     noise: NoiseSource = field(default_factory=OsNoise)
     clock: Callable[[], datetime] = utc_now
+
+    def own_head(self, head: LedgerHead) -> LedgerHead:
+        """A ledger head that this holder signed, with its key in force at that entry.
+
+        Raises:
+            WaistError: RF-W166 it did not, RF-W430 a key signed it that was replaced before that entry.
+        """
+        for former in self.chains.known():
+            if not (former.own and former.said.role == "holder"):
+                continue
+            try:
+                verify_head(head, former.said.former, self.log.origin)
+            except WaistError:
+                continue
+            self._require_before(head, former)
+            return head
+        return verify_head(head, self.identity.public, self.log.origin)
+
+    def _require_before(self, head: LedgerHead, former: KnownSuccession) -> None:
+        """An entry that this ledger lacks is none of these: the ledger is asked about it, and freezes."""
+        ours = self.marks.recognises(head.mark)
+        later = self.ledger.entries()[former.last_entry :]
+        if any(ours(each.hash) for each in later):
+            raise WaistError(
+                "RF-W430",
+                N_(
+                    "A ledger head is signed by the key {key}, and is of an entry after it was replaced: "
+                    "whoever made it has a retired key. It was not used."
+                ),
+                key=former.said.former.fingerprint,
+            )
 
     @property
     def addressee(self) -> Addressee:
@@ -108,6 +144,7 @@ class Holder:
             schema=self.schema,
             base=self.base,
             key=self.identity.public,
+            chains=self.chains,
             log=self.log,
             ledger=self.ledger,
             snapshots=self.snapshots,

@@ -19,12 +19,11 @@ from sqlalchemy import Engine
 from ringfence.audit.errors import AuditError
 from ringfence.audit.log import AuditLog
 from ringfence.audit.note import Signer
-from ringfence.audit.store import FIRST
 from ringfence.clients.attesting import Premises
-from ringfence.clients.config import FederationSettings, HolderSettings, load_settings, log_origin
+from ringfence.clients.config import FederationSettings, HolderSettings, load_settings
 from ringfence.clients.inbox.store import Inbox
 from ringfence.clients.migrations.schema import HOLDER_STORE
-from ringfence.clients.records.federations import Federations
+from ringfence.clients.records.logs import federation_log, make_log
 from ringfence.clients.records.offers import Offers
 from ringfence.clients.records.participations import Participations
 from ringfence.clients.records.snapshots import FOLDER as SNAPSHOTS
@@ -36,13 +35,14 @@ from ringfence.privacy.crypto.identity import Identity, PublicIdentity
 from ringfence.privacy.crypto.public_files import public_path, read_public
 from ringfence.privacy.crypto.secret_files import Passphrases, read_secret
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed
-from ringfence.privacy.errors import N_, ContractError, RingfenceError, StoreError, TableError, WaistError
+from ringfence.privacy.errors import N_, ContractError, RingfenceError, StoreError, TableError
 from ringfence.privacy.ledger import Ledger
 from ringfence.privacy.stores.journal import Json
 from ringfence.privacy.stores.schema import require_current
 from ringfence.privacy.stores.store import open_store, require_durable
-
-ACTOR = "client"
+from ringfence.privacy.succession.book import KeyBook
+from ringfence.privacy.succession.document import KeyRole
+from ringfence.privacy.succession.own_keys import OwnKey, file_in_force
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,7 @@ class Home:
         engine: the one store.
         house: the house's own log: keys, consent, contract, budget.
         log: what happened in what a command is about: a federation's own log, or the house's.
+        log_signer: the key of `log`, or its public half where it was not asked for.
         ledger: what was spent, for all federations; its events stand in the house's log.
         federation: which one a command is about; None where it is about none.
     """
@@ -65,16 +66,42 @@ class Home:
     house: AuditLog
     log: AuditLog
     ledger: Ledger
+    log_signer: Signer
     federation: FederationSettings | None = None
 
     def coordinator(self) -> PublicIdentity:
-        """The coordinator of the federation that a command is about.
+        """The coordinator of the federation that a command is about, by its key in force.
 
         Raises:
             UsageError: RF-U402 it is about none.
-            KeyFault: its key cannot be read.
+            KeyFault: its key cannot be read, or RF-K161 it has two successors.
         """
-        return self.settings.coordinator(self.federation or self.settings.federation(None))
+        return self.coordinator_of(self.federation or self.settings.federation(None))
+
+    def coordinator_of(self, federation: FederationSettings) -> PublicIdentity:
+        """The coordinator of a federation, by its key in force.
+
+        Raises:
+            KeyFault: its key cannot be read, or RF-K161 it has two successors.
+        """
+        return KeyBook(self.engine).followed("coordinator", self.settings.coordinator(federation))
+
+    def former_keys(self, federation: FederationSettings) -> frozenset[str]:
+        """Keys, hex, that this holder and a federation's coordinator have had, but for this holder's present.
+
+        Raises:
+            KeyFault: the coordinator's key cannot be read.
+        """
+        book, first = KeyBook(self.engine), self.settings.coordinator(federation)
+        theirs = (first, *book.after("coordinator", first))
+        return frozenset(each.hex for each in (*book.former("holder", self.identity), *theirs))
+
+    def own_key(self, role: KeyRole) -> OwnKey:
+        """A key of the holder's, to be replaced: its identity, or that of the log which this is about."""
+        keys = self.settings.config.keys
+        log = keys.log if self.federation is None else self.federation.log
+        first = self.settings.path(log if role == "log" else keys.holder)
+        return OwnKey(role=role, party=self.settings.name, first=first, engine=self.engine)
 
     def of(self, federation: FederationSettings, passphrases: Passphrases | None = None) -> Home:
         """The same home for what concerns one federation.
@@ -88,10 +115,12 @@ class Home:
             KeyFault, LogError: its log's key is missing or unsafe; the log is not as it was left.
         """
         coordinator = self.settings.coordinator(federation)
-        signer = log_signer(self.settings.path(federation.log), passphrases)
+        file = file_in_force(self.engine, "log", self.settings.path(federation.log))
+        signer = log_signer(file, passphrases)
         return replace(
             self,
             log=federation_log(self.engine, self.settings.name, federation.name, coordinator, signer),
+            log_signer=signer,
             federation=federation,
         )
 
@@ -117,7 +146,7 @@ class Home:
             KeyFault: it is missing, unsafe, of another kind or of a simulation, or its passphrase is wrong.
             UsageError: RF-U409 its public half is another's.
         """
-        path = self.settings.path(self.settings.config.keys.holder)
+        path = self.own_key("holder").present
         return own_key(path, "holder", self.identity, passphrases)
 
     def registry(self) -> ConsentRegistry:
@@ -153,6 +182,7 @@ class Home:
             schema=loaded.schema,
             base=loaded.path.parent,
             key=self.identity,
+            chains=KeyBook(self.engine),
             log=self.log,
             ledger=self.ledger,
             snapshots=self.snapshots(),
@@ -288,12 +318,13 @@ def open_home(
     """
     settings = load_settings(config)
     keys = settings.config.keys
-    identity = read_public(public_path(settings.path(keys.holder)), "holder")
     opened = passphrases or Passphrases() if opens == "log" else None
-    signer = log_signer(settings.path(keys.log), opened)
     engine = open_existing(settings.store)
     try:
         require_current(engine, HOLDER_STORE)
+        path = file_in_force(engine, "holder", settings.path(keys.holder))
+        identity = read_public(public_path(path), "holder")
+        signer = log_signer(file_in_force(engine, "log", settings.path(keys.log)), opened)
         house = make_log(engine, settings.name, settings.origin, signer)
         yield Home(
             settings=settings,
@@ -302,6 +333,7 @@ def open_home(
             house=house,
             log=house,
             ledger=Ledger.open(engine, house),
+            log_signer=signer,
         )
     finally:
         engine.dispose()
@@ -345,55 +377,3 @@ def open_existing(store: Path | str) -> Engine:
             file=store.name,
         )
     return require_durable(open_store(store))
-
-
-def make_log(engine: Engine, name: str, origin: str, signer: Signer, number: int = FIRST) -> AuditLog:
-    """A log of the holder's in a store: the house's own, or under its number a federation's."""
-    return AuditLog(
-        engine,
-        origin=origin,
-        signer=signer,
-        organisation=name,
-        actor=ACTOR,
-        profile="durable",
-        number=number,
-    )
-
-
-def federation_log(
-    engine: Engine, name: str, federation: str, coordinator: PublicIdentity, signer: Signer
-) -> AuditLog:
-    """A federation's log that was founded before, never a new one.
-
-    Args:
-        engine: the store.
-        name: the holder's.
-        federation: its name at this home.
-        coordinator: as client.toml has it.
-        signer: the log's key.
-
-    Raises:
-        WaistError: RF-W400 the store knows no such federation, or this home left it; RF-W401 it was entered
-            with another coordinator's key.
-        LogError: the log is not as it was left.
-    """
-    known = Federations(engine).find(federation)
-    if known is None or known.left:
-        raise WaistError(
-            "RF-W400",
-            N_(
-                'The store keeps no log for the federation "{name}". Enter it by its coordinator\'s key, not '
-                "by hand: ringfence-client federation add"
-            ),
-            name=federation,
-        )
-    if known.coordinator != coordinator.hex:
-        raise WaistError(
-            "RF-W401",
-            N_(
-                'client.toml names another coordinator for the federation "{name}" than it was entered with, '
-                "and its log is that one's. Undo the change, or enter the other as a federation of its own."
-            ),
-            name=federation,
-        )
-    return make_log(engine, name, log_origin(name, known.mark), signer, known.number)

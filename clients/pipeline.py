@@ -41,7 +41,6 @@ from ringfence.privacy.mechanisms.sampling import poisson_sample
 from ringfence.privacy.protocol.control import StudyOffer
 from ringfence.privacy.stores.journal import Json
 from ringfence.privacy.waist import Contribution, Query, RoundPlan, StudyPlan
-from ringfence.privacy.wire.heads import verify_head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +132,7 @@ def admit(holder: Holder, offer: StudyOffer) -> Admitted:
         )
     obligations = allowed_now(holder, study)
     if offer.ledger is not None:
-        head = verify_head(offer.ledger, holder.identity.public, holder.log.origin)
+        head = holder.own_head(offer.ledger)
         holder.ledger.check_mark(holder.marks, head.mark)
     context = StudyContext.of(study, holder.schema)
     task = task_named(study.task)
@@ -169,6 +168,7 @@ def allowed_now(holder: Holder, study: Study) -> Obligations:
         schema=holder.schema,
         now=holder.clock(),
         key=holder.identity.public,
+        peers=holder.chains.trusted("holder", holder.contract.peers),
     )
     obligations = decide(request).require()
     digest = study.digest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from pydantic import Field, model_validator
 from ringfence.privacy.agreements.contract import Fingerprint
 from ringfence.privacy.agreements.parties import PartyName
 from ringfence.privacy.crypto.identity import PublicIdentity
-from ringfence.privacy.crypto.public_files import read_public
+from ringfence.privacy.crypto.public_files import public_key
 from ringfence.privacy.errors import N_, RingfenceError, UsageError
 from ringfence.privacy.protocol.enrolment import Address
 from ringfence.privacy.toml.canonical import Document, Text
@@ -88,11 +87,12 @@ class ServerConfig(HouseDocument):
         "declaration. A holder that is not listed enters no study.",
         examples=[["ed25519:0123456789abcdef0123456789abcdef"]],
     )
-    people: tuple[Text, ...] = Field(
+    officers: tuple[Text, ...] = Field(
         default=(),
-        description="People who sign for the coordinator that an intent to release is withdrawn (one), or "
-        "that a log goes on from an older copy (two): public keys as files or as 64 hex digits.",
-        examples=[["ana.key.pub", "ben.key.pub"]],
+        description="People who sign for this coordinator: that an intent to release is withdrawn (one of "
+        "them), that a key is replaced, which of two successors of a holder's key counts, or that a log goes "
+        "on from an older copy (two): public keys as files or as 64 hex digits.",
+        examples=[["ada.key.pub", "bob.key.pub"]],
     )
     keys: ServerKeys = Field(default_factory=ServerKeys, description="Files of the coordinator's secrets.")
     gateway: GatewaySettings | None = Field(
@@ -129,22 +129,24 @@ class CoordinatorSettings(HouseSettings[ServerConfig]):
         """Name of the coordinator's log in the world."""
         return log_origin(self.name)
 
-    def people(self) -> tuple[PublicIdentity, ...]:
-        """The people who sign for the coordinator.
+    def officers(self, least: int = 2) -> tuple[PublicIdentity, ...]:
+        """The people who sign for this coordinator.
 
         Raises:
-            UsageError: RF-U790 there are none, RF-U791 one stands there twice.
+            UsageError: RF-U763 they are fewer than `least`, RF-U791 one stands there twice.
             KeyFault: a key cannot be read.
         """
-        found = tuple(self._person(name) for name in self.config.people)
-        if not found:
+        found = tuple(self.public(name) for name in self.config.officers)
+        if len(found) < least:
             raise UsageError(
-                "RF-U790",
+                "RF-U763",
                 N_(
-                    "{file} names no people who sign for the coordinator. Enter their keys: ringfence-server "
-                    "person add"
+                    "{file} names too few officers for this ({count}, {least} at least). Enter the keys of "
+                    "the people who sign for this coordinator: ringfence-server officer add"
                 ),
                 file=FILE_NAME,
+                count=len(found),
+                least=least,
             )
         if len(set(found)) != len(found):
             raise UsageError(
@@ -152,10 +154,13 @@ class CoordinatorSettings(HouseSettings[ServerConfig]):
             )
         return found
 
-    def _person(self, name: str) -> PublicIdentity:
-        if re.fullmatch("[0-9a-f]{64}", name):
-            return PublicIdentity.from_hex(name)
-        return read_public(self.folder / name, "approver")
+    def public(self, name: str) -> PublicIdentity:
+        """A person's public key, written out or in a file.
+
+        Raises:
+            KeyFault: it cannot be read.
+        """
+        return public_key(self.folder, name, "approver")
 
     @property
     def gateway(self) -> GatewaySettings:

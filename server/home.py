@@ -25,6 +25,9 @@ from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.errors import N_, StoreError
 from ringfence.privacy.stores.schema import lay, require_current
 from ringfence.privacy.stores.store import open_store, reading, require_durable
+from ringfence.privacy.succession.book import KeyBook
+from ringfence.privacy.succession.document import KeyRole
+from ringfence.privacy.succession.own_keys import OwnKey, file_in_force
 from ringfence.server.config import FILE_NAME, CoordinatorSettings, ServerConfig, load_settings, log_origin
 from ringfence.server.migrations.schema import COORDINATOR_STORE
 from ringfence.server.registry import HOLDERS, HolderRegistry
@@ -56,12 +59,28 @@ class Office:
         identity: public half of the coordinator's key.
         engine: its store.
         log: what happened.
+        log_signer: the log's key, or its public half where it was not asked for.
     """
 
     settings: CoordinatorSettings
     identity: PublicIdentity
     engine: Engine
     log: AuditLog
+    log_signer: Signer
+
+    def own_key(self, role: KeyRole) -> OwnKey:
+        """One of the coordinator's keys, to be replaced."""
+        keys = self.settings.config.keys
+        first = self.settings.path(keys.log if role == "log" else keys.coordinator)
+        return OwnKey(role=role, party=self.settings.name, first=first, engine=self.engine)
+
+    def holders(self) -> tuple[str, ...]:
+        """Fingerprints in force of the holders that server.toml lists, but those whose chain is frozen."""
+        return KeyBook(self.engine).trusted("holder", self.settings.config.holders)
+
+    def own_keys(self) -> tuple[PublicIdentity, ...]:
+        """The coordinator's key in force, and those before it, under which studies were signed here."""
+        return self.identity, *KeyBook(self.engine).former("coordinator", self.identity)
 
     def key(self, passphrases: Passphrases) -> Identity:
         """The coordinator's key pair.
@@ -70,7 +89,7 @@ class Office:
             KeyFault: it is missing, unsafe, of another kind or of a simulation, or its passphrase is wrong.
             UsageError: RF-U409 its public half is another's.
         """
-        path = self.settings.path(self.settings.config.keys.coordinator)
+        path = self.own_key("coordinator").present
         return own_key(path, "coordinator", self.identity, passphrases)
 
     def seen(self) -> list[dict[str, object]]:
@@ -101,16 +120,18 @@ def open_office(config: str | Path, *, passphrases: Passphrases | None = None) -
     """
     settings = load_settings(config)
     keys = settings.config.keys
-    identity = read_public(public_path(settings.path(keys.coordinator)), "coordinator")
-    signer = log_signer(settings.path(keys.log), passphrases)
     engine = open_office_store(settings.store)
     try:
         require_current(engine, COORDINATOR_STORE)
+        path = file_in_force(engine, "coordinator", settings.path(keys.coordinator))
+        identity = read_public(public_path(path), "coordinator")
+        signer = log_signer(file_in_force(engine, "log", settings.path(keys.log)), passphrases)
         yield Office(
             settings=settings,
             identity=identity,
             engine=engine,
             log=_log(engine, settings.config.name, signer),
+            log_signer=signer,
         )
     finally:
         engine.dispose()

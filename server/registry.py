@@ -130,6 +130,18 @@ class HolderRegistry:
                 ),
             )
 
+    def follow(self, role: str, old: PublicIdentity, new: PublicIdentity, connection: Connection) -> None:
+        """Let what is remembered under one key stand under its successor: of a holder, or of its log."""
+        column = HOLDERS.c.log_key if role == "log" else HOLDERS.c.identity
+        connection.execute(update(HOLDERS).where(column == old.hex).values({column: new.hex}))
+
+    def knows_log(self, key: PublicIdentity) -> bool:
+        """Whether a holder came with a log of this key last."""
+        with self._engine.begin() as connection:
+            return (
+                connection.scalar(select(HOLDERS.c.identity).where(HOLDERS.c.log_key == key.hex)) is not None
+            )
+
     def seen(
         self,
         holder: PublicIdentity,

@@ -44,6 +44,7 @@ from ringfence.privacy.ledger import HeadMarks, Ledger
 from ringfence.privacy.mechanisms.source import NoiseSource, OsNoise
 from ringfence.privacy.secagg.attempts import AttemptStore
 from ringfence.privacy.stores.store import open_store
+from ringfence.privacy.succession.book import KeyBook
 from ringfence.server.coordinator import Coordinator
 from ringfence.server.registry import HolderRegistry
 
@@ -174,13 +175,12 @@ def make_holder(
         budget: epsilon and delta of its ledger, for good.
         profile: stores in memory or in `folder`; a durable one that is there is opened as it stands.
         folder: for the durable store.
-        noise: a source of noise; the operating system's by default (tests give their own).
+        noise: a source of noise; the operating system's by default.
         filter: of a new ledger; studies that sample customers need `rdp`.
     """
     contract = site.contract.revised(peers=tuple(sorted(peer.fingerprint for peer in peers)))
     name = contract.holder
-    path = None if profile == "simulation" else folder / f"{name}.db"
-    fresh, engine = path is None or not path.exists(), open_store(path)
+    fresh, engine = _opened(folder, name, profile)
     log = _log(engine, keys, name, profile)
     registry = ConsentRegistry.open(engine, keys.registry, journal=log)
     if fresh:
@@ -189,6 +189,7 @@ def make_holder(
         name=name,
         identity=keys.identity,
         log_key=keys.log.public,
+        chains=KeyBook(engine),
         contract=contract,
         schema=schema,
         base=site.base,
@@ -210,6 +211,12 @@ def make_holder(
         marks=HeadMarks.of(keys.registry, log.origin),
         noise=noise or OsNoise(),
     )
+
+
+def _opened(folder: Path, name: str, profile: Profile) -> tuple[bool, Engine]:
+    """Whether a holder's store is new, and the store."""
+    path = None if profile == "simulation" else folder / f"{name}.db"
+    return path is None or not path.exists(), open_store(path)
 
 
 def _snapshots(folder: Path, name: str, profile: Profile) -> Path:

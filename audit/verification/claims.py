@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ringfence.audit import bundle
-from ringfence.audit.checkpoint import Checkpoint, read_unverified, verify_checkpoint
+from ringfence.audit.checkpoint import read_unverified, verify_checkpoint
 from ringfence.audit.errors import N_, AuditError, BundleError, NoteError, _
 from ringfence.audit.verification.logcheck import ANCHOR, COPY, GIVEN, HISTORY, Claim, LogCheck
 from ringfence.audit.verification.recovered import is_lost, was_accepted
@@ -109,11 +109,6 @@ def _known(logs: Sequence[LogCheck], origin: str) -> list[LogCheck]:
     return [log for log in logs if log.signed and log.signed.origin == origin]
 
 
-def _own_statement(log: LogCheck, data: bytes) -> Checkpoint:
-    """A checkpoint that the log itself signed, with the very key that signed the log."""
-    return verify_checkpoint(data, [log.key] if log.key else [])
-
-
 def gather_given(logs: Sequence[LogCheck], given: Mapping[str, bytes]) -> Iterator[AuditError]:
     """Attach the caller's checkpoints to the logs they speak of; what cannot be attached is a fault."""
     for place, data in given.items():
@@ -131,7 +126,7 @@ def gather_given(logs: Sequence[LogCheck], given: Mapping[str, bytes]) -> Iterat
                     origin=origin,
                 )
             for log in found:
-                old = _own_statement(log, data)
+                old = log.statement(data)
                 log.claims.append(Claim(size=old.size, root=old.root, kind=GIVEN, place=place))
         except AuditError as error:
             yield error
@@ -203,7 +198,7 @@ def gather_anchor_notes(
             if not found and not _signed_by_trusted(data, origin, trusted):
                 unchecked[origin] = unchecked.get(origin, 0) + 1
             for other in found:
-                old = _own_statement(other, data)
+                old = other.statement(data)
                 other.claims.append(
                     Claim(
                         size=old.size,
@@ -249,7 +244,19 @@ def gather_copies(logs: Sequence[LogCheck]) -> Iterator[AuditError]:
         for other in logs[position + 1 :]:
             if not (log.signed and other.signed and log.signed.origin == other.signed.origin):
                 continue
-            if log.key != other.key:
+            if other.key not in log.keys and log.key not in other.keys and log.keys & other.keys:
+                yield BundleError(
+                    "RF-A255",
+                    N_(
+                        "{one} and {other} are copies of {origin} that give one key two different "
+                        "successors: whoever held that key made two histories. Keep both, they are the proof."
+                    ),
+                    one=log.name,
+                    other=other.name,
+                    origin=log.signed.origin,
+                )
+                continue
+            if other.key not in log.keys and log.key not in other.keys:
                 yield BundleError(
                     "RF-A225",
                     N_(

@@ -12,6 +12,7 @@ from ringfence.audit.checkpoint import Checkpoint, read_unverified, signed_check
 from ringfence.audit.errors import N_, AuditError, BundleError, _
 from ringfence.audit.merkle import HASH_SIZE, prefix_roots
 from ringfence.audit.note import Verifier
+from ringfence.audit.verification.keychain import unsigned_handover, verify_handover
 from ringfence.audit.verification.localise import bound_alteration, first_difference, name_alteration
 from ringfence.audit.verification.report import LogReport
 from ringfence.audit.verification.rollcall import Present
@@ -50,7 +51,8 @@ class LogCheck:
     """One log while it is being verified.
 
     Attributes:
-        key: the one key that signed its checkpoint; statements count as its own under this key alone.
+        key: the one key that signed its checkpoint; statements count as its own under this key, and under
+            those before it in the log's chain of keys for as long as each was in force.
     """
 
     name: str
@@ -69,6 +71,28 @@ class LogCheck:
         return len(self.scan.hashes) // HASH_SIZE
 
     @property
+    def keys(self) -> frozenset[Verifier]:
+        """Keys that are or were the log's, by its own words."""
+        return frozenset({*self.scan.chain.keys, *([self.key] if self.key else [])})
+
+    def is_of(self, trusted: TrustedKey) -> bool:
+        """Whether a trusted key is this log's, or handed over to it."""
+        own = self.scan.chain.vouching(self.own) if self.own is not None else ()
+        return any(trusted.is_key(key) for key in own)
+
+    def statement(self, data: bytes) -> Checkpoint:
+        """A checkpoint that the log itself signed, with a key that was in force at that size; of a state that
+        the log says it lost, with any of its keys.
+
+        Raises:
+            NoteError: it did not, or RF-A254 with a retired key.
+        """
+        if self.key is None:
+            return signed_checkpoint(data, [])[0]
+        states = [state for each in self.scan.losses if not each.origin for state in each.loss.lost]
+        return self.scan.chain.statement(data, self.key, {(state.size, state.root) for state in states})
+
+    @property
     def present(self) -> Present:
         """The log as others name it: by its signed origin, or for want of a signature by its own words."""
         origin = self.signed.origin if self.signed else self.scan.says.origin
@@ -82,9 +106,24 @@ def _key(log: LogCheck, trusted: Sequence[TrustedKey]) -> None:
         log.report.notices.append(
             _("The key was taken from the bundle; give the log's key with --trust to show who signed.")
         )
-    elif not any(key.is_key(log.own) for key in trusted):
+    elif not any(log.is_of(key) for key in trusted):
+        if any(key.is_key(one) for key in trusted for one in log.scan.chain.keys):
+            raise BundleError(
+                "RF-A256",
+                N_(
+                    "The log replaced the trusted key as lost, so that key does not vouch for {key}; learn "
+                    "the new key from its owner and give it with --trust."
+                ),
+                key=log.own,
+            )
         raise BundleError(
             "RF-A090", N_("The key in the bundle, {key}, is not among the trusted ones."), key=log.own
+        )
+    elif not any(key.is_key(log.own) for key in trusted):
+        log.report.notices.append(
+            _("The log changed its key {count} times; a trusted key leads to the one in force.").format(
+                count=len(log.scan.chain.links)
+            )
         )
 
 
@@ -93,13 +132,15 @@ def _may_sign(log: LogCheck, origin: str, trusted: Sequence[TrustedKey]) -> list
     own = [log.own] if log.own is not None else []
     if not trusted:
         return own
-    matched = [key for key in own if key.name == origin and any(one.is_key(key) for one in trusted)]
+    matched = [key for key in own if key.name == origin and any(log.is_of(one) for one in trusted)]
     return matched or verifiers(trusted, origin)
 
 
 def _signed(log: LogCheck, trusted: Sequence[TrustedKey]) -> None:
     data = bundle.read_small(log.path / "checkpoint")
-    log.signed, log.key = signed_checkpoint(data, _may_sign(log, read_unverified(data).origin, trusted))
+    signed, key = signed_checkpoint(data, _may_sign(log, read_unverified(data).origin, trusted))
+    log.scan.chain.require_in_time([key], signed.size)
+    log.signed, log.key = signed, key
     log.report.origin, log.report.root = log.signed.origin, log.signed.root.hex()
     log.report.key, log.report.trusted = str(log.key), bool(trusted)
     if log.own is not None and log.own != log.key:
@@ -113,10 +154,26 @@ def _history(log: LogCheck, trusted: Sequence[TrustedKey]) -> None:
         if log.key is None:
             return  # No signed checkpoint, so no key to hold them against; that is a fault already.
         others = [Verifier(name=one.name, raw=one.raw) for one in trusted if one.name and one.raw]
-        old, key = signed_checkpoint(data, [log.key, *others])
-        if key != log.key:
+        _, key = signed_checkpoint(data, [*log.keys, *others])
+        if key not in log.keys:
             raise BundleError("RF-A091", N_("The file {file} is a checkpoint of another log."), file=name)
+        old = log.statement(data)
         log.claims.append(Claim(size=old.size, root=old.root, kind=HISTORY, place=name))
+
+
+def _handovers(log: LogCheck) -> None:
+    """Each change of key is signed by both keys over the events that it ends."""
+    notes = dict(bundle.read_notes(log.path, "keys"))
+    by_size = {read_unverified(data).size: name for name, data in notes.items()}
+    for link in log.scan.chain.links:
+        name = by_size.pop(link.size, None)
+        if name is None:
+            raise unsigned_handover(link)
+        made = verify_handover(link, notes[name])
+        log.claims.append(Claim(size=made.size, root=made.root, kind=HISTORY, place=name))
+    for name in by_size.values():  # of no change that this copy tells: what it states must hold all the same
+        made = log.statement(notes[name])
+        log.claims.append(Claim(size=made.size, root=made.root, kind=HISTORY, place=name))
 
 
 def _events(log: LogCheck, progress: EventsRead | None) -> None:
@@ -133,17 +190,24 @@ def _events(log: LogCheck, progress: EventsRead | None) -> None:
 def read_log(name: str, path: Path, trusted: Sequence[TrustedKey], progress: EventsRead | None) -> LogCheck:
     """Read one log's files; what cannot be read or verified becomes a fault, and reading goes on."""
     log = LogCheck(name=name, path=path, report=LogReport(name=name))
+    unread: AuditError | None = None
+    try:
+        _events(log, progress)  # first, since the events say which keys the log had
+    except AuditError as error:
+        unread = error
     steps: tuple[Callable[[], None], ...] = (
         lambda: _key(log, trusted),
         lambda: _signed(log, trusted),
         lambda: _history(log, trusted),
-        lambda: _events(log, progress),
+        lambda: _handovers(log),
     )
     for step in steps:
         try:
             step()
         except AuditError as error:
             log.report.fault(error)
+    if unread is not None:
+        log.report.fault(unread)
     return log
 
 

@@ -17,6 +17,7 @@ from ringfence.audit.events import Event, parse_event
 from ringfence.audit.guard import check_numbers
 from ringfence.audit.merkle import HASH_SIZE, leaf_hash
 from ringfence.audit.verification.intents import IntentBook
+from ringfence.audit.verification.keychain import KeyChain
 from ringfence.audit.verification.losses import LossEvent, loss_event
 from ringfence.audit.verification.report import Flaw
 from ringfence.audit.verification.rollcall import Mentions
@@ -43,6 +44,7 @@ class Scan:
         faults: lines that are no events, breaks in a producer's sequence, malformed numbers and anchors; in
             order.
         anchors: checkpoints of other logs.
+        chain: the changes of the log's key.
         says: what the log says of parties and runs.
         intents: what it says of releases.
         losses: what it says of logs that go on from an older copy.
@@ -53,6 +55,7 @@ class Scan:
     hashes: bytearray = field(default_factory=bytearray)
     faults: list[Flaw] = field(default_factory=list)
     anchors: list[Anchor] = field(default_factory=list)
+    chain: KeyChain = field(default_factory=KeyChain)
     says: Mentions = field(default_factory=Mentions)
     intents: IntentBook = field(default_factory=IntentBook)
     losses: list[LossEvent] = field(default_factory=list)
@@ -100,6 +103,7 @@ def _read(line: bytes, number: int, scan: Scan, following: dict[str, int]) -> No
         scan.anchors.append(anchor)
         anchored = scan.says.anchored
         anchored[anchor.origin] = max(anchor.size, anchored.get(anchor.origin, 0))
+    scan.chain.take(number, event)
     check_numbers(event.public)
     scan.says.take(event)
     if (loss := loss_event(event, number)) is not None:

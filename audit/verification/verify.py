@@ -121,7 +121,7 @@ def _trusted_and_missing(
     logs: Sequence[LogCheck], keys: Sequence[TrustedKey], told: set[str]
 ) -> Iterator[Gap]:
     for key in keys:
-        if key.name in told or any(log.own is not None and key.is_key(log.own) for log in logs):
+        if key.name in told or any(log.is_of(key) for log in logs):
             continue
         yield Gap(
             error=BundleError(

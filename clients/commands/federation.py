@@ -105,7 +105,7 @@ def _add_belonging(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _add(arguments: argparse.Namespace) -> int:
     from ringfence.clients.desk.belonging import enter_federation, entering
-    from ringfence.clients.desk.trusting import coordinator_shown
+    from ringfence.clients.desk.keys.trusting import coordinator_shown
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:
@@ -124,7 +124,7 @@ def _list(arguments: argparse.Namespace) -> int:
         found = [
             {
                 "name": each.name,
-                "coordinator": home.settings.coordinator(each).fingerprint,
+                "coordinator": home.coordinator_of(each).fingerprint,
                 "log": home.of(each).log.origin,
                 "people": list(each.people),
             }

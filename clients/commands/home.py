@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ringfence.clients.commands.options import leaf
 from ringfence.privacy.command_line.commands import add_wrapping, decimal, new_passphrase
+from ringfence.privacy.command_line.replacing import KeyDesk, Replacing, add_replacing
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
+
+if TYPE_CHECKING:
+    from ringfence.clients.desk.keys.replacing import KeyPlace
 
 FILTERS = ("gdp", "rdp")
 KINDS = ("holder", "log", "approver", "coordinator")
@@ -54,7 +59,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _add_key(commands: argparse._SubParsersAction[Parser]) -> None:
-    keys = commands.add_parser("key", help=_("make and look at key files"))
+    keys = commands.add_parser("key", help=_("make and look at key files, and replace keys of this home"))
     kinds = keys.add_subparsers(metavar=_("COMMAND"), required=True)
     new = leaf(
         kinds,
@@ -72,6 +77,41 @@ def _add_key(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     show.add_argument("path", type=Path, metavar="PATH", help=_("a key file or a .pub file"))
     show.set_defaults(do=_show)
+    add_replacing(
+        kinds,
+        Replacing(
+            leaf=leaf,
+            program="ringfence-client",
+            roles=("holder", "log"),
+            desk=_desk,
+            more=_add_whose_log,
+            place=_place,
+        ),
+    )
+
+
+def _add_whose_log(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--federation", metavar="NAME", help=_("of the log: a federation's, instead of the house's own")
+    )
+
+
+def _place(arguments: argparse.Namespace) -> KeyPlace:
+    from ringfence.clients.desk.keys.replacing import KeyPlace
+
+    return KeyPlace(config=arguments.config, federation=arguments.federation)
+
+
+def _desk() -> KeyDesk:
+    from ringfence.clients.desk.keys import replacing as desk
+
+    return KeyDesk(
+        begin=desk.begin_holder_key,
+        sign=desk.sign_holder_key,
+        enact=desk.enact_holder_key,
+        known=desk.holder_chains,
+        settle=desk.settle_at_holder,
+    )
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -129,7 +169,7 @@ def _new(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.desk.keyring import inspect
+    from ringfence.clients.desk.keys.keyring import inspect
 
     seen = inspect(arguments.path)
     terminal = Terminal.of(arguments)

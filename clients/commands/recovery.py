@@ -13,7 +13,7 @@ from ringfence.privacy.command_line.recoveries import (
     add_other_log,
     add_recover,
     people_of,
-    require_people,
+    require_deciders,
     show_recovery,
     told_checkpoints,
     told_file,
@@ -83,7 +83,7 @@ def _accept(arguments: argparse.Namespace) -> int:
     with open_federation(arguments.config, arguments.federation) as home:
         if not arguments.key:
             show_recovery(terminal, coordinators_loss(home, file).as_json())
-            require_people(arguments)
+            require_deciders(arguments)
         found = take_coordinators_log(home, file, people_of(arguments)).as_json()
     show_recovery(terminal, found)
     told_taken(terminal)

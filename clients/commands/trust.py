@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ringfence.clients.commands.options import leaf
+from ringfence.clients.commands.options import add_federation, leaf
 from ringfence.clients.commands.recovery import add_coordinators_log
 from ringfence.privacy.command_line.commands import add_compared, require_compared, tell_entered
+from ringfence.privacy.command_line.replacing import (
+    add_taking_in,
+    require_compared_succession,
+    tell_taken_in,
+)
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
+
+if TYPE_CHECKING:
+    from ringfence.clients.home import Home
+    from ringfence.privacy.succession.document import SignedSuccession
 
 
 def add(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -28,14 +39,34 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     add_compared(adding)
     adding.set_defaults(do=_add_approvers)
-    coordinator = commands.add_parser("coordinator", help=_("keep to the log of a coordinator"))
-    add_coordinators_log(coordinator.add_subparsers(metavar=_("COMMAND"), required=True))
+    coordinator = commands.add_parser("coordinator", help=_("keep to a coordinator's log and its keys"))
+    kinds = coordinator.add_subparsers(metavar=_("COMMAND"), required=True)
+    add_coordinators_log(kinds)
+    following = leaf(
+        kinds,
+        "succession",
+        _("take in the new key of the coordinator, or of its log, in the place of the old one"),
+        examples=["ringfence-client coordinator succession coordinator.1.succession.json --compared"],
+    )
+    add_federation(following)
+    add_taking_in(following)
+    following.set_defaults(do=_follow_coordinator)
 
 
 def _add_peer(commands: argparse._SubParsersAction[Parser]) -> None:
     peer = commands.add_parser("peer", help=_("enter the other holders that this one vouches for"))
+    kinds = peer.add_subparsers(metavar=_("COMMAND"), required=True)
+    following = leaf(
+        kinds,
+        "succession",
+        _("take in the new key of another holder in the place of the one that the contract names"),
+        more=_("The contract stays as it is signed."),
+        examples=["ringfence-client peer succession holder.1.succession.json --compared"],
+    )
+    add_taking_in(following)
+    following.set_defaults(do=_follow_peer)
     adding = leaf(
-        peer.add_subparsers(metavar=_("COMMAND"), required=True),
+        kinds,
         "add",
         _("enter other holders' keys into the contract, from their declarations or .pub files"),
         more=_(
@@ -56,7 +87,7 @@ def _add_peer(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _add_peers(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.desk.trusting import enter_peers, peers_shown
+    from ringfence.clients.desk.keys.trusting import enter_peers, peers_shown
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:
@@ -75,7 +106,7 @@ def _add_peers(arguments: argparse.Namespace) -> int:
 
 
 def _add_approvers(arguments: argparse.Namespace) -> int:
-    from ringfence.clients.desk.trusting import approvers_shown, enter_approvers
+    from ringfence.clients.desk.keys.trusting import approvers_shown, enter_approvers
     from ringfence.clients.home import open_home
 
     with open_home(arguments.config) as home:
@@ -84,4 +115,34 @@ def _add_approvers(arguments: argparse.Namespace) -> int:
         enter_approvers(home, keys)
         file = home.settings.file
     tell_entered(arguments, file, keys, version=None)
+    return 0
+
+
+def _follow_coordinator(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.desk.keys.replacing import shown_coordinator
+    from ringfence.clients.home import open_federation
+
+    with open_federation(arguments.config, arguments.federation) as home:
+        return _follow(arguments, home, shown_coordinator)
+
+
+def _follow_peer(arguments: argparse.Namespace) -> int:
+    from ringfence.clients.desk.keys.replacing import shown_peer
+    from ringfence.clients.home import open_home
+
+    with open_home(arguments.config) as home:
+        return _follow(arguments, home, shown_peer)
+
+
+def _follow(
+    arguments: argparse.Namespace, home: Home, shown: Callable[[Home, Path], SignedSuccession]
+) -> int:
+    from ringfence.clients.desk.keys.replacing import accept_party_key
+    from ringfence.privacy.wire.fields import utc_now
+
+    with home.refusals("key.succeeded", f"holder:{home.settings.name}"):
+        found = shown(home, arguments.file)
+        require_compared_succession(arguments, found)
+        accept_party_key(home, found, utc_now())
+    tell_taken_in(arguments, found.said)
     return 0

@@ -23,7 +23,9 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
+from ringfence.clients.config import FederationSettings
 from ringfence.clients.connections.supernode import Place
+from ringfence.clients.home import Home
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_signed
 from ringfence.privacy.crypto.tls_keys import (
@@ -57,9 +59,12 @@ class MembershipFolder:
 
     Attributes:
         path: it.
+        former: keys, hex, that this holder and its coordinator had before; what they signed and was taken up
+            then stands on.
     """
 
     path: Path
+    former: frozenset[str] = frozenset()
 
     def take_up(
         self, invitation: SignedDocument, holder: str, note: Callable[[], None]
@@ -85,7 +90,7 @@ class MembershipFolder:
     def _node_for(self, invitation: SignedDocument) -> EllipticCurvePrivateKey:
         """The node's key as it is, for the coordinator that let it in; a fresh one for another."""
         former = invitation_of(read_signed(self.path / _INVITATION))
-        same = former.key == invitation_of(invitation).key
+        same = former.key in {invitation_of(invitation).key, *self.former}
         return read_tls_key(self.path / _NODE) if same else node_key()
 
     def _made(
@@ -116,7 +121,7 @@ class MembershipFolder:
     @property
     def pending(self) -> MembershipFolder:
         """The membership that is to take this one's place, once it is admitted."""
-        return MembershipFolder(self.path / _PENDING)
+        return MembershipFolder(self.path / _PENDING, self.former)
 
     def meant_by(self, admission: Admission) -> MembershipFolder:
         """Whose invitation an admission answers: the pending one's, or this one's."""
@@ -169,7 +174,7 @@ class MembershipFolder:
                 N_("This holder has joined no federation: ringfence-client join INVITATION"),
             )
         found = invitation_of(read_signed(self.path / _INVITATION))
-        if found.key != coordinator.hex:
+        if found.key not in {coordinator.hex, *self.former}:
             raise _another_coordinator(found)
         return found
 
@@ -182,8 +187,8 @@ class MembershipFolder:
         certificate = certificate_of(admission.certificate)
         node, tls = read_tls_key(self.path / _NODE), read_tls_key(self.path / _TLS)
         if (
-            (admission.number, admission.holder, admission.key)
-            != (invitation.number, invitation.holder, own.hex)
+            (admission.number, admission.holder) != (invitation.number, invitation.holder)
+            or admission.key not in {own.hex, *self.former}
             or admission.node_key.encode("ascii", "replace") != public_bytes(node)
             or certificate.public_key() != tls.public_key()
         ):
@@ -212,7 +217,7 @@ class MembershipFolder:
                     "ringfence-client join ADMISSION"
                 ),
             )
-        admission = admission_of(read_signed(self.path / _ADMISSION), coordinator)
+        admission = self._admission(coordinator)
         self.require_fitting(admission, invitation, own)
         certificate = certificate_of(admission.certificate)
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
@@ -244,7 +249,11 @@ class MembershipFolder:
         Raises:
             KeyFault: there is no admission, or it is not this coordinator's.
         """
-        return certificate_of(admission_of(read_signed(self.path / _ADMISSION), coordinator).certificate)
+        return certificate_of(self._admission(coordinator).certificate)
+
+    def _admission(self, coordinator: PublicIdentity) -> Admission:
+        before = sorted(map(PublicIdentity.from_hex, self.former), key=lambda key: key.hex)
+        return admission_of(read_signed(self.path / _ADMISSION), coordinator, *before)
 
     def remembered(self) -> int | None:
         """The number that the link gave this node last."""
@@ -263,9 +272,18 @@ class MembershipFolder:
         return self.path / _NODE
 
 
-def membership_of(home: Path, federation: str) -> MembershipFolder:
-    """The folder of a federation in a home's folder."""
-    return MembershipFolder(home / FOLDER / federation)
+def membership_of(home: Path, federation: str, former: frozenset[str] = frozenset()) -> MembershipFolder:
+    """The folder of a federation in a home's folder; `former` as in `MembershipFolder`."""
+    return MembershipFolder(home / FOLDER / federation, former)
+
+
+def membership_at(home: Home, federation: FederationSettings) -> MembershipFolder:
+    """The folder of a federation of an open home; what former keys signed for it stands on.
+
+    Raises:
+        KeyFault: the coordinator's key cannot be read.
+    """
+    return membership_of(home.settings.folder, federation.name, home.former_keys(federation))
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from ringfence.clients.letters import LetterBox
 from ringfence.privacy.command_line.listening import LOOPBACK, Pages, listening, probes
 from ringfence.privacy.crypto.tls_keys import read_tls_key
 from ringfence.privacy.errors import N_, RingfenceError, WaistError, _
+from ringfence.privacy.succession.book import KeyBook
 from ringfence.privacy.wire.fields import utc_now
 
 
@@ -76,7 +77,8 @@ def serve_holders(
         WaistError: RF-W360 to RF-W363 not one federation was joined to the end; RF-W366 what its people
             wrote has changed.
     """
-    changes = Changes(written=settings, began=written(settings), stop=stop)
+    chains = next(iter(holders.values())).chains
+    changes = Changes(written=settings, chains=chains, began=written(settings, chains), stop=stop)
     saying = {
         name: report if len(holders) == 1 else partial(_in_federation, report, name) for name in holders
     }
@@ -180,7 +182,11 @@ def link_of(
         WaistError: RF-W360 to RF-W363 it was not joined, or not to the end.
         KeyFault: a key or a document of its membership is missing or unsafe.
     """
-    folder = membership_of(settings.folder, name)
+    former = {
+        *holder.chains.former("holder", holder.identity.public),
+        *holder.chains.former("coordinator", holder.coordinator),
+    }
+    folder = membership_of(settings.folder, name, frozenset(each.hex for each in former))
     newest = _Newest(name=name, folder=folder, holder=holder, settings=settings)
     place, key = newest.look()
     contact = Contact(folder=folder.path)
@@ -256,8 +262,10 @@ def on_loopback(
         }
 
 
-def written(settings: HolderSettings) -> bytes:
-    """A digest of what a holder's people wrote: settings, contract as it is and as signed, public keys."""
+def written(settings: HolderSettings, chains: KeyBook) -> bytes:
+    """A digest of what a holder's people wrote: settings, contract as it is and as signed, keys and their
+    successors.
+    """
     config = settings.config
     files = [settings.file]
     if config.contract is not None:
@@ -265,7 +273,7 @@ def written(settings: HolderSettings) -> bytes:
         files += [contract, signed_path(contract)]
     keys = (*(each.coordinator for each in config.federation), *config.approvers)
     files += [settings.folder / name for name in keys]
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(chains.digest())
     for file in files:
         try:
             content = file.read_bytes()
@@ -281,6 +289,7 @@ class Changes:
 
     Attributes:
         written: the settings.
+        chains: the keys that took the place of others.
         began: their digest when it began.
         stop: set once they were changed.
         found: whether they were.
@@ -291,6 +300,7 @@ class Changes:
     """
 
     written: HolderSettings
+    chains: KeyBook
     began: bytes
     stop: threading.Event
     found: bool = False
@@ -304,7 +314,7 @@ class Changes:
 
     def made(self) -> bool:
         """Look; after a change everything ends."""
-        if written(self.written) != self.began:
+        if written(self.written, self.chains) != self.began:
             self.found = True
             self.stop.set()
         return self.found

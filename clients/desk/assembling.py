@@ -18,6 +18,7 @@ from ringfence.privacy.ledger import HeadMarks
 from ringfence.privacy.secagg.attempts import AttemptStore
 from ringfence.privacy.stores.lease import lease
 from ringfence.privacy.stores.store import require_durable
+from ringfence.privacy.succession.book import KeyBook
 
 
 def load_holder(home: Home, passphrases: Passphrases | None = None) -> Holder:
@@ -48,6 +49,7 @@ def load_holder(home: Home, passphrases: Passphrases | None = None) -> Holder:
         log=home.log,
         attempts=AttemptStore(home.engine, read_secret(settings.path(keys.attempts))),
         coordinator=home.coordinator(),
+        chains=KeyBook(home.engine),
         approvers=settings.approvers(),
         approvals=home.approvals,
         snapshots=home.snapshots(),

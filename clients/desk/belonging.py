@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from ringfence.clients.config import FederationSettings, log_origin
 from ringfence.clients.connections.membership import membership_of
-from ringfence.clients.desk.keyring import inspect
-from ringfence.clients.home import Home, make_log
+from ringfence.clients.desk.keys.keyring import inspect
+from ringfence.clients.home import Home
 from ringfence.clients.records.federations import Federations, left_log
+from ringfence.clients.records.logs import make_log
 from ringfence.privacy.agreements.declaration import Shown
 from ringfence.privacy.agreements.parties import is_party_name
 from ringfence.privacy.command_line.homes import PublicHalf, record_key
@@ -24,6 +25,8 @@ from ringfence.privacy.crypto.keyfile import write_key
 from ringfence.privacy.crypto.public_files import public_path, read_public
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.errors import N_, StudyError, UsageError
+from ringfence.privacy.succession.book import KeyBook
+from ringfence.privacy.succession.own_keys import file_in_force
 from ringfence.privacy.toml.editing import edited, with_table, without_table
 
 
@@ -44,11 +47,16 @@ def federation_by(home: Home, coordinator: PublicIdentity) -> FederationSettings
     """The federation of a coordinator's key in client.toml, or None.
 
     Raises:
-        KeyFault: a key that client.toml names cannot be read.
+        KeyFault: a key that client.toml names cannot be read; RF-W433 this one was replaced, RF-K161 it has
+            two successors.
     """
-    settings = home.settings
-    found = (each for each in settings.config.federation if settings.coordinator(each) == coordinator)
-    return next(found, None)
+    settings, book = home.settings, KeyBook(home.engine)
+    for each in settings.config.federation:
+        first = settings.coordinator(each)
+        if coordinator in {first, *book.after("coordinator", first)}:
+            book.require_current("coordinator", coordinator, each.name)
+            return each
+    return None
 
 
 def entering(home: Home, name: str, shown: Shown) -> Entering:
@@ -93,8 +101,12 @@ def entering(home: Home, name: str, shown: Shown) -> Entering:
 
 
 def _require_same_log(home: Home, name: str, coordinator: PublicIdentity) -> None:
+    book = KeyBook(home.engine)
+    book.require_current("coordinator", coordinator, name)
     for each in Federations(home.engine).listed():
-        if each.name == name and each.coordinator != coordinator.hex:
+        first = PublicIdentity.from_hex(each.coordinator)
+        same = coordinator in {first, *book.after("coordinator", first)}
+        if each.name == name and not same:
             raise UsageError(
                 "RF-U724",
                 N_(
@@ -103,7 +115,7 @@ def _require_same_log(home: Home, name: str, coordinator: PublicIdentity) -> Non
                 ),
                 name=name,
             )
-        if each.name != name and each.left and each.coordinator == coordinator.hex:
+        if each.name != name and each.left and same:
             raise UsageError(
                 "RF-U725",
                 N_(
@@ -136,7 +148,8 @@ def enter_federation(home: Home, asked: Entering, passphrases: Passphrases) -> N
         wrapped = inspect(settings.path(settings.config.keys.log))["wrapped"] == "yes"
         passphrase, made = passphrases.new() if wrapped else None, Identity.generate("log")
         write_key(path, made, passphrase, unwrapped=not wrapped)
-    signer = made or PublicHalf(read_public(public_path(path), "log"))
+    in_force = file_in_force(home.engine, "log", path)
+    signer = made or PublicHalf(read_public(public_path(in_force), "log"))
     known = Federations(home.engine).entered(asked.name, one.public.hex)
     log = make_log(home.engine, settings.name, log_origin(settings.name, known.mark), signer, known.number)
     if made is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ringfence.clients.config import FederationSettings, load_settings
-from ringfence.clients.connections.membership import membership_of, require_for
+from ringfence.clients.connections.membership import membership_at, require_for
 from ringfence.clients.desk.belonging import Entering, enter_federation, entering, federation_by
 from ringfence.clients.home import Home
 from ringfence.privacy.agreements.declaration import Shown
@@ -80,13 +80,13 @@ def take_up(home: Home, asked: Invited, out: Path, passphrases: Passphrases) -> 
     identity, name, federation = home.key(passphrases), home.settings.name, asked.federation.name
     enter_federation(home, asked.federation, passphrases)
     joined = replace(home, settings=load_settings(home.settings.file))
-    joined = joined.of(joined.settings.federation(federation))
+    belongs = joined.settings.federation(federation)
+    joined = joined.of(belongs)
 
     def note() -> None:
         _record(joined, "invitation", asked.invitation)
 
-    folder = membership_of(home.settings.folder, federation)
-    node, request = folder.take_up(asked.document, name, note)
+    node, request = membership_at(joined, belongs).take_up(asked.document, name, note)
     made = Enrolment.of(
         number=asked.invitation.number,
         holder=name,
@@ -107,8 +107,8 @@ def complete(home: Home, document: SignedDocument) -> Invitation:
         UsageError: RF-U402 client.toml names no federation.
     """
     federation = _whose(home, document)
-    coordinator = home.settings.coordinator(federation)
-    folder = membership_of(home.settings.folder, federation.name)
+    coordinator = home.coordinator_of(federation)
+    folder = membership_at(home, federation)
     folder.settle()
     admission = admission_of(document, coordinator)
     meant = folder.meant_by(admission)
@@ -124,7 +124,7 @@ def _whose(home: Home, admission: SignedDocument) -> FederationSettings:
     every = home.settings.config.federation
     for each in every:
         with suppress(KeyFault):
-            admission_of(admission, home.settings.coordinator(each))
+            admission_of(admission, home.coordinator_of(each))
             return each
     return every[0] if every else home.settings.federation(None)
 

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from ringfence.audit.errors import AuditError
 from ringfence.clients.config import FederationSettings, HolderSettings, load_settings
 from ringfence.clients.connections.looking import Seen, look, reason_unreached, signed_by
-from ringfence.clients.connections.membership import MembershipFolder, membership_of
+from ringfence.clients.connections.membership import MembershipFolder, membership_at, membership_of
 from ringfence.clients.connections.routes import ProxyRoute, route_of
 from ringfence.clients.connections.supernode import Place
 from ringfence.clients.desk.deciding import approved_series, arrived
-from ringfence.clients.desk.keyring import inspect
+from ringfence.clients.desk.keys.keyring import inspect
 from ringfence.clients.desk.logbook import verify_log
 from ringfence.clients.desk.series import attestations_due
 from ringfence.clients.home import Home, open_home
@@ -23,7 +24,8 @@ from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.public_files import public_path, read_public
 from ringfence.privacy.crypto.secret_files import read_secret
 from ringfence.privacy.crypto.tls_keys import public_bytes, read_tls_key
-from ringfence.privacy.errors import N_, WaistError, _
+from ringfence.privacy.errors import N_, RingfenceError, WaistError, _
+from ringfence.privacy.succession.own_keys import secret_files
 
 _AGREE = timedelta(minutes=5)
 
@@ -46,7 +48,7 @@ def examine_holder(config: Path, now: datetime) -> Examination:
     if not settings[0].config.federation:
         made.check("federation", lambda: settings[0].federation(None).name)
     for each in settings[0].config.federation:
-        _federation(made, settings[0], each, now)
+        _federation(made, settings[0], config, each, now)
     return made
 
 
@@ -56,8 +58,9 @@ def _keys(made: Examination, settings: HolderSettings) -> None:
 
     def pair(name: str) -> Callable[[], None]:
         def look_at() -> None:
-            if inspect(settings.path(name))["wrapped"] == "yes":
-                wrapped.append(name)
+            files = [(file, inspect(file)["wrapped"]) for file in secret_files(settings.path(name))]
+            if files[-1][1] == "yes":
+                wrapped.append(files[-1][0].relative_to(settings.folder).as_posix())
 
         return look_at
 
@@ -117,7 +120,7 @@ def _people(home: Home) -> str:
     if not belongs:
         home.settings.federation(None)
     for each in belongs:
-        home.settings.coordinator(each)
+        home.coordinator_of(each)
     return _("Every coordinator is known, and {count} people may approve.").format(
         count=len(home.settings.approvers())
     )
@@ -136,12 +139,22 @@ def _due(made: Examination, home: Home, federation: FederationSettings, now: dat
 
 
 def _federation(
-    made: Examination, settings: HolderSettings, federation: FederationSettings, now: datetime
+    made: Examination, settings: HolderSettings, config: Path, federation: FederationSettings, now: datetime
 ) -> None:
-    folder, places = membership_of(settings.folder, federation.name), list[Place]()
+    places = list[Place]()
+    try:
+        with open_home(config) as home:
+            own, coordinator, folder = (
+                home.identity,
+                home.coordinator_of(federation),
+                membership_at(home, federation),
+            )
+    except (RingfenceError, AuditError):  # what is wrong with it was said; the first keys tell the rest
+        own, coordinator, folder = None, None, membership_of(settings.folder, federation.name)
 
     def joined() -> str:
-        coordinator, own = settings.coordinator(federation), _own(settings)
+        nonlocal own, coordinator
+        coordinator, own = coordinator or settings.coordinator(federation), own or _own(settings)
         end = folder.certificate(coordinator).not_valid_after_utc if folder.admitted_before else None
         if end is not None:
             remedy = _("Ask the coordinator for a new invitation and join anew.")

@@ -7,8 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from ringfence.clients.config import FILE_NAME, ClientConfig, log_origin
-from ringfence.clients.home import make_log
 from ringfence.clients.migrations.schema import HOLDER_STORE
+from ringfence.clients.records.logs import make_log
 from ringfence.privacy.accounting.filters import FilterName
 from ringfence.privacy.command_line.homes import made_whole, new_key, record_key, require_usable
 from ringfence.privacy.consent.registry import ConsentRegistry

@@ -18,6 +18,8 @@ from ringfence.privacy.command_line.housekeeping import House, Restored, back_up
 from ringfence.privacy.crypto.public_files import public_path, read_public
 from ringfence.privacy.errors import N_, UsageError
 from ringfence.privacy.ledger.book import verified_state
+from ringfence.privacy.succession.book import key_in_force
+from ringfence.privacy.succession.own_keys import open_files, secret_files
 
 RESTORED = "restored from a backup"
 
@@ -35,7 +37,8 @@ def house_of(settings: HolderSettings) -> House:
     # The logs of federations that were left are in the store as well, and may go on.
     left = (f"keys/{path.name}" for path in sorted((folder / "keys").glob(Path(left_log("*")).name)))
     logs += [name for name in left if name not in logs]
-    named = [settings.file, *(public_path(settings.path(each)) for each in (keys.holder, *logs))]
+    firsts = [settings.path(each) for each in (keys.holder, *logs)]
+    named = [settings.file, *(file for each in firsts for file in open_files(each))]
     if settings.config.contract is not None:
         named.append(settings.contract())
     public = (*(each.coordinator for each in settings.config.federation), *settings.config.approvers)
@@ -54,7 +57,14 @@ def house_of(settings: HolderSettings) -> House:
         settings=settings,
         identity=identity.fingerprint,
         documents=tuple(dict.fromkeys(named)),
-        secrets=tuple(settings.path(each) for each in (keys.holder, *logs, keys.registry, keys.attempts)),
+        secrets=tuple(
+            dict.fromkeys(
+                (
+                    *(file for each in firsts for file in secret_files(each)),
+                    *(settings.path(each) for each in (keys.registry, keys.attempts)),
+                )
+            )
+        ),
         check=check,
     )
 
@@ -63,7 +73,8 @@ def _logs(connection: Connection, settings: HolderSettings) -> Iterator[Verifier
     """Name and key of every log of the store: the house's, and each federation's, left ones too."""
 
     def key(name: str) -> bytes:
-        return read_public(public_path(settings.path(name)), "log").raw
+        first = read_public(public_path(settings.path(name)), "log")
+        return key_in_force(connection, "log", first).raw
 
     yield Verifier(name=settings.origin, raw=key(settings.config.keys.log))
     named = {each.name: each.log for each in settings.config.federation}

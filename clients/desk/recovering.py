@@ -39,6 +39,7 @@ from ringfence.privacy.protocol.recoveries import (
     two_signers,
 )
 from ringfence.privacy.protocol.releases import hashes_of
+from ringfence.privacy.succession.book import KeyBook
 
 
 def recover_own_log(
@@ -87,6 +88,7 @@ def coordinators_loss(home: Home, file: RecoveryFile) -> Recovered:
 
     Raises:
         KeyFault: a signature is missing or does not hold.
+            RF-K161 the coordinator's key, or its log's, has two successors.
         WaistError: RF-W458 this holder cosigned nothing of the log, RF-W459 it is of another log.
     """
     signed = read_recovery(file.statement, home.coordinator())
@@ -120,14 +122,14 @@ def _memory(home: Home) -> WitnessMemory:
 
 
 def _known(home: Home) -> tuple[str, PublicIdentity]:
-    """Name and key of the coordinator's log, as this holder cosigned it first."""
+    """Name of the coordinator's log, as it was cosigned first, and its key in force."""
     known = _memory(home).origin(home.coordinator())
     if known is None:
         raise WaistError(
             "RF-W458",
             N_("This holder has cosigned nothing of its coordinator's log; it keeps nothing of it."),
         )
-    return known[0], PublicIdentity.from_hex(known[1])
+    return known[0], KeyBook(home.engine).followed("log", PublicIdentity.from_hex(known[1]))
 
 
 def _continued(file: RecoveryFile) -> Continued:

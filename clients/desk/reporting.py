@@ -10,7 +10,7 @@ from pathlib import Path
 from ringfence.audit.errors import AuditError
 from ringfence.clients.config import FederationSettings
 from ringfence.clients.connections.contact import LastContact
-from ringfence.clients.connections.membership import membership_of
+from ringfence.clients.connections.membership import membership_at, membership_of
 from ringfence.clients.desk.deciding import approved_series, arrived
 from ringfence.clients.desk.series import AttestationDue, attestations_due
 from ringfence.clients.desk.spending import BudgetStanding
@@ -42,12 +42,11 @@ class FederationStatus:
     @classmethod
     def of(cls, home: Home, federation: FederationSettings) -> FederationStatus:
         """Of a federation that client.toml names."""
-        folder = membership_of(home.settings.folder, federation.name)
         coordinator = gateway = ""
         until, runs = None, tuple[tuple[str, str], ...]()
         try:
             runs = home.of(federation).participations.open_runs()
-            key = home.settings.coordinator(federation)
+            key, folder = home.coordinator_of(federation), membership_at(home, federation)
             invitation = folder.invitation(key)
             coordinator, gateway = invitation.coordinator, invitation.gateway
             if folder.admitted_before:
@@ -59,7 +58,7 @@ class FederationStatus:
             coordinator=coordinator,
             gateway=gateway,
             admitted_until=until,
-            contact=LastContact.read(folder.path),
+            contact=LastContact.read(membership_of(home.settings.folder, federation.name).path),
             open_runs=runs,
         )
 

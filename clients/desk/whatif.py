@@ -28,6 +28,7 @@ from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.approvals import JudgedApprovals, PassedOver, SeriesBound, judge_each
 from ringfence.privacy.errors import N_, BudgetError, RingfenceError, StudyError, _
 from ringfence.privacy.ledger import Balance, Ledger, Quote
+from ringfence.privacy.succession.book import KeyBook
 from ringfence.privacy.waist import StudyPlan
 
 
@@ -193,7 +194,12 @@ def read_study(home: Home, path: Path) -> Study:
 def answer(home: Home, study: Study, loaded: LoadedContract) -> Forecast:
     """Decide, price and compare with the ledger."""
     request = Request(
-        study=study, contract=loaded.contract, schema=loaded.schema, now=datetime.now(UTC), key=home.identity
+        study=study,
+        contract=loaded.contract,
+        schema=loaded.schema,
+        now=datetime.now(UTC),
+        key=home.identity,
+        peers=KeyBook(home.engine).trusted("holder", loaded.contract.peers),
     )
     digest = study.digest()
     found: StudyPrice | None = None

@@ -6,11 +6,13 @@ was handed over as a file may never come so, and its runs still want their table
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed, write_signed
+from ringfence.privacy.errors import KeyFault, StudyError
 
 FOLDER = "series"
 
@@ -32,15 +34,15 @@ def keep_series(approvals: Path, document: SignedDocument) -> None:
 def kept_series(approvals: Path, coordinator: PublicIdentity) -> dict[str, SignedDocument]:
     """The series that are kept, by digest.
 
-    Raises:
-        KeyFault: a file was altered, or is signed by another key.
-        StudyError: it is not a study of this version.
+    One that its coordinator signed with a key it has replaced since, or that was altered, counts no more, as
+    it would not in the inbox.
     """
     found = dict[str, SignedDocument]()
     for file in sorted((approvals / FOLDER).glob("*.json")):
-        document = read_signed(file)
-        study = Study.from_canonical(document.verify("study", [coordinator]))
-        found[study.digest()] = document
+        with suppress(KeyFault, StudyError):
+            document = read_signed(file)
+            study = Study.from_canonical(document.verify("study", [coordinator]))
+            found[study.digest()] = document
     return found
 
 

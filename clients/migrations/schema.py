@@ -17,6 +17,7 @@ def _tables() -> MetaData:
     from ringfence.privacy.ledger import chain
     from ringfence.privacy.release import register
     from ringfence.privacy.secagg import attempts
+    from ringfence.privacy.succession import book
 
     return gathered(
         (
@@ -31,6 +32,7 @@ def _tables() -> MetaData:
             witness_memory.METADATA,
             snapshots.METADATA,
             register.METADATA,
+            book.METADATA,
         )
     )
 
@@ -41,5 +43,13 @@ HOLDER_STORE = StoreSchema(
     revisions=("holder_0001",),
     folder=Path(__file__).with_name("versions"),
     tables=_tables,
-    kept=("audit_event", "audit_private", "budget_ledger", "consent_event"),
+    kept=(
+        "audit_event",
+        "audit_private",
+        "audit_handover",
+        "key_successions",
+        "key_conflicts",
+        "budget_ledger",
+        "consent_event",
+    ),
 )

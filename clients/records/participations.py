@@ -171,6 +171,16 @@ class Participations:
                     )
                 )
 
+    def follow_log(self, old: PublicIdentity, new: PublicIdentity, connection: Connection) -> None:
+        """Expect the log of a coordinator under the successor of its key, in open runs of any federation."""
+        connection.execute(update(_ROWS).where(_open_under(old)).values(log_key=new.hex))
+
+    def expects_log(self, key: PublicIdentity) -> bool:
+        """Whether an open run of this federation is of a coordinator whose log has this key."""
+        with reading(self._engine) as connection:
+            asked = select(_ROWS.c.run).where(and_(self._own, _open_under(key)))
+            return connection.execute(asked).first() is not None
+
     def ended(self, study: str, run: str, *, released: bool = False, connection: Connection) -> None:
         """Keep that a run is over, in the transaction of its event."""
         connection.execute(update(_ROWS).where(self._of(study, run)).values(ended=True))
@@ -191,3 +201,7 @@ class Participations:
 
     def _of(self, study: str, run: str) -> ColumnElement[bool]:
         return and_(self._own, _ROWS.c.study == study, _ROWS.c.run == run)
+
+
+def _open_under(key: PublicIdentity) -> ColumnElement[bool]:
+    return and_(_ROWS.c.log_key == key.hex, ~_ROWS.c.ended)

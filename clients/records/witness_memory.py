@@ -114,6 +114,17 @@ class WitnessMemory:
                 origin=row.origin,
             )
 
+    def follow(self, role: str, old: PublicIdentity, new: PublicIdentity, connection: Connection) -> None:
+        """Let what is remembered of a coordinator, or of its log, stand under the successor of its key."""
+        columns = (_LOGS.c.log_key,) if role == "log" else (_LOGS.c.coordinator, _RELEASES.c.coordinator)
+        for column in columns:
+            connection.execute(update(column.table).where(column == old.hex).values({column: new.hex}))
+
+    def knows_log(self, key: PublicIdentity) -> bool:
+        """Whether a log of this key was cosigned."""
+        with reading(self._engine) as connection:
+            return connection.scalar(select(_LOGS.c.origin).where(_LOGS.c.log_key == key.hex)) is not None
+
     def keep(
         self,
         connection: Connection,

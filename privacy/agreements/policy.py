@@ -46,6 +46,7 @@ class Request:
         schema: the schema at hand.
         now: the present moment, with a time zone.
         key: this holder's own public key.
+        peers: fingerprints in force of the contract's peers; the contract's own where None.
     """
 
     study: Study
@@ -53,6 +54,7 @@ class Request:
     schema: Schema
     now: datetime.datetime
     key: PublicIdentity
+    peers: tuple[str, ...] | None = None
 
 
 def decide(request: Request) -> Decision:
@@ -313,7 +315,8 @@ def _peer_reasons(request: Request) -> Findings:
 
 
 def _vouched(request: Request) -> frozenset[str]:
-    known = {*request.contract.peers, request.key.fingerprint}
+    peers = request.contract.peers if request.peers is None else request.peers
+    known = {*peers, request.key.fingerprint}
     return frozenset(_fingerprint(holder) for holder in request.study.holders) & known
 
 

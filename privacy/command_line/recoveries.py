@@ -111,7 +111,7 @@ def people_of(arguments: argparse.Namespace) -> list[Identity]:
     return [given.read_key(path, "approver", position=at) for at, path in enumerate(arguments.key, 1)]
 
 
-def require_people(arguments: argparse.Namespace) -> None:
+def require_deciders(arguments: argparse.Namespace) -> None:
     """Refuse to take anything without people who sign, once it was shown.
 
     Raises:

@@ -14,6 +14,7 @@ from ringfence.privacy.crypto.private_files import MAX_BYTES
 from ringfence.privacy.errors import N_, KeyFault
 
 _SIMULATION = "simulation"
+HEX_DIGITS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,22 @@ def read_public(path: str | Path, kind: KeyKind | None = None) -> PublicIdentity
             expected=kind,
         )
     return found.public
+
+
+def public_key(folder: Path, name: str, kind: KeyKind) -> PublicIdentity:
+    """A public key that settings name: written out as 64 hex digits, or in a file.
+
+    Args:
+        folder: that a file's name is relative to.
+        name: the digits or the file.
+        kind: what the key is needed for; a file that calls it of another kind or simulated is refused.
+
+    Raises:
+        KeyFault: it cannot be read.
+    """
+    if len(name) == HEX_DIGITS and set(name) <= set("0123456789abcdef"):
+        return PublicIdentity.from_hex(name)
+    return read_public(folder / name, kind)
 
 
 def simulated(path: Path) -> KeyFault:

@@ -44,7 +44,10 @@ _HEX = re.compile(
     r"(?:[0-9a-f]{128}|[0-9a-f]{96}|[0-9a-f]{64}|[0-9a-f]{56}|[0-9a-f]{48}|[0-9a-f]{40}|[0-9a-f]{32}|[0-9a-f]{24}))"
     r"(?![0-9a-z])"
 )
-_LONG_RUN = re.compile(r"\d{14,}|.", re.DOTALL)
+_LONG_RUN = re.compile(r"\d{14,}")
+_PIECES = re.compile(r"\d{14,}|.", re.DOTALL)
+# Of 46 signs around a run in a digest of 32 bytes, ten kinds and more are sure; a person's padding has few.
+_FEWEST_BY_CHANCE = 10
 _TRIVIAL = re.compile(
     r"[+-]?\d{0,5}|[+-]?\d{0,9}\.\d*(?:[eE]-\d{1,3})?|\d{4}-\d\d-\d\d(?:[ "
     r"T]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?Z?"
@@ -57,9 +60,19 @@ _HANZI_OR_TITLE = re.compile(r"[\u4e00-\u9fff]|[A-Z]|(?i:name|address)")
 def hide_digests(text: str) -> str:
     """Blank UUIDs and hexadecimal digests, which are full of accidental digits, keeping every offset.
 
-    Runs of 14 digits and more stay: a card between the letters of a digest is no accident.
+    A run of 14 digits and more stays where what is around it is no chance (`abcd` before a card and behind
+    it). Within what looks drawn by chance it goes too: of 30,000 digests of 32 bytes, 13 held such a run
+    whose check digits were right.
     """
-    return _HEX.sub(lambda m: _LONG_RUN.sub(lambda r: r[0] if len(r[0]) > 1 else "~", m[0]), text)
+    return _HEX.sub(_hidden, text)
+
+
+def _hidden(word: re.Match[str]) -> str:
+    """One digest with its signs blanked, its long runs of digits too where the rest looks drawn by chance."""
+    around = set(_LONG_RUN.sub("", word[0]).lower())
+    if len(around - {"-"}) >= _FEWEST_BY_CHANCE:
+        return "~" * len(word[0])
+    return "".join(piece if len(piece) > 1 else "~" for piece in _PIECES.findall(word[0]))
 
 
 def smallest_number(context: str) -> int:

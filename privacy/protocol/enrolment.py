@@ -123,14 +123,14 @@ def enrolment_of(document: SignedDocument) -> Enrolment:
     return found
 
 
-def admission_of(document: SignedDocument, coordinator: PublicIdentity) -> Admission:
-    """An admission that this coordinator signed.
+def admission_of(document: SignedDocument, *coordinators: PublicIdentity) -> Admission:
+    """An admission that this coordinator signed, with its key or one that it had before.
 
     Raises:
         KeyFault: it is none (RF-C001, RF-C071, RF-C072, RF-K012), its signature does not hold, or RF-K123
             what it admits with is no certificate.
     """
-    found = Admission.from_canonical(document.verify(ADMISSION, [coordinator]))
+    found = Admission.from_canonical(document.verify(ADMISSION, coordinators))
     certificate_of(found.certificate)
     return found
 

@@ -8,17 +8,7 @@ from ringfence.audit.errors import use_language
 from ringfence.privacy.command_line.commands import in_full, top_parser
 from ringfence.privacy.command_line.terminal import Parser, run
 from ringfence.privacy.errors import _
-from ringfence.server.commands import (
-    gateway,
-    holder,
-    home,
-    keeping,
-    log,
-    operations,
-    person,
-    schema,
-    study,
-)
+from ringfence.server.commands import gateway, holder, home, keeping, keys, log, operations, schema, study
 
 PROGRAM = "ringfence-server"
 # `ringfence-server log` is short for `ringfence-server log list`.
@@ -52,5 +42,5 @@ def parser() -> Parser:
             "ringfence-server study run churn.signed.json --out churn-model",
             "ringfence-server log export evidence",
         ],
-        [module.add for module in (home, schema, person, study, holder, gateway, operations, log, keeping)],
+        [module.add for module in (home, keys, schema, study, holder, gateway, operations, log, keeping)],
     )

@@ -13,6 +13,11 @@ from ringfence.privacy.command_line.commands import (
     require_new_file,
     tell_entered,
 )
+from ringfence.privacy.command_line.replacing import (
+    add_taking_in,
+    require_compared_succession,
+    tell_taken_in,
+)
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import _
 from ringfence.server.commands.options import leaf
@@ -36,6 +41,14 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     add_compared(adding)
     adding.set_defaults(do=_add)
     _add_enrolling(kinds)
+    following = leaf(
+        kinds,
+        "succession",
+        _("take in the new key of a holder, or of its log, in the place of the old one"),
+        examples=["ringfence-server holder succession holder.1.succession.json --compared"],
+    )
+    add_taking_in(following)
+    following.set_defaults(do=_follow)
     add_holders_log(kinds)
     holders = leaf(
         commands,
@@ -96,6 +109,19 @@ def _add(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _follow(arguments: argparse.Namespace) -> int:
+    from ringfence.privacy.wire.fields import utc_now
+    from ringfence.server.desk.replacing import accept_holder_key, shown_holder_key
+    from ringfence.server.home import open_office
+
+    with open_office(arguments.config) as office:
+        found = shown_holder_key(office, arguments.file)
+        require_compared_succession(arguments, found)
+        accept_holder_key(office, found, utc_now())
+    tell_taken_in(arguments, found.said)
+    return 0
+
+
 def _invite(arguments: argparse.Namespace) -> int:
     from ringfence.server.desk.enrolling import invite
     from ringfence.server.home import open_office
@@ -151,7 +177,7 @@ def _holders(arguments: argparse.Namespace) -> int:
     from ringfence.server.home import open_office
 
     with open_office(arguments.config) as office:
-        known, seen = office.settings.config.holders, office.seen()
+        known, seen = office.holders(), office.seen()
         admitted = Admissions(office.engine).listed()
     terminal = Terminal.of(arguments)
     terminal.say(_("Fingerprints in server.toml: {count}").format(count=len(known)))

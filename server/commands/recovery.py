@@ -11,7 +11,7 @@ from ringfence.privacy.command_line.recoveries import (
     add_other_log,
     add_recover,
     people_of,
-    require_people,
+    require_deciders,
     show_recovery,
     told_checkpoints,
     told_file,
@@ -74,7 +74,7 @@ def _accept(arguments: argparse.Namespace) -> int:
     with open_office(arguments.config) as office:
         if not arguments.key:
             show_recovery(terminal, holders_loss(office, file).as_json())
-            require_people(arguments)
+            require_deciders(arguments)
         found = take_holders_log(office, file, people_of(arguments)).as_json()
     show_recovery(terminal, found)
     told_taken(terminal)

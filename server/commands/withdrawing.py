@@ -40,7 +40,7 @@ def add_sign_off(parser: argparse.ArgumentParser, *, needed: bool) -> None:
         type=Path,
         metavar="FILE",
         required=needed,
-        help=_("key file of a person of server.toml, who signs that the intent to release is withdrawn"),
+        help=_("key file of an officer in server.toml, who signs that the intent to release is withdrawn"),
     )
     parser.add_argument(
         "--reason", metavar="TEXT", required=needed, help=_("why, for those who read the log")
@@ -64,7 +64,7 @@ def signed_off(arguments: argparse.Namespace, office: Office, *, position: int) 
         )
     return SignedOff(
         person=passphrases(arguments).read_key(arguments.key, "approver", position=position),
-        people=office.settings.people(),
+        people=office.settings.officers(least=1),
         reason=reason[:1000],
     )
 

@@ -184,6 +184,17 @@ class Admissions:
                 holder=holder,
             )
 
+    def follow(self, old: str, new: str, connection: Connection) -> None:
+        """Let the certificates of a holder stand under the successor of its key; both keys are hex."""
+        connection.execute(update(ADMITTED).where(ADMITTED.c.identity == old).values(identity=new))
+
+    def named(self, identity: str) -> str | None:
+        """The holder that was let in under a key, hex; None for one that never was."""
+        with reading(self.engine) as connection:
+            return connection.scalar(
+                select(ADMITTED.c.holder).where(ADMITTED.c.identity == identity).limit(1)
+            )
+
     def listed(self) -> tuple[AdmittedHolder, ...]:
         """Everybody who is or was let in, by name and time."""
         with reading(self.engine) as connection:

@@ -96,9 +96,10 @@ class Serving:
         """Who is let in at this moment; the link is told of nodes that came and of those that went."""
         let_in = self.admissions.let_in()
         self._allowed = {each.certificate: each.node_key.encode("ascii") for each in let_in}
-        self._identities = {each.certificate: each.identity for each in let_in}
+        identities = {each.certificate: each.identity for each in let_in}
+        changed = fresh or identities != self._identities  # a holder's key may have been replaced
+        self._identities = identities
         wanted = {each.node_key: each for each in let_in}
-        changed = fresh
         for key in [key for key in self._nodes if key not in wanted]:
             with suppress(httpx.HTTPError):
                 link.unregister(self._nodes[key])

@@ -41,7 +41,7 @@ def read_asked(office: Office, given: Path, schema: Path | None = None) -> tuple
         return study, _fitting(load_schema(schema), study, schema)
     document = SignedDocument.from_json(kept[1])
     return study, _fitting(
-        Schema.from_canonical(document.verify("schema", [office.identity])), study, Path(study.id)
+        Schema.from_canonical(document.verify("schema", office.own_keys())), study, Path(study.id)
     )
 
 
@@ -78,7 +78,7 @@ def study_asked(office: Office, given: Path) -> Study:
 
 def _own(office: Office, text: str) -> Study:
     """A signed study as it was kept, verified anew."""
-    return Study.from_canonical(SignedDocument.from_json(text).verify("study", [office.identity]))
+    return Study.from_canonical(SignedDocument.from_json(text).verify("study", office.own_keys()))
 
 
 def _fitting(found: Schema, study: Study, path: Path) -> Schema:

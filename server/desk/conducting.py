@@ -26,6 +26,7 @@ from ringfence.server.connections.superlink import NO_GATEWAY, SuperLink
 from ringfence.server.coordinator import Coordinator, OpenStudy, sign_study
 from ringfence.server.desk.asking import read_asked
 from ringfence.server.desk.enrolling import gateway_folder
+from ringfence.server.desk.replacing import require_keys_in_force
 from ringfence.server.desk.series import Pick, run_due
 from ringfence.server.flower import FlowerTransport, Stopped
 from ringfence.server.home import Office
@@ -272,6 +273,7 @@ def open_conductor(
         StudyError: RF-S384 it is another schema, RF-S443 no study was submitted under this id.
     """
     study, meaning = read_asked(office, file, schema)
+    require_keys_in_force(office, study)
     window = pick(office, study)
     identity = office.key(passphrases)
     return Conductor(

@@ -40,7 +40,7 @@ def draft_from_declarations(
         KeyFault: a signature does not hold.
     """
     schema = load_schema(schema_file)
-    trusted = office.settings.config.holders
+    trusted = office.holders()
     found = [trusted_declaration(one, trusted) for one in declarations]
     require_schema(found, schema)
     if purpose is not None:

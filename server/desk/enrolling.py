@@ -32,6 +32,7 @@ from ringfence.privacy.protocol.enrolment import (
     Invitation,
     enrolment_of,
 )
+from ringfence.privacy.succession.book import KeyBook
 from ringfence.privacy.toml.editing import edited
 from ringfence.privacy.wire.fields import new_nonce
 from ringfence.server.config import load_settings
@@ -183,11 +184,12 @@ def applicant(office: Office, file: Path) -> Applicant:
     """Who asks to be admitted; nothing is believed yet but that the key signed.
 
     Raises:
-        KeyFault: the file is no enrolment.
+        KeyFault: the file is no enrolment, RF-W433 its key was replaced, RF-K161 it has two successors.
     """
     enrolment = enrolment_of(read_signed(file))
     shown = Shown(public=PublicIdentity.from_hex(enrolment.key), said=enrolment.holder)
-    return Applicant(enrolment=enrolment, keys=Keys.sort([shown], office.settings.config.holders))
+    KeyBook(office.engine).require_current("holder", shown.public, shown.said)
+    return Applicant(enrolment=enrolment, keys=Keys.sort([shown], office.holders()))
 
 
 def admit_holder(office: Office, asked: Applicant, out: Path, passphrases: Passphrases) -> Admission:

@@ -11,6 +11,7 @@ from ringfence.privacy.command_line.findings import Examination, check_expiry, c
 from ringfence.privacy.crypto.keyfile import read_key
 from ringfence.privacy.errors import KeyFault, _
 from ringfence.privacy.stores.lease import leased
+from ringfence.privacy.succession.own_keys import secret_files
 from ringfence.server.config import CoordinatorSettings, load_settings
 from ringfence.server.connections.admissions import Admissions
 from ringfence.server.connections.serving import require_free_port
@@ -43,8 +44,8 @@ def examine_coordinator(config: Path, now: datetime) -> Examination:
     keys = settings[0].config.keys
     if all(
         [
-            made.check("keys", _key(settings[0].path(keys.coordinator), "coordinator")),
-            made.check("keys", _key(settings[0].path(keys.log), "log")),
+            made.check("keys", _key(secret_files(settings[0].path(keys.coordinator))[-1], "coordinator")),
+            made.check("keys", _key(secret_files(settings[0].path(keys.log))[-1], "log")),
         ]
     ):
         made.note("keys", "ok", _("All keys are there, and only their owner can read them."))

@@ -12,6 +12,8 @@ from ringfence.audit.note import Verifier
 from ringfence.audit.rows import verify_rows
 from ringfence.privacy.command_line.housekeeping import House, Restored, back_up, migrate, restoring
 from ringfence.privacy.crypto.public_files import public_path, read_public
+from ringfence.privacy.succession.book import key_in_force
+from ringfence.privacy.succession.own_keys import open_files, secret_files
 from ringfence.privacy.wire.fields import utc_now
 from ringfence.server.config import CoordinatorSettings, load_settings
 from ringfence.server.connections.admissions import withdraw_invitations
@@ -28,13 +30,15 @@ def office_house(settings: CoordinatorSettings) -> House:
     """
     folder, keys = settings.folder, settings.config.keys
     identity = read_public(public_path(settings.path(keys.coordinator)), "coordinator")
-    log = Verifier(name=settings.origin, raw=read_public(public_path(settings.path(keys.log)), "log").raw)
-    named = [settings.file, *(public_path(settings.path(each)) for each in (keys.coordinator, keys.log))]
+    first_log = read_public(public_path(settings.path(keys.log)), "log")
+    firsts = [settings.path(each) for each in (keys.coordinator, keys.log)]
+    named = [settings.file, *(file for each in firsts for file in open_files(each))]
     for pattern in ("*.toml", "*.signed.json", "*.pub", f"{FOLDER}/authority.pem"):
         named += sorted(folder.glob(pattern))
 
     def check(connection: Connection) -> None:
-        verify_rows(connection, log)
+        log_key = key_in_force(connection, "log", first_log)
+        verify_rows(connection, Verifier(name=settings.origin, raw=log_key.raw))
 
     return House(
         schema=COORDINATOR_STORE,
@@ -42,8 +46,7 @@ def office_house(settings: CoordinatorSettings) -> House:
         identity=identity.fingerprint,
         documents=tuple(dict.fromkeys(named)),
         secrets=(
-            settings.path(keys.coordinator),
-            settings.path(keys.log),
+            *(file for each in firsts for file in secret_files(each)),
             folder / FOLDER / "authority.key",
         ),
         check=check,

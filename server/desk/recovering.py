@@ -41,6 +41,7 @@ from ringfence.privacy.protocol.recoveries import (
     two_signers,
 )
 from ringfence.privacy.protocol.releases import hashes_of
+from ringfence.privacy.succession.book import KeyBook
 from ringfence.privacy.wire.heads import LogPosition
 from ringfence.server.home import Office
 from ringfence.server.registry import HolderRegistry
@@ -62,7 +63,7 @@ def recover_log(
         RingfenceError: RF-U793 to RF-U795 other than two people of this house, RF-U797 a file is none.
         AuditError: nothing was lost, or two histories were signed.
     """
-    allowed = office.settings.people()
+    allowed = office.settings.officers()
     with _refusals(office, "log.recovered", office.log.origin):
         two_signers(people, allowed)
         notes = [note.encode() for file in files for note in checkpoints_in(file)]
@@ -91,7 +92,7 @@ def holders_loss(office: Office, file: RecoveryFile) -> Recovered:
     """What a file says that a holder's log lost, its signatures verified; nothing is changed.
 
     Raises:
-        KeyFault: a signature is missing or does not hold.
+        KeyFault: a signature is missing or does not hold; RF-K161 a key has two successors.
         WaistError: RF-W460 this coordinator has seen no such log, RF-W459 it is of another one.
     """
     origin, identity, key = _known(office, _claimed(file))
@@ -109,7 +110,7 @@ def take_holders_log(office: Office, file: RecoveryFile, people: Sequence[Identi
     """
     claimed = _claimed(file)
     with _refusals(office, "recovery.accepted", claimed):
-        two_signers(people, office.settings.people())
+        two_signers(people, office.settings.officers())
         found = holders_loss(office, file)
         loss = Loss.of(*found.signed.said.states())
         origin, identity, key = _known(office, claimed)
@@ -132,8 +133,8 @@ def _position(new: Checkpoint) -> LogPosition:
 
 
 def _known(office: Office, name: str) -> tuple[str, PublicIdentity, PublicIdentity]:
-    """Name of a holder's log, the holder's key and the log's, as it came first."""
-    registry = HolderRegistry(office.engine)
+    """Name of a holder's log, the holder's key in force and the log's."""
+    registry, book = HolderRegistry(office.engine), KeyBook(office.engine)
     origins = registry.called(name)
     if len(origins) > 1:
         raise WaistError(
@@ -143,7 +144,7 @@ def _known(office: Office, name: str) -> tuple[str, PublicIdentity, PublicIdenti
             origins=", ".join(origins),
         )
     if origins and (found := registry.whose(origins[0])) is not None:
-        return origins[0], *found
+        return origins[0], book.followed("holder", found[0]), book.followed("log", found[1])
     raise WaistError(
         "RF-W460",
         N_("This coordinator has seen no log of {name}; ringfence-server holders lists those that it has."),

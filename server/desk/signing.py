@@ -129,7 +129,7 @@ def sign_study_file(
         study = with_prior(
             study, schema, Scorecard.from_json(prior.read_text(encoding="utf-8", errors="replace"))
         )
-    trusted = office.settings.config.holders
+    trusted = office.holders()
     found = [trusted_declaration(declaration, trusted) for declaration in declarations]
     opened = sign_study(office.key(passphrases), _entered(path, study, schema, found), schema)
     priced = price_of(opened.study, opened.plan)
@@ -274,7 +274,23 @@ def read_own_study(office: Office, path: Path) -> Study:
     Raises:
         KeyFault: it is none, or another coordinator's.
     """
-    return Study.from_canonical(read_signed(path).verify("study", [office.identity]))
+    document = read_signed(path)
+    try:
+        return Study.from_canonical(document.verify("study", [office.identity]))
+    except KeyFault as fault:
+        former = office.own_keys()[1:]
+        if fault.code != "RF-K015" or not any(
+            key.hex == one for key in former for one, _ in document.signatures
+        ):
+            raise
+        raise KeyFault(
+            "RF-K168",
+            N_(
+                "{file} is signed with a key that was replaced since. Sign the study anew: approvals that "
+                "were given to it count on, since its content stays the same."
+            ),
+            file=path.name,
+        ) from fault
 
 
 def _write(target: Path, document: SignedDocument, record: Callable[[], None]) -> None:

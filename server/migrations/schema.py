@@ -12,6 +12,7 @@ from ringfence.privacy.stores.schema import StoreSchema, gathered
 def _tables() -> MetaData:
     from ringfence.audit import store
     from ringfence.privacy.release import register
+    from ringfence.privacy.succession import book
     from ringfence.server import registry
     from ringfence.server.connections import admissions
     from ringfence.server.records import farewells, intents, runs, series, submissions
@@ -27,6 +28,7 @@ def _tables() -> MetaData:
             farewells.METADATA,
             submissions.METADATA,
             register.METADATA,
+            book.METADATA,
         )
     )
 
@@ -37,5 +39,12 @@ COORDINATOR_STORE = StoreSchema(
     revisions=("coordinator_0001",),
     folder=Path(__file__).with_name("versions"),
     tables=_tables,
-    kept=("audit_event", "audit_private", "registry_holders"),
+    kept=(
+        "audit_event",
+        "audit_private",
+        "audit_handover",
+        "key_successions",
+        "key_conflicts",
+        "registry_holders",
+    ),
 )

@@ -22,7 +22,7 @@ VERIFYING = {
     *("guard", "merkle", "note", "usage", "witness"),
     *(path.relative_to(AUDIT).with_suffix("").as_posix() for path in (AUDIT / "verification").glob("*.py")),
 }
-WRITING = {"export", "group", "listing", "log", "recovery", "rows", "store"}
+WRITING = {"export", "group", "handing", "listing", "log", "recovery", "rows", "store"}
 
 
 def modules(path: Path) -> set[str]:

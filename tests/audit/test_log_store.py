@@ -55,6 +55,7 @@ def test_a_store_keeps_its_tables(engine: Engine) -> None:
         "audit_private": {"seq": False, "salt": False, "body": False},
         "audit_producer": {"source": False, "next": False},
         "audit_checkpoint": dict.fromkeys(("log", "origin", "size", "root", "note"), False),
+        "audit_handover": {"origin": False, "size": False, "successor": False, "note": False},
     }
     keys = {table: found.get_pk_constraint(table)["constrained_columns"] for table in columns}
     assert keys == {
@@ -63,6 +64,7 @@ def test_a_store_keeps_its_tables(engine: Engine) -> None:
         "audit_private": ["seq"],
         "audit_producer": ["source"],
         "audit_checkpoint": ["log", "origin", "size"],
+        "audit_handover": ["origin", "size"],
     }
     assert [key["referred_table"] for key in found.get_foreign_keys("audit_private")] == ["audit_event"]
     indexed = {tuple(index["column_names"]) for index in found.get_indexes("audit_event")}

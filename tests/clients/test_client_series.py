@@ -244,6 +244,11 @@ def test_a_series_that_was_approved_from_a_file_wants_its_tables_too(
         home.snapshots().forget(digest, window=window)
     (due,) = told(here, "status")["attestations_due"]
     assert due["federation"] == "city"
+    (kept,) = (here.home / "approvals" / "city" / "series").iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(whole.replace(b"churn-1", b"churn-2"))
+    assert told(here, "status")["attestations_due"] == [], "an altered one counts no more, and stops nothing"
+    kept.write_bytes(whole)
     words = ("study", "reject", "churn-1", "--federation", "city", "--key", here.ana)
     assert act(here, *words) == 0
     assert told(here, "status")["attestations_due"] == []

@@ -62,6 +62,14 @@ Table(
     Column("closed", LargeBinary, nullable=False),
 )
 Table(
+    "audit_handover",
+    TABLES,
+    Column("origin", Text, primary_key=True),
+    Column("size", _Number, primary_key=True, autoincrement=False),
+    Column("successor", LargeBinary, nullable=False),
+    Column("note", LargeBinary, nullable=False),
+)
+Table(
     "audit_head",
     TABLES,
     Column("id", Integer, CheckConstraint("id >= 1"), primary_key=True, autoincrement=False),
@@ -129,6 +137,30 @@ Table(
     Column("coordinator", String(64), nullable=False),
     Column("mark", String(16), nullable=False, unique=True),
     Column("left", Boolean, nullable=False),
+)
+Table(
+    "key_conflicts",
+    TABLES,
+    Column("role", String(16), primary_key=True),
+    Column("old", String(64), primary_key=True),
+    Column("other", String(64), primary_key=True),
+    Column("party", String(64), nullable=False),
+    Column("found", String(40), nullable=False),
+    Column("document", Text, nullable=False),
+    Column("settled", String(40), nullable=False),
+)
+Table(
+    "key_successions",
+    TABLES,
+    Column("role", String(16), primary_key=True),
+    Column("old", String(64), primary_key=True),
+    Column("new", String(64), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("party", String(64), nullable=False),
+    Column("own", Boolean, nullable=False),
+    Column("accepted", String(40), nullable=False),
+    Column("last_entry", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
 )
 Table(
     "participations",

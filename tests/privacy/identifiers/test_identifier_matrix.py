@@ -127,3 +127,20 @@ def test_a_list_of_figures_is_a_number_beside_a_word_only() -> None:
 def test_a_card_between_the_letters_of_a_digest_is_found() -> None:
     assert [f.kind for f in Scanner().find_cell("abcd4111111111111111abcd")] == ["CREDIT_CARD"]
     assert Scanner().find_cell("9f86d081884c7d659a2feaa0c55ad015") == []
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["4111111111111111", "913301067399400040", "110101199003077379", "6222021200013709121"],
+)
+def test_a_number_that_a_digest_holds_by_chance_is_none(number: str) -> None:
+    """One digest in some thousand holds digits that check as a card, a credit code or a resident's number."""
+    digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    for place in (1, 7, 40):
+        text = f"sha256:{digest[:place]}c{number}d{digest[place + len(number) + 2 :]}"
+        assert len(text) == 71
+        assert Scanner().find_cell(text) == []
+        assert Scanner().find(f"model {text} was released") == []
+    padded = f"{'0f' * 20}{number}".ljust(64, "f")
+    assert len(Scanner().find_cell(number)) == 1
+    assert len(Scanner().find_cell(padded)) == 1
