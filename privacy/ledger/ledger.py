@@ -30,13 +30,12 @@ from ringfence.privacy.ledger.book import Book, Premise, Step
 from ringfence.privacy.ledger.chain import Entry
 from ringfence.privacy.ledger.entries import Reserved, RunOfSeries, ToppedUp
 from ringfence.privacy.ledger.losses import moment_after
-from ringfence.privacy.ledger.marks import HeadMarks
+from ringfence.privacy.ledger.marks import HeadMarks, MarkedEntry
 from ringfence.privacy.ledger.parts import BOTH, Scope, total
 from ringfence.privacy.ledger.planned import RESERVE_MARGIN, Quote, attempt_renyi, quote
-from ringfence.privacy.ledger.state import Head, Reservation, State
+from ringfence.privacy.ledger.state import Head, Reservation
 from ringfence.privacy.ledger.statement import Spend, statement
 from ringfence.privacy.ledger.terms import (
-    below_the_most,
     checked_text,
     cost,
     first_entry,
@@ -296,6 +295,10 @@ class Ledger:
         state = self._book.read() if connection is None else self._book.follow(connection)
         return marks.fresh(state.sequence, state.hash, moment_after(state.gaps))
 
+    def holds(self, shown: MarkedEntry) -> bool:
+        """Whether the entry that a mark is of stands in this ledger."""
+        return self._book.holds(shown)
+
     def check_mark(self, marks: HeadMarks, known: str) -> None:
         """Look whether this ledger holds what another party was shown, or its loss is settled; freeze if not.
 
@@ -309,7 +312,7 @@ class Ledger:
         state, shown = self._book.read(), marks.read(known)
         if known in state.acknowledged:
             return
-        if shown is not None and (self._book.holds(shown) or state.accounts_for(shown)):
+        if shown is not None and (self.holds(shown) or state.accounts_for(shown)):
             return
         if known not in state.foreign:
             self._enter(steps.missing(known, shown))
@@ -370,9 +373,10 @@ class Ledger:
                 frozen, or the decision (see `thaw`) was carried out before.
         """
         added = self.added(mu_squared=mu_squared, epsilon=epsilon)
-        self._enter(
-            steps.decided(ToppedUp, "budget.topup", approvals, added, reason, decision, evidence, _bounded)
+        made = steps.decided(
+            ToppedUp, "budget.topup", approvals, added, reason, decision, evidence, steps.bounded
         )
+        self._enter(made)
 
     def added(self, *, mu_squared: Number | None = None, epsilon: Decimal | None = None) -> Amounts:
         """What a top-up would add; nothing is entered.
@@ -386,14 +390,9 @@ class Ledger:
         added = gaussian_cost(allowed_amount(mu_squared or 0), state.budget)
         if not any(added.values()):
             raise BudgetError("RF-B313", N_("A top-up of zero changes nothing; give an amount."))
-        _bounded(replace(state, budget=total(state.budget, added)))
+        steps.bounded(replace(state, budget=total(state.budget, added)))
         return added
 
     def _enter(self, step: Step, connection: Connection | None = None) -> None:
         with self._book.deciding(step, connection):
             pass
-
-
-def _bounded(after: State) -> None:
-    """A top-up leads to no more than a ledger may hold, whatever was entered since it was asked for."""
-    below_the_most(balance.whole(after))

@@ -8,6 +8,7 @@ from functools import partial
 from ringfence.privacy.accounting.amounts import SLACK_PLACES, as_text, spent_amount
 from ringfence.privacy.accounting.filters import Amounts
 from ringfence.privacy.errors import N_, BudgetError
+from ringfence.privacy.ledger import balance
 from ringfence.privacy.ledger.book import Step
 from ringfence.privacy.ledger.entries import (
     Charged,
@@ -24,7 +25,7 @@ from ringfence.privacy.ledger.marks import MarkedEntry
 from ringfence.privacy.ledger.parts import ByPart, Scope, scope_of
 from ringfence.privacy.ledger.planned import Quote
 from ringfence.privacy.ledger.state import Reservation, State
-from ringfence.privacy.ledger.terms import checked_text, two_people
+from ringfence.privacy.ledger.terms import below_the_most, checked_text, two_people
 from ringfence.privacy.stores.journal import Json
 
 
@@ -188,6 +189,11 @@ def decided(
         evidence=evidence or {},
         further=further,
     )
+
+
+def bounded(after: State) -> None:
+    """A top-up leads to no more than a ledger may hold, whatever was entered since it was asked for."""
+    below_the_most(balance.whole(after))
 
 
 def _told(amounts: Amounts) -> str:
