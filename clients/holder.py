@@ -109,9 +109,8 @@ class Holder:
 
     def _require_before(self, head: LedgerHead, former: KnownSuccession) -> None:
         """An entry that this ledger lacks is none of these: the ledger is asked about it, and freezes."""
-        ours = self.marks.recognises(head.mark)
-        later = self.ledger.entries()[former.last_entry :]
-        if any(ours(each.hash) for each in later):
+        shown = self.marks.read(head.mark)
+        if shown is not None and shown.sequence > former.last_entry and self.ledger.holds(shown):
             raise WaistError(
                 "RF-W430",
                 N_(

@@ -201,17 +201,17 @@ class Home:
 
     def approval_files(self, digest: str) -> list[Path]:
         """Files of the approvals of a study; of all studies where the digest is empty."""
-        return sorted(self._approvals.glob(f"{digest.removeprefix('sha256:') or '*'}.*.json"))
+        return sorted(self.approvals_folder.glob(f"{digest.removeprefix('sha256:') or '*'}.*.json"))
 
     def approval_file(self, digest: str, fingerprint: str) -> Path:
         """Where one person's approval of a study stands; its folder is made."""
-        folder = self._approvals
+        folder = self.approvals_folder
         folder.mkdir(mode=0o700, exist_ok=True, parents=True)
         number = fingerprint.removeprefix("ed25519:")
         return folder / f"{digest.removeprefix('sha256:')}.{number}.json"
 
     @property
-    def _approvals(self) -> Path:
+    def approvals_folder(self) -> Path:
         """The federation's own folder: an approval is for one coordinator's study, whatever another signs."""
         name = (self.federation or self.settings.federation(None)).name
         return self.settings.path(self.settings.config.approvals) / name

@@ -49,9 +49,18 @@ class Kept:
         self.latest = state
 
 
-def own_path(folder: Path, study: Study) -> Path:
-    """Where a holder's own model of a study stands in its folder of models."""
-    return folder / f"{study.id}-{study.digest().removeprefix('sha256:')[:12]}.safetensors"
+def own_path(folder: Path, study: Study, run: str, window: int = 0) -> Path:
+    """Where a holder's own model of a run stands in its folder of models.
+
+    Args:
+        folder: of models.
+        study: the study.
+        run: its whole id: its coordinator chooses it, and must not bring a file of an earlier run to be
+            overwritten.
+        window: of a series, number of the run's window; 0 for a study that is run once.
+    """
+    digest = study.digest().removeprefix("sha256:")[:12]
+    return folder / "-".join([study.id, digest, *([str(window)] if window else []), f"{run}.safetensors"])
 
 
 def leave_own(holder: Holder, admitted: Admitted, kept: Kept) -> str:
@@ -64,7 +73,7 @@ def leave_own(holder: Holder, admitted: Admitted, kept: Kept) -> str:
     personal = admitted.task.personal
     if personal is None or kept.latest is None:
         return ""
-    path, fault, content = own_path(holder.models, admitted.study), "", b""
+    path, fault, content = own_path(holder.models, admitted.study, admitted.run, admitted.window), "", b""
     try:
         content = personal.file(admitted.context, kept.latest, holder.name)
         holder.models.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -262,7 +262,7 @@ def outcome_of(
             predictions["label"].to_numpy(dtype=np.uint8),
         ),
         predictions=predictions,
-        own=own_networks(federation.opened.context, holders, tests, predictions),
+        own=own_networks(federation.opened, holders, tests, predictions),
         readings=readings,
         refusals={name: tuple(sentences) for name, sentences in refusals.items()},
     )

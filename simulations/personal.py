@@ -13,8 +13,8 @@ from ringfence.clients.own_model import own_path
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.metrics.exact import auc
 from ringfence.models.neural import NeuralModel
-from ringfence.models.task import StudyContext
 from ringfence.privacy.release import ResultFile
+from ringfence.server.coordinator import OpenStudy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class OwnNetwork:
 
 
 def own_networks(
-    context: StudyContext,
+    opened: OpenStudy,
     holders: Mapping[str, Holder],
     tests: Mapping[str, FeatureMatrix],
     predictions: pd.DataFrame,
@@ -58,18 +58,18 @@ def own_networks(
     """Read what the holders kept for themselves; empty for a study that gives them nothing.
 
     Args:
-        context: of the study.
+        opened: the study, and its run.
         holders: as the run left them.
         tests: test customers of those that took part, by holder.
         predictions: of the common network, columns `probability` and `holder`.
     """
     found = []
     for name, test in tests.items():
-        path = own_path(holders[name].models, context.study)
+        path = own_path(holders[name].models, opened.study, opened.run, opened.window)
         if not path.exists():
             continue
         content = path.read_bytes()
-        own = NeuralModel.from_safetensors(content).predict(context, test)["probability"]
+        own = NeuralModel.from_safetensors(content).predict(opened.context, test)["probability"]
         common = predictions.loc[predictions["holder"] == name, "probability"]
         found.append(
             OwnNetwork(

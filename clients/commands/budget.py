@@ -63,9 +63,14 @@ def _add_freezing(kinds: argparse._SubParsersAction[Parser]) -> None:
         kinds,
         "freeze",
         _("allow no spending until two approvers thaw the ledger, e.g. after a restore from a backup"),
-        examples=["ringfence-client budget freeze --reason 'restored from backup'"],
+        examples=["ringfence-client budget freeze --restored --reason 'disk of 3 May'"],
     )
     freeze.add_argument("--reason", required=True, metavar="TEXT", help=_("why, for those who read the log"))
+    freeze.add_argument(
+        "--restored",
+        action="store_true",
+        help=_("the store is an older copy, restored by other means; the thaw then sets all approvals aside"),
+    )
     freeze.set_defaults(do=_freeze)
     thaw = leaf(
         kinds,
@@ -205,7 +210,7 @@ def _explain(arguments: argparse.Namespace) -> int:
 def _freeze(arguments: argparse.Namespace) -> int:
     from ringfence.clients.desk.spending import freeze
 
-    freeze(arguments.config, arguments.reason)
+    freeze(arguments.config, arguments.reason, restored=arguments.restored)
     terminal = Terminal.of(arguments)
     terminal.say(_("The ledger is frozen; nothing is spent until two approvers thaw it."))
     terminal.write_json({"frozen": arguments.reason})
@@ -215,10 +220,16 @@ def _freeze(arguments: argparse.Namespace) -> int:
 def _thaw(arguments: argparse.Namespace) -> int:
     from ringfence.clients.desk.spending import thaw
 
-    balance = thaw(
-        arguments.config, arguments.key, arguments.missing, arguments.reason, passphrases(arguments)
-    )
-    return _done(arguments, _("The ledger is open again."), balance)
+    made = thaw(arguments.config, arguments.key, arguments.missing, arguments.reason, passphrases(arguments))
+    sentences = [_("The ledger is open again.")]
+    if made.lacking:
+        sentences.append(
+            _(
+                "Approvals that were set aside: {count}. The ledger no longer shows which runs were made, "
+                "so two people approve each study anew, and each series that has runs to come."
+            ).format(count=made.aside)
+        )
+    return _done(arguments, "\n".join(sentences), made.left, approvals_set_aside=made.aside)
 
 
 def _top_up(arguments: argparse.Namespace) -> int:
@@ -241,7 +252,7 @@ def _close(arguments: argparse.Namespace) -> int:
     return _done(arguments, said, closed.left)
 
 
-def _done(arguments: argparse.Namespace, sentence: str, left: Balance) -> int:
+def _done(arguments: argparse.Namespace, sentence: str, left: Balance, **more: int) -> int:
     terminal = Terminal.of(arguments)
     terminal.say(sentence)
     terminal.say(
@@ -250,6 +261,9 @@ def _done(arguments: argparse.Namespace, sentence: str, left: Balance) -> int:
         )
     )
     terminal.write_json(
-        {"left": {"mu_squared": str(left.mu_squared), "epsilon": left.epsilon, "delta": str(left.delta)}}
+        {
+            "left": {"mu_squared": str(left.mu_squared), "epsilon": left.epsilon, "delta": str(left.delta)},
+            **more,
+        }
     )
     return 0

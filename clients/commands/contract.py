@@ -7,7 +7,7 @@ from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringfence.clients.commands.options import leaf
+from ringfence.clients.commands.options import add_federation, leaf
 from ringfence.privacy.command_line.commands import add_passphrase, folder_of, new_file, passphrases
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import N_, UsageError, _
@@ -48,8 +48,9 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         "declare",
         _("write the signed declaration that a coordinator enters into studies"),
         more=_(
-            "It holds the holder's name, keys, max_customers, overlap and jurisdiction, which features the "
-            "contract gives to which purpose, and its digest."
+            "It holds the holder's name and key, the key of its log in the coordinator's federation, "
+            "max_customers, overlap and jurisdiction, which features the contract gives to which purpose, "
+            "and its digest."
         ),
         examples=["ringfence-client contract declare --out north-bank.json"],
     )
@@ -60,6 +61,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         metavar="FILE",
         help=_("file to write (default: holder-declaration.json)"),
     )
+    add_federation(declare)
     add_passphrase(declare)
     declare.set_defaults(do=_declare)
 
@@ -234,7 +236,9 @@ def _declare(arguments: argparse.Namespace) -> int:
     if not out.parent.is_dir():
         raise UsageError("RF-U433", N_("The folder of {file} does not exist; make it first."), file=str(out))
     with open_home(arguments.config) as home:
-        made = declare(home, passphrases(arguments), out)
+        asked, belongs = arguments.federation, bool(home.settings.config.federation)
+        federation = home.settings.federation(asked) if asked or belongs else None
+        made = declare(home, passphrases(arguments), out, federation)
         fingerprint = home.identity.fingerprint
     terminal = Terminal.of(arguments)
     terminal.say(_("Wrote {file}.").format(file=out))
@@ -243,5 +247,10 @@ def _declare(arguments: argparse.Namespace) -> int:
             fingerprint=fingerprint
         )
     )
+    if federation is None:
+        said = _("It names no log: this home belongs to no federation yet, and each has a log of its own.")
+    else:
+        said = _("It names this home's log in the federation {name}.").format(name=federation.name)
+    terminal.say(said)
     terminal.write_json({"file": str(out), "fingerprint": fingerprint, "declaration": plain(made)})
     return 0

@@ -73,7 +73,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
     with open_federation(arguments.config, arguments.federation) as home:
         found = arrived(home)
-        due = attestations_due(home, approved_series(found), datetime.now(UTC))
+        due = attestations_due(home, approved_series(home, found), datetime.now(UTC))
     terminal = Terminal.of(arguments)
     terminal.say(_("Studies in the inbox: {count}").format(count=len(found)))
     width = max((len(each.study.name) for each in found), default=0)

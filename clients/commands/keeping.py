@@ -23,7 +23,8 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
             migrate=_migrate,
             afterwards=N_(
                 "The ledger is frozen. Take in the withdrawals of consent since {made}, then two people "
-                "enter what was spent since: ringfence-client budget thaw"
+                "enter what was spent since: ringfence-client budget thaw. That sets all approvals aside, "
+                "since runs after the backup are not known here: studies and series are approved anew."
             ),
         ),
     )

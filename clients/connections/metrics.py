@@ -34,13 +34,13 @@ class HolderMetrics(Collector):
         links: contact with the gateway and end of the certificate's validity, by federation.
         ledger: of the holder.
         clock: the moment, UTC.
-        unserved: federations of client.toml that the process could not begin to serve.
+        names: the federations of client.toml, also those that the process could not begin to serve so far.
     """
 
     links: Mapping[str, tuple[Contact, Callable[[], datetime]]]
     ledger: Ledger
     clock: Callable[[], datetime]
-    unserved: Sequence[str] = ()
+    names: Sequence[str] = ()
     _budget: tuple[int, float, bool] | None = field(default=None)
 
     def page(self) -> Page:
@@ -71,10 +71,12 @@ class HolderMetrics(Collector):
                 ),
             )
         )
-        for name in self.unserved:
-            connected.add_metric([name], 0.0)
-            last.add_metric([name], 0.0)
-        for name, (contact, expires) in self.links.items():
+        served = dict(self.links)  # a federation may be taken up at this moment
+        for name in self.names:
+            if name not in served:
+                connected.add_metric([name], 0.0)
+                last.add_metric([name], 0.0)
+        for name, (contact, expires) in served.items():
             heard = contact.heard
             connected.add_metric([name], float(contact.connected))
             last.add_metric([name], 0.0 if heard is None else heard.timestamp() // _GRID * _GRID)

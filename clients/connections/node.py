@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from ringfence.clients.agent import Agent
 from ringfence.clients.config import HolderSettings, LoopbackPort
 from ringfence.clients.connections.contact import Contact
+from ringfence.clients.connections.late import try_again
 from ringfence.clients.connections.membership import MembershipFolder, membership_of
 from ringfence.clients.connections.metrics import HolderMetrics
 from ringfence.clients.connections.pacing import PacedAgent
@@ -62,6 +63,8 @@ def serve_holders(
 ) -> None:
     """Answer every federation's coordinator until told to stop; one that cannot be served stops no other.
 
+    Such a one is tried again while the others are served, and taken up once it can be.
+
     Args:
         holders: by federation, under the lease of their store.
         settings: from which they were opened.
@@ -71,34 +74,19 @@ def serve_holders(
 
     Raises:
         RingfenceError: RF-U570 the port of metrics or probes cannot be listened on.
-        WaistError: RF-W360 to RF-W363 no federation was joined to the end; RF-W366 what its people wrote has
-            changed.
+        WaistError: RF-W360 to RF-W363 not one federation was joined to the end; RF-W366 what its people
+            wrote has changed.
     """
     chains = next(iter(holders.values())).chains
     changes = Changes(written=settings, chains=chains, began=written(settings, chains), stop=stop)
-    links: dict[str, Link] = {}
-    refusal: RingfenceError | None = None
-    for name, holder in holders.items():
-        said = report if len(holders) == 1 else partial(_in_federation, report, name)
+    saying = {
+        name: report if len(holders) == 1 else partial(_in_federation, report, name) for name in holders
+    }
+    serving = _Serving(holders=holders, settings=settings, changes=changes, saying=saying, ready=ready)
+    first, refused = serving.looked()
+    with on_loopback(next(iter(holders.values())), settings, serving.shown):
         try:
-            links[name] = link_of(name, holder, settings, changes, said)
-        except RingfenceError as error:
-            refusal = error
-            if len(holders) > 1:
-                said(str(error))
-    if refusal is not None and not links:
-        raise refusal
-    first = next(iter(links.values()))
-    shown = {name: (each.contact, each.expires) for name, each in links.items()}
-    with on_loopback(first.holder, settings, shown):
-        threads = [threading.Thread(target=each.node.serve, args=(stop,)) for each in links.values()]
-        for link in links.values():
-            ready(_("Answering {address}.").format(address=link.node.place.address))
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                thread.join()
+            serving.answer(first, refused)
         finally:
             stop.set()
     if changes.found:
@@ -109,6 +97,75 @@ def serve_holders(
                 "so it answers nothing more. Start it again: ringfence-client run"
             ),
         )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Serving:
+    """The federations of a home while its process runs.
+
+    Attributes:
+        holders: by federation.
+        settings: from which they were opened.
+        changes: ends them all.
+        saying: tells people of a federation, by its name.
+        ready: told in a sentence that one begins.
+        shown: contact and end of the certificate of those that are served.
+    """
+
+    holders: Mapping[str, Holder]
+    settings: HolderSettings
+    changes: Changes
+    saying: Mapping[str, Callable[[str], None]]
+    ready: Callable[[str], None]
+    shown: dict[str, tuple[Contact, Callable[[], datetime]]] = field(default_factory=dict)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def looked(self) -> tuple[list[Link], dict[str, str]]:
+        """The federations that can be served, and what was said of each other one.
+
+        Raises:
+            RingfenceError: none can be served.
+        """
+        links, refusals = list[Link](), dict[str, RingfenceError]()
+        for name in self.holders:
+            try:
+                links.append(self._link(name))
+            except RingfenceError as error:
+                refusals[name] = error
+        if not links:
+            last = tuple(self.holders)[-1]
+            for name in (each for each in refusals if each != last):
+                self.saying[name](str(refusals[name]))
+            raise refusals[last]
+        for name, refusal in refusals.items():
+            again = _("It is tried again while this process runs.")
+            self.saying[name](f"{refusal} {again}")
+        return links, {name: str(refusal) for name, refusal in refusals.items()}
+
+    def answer(self, first: list[Link], refused: Mapping[str, str]) -> None:
+        """Serve some at once and the others once they can be; return when all were told to stop."""
+        for link in first:
+            self._begin(link)
+        late = (refused, self._take_up, lambda name, said: self.saying[name](said), self.changes.stop)
+        self._start(threading.Thread(target=try_again, args=late))
+        for thread in self._threads:  # and those that come while it waits
+            thread.join()
+
+    def _link(self, name: str) -> Link:
+        link = link_of(name, self.holders[name], self.settings, self.changes, self.saying[name])
+        self.shown[name] = (link.contact, link.expires)
+        return link
+
+    def _take_up(self, name: str) -> None:
+        self._begin(self._link(name))
+
+    def _begin(self, link: Link) -> None:
+        self.ready(_("Answering {address}.").format(address=link.node.place.address))
+        self._start(threading.Thread(target=link.node.serve, args=(self.changes.stop,)))
+
+    def _start(self, thread: threading.Thread) -> None:
+        self._threads.append(thread)
+        thread.start()
 
 
 def _in_federation(report: Callable[[str], None], name: str, sentence: str) -> None:
@@ -184,18 +241,17 @@ def on_loopback(
 
     Args:
         holder: any of the home's; the ledger is one.
-        settings: which say where, and which federations there are; one without a link cannot be served.
+        settings: which say where, and which federations there are; one without a link is not served so far.
         links: contact and end of the certificate, by federation.
     """
     names = [each.name for each in settings.config.federation]
-    unserved = tuple(name for name in names if name not in links)
 
     def ready() -> tuple[bool, Mapping[str, object]]:
         # All of them: that one coordinator is reached says nothing to whoever waits for another.
         reached = {name: name in links and links[name][0].connected for name in names}
         return bool(names) and all(reached.values()), {"federations": reached}
 
-    metrics = HolderMetrics(links=links, unserved=unserved, ledger=holder.ledger, clock=utc_now)
+    metrics = HolderMetrics(links=links, names=names, ledger=holder.ledger, clock=utc_now)
     wanted: Mapping[str, tuple[LoopbackPort | None, Pages]] = {
         "metrics": (settings.config.metrics, {"/metrics": metrics.page}),
         "probes": (

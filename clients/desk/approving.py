@@ -10,8 +10,10 @@ from pathlib import Path
 from ringfence.audit.log import AuditLog
 from ringfence.clients.attesting import attest, passing
 from ringfence.clients.desk.deciding import not_an_approver, void_approvals
+from ringfence.clients.desk.finding import signed_study
 from ringfence.clients.desk.whatif import answer, judged_approvals, read_study, seen_lines
 from ringfence.clients.home import Home
+from ringfence.clients.inbox.by_file import keep_series
 from ringfence.clients.records.snapshots import Attestation
 from ringfence.clients.records.turns import window_to_attest
 from ringfence.privacy.agreements.contract import LoadedContract
@@ -120,6 +122,8 @@ def approve_study(home: Home, path: Path, key: Path, passphrases: Passphrases) -
             )
     # Beside the refusals: what a table's rows are judged to be stays in the private part of its own event.
     attested = _attested(home, study, loaded)
+    if study.series is not None and home.inbox.document(home.coordinator(), found.digest) is None:
+        keep_series(home.approvals_folder, signed_study(home, path))
     keep = _kept_at(file, home, found.digest, rejected)
     give_approval(home.log, found.digest, home.settings.name, person, keep, bound)
     home.offers.reopen(found.digest)

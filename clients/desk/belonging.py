@@ -14,7 +14,7 @@ from ringfence.clients.config import FederationSettings, log_origin
 from ringfence.clients.connections.membership import membership_of
 from ringfence.clients.desk.keys.keyring import inspect
 from ringfence.clients.home import Home
-from ringfence.clients.records.federations import Federations
+from ringfence.clients.records.federations import Federations, left_log
 from ringfence.clients.records.logs import make_log
 from ringfence.privacy.agreements.declaration import Shown
 from ringfence.privacy.agreements.parties import is_party_name
@@ -138,7 +138,7 @@ def enter_federation(home: Home, asked: Entering, passphrases: Passphrases) -> N
     """
     (one,) = asked.keys.new or asked.keys.known
     settings, there, content = home.settings, federation_by(home, one.public), b""
-    key = f"keys/log-{asked.name}.key" if there is None else there.log
+    key = left_log(asked.name) if there is None else there.log
     if there is None:
         values = {"name": asked.name, "coordinator": one.public.hex, "log": key}
         comments = {"coordinator": f"{one.said} {one.public.fingerprint}"}

@@ -14,6 +14,7 @@ from pathlib import Path
 from ringfence.clients.desk.series import series_over
 from ringfence.clients.desk.whatif import judged_approvals, read_study
 from ringfence.clients.home import Home
+from ringfence.clients.inbox.by_file import kept_series
 from ringfence.clients.inbox.store import InboxStudy
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.approvals import SeriesBound, reject
@@ -231,13 +232,25 @@ def _marked(home: Home, each: Arrived, former: set[str]) -> Arrived:
     return replace(each, replaced=named, state=each.state if each.state == RUNNING else OUTDATED)
 
 
-def approved_series(found: tuple[Arrived, ...]) -> frozenset[str]:
-    """Digests of the series that two people approved and that have runs to come."""
-    return frozenset(
+def approved_series(home: Home, found: tuple[Arrived, ...]) -> frozenset[str]:
+    """Digests of the series that two people approved and that may have runs to come.
+
+    Args:
+        home: the holder's.
+        found: its inbox (`arrived`), beside which there are series that were approved from a file.
+    """
+    listed, rejected = {each.study.study for each in found}, home.inbox.rejections()
+    here = {
         each.study.study
         for each in found
         if each.study.runs and each.approvals >= 2 and each.state in {APPROVED, RUNNING} and not each.replaced
-    )
+    }
+    for digest, document in kept_series(home.approvals_folder, home.coordinator()).items():
+        if digest not in listed and digest not in rejected:
+            bound = _bound(home, Study.from_canonical(document.body).runs)
+            if len(judged_approvals(home, digest, bound).counted) >= 2:
+                here.add(digest)
+    return frozenset(here)
 
 
 def _series_judged(each: InboxStudy, ended: bool | None, count: int, home: Home, today: str) -> Arrived:

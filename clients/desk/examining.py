@@ -104,7 +104,8 @@ def _store(made: Examination, config: Path, now: datetime) -> str:
     with open_home(config) as home:
         made.check("log", lambda: _log(home))
         made.check("ledger", lambda: _ledger(made, home))
-        check_restored(made, home.house, now)
+        restores = (each.event.time for each in home.house.events(action="store.restored"))
+        check_restored(made, restores, now)
         made.check("contract", lambda: _contract(home))
         for federation in _people(made, home):
             made.check("series", partial(_due, made, home, federation, now))
@@ -159,7 +160,7 @@ def _due(made: Examination, home: Home, federation: FederationSettings, now: dat
     for one in found:
         if one.replaced:
             made.note("series" if one.study.runs else "study", "warning", one.line())
-    for each in attestations_due(bound, approved_series(found), now):
+    for each in attestations_due(bound, approved_series(bound, found), now):
         made.note("series", "warning" if each.open else "ok", each.line())
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from ringfence.clients.home import Home
+from ringfence.clients.inbox import by_file
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed
 from ringfence.privacy.errors import N_, StudyError, _
 
@@ -15,7 +16,8 @@ _FILES = (".json", ".toml")
 
 
 def signed_study(home: Home, given: Path) -> SignedDocument:
-    """The signed study, not yet verified; a file of the name comes before a study in the inbox.
+    """The signed study, not yet verified; a file of the name comes before a study in the inbox,
+    and that before a series that was approved from a file.
 
     Raises:
         KeyFault: RF-K020 there is no such file, RF-K016 or RF-K017 it is no signed document.
@@ -29,6 +31,9 @@ def signed_study(home: Home, given: Path) -> SignedDocument:
     text = inbox.document(coordinator, called)
     if text is not None:
         return SignedDocument.from_json(text)
+    kept = by_file.called(by_file.kept_series(home.approvals_folder, coordinator), called)
+    if kept is not None:
+        return kept
     if called.endswith(_FILES):
         return read_signed(given)
     known = [each.name for each in inbox.listed(coordinator)]

@@ -15,11 +15,11 @@ from ringfence.audit.rows import verify_rows
 from ringfence.clients.config import HolderSettings, load_settings, log_origin
 from ringfence.clients.home import Home, open_existing, open_home
 from ringfence.clients.migrations.schema import HOLDER_STORE
-from ringfence.clients.records.federations import known_marks
+from ringfence.clients.records.federations import known_marks, left_log
 from ringfence.privacy.command_line.housekeeping import House, Restored, back_up, migrate, restoring
 from ringfence.privacy.command_line.restored import KeyInForce, keys_in_force
 from ringfence.privacy.crypto.public_files import public_path, read_public
-from ringfence.privacy.errors import KeyFault
+from ringfence.privacy.errors import N_, KeyFault, UsageError
 from ringfence.privacy.ledger.book import verified_state
 from ringfence.privacy.succession.book import KeyBook
 from ringfence.privacy.succession.document import KeyRole
@@ -41,8 +41,8 @@ def house_of(settings: HolderSettings) -> House:
     logs = [keys.log, *(each.log for each in settings.config.federation)]
     # The logs of federations that were left are in the store as well, and may go on. They are found by their
     # first public halves, which stay: the secret ones of keys that were replaced are destroyed.
-    halves = (path.stem for path in sorted((folder / "keys").glob("log-*.key.pub")))
-    left = (f"keys/{name}" for name in halves if "+" not in name)
+    halves = sorted((folder / "keys").glob(public_path(Path(left_log("*"))).name))
+    left = (f"keys/{half.stem}" for half in halves if "+" not in half.name)
     logs += [name for name in left if name not in logs]
     firsts = [settings.path(each) for each in (keys.holder, *logs)]
     named = [settings.file, *(file for each in firsts for file in open_files(each))]
@@ -77,17 +77,27 @@ def house_of(settings: HolderSettings) -> House:
 
 
 def _logs(connection: Connection, settings: HolderSettings) -> Iterator[Verifier]:
-    """Name and key of the house's log and of each federation's that client.toml names."""
+    """Name and key of every log of the store: the house's, and each federation's, left ones too."""
 
     def key(name: str) -> bytes:
         first = read_public(public_path(settings.path(name)), "log")
         return key_in_force(connection, "log", first).raw
 
     yield Verifier(name=settings.origin, raw=key(settings.config.keys.log))
-    marks = known_marks(connection) if settings.config.federation else {}
-    for each in settings.config.federation:
-        if each.name in marks:
-            yield Verifier(name=log_origin(settings.name, marks[each.name]), raw=key(each.log))
+    named = {each.name: each.log for each in settings.config.federation}
+    for name, mark in known_marks(connection).items():
+        file = named.get(name, left_log(name))
+        if name not in named and not public_path(settings.path(file)).is_file():
+            raise UsageError(
+                "RF-U850",
+                N_(
+                    'The key of the log of the federation "{name}", which this home left, is not in {file}. '
+                    "Its log stays in the store and is verified with it: put both halves back there."
+                ),
+                name=name,
+                file=file,
+            )
+        yield Verifier(name=log_origin(settings.name, mark), raw=key(file))
 
 
 def back_up_home(config: Path, file: Path, passphrase: str) -> tuple[str, ...]:
@@ -115,7 +125,7 @@ def restore_home(file: Path, folder: Path, passphrase: Callable[[], str], **more
         restoring(file, folder, HOLDER_STORE, passphrase, house_in=house_in, **more) as (settings, known),
         open_home(settings) as home,
     ):
-        home.ledger.freeze(RESTORED)
+        home.ledger.freeze(RESTORED, restored=True)
         home.log.record(
             "store.restored",
             "allow",

@@ -194,7 +194,7 @@ def _waiting(
     try:
         bound = home.of(federation)
         found = arrived(bound)
-        due = attestations_due(bound, approved_series(found), datetime.now(UTC))
+        due = attestations_due(bound, approved_series(bound, found), datetime.now(UTC))
         return due, tuple(each for each in found if each.replaced)
     except (
         RingfenceError,

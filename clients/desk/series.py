@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ringfence.clients.home import Home
+from ringfence.clients.inbox.by_file import kept_series
 from ringfence.clients.records.turns import waiting_window
 from ringfence.privacy.accounting.study import SeriesPrice
 from ringfence.privacy.agreements.series import SeriesTerms, Window, utc_told
@@ -104,32 +105,36 @@ class AttestationDue:
         runs: how many it has.
         window: of the run.
         open: whether the window is open now.
+        federation: which it is of, where this home belongs to several; empty where to one.
     """
 
     study: str
     runs: int
     window: Window
     open: bool
+    federation: str = ""
 
     def line(self) -> str:
         """For people."""
         told_so = (
             _(
                 "The table is not attested for run {number} of {runs} of {study}, whose window is open until "
-                "{closes}: ringfence-client table attest {study}"
+                "{closes}: ringfence-client table attest {asked}"
             )
             if self.open
             else _(
                 "The table is not attested yet for run {number} of {runs} of {study}, whose window opens at "
-                "{opens}: ringfence-client table attest {study}"
+                "{opens}: ringfence-client table attest {asked}"
             )
         )
-        values = {"number": self.window.number, "runs": self.runs, "study": self.study}
+        asked = f"{self.study} --federation {self.federation}" if self.federation else self.study
+        values = {"number": self.window.number, "runs": self.runs, "study": self.study, "asked": asked}
         return told_so.format(**values, **self.window.told())
 
     def as_json(self) -> dict[str, object]:
         """For programs."""
         return {
+            "federation": self.federation or None,
             "study": self.study,
             "run": self.window.number,
             "opens": self.window.opens.isoformat(),
@@ -139,7 +144,7 @@ class AttestationDue:
 
 
 def attestations_due(home: Home, approved: frozenset[str], now: datetime) -> tuple[AttestationDue, ...]:
-    """Of the approved series in the inbox, the runs whose table nobody has attested, the soonest first.
+    """Of the approved series, the runs whose table nobody has attested, the soonest first.
 
     Args:
         home: the holder's.
@@ -147,25 +152,39 @@ def attestations_due(home: Home, approved: frozenset[str], now: datetime) -> tup
         now: the present moment, UTC.
     """
     found = list[AttestationDue]()
-    inbox, coordinator = home.inbox, home.coordinator()
+    several = len(home.settings.config.federation) > 1
+    federation = home.federation.name if several and home.federation is not None else ""
     try:
         contract = home.contract().contract.digest()
     except RingfenceError:  # doctor says what is wrong with it; no copy serves without a contract
         contract = ""
-    for each in inbox.listed(coordinator):
-        text = inbox.document(coordinator, each.study) if each.runs and each.study in approved else None
-        if text is None:
-            continue
-        study = Study.from_canonical(SignedDocument.from_json(text).verify("study", [coordinator]))
+    for study in _known(home, approved):
         window = waiting_window(home.ledger, home.participations, study, now)
         if window is None:
             continue
-        kept = home.snapshots().find(each.study, window.number)
+        kept = home.snapshots().find(study.digest(), window.number)
         if kept is None or not kept.serves(contract):
             found.append(
-                AttestationDue(study=each.name, runs=each.runs, window=window, open=window.opens <= now)
+                AttestationDue(
+                    study=study.id,
+                    runs=study.runs,
+                    window=window,
+                    open=window.opens <= now,
+                    federation=federation,
+                )
             )
     return tuple(sorted(found, key=lambda one: (one.window.opens, one.study)))
+
+
+def _known(home: Home, digests: frozenset[str]) -> Iterator[Study]:
+    """The studies of these digests, from the inbox or as people approved them from a file."""
+    inbox, coordinator = home.inbox, home.coordinator()
+    kept = kept_series(home.approvals_folder, coordinator)
+    for digest in sorted(digests):
+        text = inbox.document(coordinator, digest)
+        document = kept.get(digest) if text is None else SignedDocument.from_json(text)
+        if document is not None:
+            yield Study.from_canonical(document.verify("study", [coordinator]))
 
 
 def series_over(home: Home, study: Study, now: datetime) -> bool:

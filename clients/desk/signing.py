@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ringfence.clients.config import FederationSettings
 from ringfence.clients.home import Home, require_own, signed_path
 from ringfence.privacy.agreements.contract import Contract, LoadedContract, load_contract
 from ringfence.privacy.agreements.declaration import DECLARATION, Declaration
@@ -83,12 +84,21 @@ def _require_newer(home: Home, contract: Contract, target: Path) -> None:
         )
 
 
-def declare(home: Home, passphrases: Passphrases, target: Path) -> Declaration:
+def declare(
+    home: Home, passphrases: Passphrases, target: Path, federation: FederationSettings | None
+) -> Declaration:
     """Write what a coordinator enters into studies about this holder, signed by the holder; it is an event.
 
     The body holds public facts of the signed contract only.
 
+    Args:
+        home: the holder's; the event stands in the house's log, as all of its contract.
+        passphrases: of the holder's key.
+        target: file to write.
+        federation: whose coordinator it is for, and whose log it names; None where the home belongs to none.
+
     Raises:
+        WaistError: RF-W400 or RF-W401 the federation has no log here.
         ContractError: the contract is not signed in this form.
     """
     with home.refusals("contract.declared", f"contract:{home.settings.name}"):
@@ -97,7 +107,7 @@ def declare(home: Home, passphrases: Passphrases, target: Path) -> Declaration:
         made = Declaration(
             name=home.settings.name,
             key=home.identity.hex,
-            log_key=home.log.verifier.raw.hex(),
+            log_key=None if federation is None else home.of(federation).log.verifier.raw.hex(),
             max_customers=contract.max_customers,
             overlap=contract.overlap,
             jurisdiction=contract.jurisdiction,

@@ -12,6 +12,7 @@ from pathlib import Path
 import rfc8785
 
 from ringfence.clients.home import Home, open_home
+from ringfence.clients.inbox.set_aside import set_approvals_aside
 from ringfence.privacy.accounting.amounts import add, allowed_amount, as_text, spent_amount
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.secret_files import Passphrases
@@ -89,20 +90,37 @@ class BudgetStanding:
         }
 
 
-def thaw(
-    config: Path, keys: Sequence[Path], missing: Decimal, reason: str, passphrases: Passphrases
-) -> Balance:
-    """Open a frozen ledger by two approvers; return what is left."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thaw:
+    """A ledger that was opened again.
+
+    Attributes:
+        left: of the budget.
+        lacking: whether it lacked entries.
+        aside: how many approvals count no more since it did.
+    """
+
+    left: Balance
+    lacking: bool
+    aside: int
+
+
+def thaw(config: Path, keys: Sequence[Path], missing: Decimal, reason: str, passphrases: Passphrases) -> Thaw:
+    """Open a frozen ledger by two approvers; where it lacks entries, all approvals are set aside before."""
     with open_home(config) as home:
         decision = _decided(home, "thaw", keys, missing, reason, passphrases)
+        lacking, evidence, aside = home.ledger.lacking(), decision.evidence, 0
+        if lacking:
+            aside = set_approvals_aside(home.settings.path(home.settings.config.approvals))
+            evidence = {**evidence, "approvals_set_aside": aside}
         home.ledger.thaw(
             decision.people,
             missing_mu_squared=missing,
             reason=reason,
             decision=decision.digest,
-            evidence=decision.evidence,
+            evidence=evidence,
         )
-        return home.ledger.left()
+        return Thaw(left=home.ledger.left(), lacking=lacking, aside=aside)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,12 +233,18 @@ def _body(home: Home, act: str, amount: Decimal | Raise, reason: str) -> bytes:
     return rfc8785.dumps(said | {"head": home.ledger.head().hash, "mu_squared": str(amount)})
 
 
-def freeze(config: Path, reason: str) -> None:
-    """Allow no spending until two approvers thaw the ledger; anybody who may open the home may stop it."""
+def freeze(config: Path, reason: str, *, restored: bool = False) -> None:
+    """Allow no spending until two approvers thaw the ledger; anybody who may open the home may stop it.
+
+    Args:
+        config: of the home.
+        reason: for people.
+        restored: the store is an older copy, and what came after it is lost.
+    """
     with open_home(config) as home:
         ledger = home.ledger.entries()[0].hash.hex()[:16]
         with home.refusals("budget.refused", f"budget:{ledger}"):
-            home.ledger.freeze(checked_text("reason", reason))
+            home.ledger.freeze(checked_text("reason", reason), restored=restored)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,6 +94,11 @@ class Federations:
         connection.execute(update(_ROWS).where(_ROWS.c.name == name).values(left=True))
 
 
+def left_log(name: str) -> str:
+    """Where in the home the log's key of a federation is made, and stays once that is left."""
+    return f"keys/log-{name}.key"
+
+
 def known_marks(connection: Connection) -> dict[str, str]:
-    """The mark in the log's name of every federation, by its name."""
+    """The mark in the log's name of every federation that was ever entered, by its name."""
     return {row.name: row.mark for row in connection.execute(select(_ROWS.c.name, _ROWS.c.mark))}

@@ -33,7 +33,9 @@ class Declaration(Document):
 
     Attributes:
         name: the holder's name.
-        key, log_key: public halves of its identity and of the key of its house's own log, hex.
+        key: public half of its identity, hex.
+        log_key: public half of the key of its log in the federation that the declaration is for, hex: the log
+            that this coordinator anchors, never the house's own. None where it is for no federation yet.
         max_customers: at most so many customers, a public figure.
         overlap: in how many holders one customer may be; None for all.
         jurisdiction: whose law applies to it; None in a declaration of an earlier form.
@@ -45,7 +47,7 @@ class Declaration(Document):
 
     name: HolderName
     key: _Key
-    log_key: _Key
+    log_key: _Key | None = None
     max_customers: Whole
     overlap: Whole | None = None
     jurisdiction: Country | None = None

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from ringfence.audit.log import AuditLog
 from ringfence.privacy.command_line.findings import Examination
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.errors import _
@@ -75,9 +74,15 @@ def told_keys(keys: Iterable[KeyInForce], made: str) -> Iterator[str]:
     yield from (f"  {each.line()}" for each in keys)
 
 
-def check_restored(made: Examination, house: AuditLog, now: datetime) -> None:
-    """Warn for as long after a restore as a succession from before it could still be taken in."""
-    at = [each.event.time for each in house.events(action="store.restored")]
+def check_restored(made: Examination, restores: Iterable[str], now: datetime) -> None:
+    """Warn for a while after a restore, in which people compare the keys in force with the other parties.
+
+    Args:
+        made: what is looked over.
+        restores: when the home was restored, the last time last.
+        now: the present moment, UTC.
+    """
+    at = list(restores)
     if at and now - datetime.fromisoformat(at[-1]) <= VALID:
         made.note(
             "restored",

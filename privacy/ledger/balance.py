@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from ringfence.privacy.accounting.filters import MU_AXIS, Amounts, rdp_epsilon
 from ringfence.privacy.accounting.gaussian import epsilon_of
-from ringfence.privacy.ledger.state import State, equivalent_mu_squared, left_mu_squared
+from ringfence.privacy.ledger.equivalents import equivalent_mu_squared
+from ringfence.privacy.ledger.state import State, left_mu_squared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine
 from ringfence.privacy.errors import N_, BudgetError
 from ringfence.privacy.ledger import chain
 from ringfence.privacy.ledger.entries import EntryRecord
+from ringfence.privacy.ledger.marks import MarkedEntry
 from ringfence.privacy.ledger.state import State, advance, apply
 from ringfence.privacy.stores.journal import Journal, Json, Outcome
 from ringfence.privacy.stores.store import reading
@@ -97,10 +98,11 @@ class Book:
         with reading(self._engine) as own:
             return tuple(chain.read_entries(own, 0, chain.GENESIS))
 
-    def holds(self, recognised: Callable[[bytes], bool]) -> bool:
-        """Whether this history went through an entry whose hash is recognised."""
+    def holds(self, shown: MarkedEntry) -> bool:
+        """Whether this history went through the entry that a mark is of."""
         with reading(self._engine) as connection:
-            return any(recognised(digest) for digest in chain.hashes(connection))
+            digest = chain.hash_of(connection, shown.sequence)
+        return digest is not None and shown.has(digest)
 
     @contextmanager
     def deciding(

@@ -44,6 +44,7 @@ _table = Table(
 
 # Built once: making these expressions anew costs more than running them.
 _FROM = select(_table).where(_table.c.sequence >= bindparam("first")).order_by(_table.c.sequence)
+_HASH = select(_table.c.hash).where(_table.c.sequence == bindparam("sequence"))
 _ADD = _table.insert()
 
 
@@ -144,10 +145,10 @@ def read_entries(connection: Connection, after: int, previous: bytes) -> Iterato
         previous = bytes(digest)
 
 
-def hashes(connection: Connection) -> Iterator[bytes]:
-    """The hash of every entry, the last first: what another party was shown is mostly the last."""
-    for digest in connection.scalars(select(_table.c.hash).order_by(_table.c.sequence.desc())):
-        yield bytes(digest)
+def hash_of(connection: Connection, sequence: int) -> bytes | None:
+    """The hash of an entry; None where the chain does not reach it."""
+    digest = connection.scalar(_HASH, {"sequence": sequence})
+    return None if digest is None else bytes(digest)
 
 
 def _parse(sequence: int, body: bytes, digest: bytes) -> Entry:

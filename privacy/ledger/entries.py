@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import ClassVar, Literal, TypeAlias
 
 from ringfence.privacy.accounting.amounts import as_text
 from ringfence.privacy.accounting.filters import Amounts, FilterName
+from ringfence.privacy.ledger.losses import LostEntries
 from ringfence.privacy.ledger.parts import BOTH, ByPart, Scope
 
 Fields: TypeAlias = "Mapping[str, str | int | list[str] | dict[str, str]]"
@@ -157,15 +158,18 @@ class Frozen:
         reason: for people.
         known: the mark of a head that another party was shown and that is not here; empty where there is
             none.
+        loss: which entries are lost, where that is why.
     """
 
     kind: ClassVar[Literal["frozen"]] = "frozen"
     reason: str
     known: str
+    loss: LostEntries | None = None
 
     def fields(self) -> Fields:
         """As the ledger holds it."""
-        return {"reason": self.reason, "known": self.known}
+        lost = {} if self.loss is None else {f"lost_{name}": n for name, n in asdict(self.loss).items()}
+        return {"reason": self.reason, "known": self.known, **lost}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,9 +200,18 @@ class _Decided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thawed(_Decided):
-    """Spending goes on; `amounts` were spent beyond this copy."""
+    """Spending goes on; `amounts` were spent beyond this copy.
+
+    Attributes:
+        until: where a loss was settled, the moment in milliseconds since 1970; 0 where none was.
+    """
 
     kind: ClassVar[Literal["thawed"]] = "thawed"
+    until: int = 0
+
+    def fields(self) -> Fields:
+        """As the ledger holds it."""
+        return {**_Decided.fields(self), **({"until": self.until} if self.until else {})}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

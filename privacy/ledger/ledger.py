@@ -24,19 +24,18 @@ from sqlalchemy import Connection, Engine
 from ringfence.privacy.accounting.amounts import Number, allowed_amount, as_text, subtract
 from ringfence.privacy.accounting.filters import Amounts, FilterName, fits, gaussian_cost
 from ringfence.privacy.errors import N_, BudgetError
-from ringfence.privacy.ledger import balance
+from ringfence.privacy.ledger import balance, steps
 from ringfence.privacy.ledger.balance import Balance
 from ringfence.privacy.ledger.book import Book, Premise, Step
 from ringfence.privacy.ledger.chain import Entry
-from ringfence.privacy.ledger.entries import Reserved, RunOfSeries, Thawed, ToppedUp
-from ringfence.privacy.ledger.marks import HeadMarks
+from ringfence.privacy.ledger.entries import Reserved, RunOfSeries, ToppedUp
+from ringfence.privacy.ledger.losses import moment_after
+from ringfence.privacy.ledger.marks import HeadMarks, MarkedEntry
 from ringfence.privacy.ledger.parts import BOTH, Scope, total
 from ringfence.privacy.ledger.planned import RESERVE_MARGIN, Quote, attempt_renyi, quote
-from ringfence.privacy.ledger.state import Head, Reservation, State
+from ringfence.privacy.ledger.state import Head, Reservation
 from ringfence.privacy.ledger.statement import Spend, statement
-from ringfence.privacy.ledger.steps import charged, committed, decided, frozen, quoted, reserved
 from ringfence.privacy.ledger.terms import (
-    below_the_most,
     checked_text,
     cost,
     first_entry,
@@ -127,7 +126,7 @@ class Ledger:
         """
         amounts = cost(self._book.read().budget, mu_squared_total, renyi, margin=RESERVE_MARGIN)
         return self._reserve(
-            reserved(study_digest, amounts, None, epsilon_slack=epsilon_slack, delta_slack=delta_slack)
+            steps.reserved(study_digest, amounts, None, epsilon_slack=epsilon_slack, delta_slack=delta_slack)
         )
 
     def reserve_plan(
@@ -149,7 +148,7 @@ class Ledger:
             BudgetError: the budget does not cover it, the ledger is frozen, or the plan samples its customers
                 and the ledger's filter is `gdp`.
         """
-        return self._reserve(quoted(study_digest, self.quote(plan), turn), premise)
+        return self._reserve(steps.quoted(study_digest, self.quote(plan), turn), premise)
 
     def quote(self, plan: StudyPlan) -> Quote:
         """What `reserve_plan` would take; nothing is spent.
@@ -216,7 +215,7 @@ class Ledger:
                 ledger.
         """
         amounts = cost(reservation.amounts, mu_squared, renyi)
-        step = charged(reservation, amounts, run=run, round=round, attempt=attempt, part=part)
+        step = steps.charged(reservation, amounts, run=run, round=round, attempt=attempt, part=part)
         with self._book.deciding(step, connection) as (transaction, _):
             yield transaction
 
@@ -230,7 +229,7 @@ class Ledger:
         Raises:
             BudgetError: it is closed already, or the ledger is frozen.
         """
-        self._enter(committed(reservation), connection)
+        self._enter(steps.committed(reservation), connection)
 
     def spent(self) -> Balance:
         """What counts as spent: everything charged and everything reserved."""
@@ -293,10 +292,15 @@ class Ledger:
 
     def mark(self, marks: HeadMarks, connection: Connection | None = None) -> str:
         """What another party is shown of the head, to keep; a connection as for `head`."""
-        return marks.fresh(self.head(connection).hash)
+        state = self._book.read() if connection is None else self._book.follow(connection)
+        return marks.fresh(state.sequence, state.hash, moment_after(state.gaps))
+
+    def holds(self, shown: MarkedEntry) -> bool:
+        """Whether the entry that a mark is of stands in this ledger."""
+        return self._book.holds(shown)
 
     def check_mark(self, marks: HeadMarks, known: str) -> None:
-        """Look whether this ledger holds what another party was shown; freeze if it does not.
+        """Look whether this ledger holds what another party was shown, or its loss is settled; freeze if not.
 
         Args:
             marks: of that party.
@@ -305,23 +309,23 @@ class Ledger:
         Raises:
             BudgetError: this ledger lacks an entry that was shown; it is frozen now.
         """
-        state = self._book.read()
-        if known in state.acknowledged or self._book.holds(marks.recognises(known)):
+        state, shown = self._book.read(), marks.read(known)
+        if known in state.acknowledged:
+            return
+        if shown is not None and (self.holds(shown) or state.accounts_for(shown)):
             return
         if known not in state.foreign:
-            self._enter(frozen("an entry that was shown elsewhere is missing here", known))
-        raise BudgetError(
-            "RF-B312",
-            N_(
-                "The budget ledger lacks an entry that another party was shown of it (it ends at entry "
-                "{own}), so it is frozen. Two people must enter the missing spend."
-            ),
-            own=state.sequence,
-        )
+            self._enter(steps.missing(known, shown))
+        raise steps.lacks_an_entry(state)
 
-    def freeze(self, reason: str) -> None:
-        """Allow no spending until two people thaw the ledger, e.g. after a restore; durable on return."""
-        self._enter(frozen(checked_text("reason", reason)))
+    def freeze(self, reason: str, *, restored: bool = False) -> None:
+        """Allow no spending until two people thaw; a restored copy lacks what came after it. Durable."""
+        after = self.head().sequence if restored else None
+        self._enter(steps.frozen(checked_text("reason", reason), copy_of=after))
+
+    def lacking(self) -> bool:
+        """Whether it is frozen because entries are lost, and no one has settled that."""
+        return self._book.read().lacking
 
     def thaw(
         self,
@@ -345,8 +349,9 @@ class Ledger:
             BudgetError: fewer than two people, the ledger is not frozen, or the decision was carried out
                 before.
         """
-        missing = cost(self._book.read().budget, missing_mu_squared, None)
-        self._enter(decided(Thawed, "budget.thawed", approvals, missing, reason, decision, evidence))
+        state = self._book.read()
+        amounts, make = cost(state.budget, missing_mu_squared, None), steps.thawing(state)
+        self._enter(steps.decided(make, "budget.thawed", approvals, amounts, reason, decision, evidence))
 
     def top_up(
         self,
@@ -368,7 +373,10 @@ class Ledger:
                 frozen, or the decision (see `thaw`) was carried out before.
         """
         added = self.added(mu_squared=mu_squared, epsilon=epsilon)
-        self._enter(decided(ToppedUp, "budget.topup", approvals, added, reason, decision, evidence, _bounded))
+        made = steps.decided(
+            ToppedUp, "budget.topup", approvals, added, reason, decision, evidence, steps.bounded
+        )
+        self._enter(made)
 
     def added(self, *, mu_squared: Number | None = None, epsilon: Decimal | None = None) -> Amounts:
         """What a top-up would add; nothing is entered.
@@ -382,14 +390,9 @@ class Ledger:
         added = gaussian_cost(allowed_amount(mu_squared or 0), state.budget)
         if not any(added.values()):
             raise BudgetError("RF-B313", N_("A top-up of zero changes nothing; give an amount."))
-        _bounded(replace(state, budget=total(state.budget, added)))
+        steps.bounded(replace(state, budget=total(state.budget, added)))
         return added
 
     def _enter(self, step: Step, connection: Connection | None = None) -> None:
         with self._book.deciding(step, connection):
             pass
-
-
-def _bounded(after: State) -> None:
-    """A top-up leads to no more than a ledger may hold, whatever was entered since it was asked for."""
-    below_the_most(balance.whole(after))

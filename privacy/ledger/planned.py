@@ -15,8 +15,8 @@ from ringfence.privacy.accounting.renyi import plan_renyi, round_renyi
 from ringfence.privacy.accounting.slack import plan_slacks
 from ringfence.privacy.errors import N_, BudgetError
 from ringfence.privacy.ledger.entries import texts
+from ringfence.privacy.ledger.equivalents import equivalent_mu_squared
 from ringfence.privacy.ledger.parts import PARTS, ByPart, dearest
-from ringfence.privacy.ledger.state import equivalent_mu_squared
 from ringfence.privacy.waist import RoundPlan, StudyPlan
 
 # A plan's float total may be rounded otherwise than its parts; a reservation takes this much more.

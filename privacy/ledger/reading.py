@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
+from typing import Any
 
 from ringfence.privacy.accounting.amounts import from_text
 from ringfence.privacy.accounting.filters import MU_AXIS, Amounts, FilterName, rdp_axis
@@ -26,6 +27,7 @@ from ringfence.privacy.ledger.entries import (
     Thawed,
     ToppedUp,
 )
+from ringfence.privacy.ledger.losses import LostEntries
 from ringfence.privacy.ledger.parts import PARTS, ByPart, Scope, scope_of
 
 
@@ -77,9 +79,9 @@ def _read(kind: object, given: Given) -> EntryRecord:
         case "frozen":
             return _frozen(given)
         case "thawed":
-            return _decided(Thawed, given)
+            return _thawed(given)
         case "topped-up":
-            return _decided(ToppedUp, given)
+            return ToppedUp(**_decided(given))
     raise Misread("kind")
 
 
@@ -131,16 +133,31 @@ def _charged(given: Given) -> Charged:
 
 
 def _frozen(given: Given) -> Frozen:
-    return Frozen(reason=given.text("reason"), known=given.text("known"))
+    loss = _loss(given) if "lost_until" in given.found else None
+    return Frozen(reason=given.text("reason"), known=given.text("known"), loss=loss)
 
 
-def _decided(make: type[Thawed] | type[ToppedUp], given: Given) -> Thawed | ToppedUp:
-    return make(
-        approvals=given.people("approvals"),
-        amounts=given.amounts("amounts"),
-        reason=given.text("reason"),
-        decision=given.text("decision") if "decision" in given.found else "",
-    )
+def _loss(given: Given) -> LostEntries:
+    found = LostEntries(**{name: given.number(f"lost_{name}") for name in ("after", "last", "until")})
+    if min(found.after, found.last, found.until) < 0:
+        raise Misread("lost_until")
+    return found
+
+
+def _thawed(given: Given) -> Thawed:
+    until = given.number("until") if "until" in given.found else None
+    if until is not None and until < 1:
+        raise Misread("until")
+    return Thawed(**_decided(given), until=until or 0)
+
+
+def _decided(given: Given) -> dict[str, Any]:
+    return {
+        "approvals": given.people("approvals"),
+        "amounts": given.amounts("amounts"),
+        "reason": given.text("reason"),
+        "decision": given.text("decision") if "decision" in given.found else "",
+    }
 
 
 @dataclass(frozen=True, slots=True)

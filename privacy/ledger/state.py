@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import reduce
 from types import MappingProxyType
-from typing import Protocol
 
 from ringfence.privacy.accounting.amounts import add, as_text, subtract
 from ringfence.privacy.accounting.filters import Amounts, FilterName, fits
@@ -28,6 +27,9 @@ from ringfence.privacy.ledger.entries import (
     Thawed,
     ToppedUp,
 )
+from ringfence.privacy.ledger.equivalents import equivalent_mu_squared
+from ringfence.privacy.ledger.losses import LostEntries, settled
+from ringfence.privacy.ledger.marks import MarkedEntry
 from ringfence.privacy.ledger.parts import (
     ByPart,
     dearest,
@@ -115,6 +117,8 @@ class State:
         frozen: why nothing may be spent, or empty.
         foreign: marks that other parties were shown (privacy/ledger/marks.py) and that caused the freeze.
         acknowledged: foreign marks whose missing spend two people entered.
+        losses: found since the freeze, and not settled.
+        gaps: losses that two people have settled.
         decisions: digests of what two people signed; each is carried out once.
     """
 
@@ -133,6 +137,8 @@ class State:
     frozen: str = ""
     foreign: frozenset[str] = frozenset()
     acknowledged: frozenset[str] = frozenset()
+    losses: tuple[LostEntries, ...] = ()
+    gaps: tuple[LostEntries, ...] = ()
     decisions: frozenset[str] = frozenset()
 
     @property
@@ -149,6 +155,15 @@ class State:
             "epsilon": as_text(self.epsilon),
             "delta": as_text(self.delta),
         }
+
+    @property
+    def lacking(self) -> bool:
+        """Whether it is frozen since it lacks entries."""
+        return bool(self.losses or self.foreign)
+
+    def accounts_for(self, shown: MarkedEntry) -> bool:
+        """Whether two people have settled the loss of an entry that is not here."""
+        return any(each.covers(shown.sequence, shown.made) for each in self.gaps)
 
     @property
     def charged(self) -> Amounts:
@@ -289,18 +304,33 @@ def _frozen(state: State, stop: Frozen) -> State:
     foreign = state.foreign
     if stop.known:
         foreign |= {stop.known}
-    return replace(state, frozen=state.frozen or stop.reason, foreign=foreign)
+    losses = state.losses if stop.loss is None else (*state.losses, stop.loss)
+    told = state.frozen or stop.reason
+    if state.frozen and not state.lacking and (stop.known or stop.loss):
+        told = f"{state.frozen}; {stop.reason}"  # whoever thaws settles the loss with it
+    return replace(state, frozen=told, foreign=foreign, losses=losses)
 
 
 def _thawed(state: State, decided: Thawed) -> State:
     if not state.frozen:
         raise BudgetError("RF-B307", N_("The budget ledger is not frozen; there is nothing to thaw."))
+    if state.losses and not decided.until:
+        raise BudgetError(
+            "RF-U851",
+            N_(
+                "While two people decided, the budget ledger was found to lack entries ({reason}). Look what "
+                "is missing, and thaw it once more."
+            ),
+            reason=state.frozen,
+        )
     return replace(
         state,
         frozen="",
         settled=total(state.settled, decided.amounts),
         foreign=frozenset(),
         acknowledged=state.acknowledged | state.foreign,
+        losses=(),
+        gaps=state.gaps + settled(state.losses, decided.until),
         decisions=_carried_out(state, decided),
     )
 
@@ -330,23 +360,6 @@ def left_mu_squared(state: State) -> Decimal:
     counted = state.counted
     left = {axis: subtract(budget, counted[axis]) for axis, budget in state.budget.items()}
     return max(equivalent_mu_squared(left, max), Decimal(0))
-
-
-class Choice(Protocol):
-    """`min` or `max`."""
-
-    def __call__(self, values: list[Decimal], /) -> Decimal:
-        """One of the values."""
-        ...
-
-
-def equivalent_mu_squared(amounts: Amounts, choose: Choice) -> Decimal:
-    """Amounts by axis as one mu squared: a Gaussian event of that size costs as much on the chosen axis."""
-    return choose([_as_mu_squared(axis, amount) for axis, amount in amounts.items()])
-
-
-def _as_mu_squared(axis: str, amount: Decimal) -> Decimal:
-    return 2 * amount / Decimal(axis.removeprefix("rdp:")) if axis.startswith("rdp:") else amount
 
 
 def _not_frozen(state: State) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from ringfence.privacy.accounting.amounts import SLACK_PLACES, as_text, spent_amount
 from ringfence.privacy.accounting.filters import Amounts
+from ringfence.privacy.errors import N_, BudgetError
+from ringfence.privacy.ledger import balance
 from ringfence.privacy.ledger.book import Step
 from ringfence.privacy.ledger.entries import (
     Charged,
@@ -16,10 +19,13 @@ from ringfence.privacy.ledger.entries import (
     Thawed,
     ToppedUp,
 )
+from ringfence.privacy.ledger.equivalents import equivalent_mu_squared
+from ringfence.privacy.ledger.losses import LostEntries, moment_after
+from ringfence.privacy.ledger.marks import MarkedEntry
 from ringfence.privacy.ledger.parts import ByPart, Scope, scope_of
 from ringfence.privacy.ledger.planned import Quote
-from ringfence.privacy.ledger.state import Reservation, State, equivalent_mu_squared
-from ringfence.privacy.ledger.terms import checked_text, two_people
+from ringfence.privacy.ledger.state import Reservation, State
+from ringfence.privacy.ledger.terms import below_the_most, checked_text, two_people
 from ringfence.privacy.stores.journal import Json
 
 
@@ -104,18 +110,57 @@ def committed(reservation: Reservation) -> Step:
     )
 
 
-def frozen(reason: str, known: str = "") -> Step:
-    """An end to all spending, perhaps because another party was shown a head that is not here (its mark)."""
+def frozen(reason: str, known: str = "", loss: LostEntries | None = None, copy_of: int | None = None) -> Step:
+    """An end to all spending.
+
+    Args:
+        reason: for people.
+        known: the mark of a head that another party was shown and that is not here.
+        loss: the entries that are lost with it.
+        copy_of: number of the last entry of a restored copy; all that came after it is lost.
+    """
+    if copy_of is not None:
+        loss = LostEntries(after=copy_of, last=0, until=0)
     return Step(
-        record=Frozen(reason=reason, known=known),
+        record=Frozen(reason=reason, known=known, loss=loss),
         action="budget.frozen",
         outcome="error",
         private={"reason": reason},
     )
 
 
+def missing(known: str, shown: MarkedEntry | None) -> Step:
+    """An end to all spending, since another party was shown what is not here.
+
+    Args:
+        known: the mark that it was shown.
+        shown: what the mark says; None where it says nothing here.
+    """
+    if shown is None:
+        return frozen("an entry that was shown elsewhere is missing here", known)
+    loss = LostEntries(after=0, last=shown.sequence, until=shown.made)
+    return frozen(f"entry {shown.sequence}, which was shown elsewhere, is missing here", known, loss)
+
+
+def lacks_an_entry(state: State) -> BudgetError:
+    """The refusal of what another party was shown and is not here."""
+    return BudgetError(
+        "RF-B312",
+        N_(
+            "The budget ledger lacks an entry that another party was shown of it (it ends at entry "
+            "{own}), so it is frozen. Two people must enter the missing spend."
+        ),
+        own=state.sequence,
+    )
+
+
+def thawing(state: State) -> Callable[..., Thawed]:
+    """The entry by which a ledger is thawed; it settles the losses that are known."""
+    return partial(Thawed, until=moment_after(state.gaps) if state.losses else 0)
+
+
 def decided(
-    kind: type[Thawed] | type[ToppedUp],
+    kind: Callable[..., Thawed | ToppedUp],
     action: str,
     approvals: Sequence[str],
     amounts: Amounts,
@@ -144,6 +189,11 @@ def decided(
         evidence=evidence or {},
         further=further,
     )
+
+
+def bounded(after: State) -> None:
+    """A top-up leads to no more than a ledger may hold, whatever was entered since it was asked for."""
+    below_the_most(balance.whole(after))
 
 
 def _told(amounts: Amounts) -> str:

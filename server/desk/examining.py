@@ -86,7 +86,8 @@ def _in_force(settings: CoordinatorSettings, name: str, role: KeyRole) -> Path:
 def _store(made: Examination, config: Path, now: datetime) -> str:
     with open_office(config) as office:
         made.check("log", lambda: _log(office))
-        check_restored(made, office.log, now)
+        restores = (each.event.time for each in office.log.events(action="store.restored"))
+        check_restored(made, restores, now)
         if office.settings.config.gateway is None:
             said = _("There is no gateway, so no holder can connect: ringfence-server gateway make")
             made.note("gateway", "warning", said)

@@ -22,7 +22,9 @@ from kits.command_kit import (
     write_table,
 )
 
+from ringfence.privacy.agreements.declaration import read_declaration
 from ringfence.privacy.crypto.identity import PublicIdentity
+from ringfence.privacy.crypto.public_files import read_public
 from ringfence.privacy.crypto.signed import read_signed
 from ringfence.privacy.tables.tabular import keyless_advice
 
@@ -285,6 +287,42 @@ def test_a_declaration_is_signed_and_holds_public_facts_only(
         {"code": "RF-C203"},
     )
     assert not (tmp_path / "d.json").exists()
+
+
+def test_a_declaration_names_the_log_of_the_federation_that_it_is_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The house's own log is nobody's to verify; where there are several federations, people say which."""
+
+    def log_key(*words: object) -> str | None:
+        out = tmp_path / "d.json"
+        words = ("contract", "declare", "--config", here.home, "--out", out, *words)
+        assert client(*words) == 0
+        return read_declaration(out).log_key
+
+    def key_of(name: str) -> str:
+        return read_public(here.home / "keys" / f"{name}.key.pub", "log").hex
+
+    here = town(tmp_path)
+    assert len({key_of("log"), key_of("log-city")}) == 2
+    assert read_declaration(here.declarations[0]).log_key == key_of("log-city")
+    new_key(tmp_path / "other.key", "coordinator")
+    add = ("federation", "add", "other", tmp_path / "other.key.pub", "--compared", "--config", here.home)
+    assert client(*add) == 0
+    capsys.readouterr()
+    refused(capsys, client("contract", "declare", "--config", here.home), "RF-U721", 2)
+    assert [log_key("--federation", name) for name in ("city", "other")] == [
+        key_of("log-city"),
+        key_of("log-other"),
+    ]
+    assert "in the federation other" in capsys.readouterr().out
+    house = events(here.home, tmp_path / "log.json", "--house")[0]
+    assert house["action"] == "contract.declared", "the contract is the house's, and so is this event"
+    for name in ("city", "other"):
+        assert client("federation", "leave", name, "--config", here.home) == 0
+    assert log_key() is None
+    assert "It names no log" in capsys.readouterr().out
+    refused(capsys, client("contract", "declare", "--federation", "x", "--config", here.home), "RF-U402", 2)
 
 
 def test_the_table_is_checked_for_a_purpose_and_for_a_study(

@@ -192,7 +192,7 @@ def test_a_run_that_is_to_come_is_named_with_its_time(here: Town, capsys: pytest
     with open_federation(here.home, None) as home:
         assert home.snapshots().windows(digest) == (1,)
         home.snapshots().forget(digest, window=1)
-        (due,) = attestations_due(home, approved_series(arrived(home)), utc_now())
+        (due,) = attestations_due(home, approved_series(home, arrived(home)), utc_now())
     assert not due.open
     capsys.readouterr()
     assert act(here, "study", "list") == 0
@@ -263,3 +263,49 @@ def test_a_no_is_signed_by_a_person_who_may_decide(here: Town, capsys: pytest.Ca
         people = home.settings.approvers()
     body = json.loads(SignedDocument.from_json(text).verify("rejection", people))
     assert (body["study"], body["holder"]) == (digest, "north")
+
+
+def test_a_series_that_was_approved_from_a_file_wants_its_tables_too(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It never came into the inbox. Where there are several federations, what is due names its own."""
+    file = here.sign(series=YEARLY)
+    digest = Study.from_canonical(read_signed(file).body).digest()
+    assert act(here, "study", "approve", file, "--key", here.ana) == 0
+    file.rename(file.with_name("moved"))
+    with open_federation(here.home, None) as home:
+        (window,) = home.snapshots().windows(digest)
+        home.snapshots().forget(digest, window=window)
+    assert told(here, "status")["attestations_due"] == [], "one person is not two"
+    assert act(here, "study", "approve", "churn-1", "--key", here.ben) == 0
+    with open_federation(here.home, None) as home:
+        home.snapshots().forget(digest, window=window)
+    assert told(here, "study", "list")["studies"] == []
+    (due,) = told(here, "status")["attestations_due"]
+    assert (due["study"], due["run"], due["federation"]) == ("churn-1", window, None)
+    new_key(here.root / "other.key", "coordinator")
+    words = ("federation", "add", "other", here.root / "other.key.pub", "--compared")
+    assert act(here, *words) == 0
+    capsys.readouterr()
+    for page in (("study", "list", "--federation", "city"), ("status",), ("doctor",)):
+        act(here, *page)
+        (line,) = (each for each in capsys.readouterr().out.splitlines() if f"run {window} of 100" in each)
+        _, _, command = line.partition("ringfence-client ")
+        assert command == "table attest churn-1 --federation city", page
+    assert act(here, *command.split()) == 0
+    assert told(here, "status")["attestations_due"] == []
+    with open_federation(here.home, "city") as home:
+        home.snapshots().forget(digest, window=window)
+    (due,) = told(here, "status")["attestations_due"]
+    assert due["federation"] == "city"
+    (kept,) = (here.home / "approvals" / "city" / "series").iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(whole.replace(b"churn-1", b"churn-2"))
+    assert told(here, "status")["attestations_due"] == [], "an altered one counts no more, and stops nothing"
+    kept.write_bytes(whole)
+    approvals = {each: each.read_bytes() for each in (here.home / "approvals" / "city").glob("*.json")}
+    words = ("study", "reject", "churn-1", "--federation", "city", "--key", here.ana)
+    assert act(here, *words) == 0
+    for each, content in approvals.items():  # as where the rejection was cut off before they were deleted
+        each.write_bytes(content)
+    assert told(here, "status")["attestations_due"] == []

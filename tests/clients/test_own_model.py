@@ -26,10 +26,16 @@ class _Log:
         self.events.append((action, outcome, rest))
 
 
-def admitted(file: Any) -> Any:
+RUN = "ab" * 16
+FILE = f"churn-0123456789ab-{RUN}.safetensors"
+
+
+def admitted(file: Any, run: str = RUN, window: int = 0) -> Any:
     study = SimpleNamespace(id="churn", digest=lambda: DIGEST)
     task = SimpleNamespace(personal=None if file is None else SimpleNamespace(file=file))
-    return SimpleNamespace(study=study, task=task, digest=DIGEST, run="ab" * 16, context="the context")
+    return SimpleNamespace(
+        study=study, task=task, digest=DIGEST, run=run, window=window, context="the context"
+    )
 
 
 def holder(folder: Path) -> Any:
@@ -47,7 +53,7 @@ def kept() -> Kept:
 def told(bank: Any, content: bytes, outcome: str) -> None:
     public = {"run": "ab" * 16, "rounds": 2}
     digest = "sha256:" + hashlib.sha256(content).hexdigest()
-    private = {"file": "churn-0123456789ab.safetensors", "digest": digest}
+    private = {"file": FILE, "digest": digest}
     rest = {"resource": f"study:{DIGEST}", "public": public, "private": private}
     assert bank.log.events == [("model.kept", outcome, rest)]
 
@@ -55,7 +61,24 @@ def told(bank: Any, content: bytes, outcome: str) -> None:
 def test_where_own_models_stand() -> None:
     assert FOLDER == "own"
     study = cast(Any, SimpleNamespace(id="churn", digest=lambda: DIGEST))
-    assert own_path(Path("there"), study) == Path("there/churn-0123456789ab.safetensors")
+    assert own_path(Path("there"), study, RUN) == Path("there") / FILE
+    series = own_path(Path("there"), study, RUN, 7)
+    assert series.name == f"churn-0123456789ab-7-{RUN}.safetensors"
+
+
+def test_each_run_keeps_its_own(tmp_path: Path) -> None:
+    """Another window, another run of one window, and one whose id begins alike: nothing is overwritten."""
+    bank = holder(tmp_path / "own")
+    runs = [(RUN, 1), (RUN, 2), ("ac" * 16, 1), (RUN[:-1] + "c", 1), (RUN, 0)]
+    for number, (run, window) in enumerate(runs):
+        assert leave_own(bank, admitted(lambda *_, n=number: b"%d" % n, run, window), kept()) == ""
+    assert sorted(each.read_bytes() for each in (tmp_path / "own").iterdir()) == [
+        b"0",
+        b"1",
+        b"2",
+        b"3",
+        b"4",
+    ]
 
 
 def test_the_last_charged_state_is_left_in_a_folder_of_the_holders_own(tmp_path: Path) -> None:
@@ -72,9 +95,7 @@ def test_the_last_charged_state_is_left_in_a_folder_of_the_holders_own(tmp_path:
         assert leave_own(bank, admitted(file), kept()) == ""
         told(bank, b"weights", "allow")
     assert asked == [("the context", "last", "bank")] * 2
-    assert [(each.name, each.read_bytes()) for each in folder.iterdir()] == [
-        ("churn-0123456789ab.safetensors", b"weights")
-    ]
+    assert [(each.name, each.read_bytes()) for each in folder.iterdir()] == [(FILE, b"weights")]
     assert folder.stat().st_mode & 0o777 == 0o700
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from kits.asking import FIVE, Asking
+from kits.ledger_support import is_mark_of
 
 from ringfence.audit.log import AuditLog
 from ringfence.clients import pipeline
@@ -105,7 +106,7 @@ def test_an_answer_says_where_the_ledger_stands_once_it_is_charged(tmp_path: Pat
     assert (update.holder, update.round, update.attempt) == ("bank", 0, 0)
     newest = asking.bank.ledger.head()
     verify_head(head, asking.bank.identity.public, asking.bank.log.origin)
-    assert asking.bank.marks.recognises(head.mark)(bytes.fromhex(newest.hash))
+    assert is_mark_of(asking.bank.marks, head.mark, newest)
     assert newest.sequence == before + 1
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from kits.asking import Asking
+from kits.ledger_support import is_mark_of
 from kits.witness_kit import MODEL, ending
 from sqlalchemy import select
 
@@ -46,7 +47,7 @@ def continues(since: LogPosition, now: Checkpoint, proof: tuple[str, ...]) -> No
 
 def is_its_head(asking: Asking, head: LedgerHead) -> None:
     verify_head(head, asking.bank.identity.public, asking.bank.log.origin)
-    assert asking.bank.marks.recognises(head.mark)(bytes.fromhex(asking.bank.ledger.head().hash))
+    assert is_mark_of(asking.bank.marks, head.mark, asking.bank.ledger.head())
 
 
 def known(asking: Asking) -> Participation:

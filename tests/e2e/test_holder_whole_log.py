@@ -210,7 +210,7 @@ def test_every_event_of_a_run_says_what_happened(tmp_path: Path, mode: str) -> N
     assert finish.release is not None
     expected += _witnessed(case, finish.release.checkpoint, note)
     if mode == "personal":
-        file = own_path(bank.models, study)
+        file = own_path(bank.models, study, str(case.base["run"]))
         kept = {"file": file.name, "digest": "sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()}
         expected.append(case.event("model.kept", case.base | {"rounds": 2}, kept))
     farewell = {"model": case.release.digest, "coordinator_log": "ringfence.simulation/coordinator"}

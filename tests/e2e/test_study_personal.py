@@ -77,7 +77,7 @@ def test_own_networks_stay_at_their_holders_and_cost_nothing(tmp_path: Path) -> 
     study = parties.federation.opened.study
     found = {}
     for name, holder in parties.holders.items():
-        file = own_path(holder.models, study)
+        file = own_path(holder.models, study, parties.federation.opened.run)
         assert [each.name for each in holder.models.iterdir()] == [file.name]
         assert holder.models.stat().st_mode & 0o077 == 0
         model = NeuralModel.from_safetensors(file.read_bytes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from kits.ledger_support import is_mark_of
 from kits.parties import Parties, federation_of
 
 from ringfence.clients.agent import Agent
@@ -140,7 +141,7 @@ def test_a_farewell_that_is_said_again_is_answered_again_and_changes_nothing(tmp
         run=opened.run,
         recipient=COORDINATOR,
     )
-    assert parties.holders[name].marks.recognises(done.ledger.mark)(bytes.fromhex(head.hash))
+    assert is_mark_of(parties.holders[name].marks, done.ledger.mark, head)
     assert parties.actions(name) == events
     assert parties.holders[name].ledger.head() == head
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
+from kits.ledger_support import marked
 from kits.two_kit import Side, Two
 from sqlalchemy import text
 
@@ -215,10 +216,7 @@ def test_a_rollback_is_found_through_either(two: Two) -> None:
         with (
             bank.engine.connect() as connection
         ):  # taken back at the end, so that the other one finds it whole
-            rows = connection.execute(text("select sequence, hash from budget_ledger")).all()
-            recognised = holder.marks.recognises(head.mark)
-            (last,) = (row.sequence for row in rows if recognised(bytes(row.hash)))
-            assert not any(recognised(bytes(row.hash)) for row in rows if row.sequence < last)
+            last = marked(holder.marks, head.mark).sequence
             later = text("select * from budget_ledger where sequence >= :n")
             kept = connection.execute(later, {"n": last}).all()
             connection.execute(text("delete from budget_ledger where sequence >= :n"), {"n": last})

@@ -13,7 +13,8 @@ import rfc8785
 from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, Text, select, text
 
 from ringfence.privacy.errors import BudgetError
-from ringfence.privacy.ledger import Ledger, Reservation, Scope
+from ringfence.privacy.ledger import Head, HeadMarks, Ledger, Reservation, Scope
+from ringfence.privacy.ledger.marks import MarkedEntry
 from ringfence.privacy.stores.journal import Json, Outcome
 from ringfence.privacy.stores.store import open_store, reading
 
@@ -147,3 +148,15 @@ def charge(
     exact = Decimal(amount) if isinstance(amount, str) else amount
     with ledger.release(reservation, run="run-1", round=round_, attempt=attempt, mu_squared=exact, part=part):
         pass
+
+
+def marked(marks: HeadMarks, mark: str) -> MarkedEntry:
+    """What a mark says to its holder."""
+    found = marks.read(mark)
+    assert found is not None
+    return found
+
+
+def is_mark_of(marks: HeadMarks, mark: str, head: Head) -> bool:
+    found = marked(marks, mark)
+    return found.sequence == head.sequence and found.has(bytes.fromhex(head.hash))

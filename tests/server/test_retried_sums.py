@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kits.ledger_support import marked
 from kits.parties import Parties
 from kits.reply_kit import THREE, events, message_of, resealed, rewrite, sealed_like, tiny, update_of
 
@@ -210,11 +211,7 @@ def test_heads_that_come_with_words_are_remembered(tmp_path: Path) -> None:
     parties.wire.on_reply = look
     run(parties)
     bank = parties.holders["bank"]
-    entries = {entry.hash: entry.sequence for entry in bank.ledger.entries()}
-    first, second, third = (
-        next(number for digest, number in entries.items() if bank.marks.recognises(mark)(digest))
-        for mark in seen
-    )
+    first, second, third = (marked(bank.marks, mark).sequence for mark in seen)
     assert first < second < third, "each round's charge moves the head that is shown back"
 
 

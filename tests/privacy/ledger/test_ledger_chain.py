@@ -123,10 +123,11 @@ def test_a_ledger_is_one_table_of_three_columns(engine: Engine) -> None:
     )
 
 
-def test_the_hashes_of_all_entries_come_the_last_first(engine: Engine) -> None:
+def test_the_hash_of_an_entry_is_found_by_its_number(engine: Engine) -> None:
     every = rows(engine)
     with engine.begin() as connection:
-        assert list(chain.hashes(connection)) == [digest for _, _, digest in reversed(every)]
+        assert [chain.hash_of(connection, number) for number, _, _ in every] == [each[2] for each in every]
+        assert [chain.hash_of(connection, number) for number in (0, len(every) + 1, 2**63 - 1)] == [None] * 3
 
 
 def test_what_was_read_before_is_where_reading_goes_on(engine: Engine) -> None:

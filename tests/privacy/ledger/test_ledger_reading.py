@@ -23,6 +23,7 @@ ENTRIES = [
     for row in rows
 ]
 BY_KIND: dict[str, dict[str, Any]] = {each["kind"]: each["fields"] for each in ENTRIES}
+LOST = {"lost_after": 0, "lost_last": 8, "lost_until": 1_700_000_000_000_000}
 OPTIONAL = {"part", "decision"}
 EVERY = [(each["kind"], each["fields"]) for each in ENTRIES]
 RESERVED = {"study": STUDY, "amounts": {"mu2": "0.1"}, "epsilon_slack": "0", "delta_slack": "0"}
@@ -253,3 +254,21 @@ def test_bytes_that_are_not_one_canonical_object_are_refused_as_altered(forged: 
 def test_an_entry_of_another_number_is_refused_as_altered(forged: Engine) -> None:
     forge(forged, "charged", CHARGED, {"sequence": 4})
     assert refused(lambda: reopen(forged)) == "RF-B301"
+
+
+def test_a_loss_stands_in_its_freeze_whole_or_not_at_all() -> None:
+    plain = {"reason": "x", "known": ""}
+    for loss in (LOST, LOST | {"lost_after": 6, "lost_last": 0, "lost_until": 0}):
+        assert record_of("frozen", plain | loss).fields() == plain | loss
+        for name in loss:
+            rest = {key: number for key, number in loss.items() if key != name}
+            assert place("frozen", plain | rest).startswith("lost_")
+            assert place("frozen", plain | loss | {name: "1"}) == name
+            assert place("frozen", plain | loss | {name: -1}) == "lost_until"
+
+
+def test_a_thaw_names_a_moment_only_where_it_settled_a_loss() -> None:
+    assert record_of("thawed", DECIDED | {"until": 1}).fields() == DECIDED | {"until": 1}
+    for wrong in (0, -1, "1", None, True):
+        assert place("thawed", DECIDED | {"until": wrong}) == "until"
+    assert place("topped-up", DECIDED | {"until": 1}) == "until"
