@@ -27,8 +27,10 @@ from sqlalchemy import (
     update,
 )
 
+from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import PublicIdentity
-from ringfence.privacy.errors import N_, WaistError
+from ringfence.privacy.errors import N_, KeyFault, WaistError
+from ringfence.privacy.succession.book import KeyBook
 from ringfence.privacy.wire.heads import LedgerHead, LogPosition, verify_head
 
 METADATA = MetaData()
@@ -196,3 +198,27 @@ def _advance(connection: Connection, holder: PublicIdentity, head: LedgerHead) -
 
 def _columns(head: LedgerHead) -> dict[str, str]:
     return {"ledger_mark": head.mark, "ledger_signature": head.signature}
+
+
+def require_keys_in_force(engine: Engine, study: Study) -> None:
+    """Refuse a study that names a holder by a key that was replaced, or whose chain is frozen.
+
+    A signed study is the exact bytes that people approved; it does not come to mean another key.
+
+    Raises:
+        KeyFault: RF-K161 frozen, RF-W431 replaced.
+    """
+    book = KeyBook(engine)
+    for holder in study.holders:
+        key = PublicIdentity.from_hex(holder.key)
+        if book.followed("holder", key) != key:
+            raise KeyFault(
+                "RF-W431",
+                N_(
+                    "The study {study} names {holder} by the key {key}, which was replaced. Sign it anew "
+                    "with the holder's new declaration, and let it be approved anew."
+                ),
+                study=study.id,
+                holder=holder.name,
+                key=key.fingerprint,
+            )

@@ -26,13 +26,12 @@ from ringfence.server.connections.superlink import NO_GATEWAY, SuperLink
 from ringfence.server.coordinator import Coordinator, OpenStudy, sign_study
 from ringfence.server.desk.asking import read_asked
 from ringfence.server.desk.enrolling import gateway_folder
-from ringfence.server.desk.replacing import require_keys_in_force
 from ringfence.server.desk.series import Pick, run_due
 from ringfence.server.flower import FlowerTransport, Stopped
 from ringfence.server.home import Office
 from ringfence.server.letters import Letters
 from ringfence.server.records.runs import RunStore
-from ringfence.server.registry import HolderRegistry
+from ringfence.server.registry import HolderRegistry, require_keys_in_force
 from ringfence.server.release.gate import export_gate
 from ringfence.server.release.withdrawing import SignedOff
 from ringfence.server.rounds import (
@@ -92,7 +91,7 @@ class Conductor:
                 stayed.
             Stopped: it was stopped, and goes on when it is run again.
         """
-        require_keys_in_force(self.office, self.opened.study)
+        require_keys_in_force(self.office.engine, self.opened.study)
         needed = self.opened.study.privacy.min_holders
         with self._letters(pace, report, stop or threading.Event(), needed) as (letters, runs):
             return run_study(self.coordinator, self.opened, letters, progress, runs)
@@ -137,7 +136,7 @@ class Conductor:
     def _keys_in_force(self, report: Callable[[str], None]) -> bool:
         """Whether every holder's key of the study counts; why one does not is told."""
         try:
-            require_keys_in_force(self.office, self.opened.study)
+            require_keys_in_force(self.office.engine, self.opened.study)
         except KeyFault as fault:
             report(str(fault))
             return False

@@ -13,12 +13,11 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from ringfence.audit.handing import KeyChange
-from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.command_line.homes import own_key
 from ringfence.privacy.crypto.identity import PublicIdentity
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.crypto.signed import read_signed
-from ringfence.privacy.errors import N_, KeyFault, UsageError
+from ringfence.privacy.errors import N_, UsageError
 from ringfence.privacy.stores.lease import lease
 from ringfence.privacy.succession.book import KeyBook, KnownSuccession
 from ringfence.privacy.succession.document import (
@@ -258,27 +257,3 @@ def settle_at_coordinator(
         settle_conflict(
             office.engine, office.log, old, chosen, people=people, now=now, move=_follower(office)
         )
-
-
-def require_keys_in_force(office: Office, study: Study) -> None:
-    """Refuse a study that names a holder by a key that was replaced, or whose chain is frozen.
-
-    A signed study is the exact bytes that people approved; it does not come to mean another key.
-
-    Raises:
-        KeyFault: RF-K161 frozen, RF-W431 replaced.
-    """
-    book = KeyBook(office.engine)
-    for holder in study.holders:
-        key = PublicIdentity.from_hex(holder.key)
-        if book.followed("holder", key) != key:
-            raise KeyFault(
-                "RF-W431",
-                N_(
-                    "The study {study} names {holder} by the key {key}, which was replaced. Sign it anew "
-                    "with the holder's new declaration, and let it be approved anew."
-                ),
-                study=study.id,
-                holder=holder.name,
-                key=key.fingerprint,
-            )

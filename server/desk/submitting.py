@@ -23,11 +23,11 @@ from ringfence.server.coordinator import OpenStudy, sign_study
 from ringfence.server.desk.asking import read_asked
 from ringfence.server.desk.conducting import Pace, carrier_to, coordinator_of, nodes_of
 from ringfence.server.desk.enrolling import gateway_folder
-from ringfence.server.desk.replacing import require_keys_in_force
 from ringfence.server.home import Office
 from ringfence.server.post.ending import owed_ends, say_ends
 from ringfence.server.post.posting import post
 from ringfence.server.records.submissions import OPEN, Submissions, SubmittedStudy
+from ringfence.server.registry import require_keys_in_force
 
 BUSY_SECONDS = 90.0
 
@@ -62,7 +62,7 @@ def submit_study(office: Office, file: Path, schema: Path | None, passphrases: P
             study=study.id,
             day=study.expires,
         )
-    require_keys_in_force(office, study)
+    require_keys_in_force(office.engine, study)
     opened = sign_study(office.key(passphrases), study, meaning)
     fresh = submissions.add(
         study=opened.digest,
@@ -161,7 +161,7 @@ def _opened(
     """A kept study as it is sent; one that this version cannot open is told and passed over."""
     try:
         study, meaning = read_asked(office, Path(each.study))
-        require_keys_in_force(office, study)
+        require_keys_in_force(office.engine, study)
         return sign_study(identity, study, meaning)
     except RingfenceError as error:
         report(f"{each.name}: {error}")

@@ -21,10 +21,10 @@ from ringfence.privacy.errors import KeyFault, _
 from ringfence.privacy.protocol.notices import APPROVED
 from ringfence.privacy.stores.lease import leased
 from ringfence.privacy.wire.fields import utc_now
-from ringfence.server.desk.replacing import require_keys_in_force
 from ringfence.server.home import Office
 from ringfence.server.post.couriering import Command, Start
 from ringfence.server.records.submissions import OPEN, Submissions, SubmittedStudy
+from ringfence.server.registry import require_keys_in_force
 
 LOOK, SHORTEST, LONGEST = 10.0, 60.0, 900.0
 """Seconds between two looks, and between two tries at one run."""
@@ -107,7 +107,7 @@ class Timetable:
     def _keys_in_force(self, each: SubmittedStudy) -> bool:
         """Whether every key counts that a study names; why one does not is told once."""
         try:
-            require_keys_in_force(self.office, self._study(each))
+            require_keys_in_force(self.office.engine, self._study(each))
         except KeyFault as fault:
             if self._refused.get(each.study) != fault.code:
                 self._refused[each.study] = fault.code
