@@ -45,6 +45,7 @@ KINDS = [
     "revealed",
     "finish",
     "done",
+    "no-run",
     "witness-call",
     "cosigned",
     "unavailable",
