@@ -152,7 +152,7 @@ def test_a_run_of_the_demo_is_said_by_all_parties(tmp_path: Path, capsys: pytest
 
     from ringfence.server.rounds import run_study
 
-    parties = Parties.of(federation_of(tmp_path, customers=120))
+    parties = Parties.of(federation_of(tmp_path))
     run_study(parties.federation.coordinator, parties.federation.opened, parties.wire)
     logs = [parties.federation.coordinator.log, *(each.log for each in parties.holders.values())]
     (tmp_path / "out").mkdir()

@@ -64,7 +64,7 @@ class Sealed:
 
     @classmethod
     def of(cls, folder: Path, **study: object) -> Sealed:
-        parties = Parties.of(federation_of(folder, customers=150, **study))
+        parties = Parties.of(federation_of(folder, **study))
         said: list[str] = []
         carrier = Carrier({name: LetterBox(agent=agent) for name, agent in parties.agents.items()})
         letters = Letters(

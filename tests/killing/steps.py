@@ -44,6 +44,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "server.release.witnessing._cosigned",
         "server.release.witnessing._intend (release.intended)",
         "server.release.witnessing.release_witnessed (model.released)",
+        "server.rounds._owe",
         "server.sums.Conduct.aggregate (aggregate.received)",
         "server.sums.Conduct.begun (round.opened)",
         "server.sums.Conduct.collect (round.answered)",
