@@ -219,7 +219,7 @@ def settle_conflict(
         KeyFault: RF-K162, RF-K167.
     """
     book, at = KeyBook(engine), now.replace(microsecond=0).isoformat()
-    stands = [(role, key) for role, key in book.frozen() if key.fingerprint == old]
+    stands = [each for each in book.frozen() if each[1].fingerprint == old]
     if not stands:
         raise KeyFault(
             "RF-K167",

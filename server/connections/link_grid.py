@@ -21,7 +21,10 @@ from flwr.app.message import make_message, remove_content_from_message
 from flwr.app.message.arraychunk import ArrayChunk
 from flwr.common.constant import FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE as PART_BYTES
 from flwr.common.constant import ErrorCode
-from flwr.common.serde import message_to_proto, metadata_from_proto
+from flwr.common.serde import (
+    message_to_proto,
+    metadata_from_proto,  # pyright: ignore[reportPrivateImportUsage]
+)
 from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree
 from flwr.proto.message_pb2 import Message as MessageProto
 from flwr.proto.runtime_pb2 import PullAppMessagesRequest, PushAppMessagesRequest

@@ -174,9 +174,9 @@ def shown_holder_key(office: Office, file: Path) -> ShownSuccession:
     owners = {*owners_by_chain(book, said)}
     stands = (said.former, *book.after(said.role, said.former))[-1]
     log = registry.of_log(stands) if said.role == "log" else None
+    known = log is not None
     if log is not None:
         owners.add(_holder_of(log[0]))
-        known, identity = True, book.followed("holder", log[1])
     elif said.role == "holder":
         chain = (said.former, *book.former("holder", said.former))
         known = bool({each.fingerprint for each in chain} & set(office.settings.config.holders))
@@ -184,10 +184,9 @@ def shown_holder_key(office: Office, file: Path) -> ShownSuccession:
         owners |= {_holder_of(last[1].origin)} if last is not None else set()
         owners |= {admitted} if admitted is not None else set()
         known = known or admitted is not None
-    else:
-        known = False
     require_pinned_key(said, owners, known)
     if log is not None:
+        identity = book.followed("holder", log[1])
         require_voucher(said, (identity, *book.former("holder", identity)))
     return ShownSuccession(signed=found, owners=tuple(sorted(owners)))
 

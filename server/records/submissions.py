@@ -256,15 +256,18 @@ class Submissions:
         found = list[SubmittedStudy]()
         for of, group in groupby(rows, itemgetter(0)):
             row, *more = group
-            _of, name, submitted, expires, series, outcome, reached, *_ = row
-            over = expires < today
-            became: tuple[str, int, str] | tuple[str, int, str, SeriesProgress]
+            first: list[Any] = list(row)[:7]
+            _of, name, submitted, expires, series, outcome, reached = first
+            over, progress = expires < today, None
             if series:
                 runs = () if row.run is None else (row, *more)
-                became = _series(series, runs, stops.get(of, ""), now, over)
+                state, number, why, progress = _series(series, runs, stops.get(of, ""), now, over)
             else:
-                became = _once(outcome, reached, over)
-            found.append(SubmittedStudy(of, name, submitted, expires, held.get(of, ""), *became))
+                state, number, why = _once(outcome, reached, over)
+            held_here = held.get(of, "")
+            found.append(
+                SubmittedStudy(of, name, submitted, expires, held_here, state, number, why, progress)
+            )
         return tuple(found)
 
     def heard(self, study: str, holder: str, state: str, told: Callable[[Connection, bool], None]) -> None:
