@@ -45,6 +45,9 @@ _HEX = re.compile(
     r"(?![0-9a-z])"
 )
 _LONG_RUN = re.compile(r"\d{14,}")
+_RUN_AT_END = re.compile(r"\d{14,}\Z")
+_WHOLE = 64
+"""Hexadecimal digits of a digest to which no usual digest and a number of a person add up."""
 _PIECES = re.compile(r"\d{14,}|.", re.DOTALL)
 # Of 46 signs around a run in a digest of 32 bytes, ten kinds and more are sure; a person's padding has few.
 _FEWEST_BY_CHANCE = 10
@@ -62,7 +65,8 @@ def hide_digests(text: str) -> str:
 
     A run of 14 digits and more stays where what is around it is no chance (`abcd` before a card and behind
     it). Within what looks drawn by chance it goes too: of 30,000 digests of 32 bytes, 13 held such a run
-    whose check digits were right.
+    whose check digits were right. At either end of a shorter word a run stays: a digest of 16 or 20 bytes
+    with a card behind it is as long as one of 24 or 28.
     """
     return _HEX.sub(_hidden, text)
 
@@ -70,7 +74,8 @@ def hide_digests(text: str) -> str:
 def _hidden(word: re.Match[str]) -> str:
     """One digest with its signs blanked, its long runs of digits too where the rest looks drawn by chance."""
     around = set(_LONG_RUN.sub("", word[0]).lower())
-    if len(around - {"-"}) >= _FEWEST_BY_CHANCE:
+    joined = len(word[0]) < _WHOLE and (_LONG_RUN.match(word[0]) or _RUN_AT_END.search(word[0]))
+    if len(around - {"-"}) >= _FEWEST_BY_CHANCE and not joined:
         return "~" * len(word[0])
     return "".join(piece if len(piece) > 1 else "~" for piece in _PIECES.findall(word[0]))
 

@@ -130,6 +130,15 @@ def test_a_card_between_the_letters_of_a_digest_is_found() -> None:
 
 
 @pytest.mark.parametrize(
+    "digest", ["d41d8cd98f00b204e9800998ecf8427e", "da39a3ee5e6b4b0d3255bfef95601890afd807fe"]
+)
+def test_a_card_that_is_joined_to_a_digest_is_found(digest: str) -> None:
+    """Both together are as long as a longer digest."""
+    for text in (f"{digest}4111111111111111", f"4111111111111111{digest}"):
+        assert [found.kind for found in Scanner().find_cell(text)] == ["CREDIT_CARD"]
+
+
+@pytest.mark.parametrize(
     "number",
     ["4111111111111111", "913301067399400040", "110101199003077379", "6222021200013709121"],
 )
