@@ -34,6 +34,8 @@ CELL_LENGTH = 64
 # What may be an address of Bitcoin; whether it is, its check digits say to Presidio.
 _CRYPTO = re.compile(r"(?<![A-Za-z0-9])(?:bc1|[13])[a-zA-HJ-NP-Z0-9]{25,59}(?![A-Za-z0-9])")
 
+# `0.757 - 0.825. 0.831`: some region dials the digits of three figures in a row.
+_DECIMALS = re.compile(r"\d\.\d+(?:[-,;.]? +(?:- +)?\d\.\d+)+")
 _STOCK_NAMES = {"EMAIL_ADDRESS": "EMAIL", "IBAN_CODE": "IBAN", "PHONE_NUMBER": "PHONE"}
 
 
@@ -264,6 +266,7 @@ def _confirmed(result: Any, text: str) -> Span | None:
         told = piece.startswith(("+", "(")) or (
             grouped and (written or beside_a_word(text, result.start, result.end))
         )
+        told = told and not _DECIMALS.fullmatch(piece)
         return Span(kind, result.start, result.end, THRESHOLD) if told else None
     if re.search(r"\d\.$", text[max(0, result.start - 2) : result.start]):
         return None  # the fraction of a number
