@@ -29,6 +29,8 @@ from killing.towns import VICTIMS, Street, street
 DEATHS = 5
 """Of one study of real processes."""
 _STRIDE = 11
+TELLING_SECONDS = 400.0
+"""Between two tries of `serve` to say an end that was not heard there are five minutes at most."""
 
 
 def main() -> int:
@@ -67,6 +69,7 @@ def main() -> int:
                     _doors(matrix, here, tell)
                 if given.processes:
                     _processes(matrix, here, given.processes, seed, tell)
+                matrix.faults += here.never_told(TELLING_SECONDS)
     tell(last=True)
     print("\n".join(matrix.lines()))
     return int(bool(matrix.faults))

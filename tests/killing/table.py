@@ -92,7 +92,7 @@ class Matrix:
             row.wrong += told.count("wrong")
             row.stuck += told.count("stuck")
             row.seconds += told.seconds
-        if told.faults or not told.released:
+        if told.faults:
             self.faults.append(f"{dict(told.deaths)} {told.said} {told.faults}")
 
     def _row(self, party: str, way: str) -> Row:

@@ -35,6 +35,8 @@ _LONGEST = 240.0
 _ONE_SIDED = 3
 # What `study run` says when it goes on from its store: nobody serves, the link ended, or too few were there.
 _GOES_ON = ("RF-W200", "RF-W237", "RF-W340", "RF-W341", "RF-W342", "RF-W356", "RF-N210")
+# And when every attempt of a round met a death: the study is over, without a model.
+_WITHOUT_MODEL = "RF-W201"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,7 +69,7 @@ class Told:
         released: whether there is a model.
         faults: what must not be, each after one of the words lost, unpaid, wrong and stuck.
         alone: events that one side says alone, of messages that died on their way.
-        unheard: holders that did not hear the end.
+        unheard: reservations that were open when a study ended, those of earlier studies included.
         seconds: that it took.
         steps: how many of the deaths were at a named step.
     """
@@ -196,6 +198,8 @@ class Street:
                 if code == "RF-S380":  # it had ended before its process died: its people let it out anew
                     found.released = self._released(study, out)
                     break
+                if code == _WITHOUT_MODEL:
+                    break
                 if status > 0 and code not in _GOES_ON:
                     found.faults.append(f"stuck: study run: {said[-400:]}")
                     break
@@ -273,9 +277,7 @@ class Street:
     def _paid(self, seen: list[list[Any]], found: Told) -> None:
         """Every value that left is charged, and nothing is reserved for a run that ended here."""
         for name in NAMES:
-            told = self.here.root / f"{name}-budget.json"
-            assert client("budget", "explain", "--json", told, "--config", self.here.root / name) == 0
-            account = json.loads(told.read_text(encoding="utf-8"))
+            account = self._account(name)
             paid = Counter(
                 (each["run"], each["round"], each["attempt"])
                 for each in account["spends"]
@@ -287,6 +289,21 @@ class Street:
                 f"unpaid: {name}: charged twice: {each}" for each, times in paid.items() if times > 1
             ]
             found.unheard += len(account["reservations"])
+
+    def _account(self, name: str) -> dict[str, Any]:
+        told = self.here.root / f"{name}-budget.json"
+        assert client("budget", "explain", "--json", told, "--config", self.here.root / name) == 0
+        account: dict[str, Any] = json.loads(told.read_text(encoding="utf-8"))
+        return account
+
+    def never_told(self, seconds: float) -> list[str]:
+        """Holders that hold budget back although all studies are over, once `serve` had time to tell them."""
+        until = time.monotonic() + seconds
+        while True:
+            left = [name for name in NAMES if self._account(name)["reservations"]]
+            if not left or time.monotonic() > until:
+                return [f"stuck: {name}: was never told that a run is over" for name in left]
+            time.sleep(1)
 
 
 @contextmanager
