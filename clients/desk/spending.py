@@ -18,7 +18,7 @@ from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.crypto.signed import SignedDocument
 from ringfence.privacy.errors import N_, BudgetError, _
-from ringfence.privacy.ledger import Balance, Ledger, Reservation
+from ringfence.privacy.ledger import Balance, Head, Ledger, LostEntries, Reservation
 from ringfence.privacy.ledger.terms import checked_text
 from ringfence.privacy.stores.journal import Json
 
@@ -33,6 +33,7 @@ class BudgetStanding:
         reserved: set aside for open studies and not released yet.
         left: the largest Gaussian event that still fits.
         frozen: why nothing may be spent, or empty.
+        losses: what is lost and was not settled.
         open: the reservations.
         raised: mu squared that two people added since creation.
     """
@@ -42,6 +43,7 @@ class BudgetStanding:
     reserved: Balance
     left: Balance
     frozen: str
+    losses: tuple[LostEntries, ...]
     open: tuple[Reservation, ...]
     raised: Decimal
 
@@ -55,6 +57,7 @@ class BudgetStanding:
             reserved=ledger.reserved(),
             left=ledger.left(),
             frozen=ledger.frozen(),
+            losses=ledger.losses(),
             open=ledger.reservations(),
             raised=add(*(each.cost for each in ledger.statement() if each.kind == "topped-up")),
         )
@@ -82,6 +85,7 @@ class BudgetStanding:
             **{name: {"mu_squared": as_text(b.mu_squared), "epsilon": b.epsilon} for name, b in rows.items()},
             "raised_mu_squared": as_text(self.raised),
             "frozen": self.frozen,
+            "losses": [{"after": one.after or None, "last": one.last or None} for one in self.losses],
             "reservations": [
                 {"id": one.id, "study": one.study_digest, "mu_squared": as_text(one.mu_squared)}
                 | ({"run": one.window} if one.window else {})
@@ -108,7 +112,8 @@ class Thaw:
 def thaw(config: Path, keys: Sequence[Path], missing: Decimal, reason: str, passphrases: Passphrases) -> Thaw:
     """Open a frozen ledger by two approvers; where it lacks entries, all approvals are set aside before."""
     with open_home(config) as home:
-        decision = _decided(home, "thaw", keys, missing, reason, passphrases)
+        seen = home.ledger.head()  # before keys are asked for: people decide about what they looked at
+        decision = _decided(home, "thaw", keys, missing, reason, passphrases, seen)
         lacking, evidence, aside = home.ledger.lacking(), decision.evidence, 0
         if lacking:
             aside = set_approvals_aside(home.settings.path(home.settings.config.approvals))
@@ -119,6 +124,7 @@ def thaw(config: Path, keys: Sequence[Path], missing: Decimal, reason: str, pass
             reason=reason,
             decision=decision.digest,
             evidence=evidence,
+            seen=seen.sequence,
         )
         return Thaw(left=home.ledger.left(), lacking=lacking, aside=aside)
 
@@ -182,6 +188,7 @@ def _decided(
     amount: Decimal | Raise,
     reason: str,
     passphrases: Passphrases,
+    seen: Head | None = None,
 ) -> _Decision:
     """The decision of two different approvers who signed this very act; a refusal is an event.
 
@@ -209,7 +216,7 @@ def _decided(
             raise BudgetError(
                 "RF-B402", N_("Both key files hold the key of one person; two different people decide this.")
             )
-        decision = SignedDocument(kind="budget-decision", body=_body(home, act, amount, reason))
+        decision = SignedDocument(kind="budget-decision", body=_body(home, act, amount, reason, seen))
         for person in people:
             decision = decision.signed_by(person)
         signers = decision.signers("budget-decision", home.settings.approvers(), threshold=2)
@@ -220,17 +227,18 @@ def _decided(
     )
 
 
-def _body(home: Home, act: str, amount: Decimal | Raise, reason: str) -> bytes:
+def _body(home: Home, act: str, amount: Decimal | Raise, reason: str, seen: Head | None) -> bytes:
     """What two people sign, by whose digest the ledger knows a decision that it has carried out.
 
-    A thaw is for one moment, so the ledger's head stands in it: who freezes for the same reason again has a
-    new one. A top-up is for good, so the ledger itself stands in it: the same amount for the same reason is
-    the same top-up whenever it is entered.
+    A thaw is for one moment, so the ledger's head stands in it as it was when they looked: who freezes for
+    the same reason again has a new one, and what is found missing meanwhile is not settled by it. A top-up is
+    for good, so the ledger itself stands in it: the same amount for the same reason is the same top-up
+    whenever it is entered.
     """
     said = {"act": act, "holder": home.settings.name, "reason": " ".join(reason.split())}
     if isinstance(amount, Raise):
         return rfc8785.dumps(said | {"ledger": home.ledger.entries()[0].hash.hex(), **amount.said()})
-    return rfc8785.dumps(said | {"head": home.ledger.head().hash, "mu_squared": str(amount)})
+    return rfc8785.dumps(said | {"head": (seen or home.ledger.head()).hash, "mu_squared": str(amount)})
 
 
 def freeze(config: Path, reason: str, *, restored: bool = False) -> None:

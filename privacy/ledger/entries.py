@@ -212,14 +212,17 @@ class Thawed(_Decided):
 
     Attributes:
         until: where a loss was settled, the moment in milliseconds since 1970; 0 where none was.
+        seen: number of the last entry that they looked at before they decided; 0 where nobody wrote it.
     """
 
     kind: ClassVar[Literal["thawed"]] = "thawed"
     until: int = 0
+    seen: int = 0
 
     def fields(self) -> Fields:
         """As the ledger holds it."""
-        return {**_Decided.fields(self), **({"until": self.until} if self.until else {})}
+        numbers = {"until": self.until, "seen": self.seen}
+        return {**_Decided.fields(self), **{name: number for name, number in numbers.items() if number}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ from ringfence.privacy.ledger.balance import Balance
 from ringfence.privacy.ledger.book import Book, Premise, Step
 from ringfence.privacy.ledger.chain import Entry
 from ringfence.privacy.ledger.entries import Reserved, RunOfSeries, ToppedUp
-from ringfence.privacy.ledger.losses import moment_after
+from ringfence.privacy.ledger.losses import LostEntries, moment_after
 from ringfence.privacy.ledger.marks import HeadMarks, MarkedEntry
 from ringfence.privacy.ledger.parts import BOTH, Scope, total
 from ringfence.privacy.ledger.planned import RESERVE_MARGIN, Quote, attempt_renyi, quote
@@ -277,11 +277,7 @@ class Ledger:
         return statement(self._book.entries())
 
     def head(self, connection: Connection | None = None) -> Head:
-        """Number and hash of the last entry.
-
-        Args:
-            connection: an open transaction to read in, so that its own entries count.
-        """
+        """Number and hash of the last entry; a connection as for `reserved_before`."""
         return (self._book.read() if connection is None else self._book.follow(connection)).head
 
     def reserved_before(self, study_digest: str, connection: Connection | None = None) -> bool:
@@ -316,7 +312,7 @@ class Ledger:
             return
         if shown is not None and (self.holds(shown) or state.accounts_for(shown)):
             return
-        if known not in state.foreign:
+        if known not in state.foreign and not state.known_lost(shown):
             self._enter(steps.missing(known, shown))
         raise steps.lacks_an_entry(state)
 
@@ -324,6 +320,10 @@ class Ledger:
         """Allow no spending until two people thaw; a restored copy lacks what came after it. Durable."""
         after = self.head().sequence if restored else None
         self._enter(steps.frozen(checked_text("reason", reason), copy_of=after))
+
+    def losses(self) -> tuple[LostEntries, ...]:
+        """What is lost and no one has settled, in the order in which it was found."""
+        return self._book.read().losses
 
     def lacking(self) -> bool:
         """Whether it is frozen because entries are lost, and no one has settled that."""
@@ -337,6 +337,7 @@ class Ledger:
         reason: str,
         decision: str = "",
         evidence: Mapping[str, Json] | None = None,
+        seen: int | None = None,
     ) -> None:
         """Enter what was spent beyond this copy and go on; the other party's head is acknowledged.
 
@@ -346,13 +347,13 @@ class Ledger:
             reason: for the people who read the log.
             decision: digest of what they signed; the same is not carried out twice.
             evidence: what they signed, for the private part of the event.
+            seen: number of the last entry when they looked; it is the last one still, or nothing is thawed.
 
         Raises:
-            BudgetError: fewer than two people, the ledger is not frozen, or the decision was carried out
-                before.
+            BudgetError: fewer than two people, not frozen, carried out before; RF-U851 frozen anew since.
         """
         state = self._book.read()
-        amounts, make = cost(state.budget, missing_mu_squared, None), steps.thawing(state)
+        amounts, make = cost(state.budget, missing_mu_squared, None), steps.thawing(state, seen)
         self._enter(steps.decided(make, "budget.thawed", approvals, amounts, reason, decision, evidence))
 
     def top_up(
@@ -375,10 +376,8 @@ class Ledger:
                 frozen, or the decision (see `thaw`) was carried out before.
         """
         added = self.added(mu_squared=mu_squared, epsilon=epsilon)
-        made = steps.decided(
-            ToppedUp, "budget.topup", approvals, added, reason, decision, evidence, steps.bounded
-        )
-        self._enter(made)
+        asked = (approvals, added, reason, decision, evidence)
+        self._enter(steps.decided(ToppedUp, "budget.topup", *asked, steps.bounded))
 
     def added(self, *, mu_squared: Number | None = None, epsilon: Decimal | None = None) -> Amounts:
         """What a top-up would add; nothing is entered.

@@ -34,6 +34,23 @@ class LostEntries:
         """
         return made <= self.until and self.after < entry and (not self.last or entry <= self.last)
 
+    def reason(self) -> str:
+        """Why a ledger that lacks them is frozen, for people; of another party's mark."""
+        return f"entry {self.last}, which was shown elsewhere, is missing here"
+
+
+def reasons(before: str, losses: Iterable[LostEntries], reason: str) -> str:
+    """Every reason why a ledger is frozen: whoever thaws it settles all that is missing, so all is told.
+
+    Args:
+        before: the reasons so far, or empty.
+        losses: found so far; of marks the latest entry is told, since it stands for those before it.
+        reason: a further one.
+    """
+    outdated = {each.reason() for each in losses if each.last} if reason.startswith("entry ") else set()
+    told = [each for each in before.split("; ") if each and each not in outdated]
+    return "; ".join(told if reason in told else [*told, reason])
+
 
 def settled(losses: Iterable[LostEntries], at: int) -> tuple[LostEntries, ...]:
     """Losses that two people have settled at a moment; a mark that told of one was made before it."""

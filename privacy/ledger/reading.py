@@ -146,10 +146,11 @@ def _loss(given: Given) -> LostEntries:
 
 
 def _thawed(given: Given) -> Thawed:
-    until = given.number("until") if "until" in given.found else None
-    if until is not None and until < 1:
-        raise Misread("until")
-    return Thawed(**_decided(given), until=until or 0)
+    numbers: dict[str, Any] = {name: given.number(name) for name in ("until", "seen") if name in given.found}
+    for name, number in numbers.items():
+        if number < 1:
+            raise Misread(name)
+    return Thawed(**_decided(given), **numbers)
 
 
 def _decided(given: Given) -> dict[str, Any]:

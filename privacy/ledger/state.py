@@ -28,7 +28,7 @@ from ringfence.privacy.ledger.entries import (
     ToppedUp,
 )
 from ringfence.privacy.ledger.equivalents import equivalent_mu_squared
-from ringfence.privacy.ledger.losses import LostEntries, settled
+from ringfence.privacy.ledger.losses import LostEntries, reasons, settled
 from ringfence.privacy.ledger.marks import MarkedEntry
 from ringfence.privacy.ledger.parts import (
     ByPart,
@@ -160,6 +160,10 @@ class State:
     def lacking(self) -> bool:
         """Whether it is frozen since it lacks entries."""
         return bool(self.losses or self.foreign)
+
+    def known_lost(self, shown: MarkedEntry | None) -> bool:
+        """Whether people are told of the loss of an entry already, with one that came after it."""
+        return shown is not None and any(each.after < shown.sequence <= each.last for each in self.losses)
 
     def accounts_for(self, shown: MarkedEntry) -> bool:
         """Whether two people have settled the loss of an entry that is not here."""
@@ -301,25 +305,21 @@ def _committed(state: State, end: Committed) -> State:
 
 
 def _frozen(state: State, stop: Frozen) -> State:
-    foreign = state.foreign
-    if stop.known:
-        foreign |= {stop.known}
     losses = state.losses if stop.loss is None else (*state.losses, stop.loss)
-    told = state.frozen or stop.reason
-    if state.frozen and not state.lacking and (stop.known or stop.loss):
-        told = f"{state.frozen}; {stop.reason}"  # whoever thaws settles the loss with it
-    return replace(state, frozen=told, foreign=foreign, losses=losses)
+    lacks = stop.known or stop.loss
+    told = reasons(state.frozen, state.losses, stop.reason) if lacks else state.frozen or stop.reason
+    return replace(state, frozen=told, foreign=state.foreign | {stop.known} - {""}, losses=losses)
 
 
 def _thawed(state: State, decided: Thawed) -> State:
     if not state.frozen:
         raise BudgetError("RF-B307", N_("The budget ledger is not frozen; there is nothing to thaw."))
-    if state.losses and not decided.until:
+    if decided.seen not in (0, state.sequence) or (state.losses and not decided.until):
         raise BudgetError(
             "RF-U851",
             N_(
-                "While two people decided, the budget ledger was found to lack entries ({reason}). Look what "
-                "is missing, and thaw it once more."
+                "While two people decided, the budget ledger was frozen once more ({reason}). Look what is "
+                "missing, and thaw it again."
             ),
             reason=state.frozen,
         )

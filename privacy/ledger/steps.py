@@ -145,7 +145,7 @@ def missing(known: str, shown: MarkedEntry | None) -> Step:
     if shown is None:
         return frozen("an entry that was shown elsewhere is missing here", known)
     loss = LostEntries(after=0, last=shown.sequence, until=shown.made)
-    return frozen(f"entry {shown.sequence}, which was shown elsewhere, is missing here", known, loss)
+    return frozen(loss.reason(), known, loss)
 
 
 def lacks_an_entry(state: State) -> BudgetError:
@@ -160,9 +160,15 @@ def lacks_an_entry(state: State) -> BudgetError:
     )
 
 
-def thawing(state: State) -> Callable[..., Thawed]:
-    """The entry by which a ledger is thawed; it settles the losses that are known."""
-    return partial(Thawed, until=moment_after(state.gaps) if state.losses else 0)
+def thawing(state: State, seen: int | None) -> Callable[..., Thawed]:
+    """The entry by which a ledger is thawed; it settles the losses that are known.
+
+    Args:
+        state: the ledger's.
+        seen: number of the last entry that people looked at; that of the state by default.
+    """
+    until = moment_after(state.gaps) if state.losses else 0
+    return partial(Thawed, until=until, seen=state.sequence if seen is None else seen)
 
 
 def decided(

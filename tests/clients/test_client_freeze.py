@@ -12,8 +12,13 @@ from kits.command_kit import Town, budget, client, configure, events, left, new_
 
 from ringfence.audit import store
 from ringfence.audit.events import open_event
+from ringfence.clients.desk import spending
 from ringfence.clients.home import open_home
+from ringfence.privacy.crypto.identity import Identity
+from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.crypto.signed import SignedDocument
+from ringfence.privacy.errors import BudgetError
+from ringfence.privacy.ledger import HeadMarks
 
 
 @pytest.fixture
@@ -169,3 +174,27 @@ def test_two_people_thaw_a_ledger_and_enter_what_is_missing(
     assert budget(here)["frozen"] == ""
     signed = decision(here)
     assert [signed[name] for name in ("act", "mu_squared", "reason")] == ["thaw", "0.1", "two rounds of May"]
+
+
+def test_what_is_found_missing_while_two_people_decide_is_not_settled(here: Town) -> None:
+    """The process that answers coordinators meets the mark of a lost entry while a passphrase is typed."""
+    marks = HeadMarks.of(b"s" * 32, "log")
+    lost = marks.fresh(40, b"\7" * 32, 1)
+
+    class Slow(Passphrases):
+        def read_key(self, path: Path, kind: str, *, position: int = 0) -> Identity:
+            if position == 1:
+                with open_home(here.home) as home, pytest.raises(BudgetError, match="RF-B312"):
+                    home.ledger.check_mark(marks, lost)
+            return super().read_key(path, kind, position=position)
+
+    spending.freeze(here.home, "somebody tried the door")
+    keys = [here.ana, here.ben]
+    with pytest.raises(BudgetError, match="RF-U851"):
+        spending.thaw(here.home, keys, Decimal(0), "false alarm", Slow())
+    said = budget(here)
+    assert said["frozen"] == ("somebody tried the door; entry 40, which was shown elsewhere, is missing here")
+    assert said["losses"] == [{"after": None, "last": 40}]
+    assert spending.thaw(here.home, keys, Decimal("0.1"), "entered", Passphrases()).lacking
+    with open_home(here.home) as home:
+        home.ledger.check_mark(marks, lost)

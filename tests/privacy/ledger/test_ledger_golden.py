@@ -191,4 +191,7 @@ def test_the_same_steps_write_the_same_fields() -> None:
         assert Decimal(now) == pytest.approx(Decimal(then), rel=Decimal("1e-11"))
     assert created == once
     earlier[3]["fields"]["part"] = "both"  # which it did not have to say
+    for before, each in enumerate(earlier):
+        if each["kind"] == "thawed":
+            each["fields"]["seen"] = before  # nor what people had looked at
     assert written[1:] == [(each["kind"], each["fields"]) for each in earlier[1:]]

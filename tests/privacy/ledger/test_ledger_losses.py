@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -173,12 +174,18 @@ def test_who_thaws_is_told_of_a_loss_that_came_to_light_since(house: House) -> N
     with house.ledger() as ledger:
         ledger.freeze("drill")
     assert house.check(CITY, first[0]) == "RF-B312"
-    told = house.frozen()
-    assert told.startswith("drill; entry ")
+    assert house.frozen().startswith("drill; entry ")
     assert house.check(CITY, second[0]) == "RF-B312"
-    assert house.frozen() == told, "more of the same does not make it longer"
+    told = house.frozen()
+    latest = marked(CITY, second[0]).sequence
+    assert told == f"drill; entry {latest}, which was shown elsewhere, is missing here"
+    assert house.check(CITY, first[0]) == "RF-B312"
+    assert house.frozen() == told, "the later entry stands for those before it"
     with house.ledger() as ledger:
         assert ledger.lacking()
+        assert [each.last for each in ledger.losses()] == [
+            marked(CITY, each[0]).sequence for each in (first, second)
+        ]
     house.thaw()
     assert [house.check(CITY, each) for each in (*first, *second)] == ["", ""]
 
@@ -223,8 +230,8 @@ def test_a_loss_that_comes_to_light_beside_a_thaw_is_not_settled_by_it(
         ledger.freeze("drill")
         ready = steps.thawing
 
-        def slow(state: State) -> Callable[..., Thawed]:
-            made = ready(state)
+        def slow(state: State, seen: int | None) -> Callable[..., Thawed]:
+            made = ready(state, seen)
             assert refused(lambda: ledger.check_mark(CITY, lost)) == "RF-B312"
             return made
 
@@ -234,3 +241,22 @@ def test_a_loss_that_comes_to_light_beside_a_thaw_is_not_settled_by_it(
         monkeypatch.setattr(steps, "thawing", ready)
         ledger.thaw(TWO, missing_mu_squared=0, reason="counted")
         ledger.check_mark(CITY, lost)
+
+
+def test_what_another_federation_shows_beyond_what_people_saw_is_told_before_they_thaw(house: House) -> None:
+    """Each shows what it was shown last: whoever entered only what the first one knew would owe the rest."""
+    copy = house.copy()
+    ours, theirs = house.spend(CITY), house.spend(TRADE)
+    house.put_back(copy)
+    assert house.check(CITY, ours[0]) == "RF-B312"
+    with house.ledger() as ledger:
+        looked = ledger.head().sequence
+    assert house.check(TRADE, theirs[0]) == "RF-B312"
+    assert f"entry {marked(TRADE, theirs[0]).sequence}," in house.frozen()
+    with house.ledger() as ledger:
+        early = partial(ledger.thaw, TWO, missing_mu_squared="0.01", reason="what came up to the first")
+        assert refused(lambda: early(seen=looked)) == "RF-U851"
+        assert ledger.charged().mu_squared == 0
+        ledger.thaw(TWO, seen=ledger.head().sequence, missing_mu_squared="0.02", reason="all of it")
+        ledger.check_mark(TRADE, theirs[0])
+        ledger.check_mark(CITY, ours[0])
