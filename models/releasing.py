@@ -45,6 +45,7 @@ def release_result(
             kind=file.kind,
             content=file.content,
             columns=file.columns,
+            cohort=file.cohort,
             epsilon=epsilon,
             resource=resource,
         )

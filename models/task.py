@@ -65,7 +65,7 @@ class StudyContext:
 
         Raises:
             StudyError: the study names no features (the coordinator writes them in when it signs), or RF-S020
-                no label with a positive category; said here, so before it is signed, admitted or charged.
+                its label has no positive category; said here, so before it is signed, admitted or charged.
         """
         if not study.features:
             raise StudyError(
@@ -73,7 +73,8 @@ class StudyContext:
                 N_("The study {study} names no features, so its price cannot be computed; sign it again."),
                 study=study.id,
             )
-        positive_category(study, schema)
+        if study.label is not None:
+            positive_category(study, schema)
         grids = [grid_of(schema.feature(name)) for name in study.features]
         if holder_offsets(study):
             grids.append(holder_grid(study))
@@ -188,6 +189,9 @@ class Task(Generic[State, Result]):
         scoring: how its model scores customers; None for a task without a model.
         so_far: the model that the released sums make by now, or None while there is none; for a study that
             stops before its end.
+        labelled: whether its studies have a label; one without makes tables of everybody and has no test
+            part.
+        measured: names of the numbers of a study whose values it adds up, beside their cells.
     """
 
     name: str
@@ -200,3 +204,25 @@ class Task(Generic[State, Result]):
     personal: Personal[Any] | None = None
     scoring: Scoring[Result] | None = None
     so_far: Callable[[StudyContext, State], Result | None] | None = None
+    labelled: bool = True
+    measured: Callable[[StudyContext], tuple[str, ...]] = lambda _context: ()
+
+
+def require_label(task: Task[Any, Any], context: StudyContext) -> None:
+    """Refuse a study that has a label where its task takes none, or none where it needs one.
+
+    Raises:
+        StudyError: RF-S020 no label with a positive category, RF-S510 a label that nothing would look at.
+    """
+    if task.labelled:
+        positive_category(context.study, context.schema)
+    elif context.study.label is not None:
+        raise StudyError(
+            "RF-S510",
+            N_(
+                "The task {task} predicts nothing, so the label {label} would only leave customers out: "
+                "delete label and positive, and list {label} among the features if its values are wanted."
+            ),
+            task=task.name,
+            label=context.study.label,
+        )

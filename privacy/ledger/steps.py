@@ -8,10 +8,11 @@ from ringfence.privacy.accounting.amounts import SLACK_PLACES, as_text, spent_am
 from ringfence.privacy.accounting.filters import Amounts
 from ringfence.privacy.ledger.book import Step
 from ringfence.privacy.ledger.entries import Charged, Committed, Frozen, Reserved, Thawed, ToppedUp
-from ringfence.privacy.ledger.parts import ByPart, Scope, scope_of
+from ringfence.privacy.ledger.parts import ByPart, scope_of
 from ringfence.privacy.ledger.state import Head, Reservation, State, equivalent_mu_squared
 from ringfence.privacy.ledger.terms import checked_text, two_people
 from ringfence.privacy.stores.journal import Json
+from ringfence.privacy.waist import Scope
 
 
 def reserved(

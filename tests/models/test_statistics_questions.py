@@ -1,0 +1,138 @@
+"""What may be asked, in which words, and what is said to those who ask otherwise."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from kits.statistics_kit import asking
+
+from ringfence.models.catalogue import TASKS
+from ringfence.models.pricing import planned
+from ringfence.models.statistics.plan import asked_questions, optimal_shares
+from ringfence.models.statistics.questions import read_question
+from ringfence.privacy.errors import StudyError
+
+STATISTICS = TASKS["statistics"]
+
+
+def refused(*questions: str, **changes: Any) -> str:
+    with pytest.raises(StudyError) as error:
+        planned(STATISTICS, asking(*questions, **changes))
+    return str(error.value)
+
+
+def test_a_question_is_read_whatever_its_blanks() -> None:
+    context = asking("quantiles of age", "histogram of plan")
+    found = read_question("  quantiles   of age at 2.5 ,97.5", context)
+    assert found.text == "quantiles of age at 2.5 ,97.5"
+    assert found.percents == (Decimal("2.5"), Decimal("97.5"))
+    assert read_question("histogram of plan", context).number == 16
+    assert read_question("histogram of age in 4", context).number == 4
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "",
+        "count of",
+        "count by",
+        "count by age,",
+        "count by ,age",
+        "count by age age",
+        "how many by age",
+        "mean by age",
+        "mean of age of age",
+        "sum of age at 5",
+        "top of plan",
+        "top 0 of plan",
+        "top -1 of plan",
+        "top ten of plan",
+        "histogram of age in sixteen",
+        "quantiles of age at",
+        "quantiles of age at 1e3",
+        "quantiles of age at 50 50",
+        "distinct of age",
+        "correlations",
+    ],
+)
+def test_what_is_no_question_is_refused_with_examples(question: str) -> None:
+    told = refused(question)
+    assert told.startswith("RF-S513")
+    assert "quantiles of NUMBER" in told
+
+
+@pytest.mark.parametrize(
+    ("question", "rule"),
+    [
+        ("count by weight", "does not list"),
+        ("count by age, age", "twice"),
+        ("count by age, spend, plan, active", "at most three"),
+        ("mean of age, spend", "of one feature"),
+        ("mean of plan", "a category or a flag"),
+        ("correlations of age", "2 to 20"),
+        ("correlations of age, plan", "a category or a flag"),
+        ("top 3 of age", "of a category"),
+        ("histogram of age in 10", "2, 4, 8"),
+        ("quantiles of age at 0", "between 0 and 100"),
+        ("quantiles of age at 50, 25", "rising"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_with_the_rule(question: str, rule: str) -> None:
+    told = refused(question)
+    assert told.startswith("RF-S514")
+    assert rule in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"model": {"iterations": 4}}, "RF-S515"),
+        ({"model": {"bins": 10}}, "RF-S516"),
+        ({"model": {"bins": 256}, "questions": ("count by age, spend",)}, "RF-S517"),
+        ({"features": ["plan", "age"]}, "RF-S518"),
+        ({"release": {"plain": ["active"]}}, "RF-S520"),
+        ({"model": {"shares": ["0.5", "0.5"]}}, "RF-S521"),
+        ({"model": {"shares": ["0"]}}, "RF-S521"),
+        ({"model": {"shares": ["much"]}}, "RF-S521"),
+        ({"label": "churn"}, "RF-S510"),
+        ({"evaluation": {"test_fraction": "0.2"}}, "RF-S323"),
+    ],
+)
+def test_what_a_study_may_not_say(changes: dict[str, Any], code: str) -> None:
+    questions = changes.pop("questions", ("count by plan",))
+    assert refused(*questions, **changes).startswith(code)
+
+
+def test_together_tables_have_a_limit() -> None:
+    questions = ["count by age, spend"] * 40
+    assert refused(*questions, model={"bins": 128}).startswith("RF-S522")
+
+
+def test_a_study_that_learns_needs_its_label_as_before() -> None:
+    with pytest.raises(StudyError, match="RF-S020"):
+        planned(TASKS["scorecard"], asking("count by plan", task="scorecard"))
+
+
+def test_stated_shares_are_kept_and_others_follow_from_the_size_of_errors() -> None:
+    stated = asked_questions(asking("count by plan", "distinct", model={"shares": ["3", 1]}))
+    assert [each.share for each in stated] == pytest.approx([0.75, 0.25])
+    free = asked_questions(asking("count by plan", "distinct"))
+    # Five cells against one: errors of an average cell are 5 to 1.
+    assert free[0].share / free[1].share == pytest.approx(5 ** (2 / 3))
+
+
+def test_the_split_is_the_best_there_is() -> None:
+    errors = [1.0, 5.0, 40.0]
+    best = optimal_shares(errors)
+
+    def told(shares: list[float]) -> float:
+        return sum(error / share**0.5 for error, share in zip(errors, shares, strict=True))
+
+    assert sum(best) == pytest.approx(1.0)
+    for move in (0.01, -0.01):
+        for place in range(3):
+            other = [share - move / 2 for share in best]
+            other[place] = best[place] + move
+            assert told(other) > told(list(best))
