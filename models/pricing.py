@@ -11,7 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
-from ringfence.models.task import StudyContext, Task
+from ringfence.models.task import Outlook, StudyContext, Task
 from ringfence.privacy.accounting.noise_laws import check_scale
 from ringfence.privacy.accounting.study import StudyPrice, price
 from ringfence.privacy.agreements.study import Study
@@ -72,6 +72,25 @@ def price_of(study: Study, plan: StudyPlan) -> StudyPrice:
         colluders=terms.colluders,
         visible=terms.visible,
     )
+
+
+def outlook_of(task: Task[Any, Any], context: StudyContext) -> Outlook:
+    """What errors a study's answers are expected to have, from public facts alone.
+
+    Raises:
+        StudyError: RF-S523 the task cannot say before it has run; whatever its plan refuses.
+    """
+    planned(task, context)
+    if task.outlook is None:
+        raise StudyError(
+            "RF-S523",
+            N_(
+                "The task {task} cannot tell before it has run how good its result will be: try it on a "
+                "table of your own, with ringfence-simulate run."
+            ),
+            task=task.name,
+        )
+    return task.outlook(context)
 
 
 def _drawable(task: Task[Any, Any], context: StudyContext) -> StudyPlan:

@@ -8,7 +8,7 @@ read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -32,6 +32,18 @@ class Released(Protocol):
 
     def files(self) -> tuple[ResultFile, ...]:
         """The files it is given out as; each has to pass the export gate (`models.releasing`)."""
+        ...
+
+
+class Outlook(Protocol):
+    """What is expected of a study's answers before it runs, for people and programs."""
+
+    def told(self) -> Iterator[str]:
+        """Lines for people."""
+        ...
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
         ...
 
 
@@ -192,6 +204,8 @@ class Task(Generic[State, Result]):
         labelled: whether its studies have a label; one without makes tables of everybody and has no test
             part.
         measured: names of the numbers of a study whose values it adds up, beside their cells.
+        outlook: what errors its answers are expected to have, from public facts alone; None where a task
+            cannot say before it has run.
     """
 
     name: str
@@ -206,6 +220,7 @@ class Task(Generic[State, Result]):
     so_far: Callable[[StudyContext, State], Result | None] | None = None
     labelled: bool = True
     measured: Callable[[StudyContext], tuple[str, ...]] = lambda _context: ()
+    outlook: Callable[[StudyContext], Outlook] | None = None
 
 
 def require_label(task: Task[Any, Any], context: StudyContext) -> None:

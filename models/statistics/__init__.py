@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ringfence.models.statistics.coordinator import NAME, StatisticsState, start, step
 from ringfence.models.statistics.holder import contribute, lengths, measured
+from ringfence.models.statistics.outlook import outlook
 from ringfence.models.statistics.plan import plan
 from ringfence.models.tables.release import TableRelease
 from ringfence.models.task import Task
@@ -17,6 +18,7 @@ STATISTICS: Task[StatisticsState, TableRelease] = Task(
     step=step,
     labelled=False,
     measured=measured,
+    outlook=outlook,
 )
 
 __all__ = ["STATISTICS", "StatisticsState", "TableRelease"]

@@ -30,7 +30,7 @@ class StatisticsState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answering:
+class ReleasedQuestion:
     """A question with what was released of it.
 
     Attributes:
@@ -48,7 +48,7 @@ class Answering:
         """The noisy customers of its cells, one axis a feature."""
         return self.inquiry.counted(np.asarray(self.method.counts(self.inquiry, self.sums))).counts
 
-    def joined(self, goes: Mapping[Cut, npt.NDArray[np.int64]]) -> Answering:
+    def joined(self, goes: Mapping[Cut, npt.NDArray[np.int64]]) -> ReleasedQuestion:
         """The same over joined groups."""
         axes = self.inquiry.axes
         if not self.method.joins or not axes:
@@ -73,7 +73,7 @@ def step(
 ) -> tuple[StatisticsState, TableRelease]:
     """The tables that the noisy sum makes."""
     found = [
-        Answering(
+        ReleasedQuestion(
             inquiry=question.inquiry,
             method=question.method,
             sums={each.shape.part: _sum(each, aggregate) for each in question.blocks},
@@ -103,7 +103,7 @@ def _cut(axis: CellAxis) -> Cut:
     return axis.name, axis.labels
 
 
-def _joins(found: Sequence[Answering]) -> dict[Cut, npt.NDArray[np.int64]]:
+def _joins(found: Sequence[ReleasedQuestion]) -> dict[Cut, npt.NDArray[np.int64]]:
     """Which groups are joined, once for each feature, by its margin of least noise.
 
     A question whose customers need a value beside (a mean) is asked only where no other has the feature.

@@ -5,9 +5,10 @@ customer moves a sum by half the range and not by all of it. Beside the sum its 
 what noise of both says of their ratio is Fieller's interval (Fieller 1954), which keeps its level however few
 the customers are. A customer without a value is in no group.
 
-How a question's budget is shared between its two blocks: the variance of a mean is `(v_sum / share_sum + m^2
-v_count / share_count) / N^2`, m being where the mean lies between the middle (0) and either bound (1); with
-m^2 = 1/3, that of a mean that may lie anywhere, it is least at `sqrt(3) : 1`.
+How a question's budget is shared between its two blocks, by optimal allocation: the variance of a mean is
+`(v_sum / share_sum + m^2 v_count / share_count) / N^2`, m being where the mean lies between the middle (0)
+and either bound (1); with m^2 = 1/3, that of a mean that may lie anywhere, it is least at `sqrt(3) : 1`. A
+sum is `middle count + half values`, and the two noises weigh as these do.
 """
 
 from __future__ import annotations
@@ -34,14 +35,24 @@ from ringfence.models.tables.noisy import (
 from ringfence.privacy.waist import IntVector
 
 VALUES = "values"
-COUNT_SHARE = 1.0 / (1.0 + math.sqrt(3.0))
+LEAST_SHARE = 0.1
+"""Neither block gets less: counts decide which lines are shown."""
 
 
-def shapes(inquiry: Inquiry) -> tuple[BlockShape, ...]:
+def _count_share(inquiry: Inquiry) -> float:
+    """Of the question's budget, for its counts."""
+    if inquiry.question.kind == "mean":
+        return 1.0 / (1.0 + math.sqrt(3.0))
+    middle, half = _middle(inquiry)
+    return min(max(abs(middle) / (abs(middle) + half), LEAST_SHARE), 1.0 - LEAST_SHARE)
+
+
+def _shapes(inquiry: Inquiry) -> tuple[BlockShape, ...]:
     """Customers with a value, and their values."""
+    share = _count_share(inquiry)
     return (
-        BlockShape(part=COUNTS, length=inquiry.cells, ones=1, share=COUNT_SHARE),
-        BlockShape(part=VALUES, length=inquiry.cells, ones=1, share=1.0 - COUNT_SHARE, graded=True),
+        BlockShape(part=COUNTS, length=inquiry.cells, ones=1, share=share),
+        BlockShape(part=VALUES, length=inquiry.cells, ones=1, share=1.0 - share, graded=True),
     )
 
 
@@ -52,7 +63,9 @@ def in_units(steps: npt.NDArray[np.int32], bits: int) -> npt.NDArray[np.int64]:
     return wide if shift == 0 else (wide + (1 << (shift - 1))) >> shift
 
 
-def contribute(inquiry: Inquiry, bits: Mapping[str, int], features: FeatureMatrix) -> Mapping[str, IntVector]:
+def _contribute(
+    inquiry: Inquiry, bits: Mapping[str, int], features: FeatureMatrix
+) -> Mapping[str, IntVector]:
     """Customers and summed values of each cell."""
     assert features.steps is not None
     steps = features.steps[:, features.measured.index(inquiry.question.of[0])]
@@ -71,10 +84,12 @@ def _counts(_inquiry: Inquiry, sums: Sums) -> Floats:
     return sums[COUNTS].values
 
 
-def error(inquiry: Inquiry, customers: float) -> float:
-    """Of half the range of values."""
-    spread = math.sqrt(1.0 / (1.0 - COUNT_SHARE) + 1.0 / (3.0 * COUNT_SHARE))
-    return spread * inquiry.cells / customers
+def _error(inquiry: Inquiry, customers: float) -> float:
+    """Of half the range of values; of a sum, of so much for each customer of a group."""
+    share = _count_share(inquiry)
+    middle, half = _middle(inquiry)
+    weight = 1.0 / 3.0 if inquiry.question.kind == "mean" else (middle / half) ** 2
+    return math.sqrt(1.0 / (1.0 - share) + weight / share) * inquiry.cells / customers
 
 
 def ratio(
@@ -153,4 +168,4 @@ def _sum(inquiry: Inquiry, sums: Sums, cell: int, width: float) -> NoisyFigure:
     return NoisyFigure(value=estimate, low=estimate - reach, high=estimate + reach)
 
 
-MEAN = Method(shapes=shapes, contribute=contribute, counts=_counts, answer=_table, error=error)
+MEAN = Method(shapes=_shapes, contribute=_contribute, counts=_counts, answer=_table, error=_error)

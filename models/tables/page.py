@@ -69,7 +69,7 @@ a { color: #0b4f8a; }
 """
 
 
-def pages(release: TableRelease) -> tuple[ResultFile, ...]:
+def page_files(release: TableRelease) -> tuple[ResultFile, ...]:
     """The page in both languages, with what the export gate has to know of its columns."""
     return tuple(
         ResultFile(

@@ -98,13 +98,13 @@ class TableRelease:
 
     def files(self) -> tuple[ResultFile, ...]:
         """For each table CSV, Parquet and JSON of the same columns; what they are; and a page for people."""
-        from ringfence.models.tables.page import pages
+        from ringfence.models.tables.page import page_files
 
         about = json.dumps(self.about(), indent=1, ensure_ascii=False)
         return (
             ResultFile(name=ABOUT_FILE, kind="json", content=about.encode(), cohort=self.cohort),
             *(file for table in self.tables for file in self._files_of(table)),
-            *pages(self),
+            *page_files(self),
         )
 
     def _files_of(self, table: NoisyTable) -> tuple[ResultFile, ...]:

@@ -68,7 +68,7 @@ def _written(table: CountTable) -> str:
             "counts": table.counts,
             "threshold": table.threshold,
             "whole": table.whole,
-            "cohort": table.cohort,
+            **({"cohort": table.cohort} if table.cohort else {}),
         },
         ensure_ascii=False,
     )

@@ -24,6 +24,7 @@ from ringfence.privacy.command_line.lines import SaidLines, add_log_format
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import N_, UsageError, _
 from ringfence.server.commands.options import add_asked, leaf
+from ringfence.server.commands.plan import add_plan
 from ringfence.server.commands.post import add_post, holder_lines, study_line
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     add_passphrase(sign)
     sign.set_defaults(do=_sign)
     _add_draft(kinds)
+    add_plan(kinds)
     add_post(kinds)
     _add_run(kinds)
     show = leaf(kinds, "show", _("show a study that this coordinator signed"))

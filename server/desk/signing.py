@@ -124,14 +124,14 @@ def sign_study_file(
             N_("{file} lists holders; leave them out, they come from declarations."),
             file=path.name,
         )
-    schema = _schema_of(path, study)
+    schema = schema_beside(path, study)
     if prior is not None:
         study = with_prior(
             study, schema, Scorecard.from_json(prior.read_text(encoding="utf-8", errors="replace"))
         )
     trusted = office.settings.config.holders
     found = [trusted_declaration(declaration, trusted) for declaration in declarations]
-    opened = sign_study(office.key(passphrases), _entered(path, study, schema, found), schema)
+    opened = sign_study(office.key(passphrases), with_declared(path, study, schema, found), schema)
     priced = price_of(opened.study, opened.plan)
     target = out or path.with_name(f"{path.stem}.signed.json")
     terms = opened.study.privacy
@@ -154,7 +154,12 @@ def sign_study_file(
     return Signed(opened=opened, price=priced, file=target, refusing=not_allowed(opened.study, found))
 
 
-def _schema_of(path: Path, study: Study) -> Schema:
+def schema_beside(path: Path, study: Study) -> Schema:
+    """The schema that a study's file names or holds.
+
+    Raises:
+        StudyError: RF-S213 it is not at hand.
+    """
     resolved = resolve_schema(read_toml(path, StudyError))
     if resolved.schema is None:
         raise StudyError(
@@ -168,7 +173,7 @@ def _schema_of(path: Path, study: Study) -> Schema:
     return resolved.schema
 
 
-def _entered(path: Path, study: Study, schema: Schema, declarations: Sequence[Declaration]) -> Study:
+def with_declared(path: Path, study: Study, schema: Schema, declarations: Sequence[Declaration]) -> Study:
     """The study with its holders, checked anew as a whole."""
     require_schema(declarations, schema)
     _require_unlike(declarations)

@@ -1,4 +1,4 @@
-"""Statistics studies for tests: a context, and the release that sums make, with noise of the tests or without."""
+"""Statistics studies for tests: a context, and what sums release, with noise of the tests or without."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kits.small import Rows, context_of
-from ringfence.models.features import FeatureMatrix, encode_rows
+from kits.small import context_of, matrix_of
 from ringfence.models.statistics import STATISTICS, TableRelease
 from ringfence.models.task import StudyContext
 from ringfence.privacy.waist import Aggregate, Query
@@ -38,15 +37,9 @@ def asking(*questions: str, holders: int = 3, **changes: Any) -> StudyContext:
     )
 
 
-def rows_of(context: StudyContext, frame: pd.DataFrame) -> FeatureMatrix:
-    """Customers as a holder would encode them."""
-    measured = STATISTICS.measured(context)
-    return encode_rows(Rows(frame), context.schema, context.study.features or (), None, None, measured)
-
-
 def exact_blocks(context: StudyContext, frame: pd.DataFrame) -> dict[str, np.ndarray[Any, Any]]:
     """What all customers add up to."""
-    return dict(STATISTICS.contribute(context, QUERY, rows_of(context, frame)).blocks)
+    return dict(STATISTICS.contribute(context, QUERY, matrix_of(context, frame)).blocks)
 
 
 def release_of(

@@ -1,4 +1,4 @@
-"""Answers against pandas and NumPy: exactly, where no noise is added, and in their intervals, where some is."""
+"""Answers against pandas and NumPy: exactly where no noise is added, in their intervals where some is."""
 
 from __future__ import annotations
 
@@ -109,11 +109,13 @@ def covered(
 ) -> float:
     """The part of shown intervals that hold the truth, over draws of noise."""
     context = asking(questions, privacy={"epsilon": "1"})
-    rng, inside = np.random.default_rng(7), []
-    for _ in range(draws):
-        for row in lines(release_of(context, FRAME, rng)):
-            if not row["not_shown"]:
-                inside.append(row[f"{measure}_low"] <= truth(row) <= row[f"{measure}_high"])
+    rng = np.random.default_rng(7)
+    inside = [
+        row[f"{measure}_low"] <= truth(row) <= row[f"{measure}_high"]
+        for _ in range(draws)
+        for row in lines(release_of(context, FRAME, rng))
+        if not row["not_shown"]
+    ]
     assert len(inside) >= draws
     return float(np.mean(inside))
 

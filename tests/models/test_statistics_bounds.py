@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kits.statistics_kit import QUERY, asking, rows_of
+from kits.small import matrix_of
+from kits.statistics_kit import QUERY, asking
 
 from ringfence.models.statistics import STATISTICS
 from ringfence.models.statistics.means import in_units
@@ -43,7 +44,7 @@ customer = st.tuples(
 
 
 def blocks_of(frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    return dict(STATISTICS.contribute(CONTEXT, QUERY, rows_of(CONTEXT, frame)).blocks)
+    return dict(STATISTICS.contribute(CONTEXT, QUERY, matrix_of(CONTEXT, frame)).blocks)
 
 
 @settings(max_examples=60, deadline=None)

@@ -53,8 +53,10 @@ def worst(cases: tuple[Case, ...] = CASES) -> Finding:
 
 def _of_task(case: Case) -> float:
     """The largest part of a declared L2 that any example reached."""
-    wide = {} if case.periods else {"features": ["age", "spend", "plan", "active"]}
-    context = case.context(evaluation={"test_fraction": "0.2"}, **wide)
+    wide = {"features": ["age", "spend", "plan", "active"], "evaluation": {"test_fraction": "0.2"}}
+    if case.periods:
+        del wide["features"]
+    context = case.context(**(wide if case.task.labelled else {}))
     features = case.customers(context, 120)
     plan, task = case.task.plan(context), case.task
     lawful = asked(task, context, features)
