@@ -92,6 +92,7 @@ def evaluated(task: Task[State, Result]) -> Task[EvaluationState[State, Result],
         so_far=both.so_far,
         labelled=task.labelled,
         measured=task.measured,
+        template=task.template,
         outlook=task.outlook,
     )
 

@@ -8,7 +8,7 @@ read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -184,6 +184,19 @@ class Personal(Generic[Own]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskTemplate:
+    """A first study of a task.
+
+    Attributes:
+        features: which of those that may be used it asks for.
+        settings: lines of the study's text, from `[model]` on.
+    """
+
+    features: tuple[str, ...]
+    settings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Generic[State, Result]):
     """A method of learning or counting over the waist.
 
@@ -204,6 +217,8 @@ class Task(Generic[State, Result]):
         labelled: whether its studies have a label; one without makes tables of everybody and has no test
             part.
         measured: names of the numbers of a study whose values it adds up, beside their cells.
+        template: features and `[model]` lines of a first study, from the schema and the features that may be
+            used; None where all of them are features and the defaults are a beginning.
         outlook: what errors its answers are expected to have, from public facts alone; None where a task
             cannot say before it has run.
     """
@@ -220,6 +235,7 @@ class Task(Generic[State, Result]):
     so_far: Callable[[StudyContext, State], Result | None] | None = None
     labelled: bool = True
     measured: Callable[[StudyContext], tuple[str, ...]] = lambda _context: ()
+    template: Callable[[Schema, Sequence[str]], TaskTemplate] | None = None
     outlook: Callable[[StudyContext], Outlook] | None = None
 
 

@@ -6,6 +6,7 @@ from ringfence.models.statistics.coordinator import NAME, StatisticsState, start
 from ringfence.models.statistics.holder import contribute, lengths, measured
 from ringfence.models.statistics.outlook import outlook
 from ringfence.models.statistics.plan import plan
+from ringfence.models.statistics.template import template
 from ringfence.models.tables.release import TableRelease
 from ringfence.models.task import Task
 
@@ -18,6 +19,7 @@ STATISTICS: Task[StatisticsState, TableRelease] = Task(
     step=step,
     labelled=False,
     measured=measured,
+    template=template,
     outlook=outlook,
 )
 

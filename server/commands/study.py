@@ -178,6 +178,7 @@ def _draft(arguments: argparse.Namespace) -> int:
             arguments.declaration,
             purpose=arguments.purpose,
             label=arguments.label,
+            task=arguments.task,
             beside=folder_of(arguments.out),
         )
     tell_draft(arguments, text)
