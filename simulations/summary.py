@@ -68,7 +68,7 @@ def summary(result: Mapping[str, Any], figures: NoisyFigures | None) -> list[str
             "Study {study}: {holders} holders, {rows} rows ({rows_used} used), {rounds} secure sums in "
             "{seconds} s"
         ).format(**result),
-        *([tables(result)] if result["tables"] else [released(figures), exact(result)]),
+        *([tables(result)] if result.get("tables") else [released(figures), exact(result)]),
         _("epsilon {epsilon} at delta {delta} for a customer over all holders (overlap {overlap})").format(
             epsilon=privacy["customer_epsilon"], delta=privacy["delta"], overlap=privacy["overlap"]
         ),
