@@ -54,7 +54,7 @@ class Inquiry:
         name: of its files.
         axes: of its table.
         threshold: fewest customers, by the noisy count, that a line may stand for.
-        quasi: whether its features may help to recognise a customer.
+        quasi: those of its features that may help to recognise a customer.
     """
 
     context: StudyContext
@@ -62,7 +62,7 @@ class Inquiry:
     name: str
     axes: tuple[CellAxis, ...]
     threshold: int
-    quasi: bool
+    quasi: tuple[str, ...]
 
     @property
     def cells(self) -> int:

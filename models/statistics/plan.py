@@ -33,6 +33,7 @@ from ringfence.models.task import StudyContext
 from ringfence.privacy.accounting.scales import LARGEST_SHARE, grid_unit, share_scale
 from ringfence.privacy.accounting.study import calibrate
 from ringfence.privacy.errors import N_, StudyError
+from ringfence.privacy.release.cells import is_formula
 from ringfence.privacy.waist import BOTH, BlockPlan, RoundPlan, StudyPlan
 
 COHORT_SHARE = 0.01
@@ -144,7 +145,7 @@ def inquiries_of(context: StudyContext) -> tuple[Inquiry, ...]:
     Raises:
         StudyError: a question cannot be read or answered, RF-S517 a table too large, RF-S518 a feature that
             no question asks about, RF-S519 a group column that is named like a figure, RF-S520 a feature
-            called plain that is none of the study's.
+            called plain that is none of the study's, RF-S525 a group that reads as a formula.
     """
     options = options_of(context)
     found = []
@@ -159,7 +160,7 @@ def inquiries_of(context: StudyContext) -> tuple[Inquiry, ...]:
             name=f"question-{number}",
             axes=axes,
             threshold=terms.least_cell(question.features),
-            quasi=not set(question.features) <= set(terms.plain or ()),
+            quasi=tuple(name for name in question.features if name not in (terms.plain or ())),
         )
         _check_table(inquiry)
         found.append(inquiry)
@@ -180,6 +181,18 @@ def _check_table(inquiry: Inquiry) -> None:
             cells=inquiry.cells,
             most=MOST_CELLS,
         )
+    for axis in inquiry.axes:
+        for label in axis.labels:
+            if is_formula(label):
+                raise StudyError(
+                    "RF-S525",
+                    N_(
+                        'The question "{question}" has the group {label}, which a spreadsheet would run as a '
+                        "formula, so its table could never be released. Give the category another name."
+                    ),
+                    question=question.text[:80],
+                    label=label[:40],
+                )
     for name in question.groups:
         if name in RESERVED:
             raise StudyError(

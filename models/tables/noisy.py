@@ -68,7 +68,7 @@ class NoisyTable:
         measures: names of the figures; `customers` is a noisy count of customers.
         rows: its lines.
         threshold: fewest customers, by the noisy count, that a line may stand for.
-        quasi: whether a group column may help to recognise a customer.
+        quasi: the group columns that may help to recognise a customer.
         deviation: standard deviation of the noise in a count as it was released, in customers; that of a
             line for which several were added up is larger.
     """
@@ -80,7 +80,7 @@ class NoisyTable:
     measures: tuple[str, ...]
     rows: tuple[NoisyRow, ...]
     threshold: int
-    quasi: bool
+    quasi: tuple[str, ...]
     deviation: float
 
     @property

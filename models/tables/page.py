@@ -215,7 +215,9 @@ def _figures(made: NoisyTable, release: TableRelease, words: Words) -> Html:
 
 def _heading(name: str, release: TableRelease, words: Words) -> str:
     if name in release.titles:
-        return release.titles[name][1 if words.language == "zh-CN" else 0]
+        titles = [each[1 if words.language == "zh-CN" else 0] for each in release.titles.values()]
+        title = release.titles[name][1 if words.language == "zh-CN" else 0]
+        return title if titles.count(title) == 1 else name
     return words(_COLUMNS[name]) if name in _COLUMNS else name
 
 
@@ -253,7 +255,8 @@ def _rules(release: TableRelease, words: Words) -> tuple[ColumnRule, ...]:
     for made in release.tables:
         for name in made.by:
             heading = _heading(name, release, words)
-            rules[heading] = ColumnRule(name=heading, sensitivity="quasi" if made.quasi else "plain")
+            quasi = name in made.quasi
+            rules[heading] = ColumnRule(name=heading, sensitivity="quasi" if quasi else "plain", count=False)
         for name in made.measures:
             heading = words(_COLUMNS[name])
             counts = None if name == CUSTOMERS else False

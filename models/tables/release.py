@@ -166,18 +166,15 @@ def cohort_of(context: StudyContext) -> str:
 
 def rules_of(table: NoisyTable) -> tuple[ColumnRule, ...]:
     """What the export gate is told of a table's columns: its counts are held to the small-cell rules."""
-    rules = []
-    for name in table.columns:
-        grouping = name in table.by and table.quasi
-        rules.append(
-            ColumnRule(
-                name=name,
-                sensitivity="quasi" if grouping else "plain",
-                count=name == CUSTOMERS,
-                amount=name not in table.by,
-            )
+    return tuple(
+        ColumnRule(
+            name=name,
+            sensitivity="quasi" if name in table.by and name in table.quasi else "plain",
+            count=name == CUSTOMERS,
+            amount=name not in table.by,
         )
-    return tuple(rules)
+        for name in table.columns
+    )
 
 
 def _about(table: NoisyTable) -> dict[str, Any]:

@@ -126,6 +126,17 @@ def _with(federation: Federation, earlier: Federation) -> Federation:
     return replace(federation, keys=earlier.keys, opened=opened)
 
 
+def test_plain_tables_show_smaller_cells_than_others_of_the_same_release(tmp_path: Path) -> None:
+    terms = {"plain": ["plan", "active"], "min_cell": 10, "min_cell_quasi": 400}
+    federation = tables_of(
+        tmp_path, "count by age, plan", "count by plan, active", release=terms, privacy={"epsilon": "8"}
+    )
+    _outcome, found = run(federation)
+    assert [table.threshold for table in found.tables] == [400, 10]
+    assert min(row.figures[0].value for row in found.tables[1].rows if row.figures) < 400
+    assert let_out(federation, found, tmp_path / "out")
+
+
 def test_small_cells_are_hidden_by_noisy_counts_and_pass_the_gate(tmp_path: Path) -> None:
     schema = schema_of()
     federation = tables_of(tmp_path, "count by plan, active", release={"min_cell_quasi": 300})

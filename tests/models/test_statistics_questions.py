@@ -6,12 +6,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from kits.small import FEATURES, schema_of, study_of
 from kits.statistics_kit import asking
 
 from ringfence.models.catalogue import TASKS
 from ringfence.models.pricing import planned
 from ringfence.models.statistics.plan import asked_questions, optimal_shares
 from ringfence.models.statistics.questions import read_question
+from ringfence.models.task import StudyContext
 from ringfence.privacy.errors import StudyError
 
 STATISTICS = TASKS["statistics"]
@@ -136,3 +138,25 @@ def test_the_split_is_the_best_there_is() -> None:
             other = [share - move / 2 for share in best]
             other[place] = best[place] + move
             assert told(other) > told(list(best))
+
+
+def small_schema(**feature: Any) -> StudyContext:
+    """A study for counts by one category of its own."""
+    features = [*FEATURES[:2], {"name": "mark", "kind": "category", **feature}, *FEATURES[3:]]
+    schema = schema_of(features)
+    study = study_of(
+        schema,
+        task="statistics",
+        label=None,
+        features=["mark"],
+        model={"questions": ["count by mark"]},
+        evaluation={"test_fraction": "0"},
+    )
+    return StudyContext.of(study, schema)
+
+
+def test_a_table_that_could_never_be_released_is_refused_before_it_is_paid_for() -> None:
+    planned(STATISTICS, small_schema(categories=["-1", "two"]))
+    for label in ("=SUM(A1)", "-two", "@x"):
+        with pytest.raises(StudyError, match="RF-S525"):
+            planned(STATISTICS, small_schema(categories=["one", label]))
