@@ -70,6 +70,11 @@ class Inquiry:
         return size_of(self.axes)
 
     @property
+    def of_days(self) -> bool:
+        """Whether it is computed of dates."""
+        return any(self.context.schema.feature(name).kind == "date" for name in self.question.of)
+
+    @property
     def labels(self) -> list[tuple[str, ...]]:
         """The labels of each line."""
         return labels_at(self.axes)

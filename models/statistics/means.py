@@ -129,6 +129,7 @@ def _table(inquiry: Inquiry, sums: Sums, why: Sequence[Why]) -> NoisyTable:
         rows=rows,
         threshold=inquiry.threshold,
         quasi=inquiry.quasi,
+        days=(inquiry.question.kind,) if inquiry.of_days else (),
         deviation=counts.deviation,
     )
 

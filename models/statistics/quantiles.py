@@ -123,6 +123,7 @@ def _table(inquiry: Inquiry, sums: Sums, why: Sequence[Why]) -> NoisyTable:
         rows=tuple(rows),
         threshold=inquiry.threshold,
         quasi=inquiry.quasi,
+        days=(QUANTILE,) if inquiry.of_days else (),
         deviation=spread,
     )
 

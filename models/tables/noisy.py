@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TypeAlias
 
 from scipy.special import ndtri
@@ -71,6 +72,7 @@ class NoisyTable:
         quasi: the group columns that may help to recognise a customer.
         deviation: standard deviation of the noise in a count as it was released, in customers; that of a
             line for which several were added up is larger.
+        days: measures whose figures are dates, counted as in `date.toordinal`.
     """
 
     name: str
@@ -82,6 +84,7 @@ class NoisyTable:
     threshold: int
     quasi: tuple[str, ...]
     deviation: float
+    days: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -105,16 +108,22 @@ class NoisyTable:
             for place, name in enumerate(self.measures):
                 figure = row.figures[place] if row.figures else None
                 for end in ("", "_low", "_high"):
-                    record[name + end] = None if figure is None else _told(name, end, figure)
+                    record[name + end] = None if figure is None else self._told(name, end, figure)
             yield {**record, NOT_SHOWN: row.why}
 
+    def _told(self, measure: str, end: str, figure: NoisyFigure) -> str | float | int:
+        value = {"": figure.value, "_low": figure.low, "_high": figure.high}[end]
+        if measure in self.days:
+            return day_text(value)
+        if measure != CUSTOMERS:
+            return significant(value)
+        outward = {"": round(value), "_low": math.floor(value), "_high": math.ceil(value)}
+        return outward[end]
 
-def _told(measure: str, end: str, figure: NoisyFigure) -> float | int:
-    value = {"": figure.value, "_low": figure.low, "_high": figure.high}[end]
-    if measure != CUSTOMERS:
-        return significant(value)
-    outward = {"": round(value), "_low": math.floor(value), "_high": math.ceil(value)}
-    return outward[end]
+
+def day_text(value: float) -> str:
+    """A date that is counted in days, as ISO 8601 writes it."""
+    return date.fromordinal(round(value)).isoformat()
 
 
 def significant(value: float) -> float:

@@ -17,7 +17,7 @@ from ringfence.models.pages.markup import (
 from ringfence.models.pages.words import Language, Words, count_text
 from ringfence.models.tables.bars import MOST_BARS, Bar, bar_chart
 from ringfence.models.tables.disclosure import REASONS
-from ringfence.models.tables.noisy import CUSTOMERS, NoisyFigure, NoisyRow, NoisyTable, significant
+from ringfence.models.tables.noisy import CUSTOMERS, NoisyFigure, NoisyRow, NoisyTable, day_text, significant
 from ringfence.models.tables.release import TableRelease
 from ringfence.privacy.agreements.purposes import catalogue
 from ringfence.privacy.errors import N_
@@ -180,7 +180,7 @@ def _bar(row: NoisyRow, made: NoisyTable, words: Words) -> Bar | None:
         value=found.value,
         low=found.low,
         high=found.high,
-        text=_value(made.measures[-1], found.value),
+        text=_value(made, made.measures[-1], found.value),
     )
 
 
@@ -190,7 +190,9 @@ def _label(row: NoisyRow, words: Words) -> str:
     return " · ".join(words.bin(each) for each in row.group)
 
 
-def _value(measure: str, value: float) -> str:
+def _value(made: NoisyTable, measure: str, value: float) -> str:
+    if measure in made.days:
+        return day_text(value)
     return count_text(round(value)) if measure in (CUSTOMERS, "distinct") else f"{significant(value):,g}"
 
 
@@ -204,7 +206,7 @@ def _figures(made: NoisyTable, release: TableRelease, words: Words) -> Html:
         [
             *([words.bin(each) for each in row.group] or [words(N_("all customers"))]),
             *(
-                _cell(name, row.figures[place] if row.figures else None)
+                _cell(made, name, row.figures[place] if row.figures else None)
                 for place, name in enumerate(made.measures)
             ),
         ]
@@ -221,11 +223,11 @@ def _heading(name: str, release: TableRelease, words: Words) -> str:
     return words(_COLUMNS[name]) if name in _COLUMNS else name
 
 
-def _cell(measure: str, found: NoisyFigure | None) -> Html:
+def _cell(made: NoisyTable, measure: str, found: NoisyFigure | None) -> Html:
     if found is None:
         return joined_html(["–"])
-    ends = f"({_value(measure, found.low)} – {_value(measure, found.high)})"
-    return joined_html([_value(measure, found.value), " ", element("small", ends)])
+    ends = f"({_value(made, measure, found.low)} – {_value(made, measure, found.high)})"
+    return joined_html([_value(made, measure, found.value), " ", element("small", ends)])
 
 
 def _limits(words: Words) -> Html:

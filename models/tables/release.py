@@ -111,10 +111,11 @@ class TableRelease:
         import pandas as pd
 
         frame = pd.DataFrame(list(table.records()), columns=list(table.columns))
+        days = {f"{name}{end}" for name in table.days for end in ("", "_low", "_high")}
         for name in table.columns:
             if name.startswith(CUSTOMERS):
                 frame[name] = frame[name].astype("Int64")
-            elif name not in table.by and name != NOT_SHOWN:
+            elif name not in table.by and name != NOT_SHOWN and name not in days:
                 frame[name] = frame[name].astype("float64")
         records = json.dumps(list(table.records()), indent=1, ensure_ascii=False)
         rules = rules_of(table)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from kits.small import frame_of
+from kits.small import frame_of, schema_of, study_of
 from kits.statistics_kit import asking, lines, release_of
 
 from ringfence.models.statistics.inquiry import BlockSum
 from ringfence.models.statistics.means import ratio
 from ringfence.models.statistics.quantiles import LEVELS, consistent
 from ringfence.models.tables.noisy import half_width
+from ringfence.models.tables.page import rendered
+from ringfence.models.task import StudyContext
 
 FRAME = frame_of(6000, seed=11)
 CLIPPED = FRAME.assign(age=FRAME["age"].clip(18, 98), spend=FRAME["spend"].clip(1, 10000))
@@ -197,3 +200,56 @@ def test_noise_of_lines_that_were_added_up_is_told_as_it_is() -> None:
     two = one.joined(np.array([0, 1, 1]), 2)
     assert two.values.tolist() == [1.0, 6.0]
     assert two.deviations == pytest.approx([3.0, 3.0 * 2**0.5])
+
+
+def rank_variance(levels: tuple[int, ...]) -> float:
+    """Mean variance of a rank at three quartiles, if the levels share one budget equally."""
+    nodes = [np.arange(256) // (256 // size) for size in levels]
+    precision = sum((each[:, None] == each[None, :]).astype(np.float64) for each in nodes) / len(levels)
+    spread = np.linalg.inv(precision)
+    below = np.arange(256)[None, :] < np.arange(1, 256)[:, None]
+    return float(np.mean([np.einsum("ij,jk,ik->i", below - p, spread, below - p) for p in (0.25, 0.5, 0.75)]))
+
+
+def test_halving_cells_is_as_good_as_any_tree() -> None:
+    halves = rank_variance((2, 4, 8, 16, 32, 64, 128, 256))
+    others = [(4, 16, 64, 256), (16, 256), (2, 8, 32, 128, 256), (2, 4, 8, 32, 64, 128, 256)]
+    assert halves < 1.01 * min(rank_variance(each) for each in others)
+    assert halves < 0.2 * rank_variance((256,))
+
+
+def test_quantiles_of_counts_and_of_dates_are_values_that_occur() -> None:
+    rng = np.random.default_rng(2)
+    days = pd.to_datetime("2020-01-01") + pd.to_timedelta(rng.integers(0, 3000, 4000), unit="D")
+    frame = pd.DataFrame(
+        {
+            "orders": rng.poisson(6, 4000).astype(np.float64),
+            "since": [float(day.toordinal()) for day in days],
+        }
+    )
+    schema = schema_of(
+        [
+            {"name": "orders", "kind": "number", "bounds": [0, 50], "whole": True},
+            {"name": "since", "kind": "date", "bounds": ["2020-01-01", "2029-12-31"]},
+            {"name": "churn", "kind": "flag"},
+        ]
+    )
+    study = study_of(
+        schema,
+        task="statistics",
+        label=None,
+        features=["orders", "since"],
+        model={"questions": ["quantiles of orders at 10, 50, 90", "quantiles of since at 50"]},
+        evaluation={"test_fraction": "0"},
+        privacy=LARGE,
+    )
+    release = release_of(StudyContext.of(study, schema), frame)
+    for row in lines(release):
+        expected = np.quantile(frame["orders"], float(row["percent"]) / 100, method="inverted_cdf")
+        assert row["quantile"] == expected
+        assert row["quantile_low"] <= expected <= row["quantile_high"]
+    (row,) = lines(release, 1)
+    found = date.fromisoformat(row["quantile"]).toordinal()
+    assert found == pytest.approx(float(frame["since"].median()), abs=3650 / 256 + 1)
+    assert row["quantile_low"] <= row["quantile"] <= row["quantile_high"]
+    assert row["quantile"] in rendered(release, "en")
