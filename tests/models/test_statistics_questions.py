@@ -13,6 +13,7 @@ from ringfence.models.catalogue import TASKS
 from ringfence.models.pricing import planned
 from ringfence.models.statistics.plan import asked_questions, optimal_shares
 from ringfence.models.statistics.questions import read_question
+from ringfence.models.tables.release import cohort_of
 from ringfence.models.task import StudyContext
 from ringfence.privacy.errors import StudyError
 
@@ -160,3 +161,35 @@ def test_a_table_that_could_never_be_released_is_refused_before_it_is_paid_for()
     for label in ("=SUM(A1)", "-two", "@x"):
         with pytest.raises(StudyError, match="RF-S525"):
             planned(STATISTICS, small_schema(categories=["one", label]))
+
+
+def test_a_table_is_held_to_the_larger_threshold_unless_all_its_features_are_plain() -> None:
+    terms = {"plain": ["plan", "active"], "min_cell": 15, "min_cell_quasi": 70}
+    context = asking(
+        "count", "count by plan, active", "mean of age by plan", "quantiles of age", release=terms
+    )
+    asked = [each.inquiry for each in asked_questions(context)]
+    assert [each.threshold for each in asked] == [15, 15, 70, 70]
+    assert [each.quasi for each in asked] == [(), (), ("age",), ("age",)]
+    careful = asked_questions(asking("count by plan", release={"plain": None, "min_cell_quasi": None}))
+    assert careful[0].inquiry.threshold == 50, "what is not said to be plain may be a quasi-identifier"
+
+
+def test_a_cohort_is_who_is_asked_as_it_is_signed() -> None:
+    context = asking("count by plan")
+    same = [
+        asking("histogram of plan"),
+        asking("count by plan", privacy={"epsilon": "1"}),
+        asking("count by plan, active"),
+        asking("count by plan", id="another", model={"shares": ["1"]}),
+    ]
+    others = [
+        asking("count by plan", holders=4),
+        asking("count by plan", purpose="retention-analysis"),
+        asking("count by plan", legal_basis="contract"),
+        asking("count by plan", jurisdiction="CN"),
+        small_schema(categories=["a", "b"]),
+        small_schema(categories=["a", "b"], unknown="exclude"),
+    ]
+    assert {cohort_of(each) for each in same} == {cohort_of(context)}
+    assert len({cohort_of(each) for each in (context, *others)}) == 7
