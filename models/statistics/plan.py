@@ -18,7 +18,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -28,7 +27,7 @@ from ringfence.models.statistics.axes import axis_of
 from ringfence.models.statistics.inquiry import BlockShape, Inquiry, Method
 from ringfence.models.statistics.methods import METHODS
 from ringfence.models.statistics.questions import BINS, MOST_QUESTIONS, StatisticsQuestion, read_question
-from ringfence.models.tables.noisy import CUSTOMERS, NOT_SHOWN
+from ringfence.models.tables.noisy import CUSTOMERS, ENDS, NOT_SHOWN
 from ringfence.models.task import StudyContext
 from ringfence.privacy.accounting.scales import LARGEST_SHARE, grid_unit, share_scale
 from ringfence.privacy.accounting.study import calibrate
@@ -41,10 +40,10 @@ MOST_CELLS = 50_000
 MOST_ENTRIES = 1 << 19
 DEFAULT_BINS = 8
 ROUND = "tables"
-RESERVED = frozenset({CUSTOMERS, "mean", "sum", "distinct", NOT_SHOWN})
-_ALLOWED_BINS = BINS
-
-Share = Annotated[str, Field(pattern=r"\A(0|[1-9][0-9]*)(\.[0-9]{1,9})?\Z")]
+# No group column may be called like a column of figures.
+RESERVED = frozenset(
+    [NOT_SHOWN, *(f"{name}{end}" for name in (CUSTOMERS, "mean", "sum", "distinct") for end in ("", *ENDS))]
+)
 
 
 class StatisticsOptions(BaseModel):
@@ -123,7 +122,7 @@ def options_of(context: StudyContext) -> StatisticsOptions:
             key=".".join(str(part) for part in fault["loc"]),
             found=fault["msg"],
         ) from None
-    if options.bins not in _ALLOWED_BINS:
+    if options.bins not in BINS:
         raise StudyError(
             "RF-S516",
             N_("[model] bins = {bins} does not divide {cells}; use 2, 4, 8, 16, 32, 64, 128 or 256."),

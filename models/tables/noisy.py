@@ -18,6 +18,7 @@ CONFIDENCE = 0.95
 DIGITS = 6
 CUSTOMERS = "customers"
 NOT_SHOWN = "not_shown"
+ENDS = ("_low", "_high")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ class NoisyTable:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns of its files, in order."""
-        figures = (f"{name}{end}" for name in self.measures for end in ("", "_low", "_high"))
+        figures = (f"{name}{end}" for name in self.measures for end in ("", *ENDS))
         return (*self.by, *figures, NOT_SHOWN)
 
     @property
@@ -107,7 +108,7 @@ class NoisyTable:
             record: Record = dict(zip(self.by, row.group, strict=True))
             for place, name in enumerate(self.measures):
                 figure = row.figures[place] if row.figures else None
-                for end in ("", "_low", "_high"):
+                for end in ("", *ENDS):
                     record[name + end] = None if figure is None else self._told(name, end, figure)
             yield {**record, NOT_SHOWN: row.why}
 

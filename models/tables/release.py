@@ -10,7 +10,7 @@ from typing import Any
 import rfc8785
 
 from ringfence.models.tables.disclosure import REASONS
-from ringfence.models.tables.noisy import CONFIDENCE, CUSTOMERS, NOT_SHOWN, NoisyTable
+from ringfence.models.tables.noisy import CONFIDENCE, CUSTOMERS, ENDS, NOT_SHOWN, NoisyTable
 from ringfence.models.task import StudyContext
 from ringfence.privacy.release.artefact import ColumnRule, ResultFile
 from ringfence.privacy.release.tables import write_csv, write_parquet
@@ -111,7 +111,7 @@ class TableRelease:
         import pandas as pd
 
         frame = pd.DataFrame(list(table.records()), columns=list(table.columns))
-        days = {f"{name}{end}" for name in table.days for end in ("", "_low", "_high")}
+        days = {f"{name}{end}" for name in table.days for end in ("", *ENDS)}
         for name in table.columns:
             if name.startswith(CUSTOMERS):
                 frame[name] = frame[name].astype("Int64")

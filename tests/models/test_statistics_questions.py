@@ -141,16 +141,16 @@ def test_the_split_is_the_best_there_is() -> None:
             assert told(other) > told(list(best))
 
 
-def small_schema(**feature: Any) -> StudyContext:
+def small_schema(name: str = "mark", **feature: Any) -> StudyContext:
     """A study for counts by one category of its own."""
-    features = [*FEATURES[:2], {"name": "mark", "kind": "category", **feature}, *FEATURES[3:]]
+    features = [*FEATURES[:2], {"name": name, "kind": "category", **feature}, *FEATURES[3:]]
     schema = schema_of(features)
     study = study_of(
         schema,
         task="statistics",
         label=None,
-        features=["mark"],
-        model={"questions": ["count by mark"]},
+        features=[name],
+        model={"questions": [f"count by {name}"]},
         evaluation={"test_fraction": "0"},
     )
     return StudyContext.of(study, schema)
@@ -193,3 +193,10 @@ def test_a_cohort_is_who_is_asked_as_it_is_signed() -> None:
     ]
     assert {cohort_of(each) for each in same} == {cohort_of(context)}
     assert len({cohort_of(each) for each in (context, *others)}) == 7
+
+
+@pytest.mark.parametrize("name", ["customers", "customers_low", "mean_high", "not_shown", "distinct"])
+def test_a_group_column_is_not_called_like_figures(name: str) -> None:
+    with pytest.raises(StudyError, match="RF-S519"):
+        planned(STATISTICS, small_schema(name, categories=["a", "b"]))
+    planned(STATISTICS, small_schema(name + "x", categories=["a", "b"]))
