@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ringfence.models.pages.markup import Html, element
+from ringfence.models.pages.svg import FONTS
 
 WIDTH, ROOM, STEP, TOP, LETTER, FIGURES = 640, 190, 26, 8, 12, 90
 MOST_BARS = 40
@@ -60,6 +61,7 @@ def bar_chart(bars: Sequence[Bar], *, name: str, title: str, description: str) -
         viewBox=f"0 0 {WIDTH} {height}",
         width=str(WIDTH),
         height=str(height),
+        font_family=FONTS,
         role="img",
         aria_labelledby=f"{name}-title {name}-desc",
     )
