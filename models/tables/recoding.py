@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-CLEAR = 2.0
+CLEAR = 3.0
 """A group is kept apart whose margin is so many standard deviations of its noise above zero."""
 
 

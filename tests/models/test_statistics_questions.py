@@ -200,3 +200,12 @@ def test_a_group_column_is_not_called_like_figures(name: str) -> None:
     with pytest.raises(StudyError, match="RF-S519"):
         planned(STATISTICS, small_schema(name, categories=["a", "b"]))
     planned(STATISTICS, small_schema(name + "x", categories=["a", "b"]))
+
+
+def test_the_two_sums_of_a_mean_and_of_a_sum_share_by_what_their_noise_does() -> None:
+    asked = asked_questions(asking("mean of age", "sum of age", "sum of spend"))
+    counts = [question.blocks[0].shape.share for question in asked]
+    # Ages are 18 to 98, so 58 in the middle and 40 to either side; spends 1 to 10000, where both are alike.
+    assert counts == pytest.approx([1 / (1 + 3**0.5), 58 / 98, 5000.5 / (5000.5 + 4999.5)])
+    for question in asked:
+        assert sum(each.shape.share for each in question.blocks) == pytest.approx(1)
