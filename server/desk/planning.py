@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ringfence.models.catalogue import task_named
 from ringfence.models.pricing import outlook_of, planned, price_of
+from ringfence.models.releasing import require_releasable
 from ringfence.models.task import Outlook, StudyContext
 from ringfence.privacy.accounting.study import StudyPrice
 from ringfence.privacy.agreements.study import load_study
@@ -44,7 +45,7 @@ def plan_study(
         schema: of a signed study, where it does not lie beside it.
 
     Raises:
-        StudyError: it has faults, or its task cannot tell (RF-S523).
+        StudyError: it has faults, its task cannot tell (RF-S523), or its result could not leave (RF-S526).
     """
     if declarations:
         written = load_study(given, today=datetime.datetime.now(datetime.UTC).date())
@@ -54,8 +55,10 @@ def plan_study(
     else:
         study, meaning = read_asked(office, given, schema)
     task, context = task_named(study.task), StudyContext.of(study, meaning)
+    outlook = outlook_of(task, context)
+    require_releasable(task, context)
     return PlannedStudy(
         study=study.id,
         price=price_of(study, planned(task, context)),
-        outlook=outlook_of(task, context),
+        outlook=outlook,
     )

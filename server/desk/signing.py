@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ringfence.audit.verification.lookalike import look_alike, spelt
 from ringfence.models.pricing import price_of
+from ringfence.models.releasing import require_releasable
 from ringfence.models.scorecard import Scorecard
 from ringfence.models.scorecard.prior import with_prior
 from ringfence.privacy.accounting.study import StudyPrice
@@ -132,6 +133,7 @@ def sign_study_file(
     trusted = office.settings.config.holders
     found = [trusted_declaration(declaration, trusted) for declaration in declarations]
     opened = sign_study(office.key(passphrases), with_declared(path, study, schema, found), schema)
+    require_releasable(opened.task, opened.context)
     priced = price_of(opened.study, opened.plan)
     target = out or path.with_name(f"{path.stem}.signed.json")
     terms = opened.study.privacy

@@ -11,6 +11,7 @@ from kits.statistics_kit import asking
 
 from ringfence.models.catalogue import TASKS
 from ringfence.models.pricing import planned
+from ringfence.models.releasing import require_releasable
 from ringfence.models.statistics.plan import asked_questions, optimal_shares
 from ringfence.models.statistics.questions import read_question
 from ringfence.models.tables.release import cohort_of
@@ -158,6 +159,9 @@ def small_schema(name: str = "mark", **feature: Any) -> StudyContext:
 
 def test_a_table_that_could_never_be_released_is_refused_before_it_is_paid_for() -> None:
     planned(STATISTICS, small_schema(categories=["-1", "two"]))
+    require_releasable(STATISTICS, small_schema(categories=["one", "two"]))
+    with pytest.raises(StudyError, match="RF-S526"):
+        require_releasable(STATISTICS, small_schema(categories=["one", "13800138000"]))
     for label in ("=SUM(A1)", "-two", "@x"):
         with pytest.raises(StudyError, match="RF-S525"):
             planned(STATISTICS, small_schema(categories=["one", label]))
@@ -209,3 +213,16 @@ def test_the_two_sums_of_a_mean_and_of_a_sum_share_by_what_their_noise_does() ->
     assert counts == pytest.approx([1 / (1 + 3**0.5), 58 / 98, 5000.5 / (5000.5 + 4999.5)])
     for question in asked:
         assert sum(each.shape.share for each in question.blocks) == pytest.approx(1)
+
+
+def test_every_kind_of_answer_could_leave() -> None:
+    questions = [
+        "count",
+        "count by plan, active",
+        "histogram of age in 8",
+        "mean of spend by plan",
+        "sum of age",
+    ]
+    questions += ["quantiles of spend", "top 2 of plan", "distinct by active", "correlations of age, spend"]
+    require_releasable(STATISTICS, asking(*questions))
+    require_releasable(STATISTICS, asking(*questions, release={"plain": None, "min_cell_quasi": 500}))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from kits.small import frame_of
 from kits.statistics_kit import asking, release_of
 
 from ringfence.models.tables.bars import FIGURES, MOST_BARS, ROOM, WIDTH, Bar, bar_chart
-from ringfence.models.tables.noisy import NoisyFigure, NoisyRow
-from ringfence.models.tables.page import rendered
+from ringfence.models.tables.noisy import NoisyFigure, NoisyRow, significant
+from ringfence.models.tables.page import number_text, rendered
+from ringfence.privacy.identifiers.pii import STOCK
 
 FRAME = frame_of(3000, seed=4)
 
@@ -69,3 +71,18 @@ def test_an_answer_that_is_hidden_altogether_has_no_picture() -> None:
     page = rendered(replace(release, tables=(nothing,)), "en")
     assert "<svg" not in page
     assert "3,000" not in page
+
+
+def test_numbers_of_every_size_are_none_that_the_gate_takes_for_a_telephones() -> None:
+    """A release that is refused for its own figures would have been paid for in vain."""
+    rng = np.random.default_rng(1)
+    for power in range(-3, 13):
+        for _ in range(60):
+            value = 10.0**power * rng.uniform(1, 10) * rng.choice([-1, 1])
+            low, high = value - abs(value) / 1000, value + abs(value) / 1000
+            texts = [number_text(significant(each)) for each in (value, low, high)]
+            assert not any("e" in each for each in texts)
+            assert not STOCK.find(f"{texts[0]} ({texts[1]} … {texts[2]})"), texts
+    assert number_text(97999800.0) == "97,999,800"
+    assert number_text(-0.00031) == "−0.00031"
+    assert number_text(0.0) == number_text(-1e-9) == "0"
