@@ -36,8 +36,9 @@ from ringfence.clients.rows.table import (
     separate_consents,
 )
 from ringfence.clients.standing import commit_house
+from ringfence.models.catalogue import task_named
 from ringfence.models.features import FeatureMatrix, encode_rows
-from ringfence.models.task import with_offset
+from ringfence.models.task import StudyContext, with_offset
 from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.agreements.study import Study, positive_category
 from ringfence.privacy.consent.cohort import Cohort
@@ -250,8 +251,16 @@ def encoded(
         split_key=split_key(study),
         test_fraction=study.evaluation.test_fraction,
     )
-    positive = positive_category(study, schema)
-    matrix = encode_rows(small, schema, rows.allowed.features, rows.allowed.label or "", positive)
+    context = StudyContext.of(study, schema)
+    label = rows.allowed.label
+    matrix = encode_rows(
+        small,
+        schema,
+        rows.allowed.features,
+        label,
+        None if label is None else positive_category(study, schema),
+        task_named(study.task).measured(context),
+    )
     return with_offset(study, holder, matrix), small.presence
 
 

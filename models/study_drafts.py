@@ -32,8 +32,13 @@ def priced_draft(known: StudyOutline, holders: Sequence[Participant]) -> str:
         holders: who would take part; for a simulation whoever stands for them.
 
     Raises:
-        StudyError: the label cannot be one.
+        StudyError: the label cannot be one, or the task takes none; RF-S050 there is no such task.
     """
+    task = task_named(known.task)
+    known = replace(known, labelled=task.labelled)
+    if task.template is not None:
+        first = task.template(known.schema, known.allowed)
+        known = replace(known, allowed=first.features, settings=first.settings)
     text = draft_study(known)
     study = _stood_in(text, known.schema, holders)
     if study is None:

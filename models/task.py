@@ -8,7 +8,7 @@ read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -32,6 +32,18 @@ class Released(Protocol):
 
     def files(self) -> tuple[ResultFile, ...]:
         """The files it is given out as; each has to pass the export gate (`models.releasing`)."""
+        ...
+
+
+class Outlook(Protocol):
+    """What is expected of a study's answers before it runs, for people and programs."""
+
+    def told(self) -> Iterator[str]:
+        """Lines for people."""
+        ...
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
         ...
 
 
@@ -65,7 +77,7 @@ class StudyContext:
 
         Raises:
             StudyError: the study names no features (the coordinator writes them in when it signs), or RF-S020
-                no label with a positive category; said here, so before it is signed, admitted or charged.
+                its label has no positive category; said here, so before it is signed, admitted or charged.
         """
         if not study.features:
             raise StudyError(
@@ -73,7 +85,8 @@ class StudyContext:
                 N_("The study {study} names no features, so its price cannot be computed; sign it again."),
                 study=study.id,
             )
-        positive_category(study, schema)
+        if study.label is not None:
+            positive_category(study, schema)
         grids = [grid_of(schema.feature(name)) for name in study.features]
         if holder_offsets(study):
             grids.append(holder_grid(study))
@@ -171,6 +184,19 @@ class Personal(Generic[Own]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskTemplate:
+    """A first study of a task.
+
+    Attributes:
+        features: which of those that may be used it asks for.
+        settings: lines of the study's text, from `[model]` on.
+    """
+
+    features: tuple[str, ...]
+    settings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Generic[State, Result]):
     """A method of learning or counting over the waist.
 
@@ -188,6 +214,13 @@ class Task(Generic[State, Result]):
         scoring: how its model scores customers; None for a task without a model.
         so_far: the model that the released sums make by now, or None while there is none; for a study that
             stops before its end.
+        labelled: whether its studies have a label; one without makes tables of everybody and has no test
+            part.
+        measured: names of the numbers of a study whose values it adds up, beside their cells.
+        template: features and `[model]` lines of a first study, from the schema and the features that may be
+            used; None where all of them are features and the defaults are a beginning.
+        outlook: what errors its answers are expected to have, from public facts alone; None where a task
+            cannot say before it has run.
     """
 
     name: str
@@ -200,3 +233,27 @@ class Task(Generic[State, Result]):
     personal: Personal[Any] | None = None
     scoring: Scoring[Result] | None = None
     so_far: Callable[[StudyContext, State], Result | None] | None = None
+    labelled: bool = True
+    measured: Callable[[StudyContext], tuple[str, ...]] = lambda _context: ()
+    template: Callable[[Schema, Sequence[str]], TaskTemplate] | None = None
+    outlook: Callable[[StudyContext], Outlook] | None = None
+
+
+def require_label(task: Task[Any, Any], context: StudyContext) -> None:
+    """Refuse a study that has a label where its task takes none, or none where it needs one.
+
+    Raises:
+        StudyError: RF-S020 no label with a positive category, RF-S510 a label that nothing would look at.
+    """
+    if task.labelled:
+        positive_category(context.study, context.schema)
+    elif context.study.label is not None:
+        raise StudyError(
+            "RF-S510",
+            N_(
+                "The task {task} predicts nothing, so the label {label} would only leave customers out: "
+                "delete label and positive, and list {label} among the features if its values are wanted."
+            ),
+            task=task.name,
+            label=context.study.label,
+        )

@@ -188,8 +188,9 @@ def _write(
     result: Mapping[str, Any],
 ) -> None:
     """Write the folders that are wanted; what is released goes through the coordinator's export gate."""
-    epsilon = federation.opened.study.privacy.epsilon
-    gate = export_gate(federation.coordinator, epsilon)
+    study = federation.opened.study
+    epsilon = study.privacy.epsilon
+    gate = export_gate(federation.coordinator, epsilon, study.release)
     resource = f"study:{federation.opened.digest}"
     if wanted.model is not None:
         release_result(

@@ -59,7 +59,7 @@ def _question(study: Study, schema: Schema, coordinator: PublicIdentity, digest:
             label=_titled(study.label, schema), task=_named(study.task)
         )
     else:
-        yield _("It predicts nothing; its task is {task}.").format(task=_named(study.task))
+        yield from _tables(study)
     features = study.features or ()
     yield _("The features it looks at ({count}): {features}.").format(
         count=len(features), features=_(", ").join(_titled(name, schema) for name in features)
@@ -80,6 +80,22 @@ def _question(study: Study, schema: Schema, coordinator: PublicIdentity, digest:
             "Each run starts in its window by this holder's clock, reads a table that was attested for it, "
             "and is reserved by itself. A run that fails counts, and may be tried again in its window."
         )
+
+
+def _tables(study: Study) -> Iterator[str]:
+    """What a study without a label asks, as it is signed, and which cells of its tables may be released."""
+    yield _("It predicts nothing; its task is {task}.").format(task=_named(study.task))
+    for key, value in study.model.items():
+        if isinstance(value, tuple):
+            yield _("It asks ({key}, {count}):").format(key=key, count=len(value))
+            yield from (f"    {each}" for each in value)
+        else:
+            yield _("Its setting {key} is {value}.").format(key=key, value=value)
+    terms = study.release
+    yield _(
+        "No cell of its tables is released that stands for fewer than {other} customers by the noisy count, "
+        "or {plain} where a table is by these features alone: {names}."
+    ).format(other=terms.other_cell, plain=terms.plain_cell, names=_(", ").join(terms.plain or ("-",)))
 
 
 def _named(term: str) -> str:

@@ -15,6 +15,7 @@ from ringfence.privacy.agreements.date_forms import short_year_problems
 from ringfence.privacy.agreements.event_source import EventSource, event_problems
 from ringfence.privacy.agreements.law import Country
 from ringfence.privacy.agreements.parties import HolderName
+from ringfence.privacy.agreements.quorum import LEAST_CELL
 from ringfence.privacy.agreements.schema import Feature, Schema, resolve_schema
 from ringfence.privacy.agreements.zones import TimeZone
 from ringfence.privacy.errors import N_, ContractError, RingfenceError
@@ -71,6 +72,13 @@ class Contract(Document):
     )
     min_cohort: Whole = Field(
         default=1000, ge=1, description="Fewest customers a study may run on.", examples=[1000]
+    )
+    min_cell: Whole | None = Field(
+        default=None,
+        ge=LEAST_CELL,
+        description="Fewest customers that a cell of a released table may stand for; a study without a label "
+        "that allows smaller ones is refused.",
+        examples=[30],
     )
     overlap: Whole | None = Field(
         default=None,

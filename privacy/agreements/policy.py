@@ -66,6 +66,7 @@ def decide(request: Request) -> Decision:
             *_column_reasons(request),
             *_participant_reasons(request),
             *_peer_reasons(request),
+            *_cell_reasons(request),
         )
     )
     if reasons:
@@ -309,6 +310,31 @@ def _peer_reasons(request: Request) -> Findings:
                 "{needed}."
             ),
             values={"count": count, "needed": study.privacy.min_holders},
+        )
+
+
+def _cell_reasons(request: Request) -> Findings:
+    """Whether tables of the study would show smaller cells than this holder lets out."""
+    study, contract = request.study, request.contract
+    for name in study.release.plain or ():
+        column = contract.column(name)
+        if column is not None and column.sensitivity != "plain":
+            yield Reason(
+                code="RF-S511",
+                template=N_(
+                    'The study calls "{name}" plain; the contract calls it {found}. Take it out of plain.'
+                ),
+                values={"name": name, "found": column.sensitivity},
+            )
+    least = study.release.smallest_cell
+    if study.label is None and contract.min_cell is not None and least < contract.min_cell:
+        yield Reason(
+            code="RF-S512",
+            template=N_(
+                "The study's tables may show cells of {found} customers; the contract lets out no fewer than "
+                "{least}."
+            ),
+            values={"found": least, "least": contract.min_cell},
         )
 
 

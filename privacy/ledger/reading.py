@@ -26,7 +26,8 @@ from ringfence.privacy.ledger.entries import (
     Thawed,
     ToppedUp,
 )
-from ringfence.privacy.ledger.parts import PARTS, ByPart, Scope, scope_of
+from ringfence.privacy.ledger.parts import PARTS, ByPart, scope_of
+from ringfence.privacy.waist import Scope
 
 
 class Misread(ValueError):

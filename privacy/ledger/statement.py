@@ -10,8 +10,8 @@ from typing import Literal
 from ringfence.privacy.ledger.balance import Balance, spent
 from ringfence.privacy.ledger.chain import Entry
 from ringfence.privacy.ledger.entries import Charged, Thawed, ToppedUp
-from ringfence.privacy.ledger.parts import Scope
 from ringfence.privacy.ledger.state import State, advance, equivalent_mu_squared
+from ringfence.privacy.waist import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,11 +16,12 @@ from ringfence.privacy.ledger.entries import (
     Thawed,
     ToppedUp,
 )
-from ringfence.privacy.ledger.parts import ByPart, Scope, scope_of
+from ringfence.privacy.ledger.parts import ByPart, scope_of
 from ringfence.privacy.ledger.planned import Quote
 from ringfence.privacy.ledger.state import Reservation, State, equivalent_mu_squared
 from ringfence.privacy.ledger.terms import checked_text, two_people
 from ringfence.privacy.stores.journal import Json
+from ringfence.privacy.waist import Scope
 
 
 def reserved(

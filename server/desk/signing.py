@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ringfence.audit.verification.lookalike import look_alike, spelt
 from ringfence.models.pricing import price_of
+from ringfence.models.releasing import require_releasable
 from ringfence.models.scorecard import Scorecard
 from ringfence.models.scorecard.prior import with_prior
 from ringfence.privacy.accounting.study import StudyPrice
@@ -124,14 +125,15 @@ def sign_study_file(
             N_("{file} lists holders; leave them out, they come from declarations."),
             file=path.name,
         )
-    schema = _schema_of(path, study)
+    schema = schema_beside(path, study)
     if prior is not None:
         study = with_prior(
             study, schema, Scorecard.from_json(prior.read_text(encoding="utf-8", errors="replace"))
         )
     trusted = office.settings.config.holders
     found = [trusted_declaration(declaration, trusted) for declaration in declarations]
-    opened = sign_study(office.key(passphrases), _entered(path, study, schema, found), schema)
+    opened = sign_study(office.key(passphrases), with_declared(path, study, schema, found), schema)
+    require_releasable(opened.task, opened.context)
     priced = price_of(opened.study, opened.plan)
     target = out or path.with_name(f"{path.stem}.signed.json")
     terms = opened.study.privacy
@@ -154,7 +156,12 @@ def sign_study_file(
     return Signed(opened=opened, price=priced, file=target, refusing=not_allowed(opened.study, found))
 
 
-def _schema_of(path: Path, study: Study) -> Schema:
+def schema_beside(path: Path, study: Study) -> Schema:
+    """The schema that a study's file names or holds.
+
+    Raises:
+        StudyError: RF-S213 it is not at hand.
+    """
     resolved = resolve_schema(read_toml(path, StudyError))
     if resolved.schema is None:
         raise StudyError(
@@ -168,7 +175,7 @@ def _schema_of(path: Path, study: Study) -> Schema:
     return resolved.schema
 
 
-def _entered(path: Path, study: Study, schema: Schema, declarations: Sequence[Declaration]) -> Study:
+def with_declared(path: Path, study: Study, schema: Schema, declarations: Sequence[Declaration]) -> Study:
     """The study with its holders, checked anew as a whole."""
     require_schema(declarations, schema)
     _require_unlike(declarations)

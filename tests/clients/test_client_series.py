@@ -23,7 +23,7 @@ from ringfence.clients.desk.deciding import approved_series, arrived
 from ringfence.clients.desk.series import attestations_due
 from ringfence.clients.home import open_federation
 from ringfence.clients.inbox.store import InboxStudy
-from ringfence.models.pricing import composed_price
+from ringfence.models.series_price import composed_price
 from ringfence.privacy.agreements.schema import load_schema
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.signed import SignedDocument, read_signed

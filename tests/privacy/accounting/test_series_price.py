@@ -10,7 +10,8 @@ import pytest
 from kits.small import context_of
 
 from ringfence.models.catalogue import task_named
-from ringfence.models.pricing import composed_price, planned, price_of
+from ringfence.models.pricing import planned, price_of
+from ringfence.models.series_price import composed_price
 from ringfence.privacy.accounting.composition import Composition, SampledSteps, repeated
 from ringfence.privacy.accounting.gaussian import epsilon_of
 from ringfence.privacy.accounting.study import price

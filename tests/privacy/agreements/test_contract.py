@@ -139,6 +139,7 @@ CHANGES: dict[str, Any] = {
     "transfers": ["JP"],
     "max_customers": 50001,
     "min_cohort": 999,
+    "min_cell": 30,
     "overlap": 3,
     "peers": [],
     "duplicates": "last",
