@@ -20,9 +20,9 @@ from ringfence.clients.rows.coding import Coded, code
 from ringfence.clients.rows.reading import Locate, fetch
 from ringfence.clients.rows.texts import category_texts
 from ringfence.clients.rows.values import days, numbers
-from ringfence.clients.rows.windowing import UNITS, Flags, Lines, Numbers, Values, customer_rows
+from ringfence.clients.rows.windowing import UNITS, Flags, Lines, Numbers, Values, customer_rows, no_order
 from ringfence.privacy.agreements.contract import Contract
-from ringfence.privacy.agreements.event_source import EventSource
+from ringfence.privacy.agreements.event_source import OF_KIND, EventSource
 from ringfence.privacy.agreements.event_window import EventWindow
 from ringfence.privacy.agreements.policy import Allowed
 from ringfence.privacy.agreements.schema import Schema
@@ -117,7 +117,8 @@ def decoded(
 ) -> tuple[EventCells, Locate]:
     """The allowed columns of the source, cell by cell, and where a line of them stands in it."""
     drop = source.repeated == "drop"
-    with_kinds = drop or any(name.startswith("share_") for name in allowed.headers)
+    # Where some kinds are no orders, no feature can be told without the kind.
+    with_kinds = drop or bool(window.not_orders) or any(name.startswith(OF_KIND) for name in allowed.headers)
     spared = {None if drop else source.item, None if with_kinds else source.kind}
     headers = [header for header in source.headers if header not in spared]
     table, name, locate = fetch(contract.source, [contract.subject, *headers], base_dir)
@@ -185,11 +186,13 @@ def _cancelled(order: Any, source: EventSource, count: int) -> Flags:
 
 
 def _kinds(kind: Any, source: EventSource, window: EventWindow, count: int) -> Numbers:
-    """Positions among the window's kinds; others get numbers below -1, so that lines can be told alike."""
+    """Positions among the window's `every_kind`; others get numbers below -1, so that lines can be told
+    alike.
+    """
     if kind is None:
         return np.full(count, -1, dtype=np.int64)
     number, distinct = _numbered(kind)
-    place = {name: position for position, name in enumerate(window.kinds)}
+    place = {name: position for position, name in enumerate(window.every_kind)}
     meaning = place | {text.strip(): place[name] for text, name in source.values.items() if name in place}
     table = np.array([meaning.get(text, -2 - at) for at, text in enumerate(distinct)] + [-1], dtype=np.int64)
     found: Numbers = table[number]  # the last entry is for none
@@ -208,12 +211,14 @@ def cleaned(cells: EventCells, source: EventSource, window: EventWindow) -> tupl
         counted[reason] = int((left & which).sum())
         left = left & ~which if out else left
 
-    priced = source.amount is not None
+    # Of what is no order, such as a complaint, no amount is asked for and none is looked at.
+    priced = ~no_order(cells.kind, window) & (source.amount is not None)
+    amount = np.where(priced, amount, 0)
     told("keyless", cells.customer < 0)
     told("undated", np.isnan(cells.day))
-    told("unpriced", np.isnan(worth))
+    told("unpriced", np.isnan(worth) & priced)
     told("cancelled", cells.cancelled)
-    is_return = (amount < 0) & priced
+    is_return = amount < 0
     told("returns", is_return, out=source.returns != "subtract")
     told("zero", (amount == 0) & priced, out=source.zero == "drop")
     day = np.nan_to_num(cells.day).astype(np.int64)
@@ -228,7 +233,7 @@ def cleaned(cells: EventCells, source: EventSource, window: EventWindow) -> tupl
     lines = Lines(
         customer=cells.customer,
         day=day,
-        amount=amount if priced else np.zeros_like(amount),
+        amount=amount,
         order=order,
         kind=cells.kind,
         is_return=is_return,

@@ -148,6 +148,7 @@ def _features(contract: Contract, study: Study, schema: Schema) -> tuple[str, ..
         feature.name
         for feature in schema.features
         if feature.name != study.label
+        and feature.name not in schema.future
         and feature.kind != "text"
         and (column := contract.column(feature.name)) is not None
         and _usable(column, contract, study)

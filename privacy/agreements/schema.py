@@ -71,6 +71,11 @@ class Schema(Document):
         """Names of the features, in order."""
         return tuple(feature.name for feature in self.features)
 
+    @property
+    def future(self) -> tuple[str, ...]:
+        """Names of what is made of days that features must not see: each can be a label and nothing else."""
+        return () if self.events is None else self.events.label_names
+
 
 def _content_problems(features: object, events: EventWindow | None) -> Iterator[Problem]:
     """Whether a schema has features; `features` as they were given, None when they were not."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,16 +19,14 @@ from ringfence.privacy.agreements.parties import alike
 from ringfence.privacy.agreements.purposes import catalogue, unknown_purpose
 from ringfence.privacy.agreements.quorum import ReleaseTerms, quorum_problems, quorums
 from ringfence.privacy.agreements.schema import Schema, resolve_schema
-from ringfence.privacy.agreements.terms import Evaluation, Participant, PrivacyTerms
+from ringfence.privacy.agreements.terms import Evaluation, Participant, PrivacyTerms, Setting, setting
 from ringfence.privacy.errors import N_, RingfenceError, StudyError
 from ringfence.privacy.toml.canonical import (
     DIGEST,
-    LARGEST,
     Document,
     Prose,
     Slug,
     Text,
-    decimal_text,
 )
 from ringfence.privacy.toml.faults import Problem, kind_name, refuse, settle
 from ringfence.privacy.toml.reading import read_toml
@@ -46,8 +43,6 @@ __all__ = [
     "load_study",
     "positive_category",
 ]
-
-Setting: TypeAlias = int | str | tuple[int | str, ...]
 
 
 class Study(Document):
@@ -123,7 +118,7 @@ class Study(Document):
         if not isinstance(value, Mapping):
             return value
         problems: list[Problem] = []
-        read = {key: _setting(item, problems, key) for key, item in value.items()}
+        read = {key: setting(item, problems, key) for key, item in value.items()}
         settle(problems)
         return read
 
@@ -182,29 +177,6 @@ class Study(Document):
                 study=self.id,
             )
         return super().digest()
-
-
-def _setting(value: object, problems: list[Problem], *path: str | int) -> object:
-    match value:
-        case bool():
-            pass
-        case str():
-            return value
-        case int() if abs(value) <= LARGEST:
-            return value
-        case float() | Decimal():
-            return decimal_text(value if isinstance(value, Decimal) else Decimal(str(value)))
-        case list() | tuple() if len(path) == 1:
-            return tuple(_setting(item, problems, *path, n) for n, item in enumerate(value))
-    problems.append(
-        Problem(
-            code="RF-S007",
-            path=path,
-            values={"found": kind_name(value)},
-            template=N_("Must be a number, a text, or a list of these; found {found}."),
-        )
-    )
-    return value
 
 
 def study_problems(
@@ -300,6 +272,16 @@ def study_against_schema(
                 path=("features", position),
                 values={"name": name},
                 template=N_('"{name}" is free text, which is never a feature.'),
+            )
+        elif name in schema.future:
+            yield Problem(
+                code="RF-S550",
+                path=("features", position),
+                values={"name": name},
+                template=N_(
+                    '"{name}" is made of the days from the cutoff on, so it can be the label and never a '
+                    "feature."
+                ),
             )
     if label is None:
         return

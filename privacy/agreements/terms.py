@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import chain
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
 from ringfence.privacy.agreements.law import Country
 from ringfence.privacy.agreements.parties import HolderName
 from ringfence.privacy.errors import N_
-from ringfence.privacy.toml.canonical import Document, Exact, Whole
-from ringfence.privacy.toml.faults import Problem, settle
+from ringfence.privacy.toml.canonical import LARGEST, Document, Exact, Whole, decimal_text
+from ringfence.privacy.toml.faults import Problem, kind_name, settle
+
+Setting: TypeAlias = int | str | tuple[int | str, ...]
 
 
 class PrivacyTerms(Document):
@@ -156,3 +158,27 @@ class Participant(Document):
     max_customers: Whole = Field(ge=1, le=2**40, description="As in its contract.", examples=[50000])
     overlap: Whole | None = Field(default=None, ge=1, description="As in its contract.", examples=[2])
     jurisdiction: Country | None = Field(default=None, description="As in its contract.", examples=["CN"])
+
+
+def setting(value: object, problems: list[Problem], *path: str | int) -> object:
+    """A value of `[model]` in its canonical form; what is none is added to the problems."""
+    match value:
+        case bool():
+            pass
+        case str():
+            return value
+        case int() if abs(value) <= LARGEST:
+            return value
+        case float() | Decimal():
+            return decimal_text(value if isinstance(value, Decimal) else Decimal(str(value)))
+        case list() | tuple() if len(path) == 1:
+            return tuple(setting(item, problems, *path, n) for n, item in enumerate(value))
+    problems.append(
+        Problem(
+            code="RF-S007",
+            path=path,
+            values={"found": kind_name(value)},
+            template=N_("Must be a number, a text, or a list of these; found {found}."),
+        )
+    )
+    return value

@@ -246,7 +246,9 @@ def features_that_all_allow(
     """
     allowed = [set(one.allows.get(purpose, ())) for one in declarations]
     found = tuple(
-        name for name in schema.names if name != label and allowed and all(name in each for each in allowed)
+        name
+        for name in schema.names
+        if name != label and name not in schema.future and allowed and all(name in each for each in allowed)
     )
     if not found:
         raise StudyError(

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from ringfence.privacy.agreements.contract import Column, Contract, EventSource, Source, load_contract
+from ringfence.privacy.agreements.event_window import EventLabel
 from ringfence.privacy.agreements.purposes import catalogue
 from ringfence.privacy.agreements.schema import EventWindow, Feature, Schema, load_schema
 from ringfence.privacy.agreements.study import (
@@ -31,7 +32,7 @@ from ringfence.privacy.toml.canonical import plain
 from ringfence.privacy.toml.validation import key_of
 
 PAGES: dict[str, tuple[type[BaseModel], ...]] = {
-    "schema": (Schema, Feature, EventWindow),
+    "schema": (Schema, Feature, EventWindow, EventLabel),
     "contract": (Contract, Source, Column, EventSource),
     "study": (Study, PrivacyTerms, Evaluation, ReleaseTerms, Participant),
 }
