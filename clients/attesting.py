@@ -81,7 +81,7 @@ def attest(premises: Premises, study: Study, now: datetime) -> Attested:
     )
     columns = decide(request).require().columns
     _require_not_begun(premises, study, None)
-    _log(premises, study, "table.read", {"columns": listed(columns.headers)})
+    _log(premises, study, "table.read", {"columns": listed(columns.named)})
     made = Attestation(
         study=digest,
         contract=premises.contract.digest(),

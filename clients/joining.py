@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -115,7 +116,7 @@ def _attested(holder: Holder, admitted: Admitted, found: Attestation | None) -> 
         "allow",
         resource=f"study:{admitted.digest}",
         public={"contract": contract, "purpose": admitted.study.purpose, "run": admitted.run},
-        private={"columns": listed(columns.headers), "snapshot": found.digest},
+        private={"columns": listed(columns.named), "snapshot": found.digest},
     )
     return restored(columns, holder.snapshots.content(found))
 
@@ -224,6 +225,7 @@ def encoded(
     )
     positive = positive_category(study, schema)
     matrix = encode_rows(small, schema, rows.allowed.features, rows.allowed.label or "", positive)
+    matrix = replace(matrix, inputs=small.inputs)
     return with_offset(study, holder, matrix), small.presence
 
 

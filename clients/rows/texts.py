@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ringfence.clients.rows.cells import Cells
 from ringfence.privacy.errors import N_
-from ringfence.privacy.tables.celltext import by_distinct, cell_text
+from ringfence.privacy.tables.celltext import by_distinct, cell_text, compute
 
 
 def category_texts(cells: Cells, truth: tuple[str, str]) -> Any:
@@ -86,3 +86,28 @@ def _texts_of(cells: Cells, text: Callable[[object], str | None]) -> Any:
             wrong,
         )
     return pa.array(texts, pa.string())
+
+
+def plain_texts(cells: Cells) -> Any:
+    """Trimmed texts of a column, null for missing, an Arrow array."""
+    return category_texts(cells, ("false", "true"))
+
+
+def numbered_apart(texts: Any, blank: str | None = None) -> tuple[npt.NDArray[np.int64], Any]:
+    """A number for each text, -1 for none, int64 `(n,)`; and the texts by their numbers, an Arrow array."""
+    import pyarrow as pa
+
+    if blank is not None:
+        texts = compute().if_else(compute().equal(texts, blank), pa.scalar(None, pa.string()), texts)
+    coded = (texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts).dictionary_encode()
+    return coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64), coded.dictionary
+
+
+def looked_up(distinct: Any, meaning: Mapping[str, int]) -> npt.NDArray[np.int64]:
+    """What distinct texts mean, -1 for those without a meaning, int64 `(n,)`."""
+    import pyarrow as pa
+
+    found = compute().index_in(distinct, pa.array(list(meaning), pa.string()))
+    known = np.array([*meaning.values(), -1], dtype=np.int64)
+    places: npt.NDArray[np.int64] = known[found.fill_null(len(meaning)).to_numpy(zero_copy_only=False)]
+    return places

@@ -23,6 +23,9 @@ from ringfence.privacy.errors import N_
 from ringfence.privacy.tables.celltext import by_distinct, cell_text, compute, in_utc
 
 _DAY_ZERO: Final = date(1970, 1, 1).toordinal()
+_DAY_MICROSECONDS: Final = 86_400_000_000
+_LATEST: Final = 1 - 2.0**-30
+"""The latest part of a day that stays in the day when it is added to a day's number as a float."""
 _NOT_NUMBERS: Final = N_(
     'Column "{column}" has entries that are not numbers: {count} (line {lines}). Check decimal and thousands '
     "in "
@@ -82,12 +85,32 @@ def days(cells: Cells, span: tuple[float, float]) -> npt.NDArray[np.float64]:
         TableError: RF-T026 entries that are none, RF-T102 the same where years have two digits, RF-T027 a
             type that holds none.
     """
+    return np.floor(moments(cells, span))
+
+
+def moments(cells: Cells, span: tuple[float, float]) -> npt.NDArray[np.float64]:
+    """The cells as moments: days as in `days`, and the part of the day that has gone by.
+
+    A null value that is a day stands for all its moments. Two moments are told apart down to some ten
+    microseconds, but for the last tenth of a millisecond of a day.
+
+    Raises:
+        TableError: as `days`.
+    """
+    marks = _null_days(cells, span)
+    read = _read_moments(cells, span, marks)
+    kept: npt.NDArray[np.float64] = np.where(np.isin(np.floor(read), np.floor(marks)), np.nan, read)
+    return kept
+
+
+def _read_moments(
+    cells: Cells, span: tuple[float, float], marks: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
     import pyarrow as pa
 
     form = cells.source.date_format
     short = form is not None and has_short_year(form)
     fault = ("RF-T102", _NOT_DATES_OF_SHORT_YEARS) if short else ("RF-T026", _NOT_DATES)
-    marks = _null_days(cells, span)
 
     def parsed(column: Cells) -> npt.NDArray[np.float64]:
         return _parsed_days(column, span)
@@ -96,11 +119,12 @@ def days(cells: Cells, span: tuple[float, float]) -> npt.NDArray[np.float64]:
         return _cell_by_cell(cells, parsed, _native_day, marks, fault)
     held = cells.values.type
     if pa.types.is_date(held) or pa.types.is_timestamp(held):
-        moments = cells.values.cast(pa.timestamp("us"), safe=False)
-        since_1970: npt.NDArray[np.float64] = _as_float(
-            moments.cast(pa.date32(), safe=False).cast(pa.int32())
-        )
-        return _without(since_1970 + _DAY_ZERO, marks)
+        held_as = cells.values.cast(pa.timestamp("us"), safe=False)
+        since_1970 = compute().fill_null(held_as.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+        whole = since_1970 // _DAY_MICROSECONDS
+        part = np.minimum((since_1970 - whole * _DAY_MICROSECONDS) / _DAY_MICROSECONDS, _LATEST)
+        there = held_as.is_valid().to_numpy(zero_copy_only=False)
+        return np.where(there, whole + _DAY_ZERO + part, np.nan)
     if pa.types.is_null(held):
         return np.full(len(cells.values), np.nan)
     if form is not None and (pa.types.is_integer(held) or pa.types.is_floating(held)):
@@ -175,9 +199,9 @@ def _native_number(value: object) -> float | None:
 
 
 def _native_day(value: object) -> float | str | None:
-    """The day of a date; another value as text, to be read as text is; None for what has none."""
+    """The moment of a date; another value as text, to be read as text is; None for what has none."""
     if isinstance(value, datetime):
-        return float(in_utc(value).toordinal())
+        return _moment(in_utc(value))
     if isinstance(value, date):
         return float(value.toordinal())
     try:
@@ -264,7 +288,14 @@ def _day(text: str, form: str | None, span: tuple[float, float]) -> float:
         return _MISFIT
     if form is not None and has_short_year(form):
         return _day_within(moment, span)
-    return float(in_utc(moment).toordinal())
+    return _moment(in_utc(moment))
+
+
+def _moment(moment: datetime) -> float:
+    """Days as in `date.toordinal`, with the part of the day that has gone by."""
+    since = moment - datetime.combine(moment, datetime.min.time())
+    part = (since.seconds * 1_000_000 + since.microseconds) / _DAY_MICROSECONDS
+    return moment.toordinal() + min(part, _LATEST)
 
 
 def _day_within(moment: datetime, span: tuple[float, float]) -> float:
@@ -272,8 +303,8 @@ def _day_within(moment: datetime, span: tuple[float, float]) -> float:
     meant = []
     for years in (-200, -100, 0, 100):
         try:
-            day = float(in_utc(moment.replace(year=moment.year + years)).toordinal())
+            day = _moment(in_utc(moment.replace(year=moment.year + years)))
         except ValueError:  # 29 February of a year that has none
             continue
-        meant += [day] if span[0] <= day <= span[1] else []
+        meant += [day] if span[0] <= int(day) <= span[1] else []
     return meant[0] if len(meant) == 1 else _MISFIT

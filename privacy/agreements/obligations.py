@@ -45,6 +45,7 @@ class Allowed:
         headers: feature to header, for the label and the features.
         sensitive: features that the contract calls sensitive.
         separate: separate consents that every customer whose row is used has given.
+        inputs: name of each input to the headers in its own source, the customer key's first.
     """
 
     subject: str
@@ -53,6 +54,13 @@ class Allowed:
     headers: Mapping[str, str]
     sensitive: tuple[str, ...]
     separate: tuple[str, ...]
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """What is read, for people: features, then `INPUT.HEADER` of each input."""
+        of_inputs = (f"{name}.{header}" for name, headers in self.inputs.items() for header in headers)
+        return (*self.headers, *of_inputs)
 
     @property
     def decode(self) -> tuple[str, ...]:

@@ -173,7 +173,9 @@ def _entered(path: Path, study: Study, schema: Schema, declarations: Sequence[De
     require_schema(declarations, schema)
     _require_unlike(declarations)
     holders = participants(declarations)
-    features = study.features or features_that_all_allow(study.purpose, study.label, schema, declarations)
+    features = study.features
+    if features is None and study.inputs is None:
+        features = features_that_all_allow(study.purpose, study.label, schema, declarations)
     data = study.model_dump(by_alias=True) | {
         "schema": schema.digest(),
         "holders": holders,
