@@ -85,7 +85,7 @@ def attest(premises: Premises, study: Study, now: datetime) -> Attested:
     made = Attestation(
         study=digest,
         contract=premises.contract.digest(),
-        headers=columns.decode,
+        headers=columns.touched,
         at=now,
         expires=study.expires,
     )

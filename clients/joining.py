@@ -101,7 +101,7 @@ def _attested(holder: Holder, admitted: Admitted, found: Attestation | None) -> 
     """The copy that was attested; the intent is an event before the effect."""
     columns = admitted.obligations.columns
     contract = holder.contract.digest()
-    if found is None or not found.serves(contract, columns.decode):
+    if found is None or not found.serves(contract, columns.touched):
         raise TableError(
             "RF-T152",
             N_(

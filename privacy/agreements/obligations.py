@@ -58,14 +58,19 @@ class Allowed:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """What is read, for people: features, then `INPUT.HEADER` of each input."""
-        of_inputs = (f"{name}.{header}" for name, headers in self.inputs.items() for header in headers)
-        return (*self.headers, *of_inputs)
+        """What is read, in the schema's terms: the label, the features, the inputs."""
+        return (*self.headers, *self.inputs)
 
     @property
     def decode(self) -> tuple[str, ...]:
         """Headers to decode: the customer key, the label, the features; each once."""
         return tuple(dict.fromkeys((self.subject, *self.headers.values())))
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """All headers that are decoded: those of the table, then `INPUT.HEADER` of every input."""
+        of_inputs = (f"{name}.{header}" for name, headers in self.inputs.items() for header in headers)
+        return (*self.decode, *of_inputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

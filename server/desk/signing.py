@@ -264,7 +264,8 @@ def features_that_all_allow(
 
 def not_allowed(study: Study, declarations: Sequence[Declaration]) -> dict[str, tuple[str, ...]]:
     """By holder, what the study asks for and that holder's contract does not give to its purpose."""
-    asked = (*(() if study.label is None else (study.label,)), *(study.features or ()))
+    label = () if study.label is None else (study.label,)
+    asked = (*label, *(study.features or ()), *(study.inputs or ()))
     missing = {
         one.name: tuple(name for name in asked if name not in one.allows.get(study.purpose, ()))
         for one in declarations
