@@ -152,7 +152,7 @@ class NoteTopic(Document):
         default=(),
         max_length=100,
         description="Regular expressions (RE2), matched against the text in small letters.",
-        examples=[["not? (good|nice)"]],
+        examples=[["not (so )?good"]],
     )
 
     @model_validator(mode="after")

@@ -18,6 +18,8 @@ from pydantic_core import PydanticUndefined
 
 from ringfence.privacy.agreements.contract import Column, Contract, EventSource, Source, load_contract
 from ringfence.privacy.agreements.event_window import EventLabel
+from ringfence.privacy.agreements.input_sources import ItemsSource, NotesSource, PathsSource
+from ringfence.privacy.agreements.inputs import ItemsInput, NotesInput, NoteTopic, PathsInput
 from ringfence.privacy.agreements.purposes import catalogue
 from ringfence.privacy.agreements.schema import EventWindow, Feature, Schema, load_schema
 from ringfence.privacy.agreements.study import (
@@ -32,8 +34,8 @@ from ringfence.privacy.toml.canonical import plain
 from ringfence.privacy.toml.validation import key_of
 
 PAGES: dict[str, tuple[type[BaseModel], ...]] = {
-    "schema": (Schema, Feature, EventWindow, EventLabel),
-    "contract": (Contract, Source, Column, EventSource),
+    "schema": (Schema, Feature, EventWindow, EventLabel, ItemsInput, PathsInput, NotesInput, NoteTopic),
+    "contract": (Contract, Source, Column, EventSource, ItemsSource, PathsSource, NotesSource),
     "study": (Study, PrivacyTerms, Evaluation, ReleaseTerms, Participant),
 }
 MODELS = [(page, model) for page, models in PAGES.items() for model in models]
