@@ -51,7 +51,7 @@ class Entries:
 
     Attributes:
         customer: number of the customer, 0 to `customers` - 1.
-        moment: as in `values.moments`; 0 where time does not count.
+        moment: as in `values.points_in_time`; 0 where time does not count.
         code: position among the input's codes.
         basket: 64 bits that name the basket among its customer's; 0 where there are none.
         customers: how many there are.

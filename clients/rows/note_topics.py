@@ -42,11 +42,11 @@ def topics_of(texts: Any, topics: Sequence[NoteTopic], longest: int) -> tuple[np
     table = np.full(len(distinct) + 1, -1, dtype=np.int64)
     for begin in range(0, len(distinct), _AT_ONCE):
         part = compute().utf8_slice_codeunits(distinct.slice(begin, _AT_ONCE), 0, longest)
-        table[begin : begin + len(part)] = _first_topic(masked(part), topics)
+        table[begin : begin + len(part)] = first_topics(without_identifiers(part), topics)
     return table[coded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)], cut
 
 
-def masked(texts: Any) -> Any:
+def without_identifiers(texts: Any) -> Any:
     """Texts with stars in place of identifiers; one that cannot be brought that far is empty."""
     import pyarrow as pa
 
@@ -54,7 +54,8 @@ def masked(texts: Any) -> Any:
     return pa.array(["" if text == _GIVEN_UP else text for text in found], pa.string())
 
 
-def _first_topic(texts: Any, topics: Sequence[NoteTopic]) -> npt.NDArray[np.int64]:
+def first_topics(texts: Any, topics: Sequence[NoteTopic]) -> npt.NDArray[np.int64]:
+    """Position of the first topic that is found in each masked text, `len(topics)` for none, `(n,)`."""
     folded = compute().utf8_lower(compute().utf8_normalize(texts, "NFKC"))
     found = np.full(len(texts), len(topics), dtype=np.int64)
     for place, topic in reversed(list(enumerate(topics))):

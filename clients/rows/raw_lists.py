@@ -33,7 +33,7 @@ from ringfence.clients.rows.listing import (
 from ringfence.clients.rows.note_topics import topics_of
 from ringfence.clients.rows.reading import fetch
 from ringfence.clients.rows.texts import looked_up, numbered_apart, plain_texts
-from ringfence.clients.rows.values import moments, numbers
+from ringfence.clients.rows.values import numbers, points_in_time
 from ringfence.privacy.agreements.contract import Contract
 from ringfence.privacy.agreements.input_sources import AnySource, ItemsSource, PathsSource
 from ringfence.privacy.agreements.inputs import AnyInput, ItemsInput, NotesInput, PathsInput
@@ -151,7 +151,7 @@ def _decoded(source: AnySource, declared: AnyInput, contract: Contract, base_dir
             faults.append(fault)
             return absent
 
-    moment = read("time", lambda cells: moments(cells, _century(declared)), np.zeros(count))
+    moment = read("time", lambda cells: points_in_time(cells, _century(declared)), np.zeros(count))
     quantity = read("quantity", numbers, np.ones(count))
     basket = read("basket", plain_texts, None)
     cut = 0

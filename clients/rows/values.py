@@ -85,10 +85,10 @@ def days(cells: Cells, span: tuple[float, float]) -> npt.NDArray[np.float64]:
         TableError: RF-T026 entries that are none, RF-T102 the same where years have two digits, RF-T027 a
             type that holds none.
     """
-    return np.floor(moments(cells, span))
+    return np.floor(points_in_time(cells, span))
 
 
-def moments(cells: Cells, span: tuple[float, float]) -> npt.NDArray[np.float64]:
+def points_in_time(cells: Cells, span: tuple[float, float]) -> npt.NDArray[np.float64]:
     """The cells as moments: days as in `days`, and the part of the day that has gone by.
 
     A null value that is a day stands for all its moments. Two moments are told apart down to some ten

@@ -285,10 +285,7 @@ def study_against_schema(
                 code="RF-S550",
                 path=("features", position),
                 values={"name": name},
-                template=N_(
-                    '"{name}" is made of the days from the cutoff on, so it can be the label and never a '
-                    "feature."
-                ),
+                template=N_('"{name}" is made of days from the cutoff on, so it can only be the label.'),
             )
     if label is None:
         return

@@ -143,7 +143,7 @@ def test_another_label_is_never_a_feature(tmp_path: Path) -> None:
     with pytest.raises(StudyError) as caught:
         ask("will_complain", tmp_path, schema, features='["orders", "silent"]')
     assert "RF-S550" in str(caught.value)
-    assert '"silent" is made of the days from the cutoff on' in str(caught.value)
+    assert '"silent" is made of days from the cutoff on' in str(caught.value)
 
 
 def ask(label: str, folder: Path, schema: Schema, features: str = "") -> tuple[str, ...]:

@@ -125,7 +125,7 @@ def test_no_other_file_makes_a_stage_or_reads_raw_columns() -> None:
         "from ringfence.clients.rows.reading import fetch",
         "from ringfence.clients.rows.raw_events import read_event_table",
         "from ringfence.clients.rows.raw_lists import read_inputs",
-        "from ringfence.clients.rows.note_topics import masked",
+        "from ringfence.clients.rows.note_topics import topics_of",
         "from ringfence.clients.rows.kept import from_bytes",
         "tabular.read_columns(path, names, layout)",
         "from ringfence.clients.rows.table import RawTable\ndef f(raw: RawTable): return raw._frame",
