@@ -7,7 +7,7 @@ customer's contribution must not change because another customer is there.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -113,6 +113,12 @@ def code_columns(
             faults.append(fault)
     raise_together(faults, name)
     return coded
+
+
+def one_by_one(coded: dict[str, Coded]) -> Iterator[tuple[str, Coded]]:
+    """Columns in order, each let go of when the next one is asked for: whole tables are large."""
+    for name in list(coded):
+        yield name, coded.pop(name)
 
 
 def _column_facts(coded: Mapping[str, Coded], label: str | None) -> tuple[ColumnFacts, ...]:

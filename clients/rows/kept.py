@@ -34,18 +34,33 @@ def to_bytes(keys: KeyColumn, frame: pd.DataFrame, lists: Mapping[str, CodedList
     """
     import pyarrow as pa
 
-    columns = pa.Table.from_pandas(frame, preserve_index=False)
+    sink, file = pa.BufferOutputStream(), None
+    # Part by part, since Arrow copies what has gaps on the way from a frame.
+    for begin in range(0, max(len(frame), 1), _ROWS_AT_ONCE):
+        part = _part(keys, frame, lists, begin)
+        if file is None:
+            options = pa.ipc.IpcWriteOptions(compression="zstd")
+            file = pa.ipc.new_file(sink, part.schema, options=options)
+        file.write_table(part)
+    assert file is not None  # there is one part at least
+    file.close()
+    return bytes(sink.getvalue())
+
+
+def _part(keys: KeyColumn, frame: pd.DataFrame, lists: Mapping[str, CodedLists], begin: int) -> Any:
+    """An Arrow table of the rows from one on."""
+    import pyarrow as pa
+
+    columns = pa.Table.from_pandas(frame.iloc[begin : begin + _ROWS_AT_ONCE], preserve_index=False)
     parts = dict(zip(columns.column_names, columns.columns, strict=True))
-    for name, each in lists.items():
+    texts = keys.texts.slice(begin, _ROWS_AT_ONCE)
+    for name, whole in lists.items():
+        each = whole.take(np.arange(begin, begin + len(texts)))
         offsets = pa.array(each.offsets)
         parts[_CODES + name] = pa.LargeListArray.from_arrays(offsets, pa.array(each.codes))
         parts[_GROUPS + name] = pa.LargeListArray.from_arrays(offsets, pa.array(each.groups))
         parts[_FLAGS + name] = pa.array(each.flags)
-    table = pa.table({**parts, _KEY: keys.texts}, metadata=columns.schema.metadata)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as file:
-        file.write_table(table, max_chunksize=_ROWS_AT_ONCE)
-    return bytes(sink.getvalue())
+    return pa.table({**parts, _KEY: texts}, metadata=columns.schema.metadata)
 
 
 def from_bytes(

@@ -18,14 +18,14 @@ from dataclasses import InitVar, dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ringfence.clients.rows.cells import null_marks
-from ringfence.clients.rows.coding import OTHER, code_columns, facts_of, known
+from ringfence.clients.rows.coding import OTHER, code_columns, facts_of, known, one_by_one
 from ringfence.clients.rows.customers import KeyColumn, counted_customers
 from ringfence.clients.rows.kept import from_bytes, to_bytes
 from ringfence.clients.rows.raw_events import read_event_table
@@ -231,10 +231,8 @@ def _of_rows(contract: Contract, schema: Schema, allowed: Allowed, base_dir: Pat
     coded = code_columns(table, contract, schema, allowed, locate, name)
     column = tabular.key_text(table[allowed.subject], null_marks(contract.source))
     customers = counted_customers(column, contract.duplicates)
+    del table  # what was decoded is not needed beside what it was coded into
     keep = np.logical_and.reduce([customers.chosen, *(part.keep for part in coded.values())])
-    frame = pd.DataFrame(
-        {feature: part.values for feature, part in coded.items()}, index=pd.RangeIndex(len(keep))
-    )
     facts = replace(
         facts_of(contract, allowed, coded, rows=len(customers.number), customers=len(customers.rows)),
         keyless=int((customers.number < 0).sum()),
@@ -243,17 +241,21 @@ def _of_rows(contract: Contract, schema: Schema, allowed: Allowed, base_dir: Pat
         unnamed=int(customers.rows[~customers.named].sum()),
         unnamed_repeated=bool((customers.rows[~customers.named] > 1).any()),
     )
-    return KeyColumn(column).take(keep), frame[keep].reset_index(drop=True), facts
+    whole = bool(keep.all())
+    values = {name: part.values if whole else part.values[keep] for name, part in one_by_one(coded)}
+    return KeyColumn(column).take(keep), _framed(values, int(keep.sum())), facts
+
+
+def _framed(values: Mapping[str, Any], rows: int) -> pd.DataFrame:
+    """Columns side by side, without a copy of them; their number of rows is known without a column too."""
+    return pd.DataFrame(dict(values), index=pd.RangeIndex(rows), copy=False)
 
 
 def _of_events(contract: Contract, schema: Schema, allowed: Allowed, base_dir: Path) -> _Read:
     """The same of a file with one line an event: one row for every customer with an order in the history."""
     table = read_event_table(contract, schema, allowed, base_dir)
     facts = facts_of(contract, allowed, table.coded, rows=table.facts.lines, customers=len(table.keys))
-    frame = pd.DataFrame(
-        {feature: part.values for feature, part in table.coded.items()},
-        index=pd.RangeIndex(len(table.keys)),
-    )
+    frame = _framed({name: part.values for name, part in table.coded.items()}, len(table.keys))
     return table.keys, frame, replace(facts, events=table.facts)
 
 
@@ -262,7 +264,7 @@ def _of_inputs(contract: Contract, allowed: Allowed, inputs: Mapping[str, InputT
     keys = KeyColumn.distinct([each.keys for each in inputs.values()])
     lines = sum(each.facts.lines for each in inputs.values())
     facts = facts_of(contract, allowed, {}, rows=lines, customers=len(keys))
-    return keys, pd.DataFrame(index=pd.RangeIndex(len(keys))), facts
+    return keys, _framed({}, len(keys)), facts
 
 
 def _taken(lists: Lists, rows: Flags | Numbers) -> Lists:

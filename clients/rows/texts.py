@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ringfence.clients.rows.cells import Cells
 from ringfence.privacy.errors import N_
 from ringfence.privacy.tables.celltext import by_distinct, cell_text, compute
+from ringfence.privacy.tables.driver_cells import DriverColumn
 
 
 def category_texts(cells: Cells, truth: tuple[str, str]) -> Any:
@@ -29,8 +30,8 @@ def category_texts(cells: Cells, truth: tuple[str, str]) -> Any:
     def text(value: object) -> str | None:
         return truth[value] if isinstance(value, bool) else cell_text(value)
 
-    if isinstance(cells.values, list):
-        return replace(cells, values=_texts_of(cells, text)).texts()
+    if isinstance(cells.values, DriverColumn):
+        return replace(cells, values=_texts_of(cells, truth)).texts()
     kind, values = cells.values.type, cells.values
     if pa.types.is_boolean(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         values = by_distinct(values, text)
@@ -57,24 +58,15 @@ def numbered_texts(cells: Cells, truth: tuple[str, str]) -> tuple[npt.NDArray[np
     """
     import pyarrow as pa
 
-    first = not isinstance(cells.values, list) and pa.types.is_string(cells.values.type)
+    first = not isinstance(cells.values, DriverColumn) and pa.types.is_string(cells.values.type)
     coded = (cells.values if first else category_texts(cells, truth)).dictionary_encode()
     texts = replace(cells, values=coded.dictionary).texts() if first else coded.dictionary
     number = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     return number, texts.to_pylist()
 
 
-def _texts_of(cells: Cells, text: Callable[[object], str | None]) -> Any:
-    import pyarrow as pa
-
-    texts: list[str | None] = []
-    wrong = np.zeros(len(cells.values), dtype=np.bool_)
-    for row, value in enumerate(cells.values):
-        try:
-            texts.append(text(value))
-        except TypeError:
-            texts.append(None)
-            wrong[row] = True
+def _texts_of(cells: Cells, truth: tuple[str, str]) -> Any:
+    texts, wrong = cells.values.texts(truth)
     if wrong.any():
         raise cells.blame(
             "RF-T034",
@@ -85,7 +77,7 @@ def _texts_of(cells: Cells, text: Callable[[object], str | None]) -> Any:
             ),
             wrong,
         )
-    return pa.array(texts, pa.string())
+    return texts
 
 
 def plain_texts(cells: Cells) -> Any:

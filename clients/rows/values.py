@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -21,11 +20,9 @@ from ringfence.clients.rows.cells import Cells
 from ringfence.privacy.agreements.date_forms import has_short_year
 from ringfence.privacy.errors import N_
 from ringfence.privacy.tables.celltext import by_distinct, cell_text, compute, in_utc
+from ringfence.privacy.tables.driver_cells import LATEST, DriverColumn, moments_of
 
-_DAY_ZERO: Final = date(1970, 1, 1).toordinal()
 _DAY_MICROSECONDS: Final = 86_400_000_000
-_LATEST: Final = 1 - 2.0**-30
-"""The latest part of a day that stays in the day when it is added to a day's number as a float."""
 _NOT_NUMBERS: Final = N_(
     'Column "{column}" has entries that are not numbers: {count} (line {lines}). Check decimal and thousands '
     "in "
@@ -54,8 +51,10 @@ def numbers(cells: Cells) -> npt.NDArray[np.float64]:
     import pyarrow as pa
 
     marks = _null_numbers(cells)
-    if isinstance(cells.values, list):
-        return _cell_by_cell(cells, _parsed_numbers, _native_number, marks, ("RF-T025", _NOT_NUMBERS))
+    if isinstance(cells.values, DriverColumn):
+        native, unread = cells.values.native_numbers()
+        texts = replace(cells, values=cells.values.plain_texts())
+        return _typed_cells(texts, _parsed_numbers, native, unread, marks, ("RF-T025", _NOT_NUMBERS))
     held = cells.values.type
     if pa.types.is_string(held):
         read, marks = _parsed_numbers(cells), marks[np.isfinite(marks)]  # texts were compared as texts
@@ -115,16 +114,14 @@ def _read_moments(
     def parsed(column: Cells) -> npt.NDArray[np.float64]:
         return _parsed_days(column, span)
 
-    if isinstance(cells.values, list):
-        return _cell_by_cell(cells, parsed, _native_day, marks, fault)
+    if isinstance(cells.values, DriverColumn):
+        native = cells.values.native_moments()
+        texts, unread = cells.values.texts()
+        texts = compute().if_else(pa.array(np.isnan(native)), texts, pa.scalar(None, pa.string()))
+        return _typed_cells(replace(cells, values=texts), parsed, native, unread, marks, fault)
     held = cells.values.type
     if pa.types.is_date(held) or pa.types.is_timestamp(held):
-        held_as = cells.values.cast(pa.timestamp("us"), safe=False)
-        since_1970 = compute().fill_null(held_as.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
-        whole = since_1970 // _DAY_MICROSECONDS
-        part = np.minimum((since_1970 - whole * _DAY_MICROSECONDS) / _DAY_MICROSECONDS, _LATEST)
-        there = held_as.is_valid().to_numpy(zero_copy_only=False)
-        return np.where(there, whole + _DAY_ZERO + part, np.nan)
+        return moments_of(cells.values.cast(pa.timestamp("us"), safe=False))
     if pa.types.is_null(held):
         return np.full(len(cells.values), np.nan)
     if form is not None and (pa.types.is_integer(held) or pa.types.is_floating(held)):
@@ -168,47 +165,19 @@ def _without(read: npt.NDArray[np.float64], marks: npt.NDArray[np.float64]) -> n
     return kept
 
 
-def _cell_by_cell(
-    cells: Cells,
+def _typed_cells(
+    texts: Cells,
     parse: Callable[[Cells], npt.NDArray[np.float64]],
-    native: Callable[[object], float | str | None],
+    native: npt.NDArray[np.float64],
+    unread: npt.NDArray[np.bool_],
     marks: npt.NDArray[np.float64],
     fault: tuple[str, str],
 ) -> npt.NDArray[np.float64]:
     """Values of a database column of mixed types: each by its own type, texts by `parse`."""
-    import pyarrow as pa
-
-    typed = [value if value is None or isinstance(value, str) else native(value) for value in cells.values]
-    unread = [made is None and given is not None for made, given in zip(typed, cells.values, strict=True)]
-    texts = pa.array([value if isinstance(value, str) else None for value in typed], pa.string())
-    numbers = np.array([value if isinstance(value, float) else np.nan for value in typed], dtype=np.float64)
-    is_text = texts.is_valid().to_numpy(zero_copy_only=False)
-    read = _without(parse(replace(cells, values=texts)), marks[np.isfinite(marks)])
-    values = np.where(is_text, read, _without(numbers, marks))
-    return _checked(cells, np.where(np.array(unread, dtype=np.bool_), _MISFIT, values), fault)
-
-
-def _native_number(value: object) -> float | None:
-    """A number as a float; None for what is none, is beyond the floats or signals."""
-    if not isinstance(value, int | float | Decimal):
-        return None
-    try:
-        return float(value)
-    except (OverflowError, ValueError):
-        return None
-
-
-def _native_day(value: object) -> float | str | None:
-    """The moment of a date; another value as text, to be read as text is; None for what has none."""
-    if isinstance(value, datetime):
-        return _moment(in_utc(value))
-    if isinstance(value, date):
-        return float(value.toordinal())
-    try:
-        text = cell_text(value)
-    except TypeError:
-        return None
-    return float("nan") if text is None else text
+    is_text = texts.values.is_valid().to_numpy(zero_copy_only=False)
+    read = _without(parse(texts), marks[np.isfinite(marks)])
+    values = np.where(is_text, read, _without(native, marks))
+    return _checked(texts, np.where(unread, _MISFIT, values), fault)
 
 
 def _checked(cells: Cells, read: npt.NDArray[np.float64], fault: tuple[str, str]) -> npt.NDArray[np.float64]:
@@ -295,7 +264,7 @@ def _moment(moment: datetime) -> float:
     """Days as in `date.toordinal`, with the part of the day that has gone by."""
     since = moment - datetime.combine(moment, datetime.min.time())
     part = (since.seconds * 1_000_000 + since.microseconds) / _DAY_MICROSECONDS
-    return moment.toordinal() + min(part, _LATEST)
+    return moment.toordinal() + min(part, LATEST)
 
 
 def _day_within(moment: datetime, span: tuple[float, float]) -> float:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 from uuid import UUID
 
 import numpy as np
@@ -152,13 +152,22 @@ _MISSING_WORDS: Final = frozenset({"nan", "null", "none", "nil", "n/a", "na", "#
 _SHORTENED: Final = r"^[+-]?[0-9](?:[.,][0-9]+)?[eE][+][0-9]{2,}$"
 
 
+@runtime_checkable
+class KeyCells(Protocol):
+    """Cells of a database that tell their texts as keys (`driver_cells.DriverColumn`)."""
+
+    def key_texts(self) -> Any:
+        """An Arrow array of texts; raises as `key_text` does, or TypeError."""
+        ...
+
+
 def key_text(column: Any, missing: NullMarks | None = None) -> Any:
     """Customer keys as text without blanks and unseen signs around it; whole numbers lose their point.
 
     A consent file and a customer table have to spell one customer alike, so both use this function.
 
     Args:
-        column: an Arrow column of a file, or a list of the values of a database.
+        column: an Arrow column of a file, the cells of a database, or a list of values.
         missing: what stands for no key, beside blanks.
 
     Raises:
@@ -168,7 +177,10 @@ def key_text(column: Any, missing: NullMarks | None = None) -> Any:
     import pyarrow as pa
 
     try:
-        texts = _listed(column) if isinstance(column, list) else _typed(plain_column(column))
+        if isinstance(column, KeyCells):
+            texts = column.key_texts()
+        else:
+            texts = _listed(column) if isinstance(column, list) else _typed(plain_column(column))
     except (pa.ArrowException, TypeError):
         raise TableError(
             "RF-T017",
@@ -209,7 +221,7 @@ def _listed(cells: list[object]) -> Any:
 
 def _key_of(value: object) -> str | None:
     if isinstance(value, float):
-        _require_exact(value, 64)
+        require_exact(np.array([value]), 64)
     return cell_text(value)
 
 
@@ -226,7 +238,7 @@ def _typed(column: Any) -> Any:
     if pa.types.is_floating(kind):
 
         def whole(value: object) -> str | None:
-            _require_exact(value, kind.bit_width)
+            require_exact(np.array([value]) if isinstance(value, float) else np.zeros(0), kind.bit_width)
             return _whole_text(value)
 
         return by_distinct(column, whole)
@@ -235,10 +247,14 @@ def _typed(column: Any) -> Any:
     raise TypeError(f"no keys of type {kind}")
 
 
-def _require_exact(value: object, width: int) -> None:
-    """Refuse a number that its neighbours were rounded to: another customer's key may be read as this one."""
+def require_exact(values: npt.NDArray[np.float64], width: int) -> None:
+    """Refuse numbers that their neighbours were rounded to: another customer's key may be read as such a one.
+
+    Raises:
+        TableError: RF-T100.
+    """
     bits = _EXACT_BITS[width]
-    if isinstance(value, float) and math.isfinite(value) and abs(value) >= 2**bits:
+    if (np.isfinite(values) & (np.abs(values) >= 2.0**bits)).any():
         raise TableError(
             "RF-T100",
             N_(
