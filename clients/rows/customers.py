@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from ringfence.privacy.tables.celltext import reads_as_missing
+from ringfence.privacy.tables.celltext import in_parts, reads_as_missing
 
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
-_AT_ONCE: Final = 1 << 16
 
 
 class KeyColumn(Sequence[str]):
@@ -52,8 +51,7 @@ class KeyColumn(Sequence[str]):
         return str(self.texts[place].as_py())
 
     def __iter__(self) -> Iterator[str]:
-        for begin in range(0, len(self.texts), _AT_ONCE):
-            yield from self.texts.slice(begin, _AT_ONCE).to_pylist()
+        return in_parts(self.texts)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and tuple(self) == tuple(other)

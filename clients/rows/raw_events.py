@@ -19,7 +19,7 @@ from ringfence.clients.rows.cells import Cells, null_marks, raise_together
 from ringfence.clients.rows.coding import Coded, code
 from ringfence.clients.rows.customers import KeyColumn
 from ringfence.clients.rows.reading import Locate, fetch
-from ringfence.clients.rows.texts import numbered_apart, plain_texts
+from ringfence.clients.rows.texts import looked_up, numbered_apart, plain_texts
 from ringfence.clients.rows.values import days, numbers
 from ringfence.clients.rows.windowing import UNITS, Flags, Lines, Numbers, Values, customer_rows, no_order
 from ringfence.privacy.agreements.contract import Contract
@@ -180,9 +180,8 @@ def _kinds(kind: Any, source: EventSource, window: EventWindow, count: int) -> N
     number, distinct = numbered_apart(kind)
     place = {name: position for position, name in enumerate(window.every_kind)}
     meaning = place | {text.strip(): place[name] for text, name in source.values.items() if name in place}
-    table = np.array(
-        [meaning.get(text, -2 - at) for at, text in enumerate(distinct.to_pylist())] + [-1], dtype=np.int64
-    )
+    known = looked_up(distinct, meaning)
+    table = np.append(np.where(known < 0, -2 - np.arange(len(known)), known), -1)
     found: Numbers = table[number]  # the last entry is for none
     return found
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ringfence.privacy.agreements.columns import Source
 from ringfence.privacy.errors import N_, TableError
@@ -23,7 +23,11 @@ Locate = Callable[[Sequence[int]], list[int]]
 """Rows (from 0) to the numbers people know them by: lines of a CSV file, rows from 1 elsewhere."""
 
 
-def fetch(source: Source, headers: Sequence[str], base_dir: Path) -> tuple[Any, str, Locate]:
+_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
+"""Which package speaks to a database whose url names none."""
+
+
+def fetch(source: Source, headers: Sequence[str], base_dir: Path) -> tuple[dict[str, Any], str, Locate]:
     """Decode the named columns and no other.
 
     Args:
@@ -32,8 +36,8 @@ def fetch(source: Source, headers: Sequence[str], base_dir: Path) -> tuple[Any, 
         base_dir: what a relative path stands against.
 
     Returns:
-        The columns by name (a `pyarrow.Table` of a file; of a database a `DriverColumn` each), the source's
-        name for messages, and a way to locate rows for messages.
+        The columns by name (of a file an Arrow array each, of a database a `DriverColumn`), of which the
+        caller lets go one by one; the source's name for messages, and a way to locate rows for messages.
 
     Raises:
         TableError: RF-T001 to RF-T019 when it cannot be read.
@@ -48,7 +52,11 @@ def fetch(source: Source, headers: Sequence[str], base_dir: Path) -> tuple[Any, 
     path = base_dir / source.file
     layout = tabular.Layout(delimiter=source.delimiter, encoding=source.encoding, names=source.header)
     table = tabular.read_columns(path, headers, layout, key=headers[0], compact=True)
-    return table, path.name, lambda rows: tabular.line_numbers(path, layout, rows)
+    return (
+        {header: table[header] for header in headers},
+        path.name,
+        lambda rows: tabular.line_numbers(path, layout, rows),
+    )
 
 
 def _by_count(rows: Sequence[int]) -> list[int]:
@@ -120,8 +128,8 @@ def _engine(url: str, base_dir: Path) -> Engine:
                 )
             # Opened for reading only: a misspelt name must not make an empty database.
             return create_engine(f"sqlite:///file:{os.path.abspath(path)}?mode=ro&uri=true")
-        if target.drivername == "postgresql":
-            target = target.set(drivername="postgresql+psycopg")
+        if target.drivername in _DRIVERS:
+            target = target.set(drivername=f"{target.drivername}+{_DRIVERS[target.drivername]}")
         return create_engine(target)
     except (SQLAlchemyError, ImportError):
         raise TableError(

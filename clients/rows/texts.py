@@ -42,7 +42,7 @@ def category_texts(cells: Cells, truth: tuple[str, str]) -> Any:
     return replace(cells, values=values).texts()
 
 
-def numbered_texts(cells: Cells, truth: tuple[str, str]) -> tuple[npt.NDArray[np.int64], list[str | None]]:
+def numbered_texts(cells: Cells, truth: tuple[str, str]) -> tuple[npt.NDArray[np.int64], Any]:
     """Texts of categories by number: what a number stands for is trimmed and read once.
 
     Args:
@@ -50,8 +50,9 @@ def numbered_texts(cells: Cells, truth: tuple[str, str]) -> tuple[npt.NDArray[np
         truth: what false and true are called.
 
     Returns:
-        The number of each cell's text, -1 for missing, int64 `(n,)`; and the texts by their numbers, None for
-        missing. Several numbers may stand for one text, when cells differ in blanks around it.
+        The number of each cell's text, -1 for missing, int64 `(n,)`; and the texts by their numbers, an Arrow
+        array, null for missing. Several numbers may stand for one text, when cells differ in blanks around
+        it.
 
     Raises:
         TableError: as `category_texts`.
@@ -62,7 +63,7 @@ def numbered_texts(cells: Cells, truth: tuple[str, str]) -> tuple[npt.NDArray[np
     coded = (cells.values if first else category_texts(cells, truth)).dictionary_encode()
     texts = replace(cells, values=coded.dictionary).texts() if first else coded.dictionary
     number = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return number, texts.to_pylist()
+    return number, texts
 
 
 def _texts_of(cells: Cells, truth: tuple[str, str]) -> Any:

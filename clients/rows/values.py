@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ringfence.clients.rows.cells import Cells
 from ringfence.privacy.agreements.date_forms import has_short_year
 from ringfence.privacy.errors import N_
-from ringfence.privacy.tables.celltext import by_distinct, cell_text, compute, in_utc
+from ringfence.privacy.tables.celltext import by_distinct, cell_text, compute, in_parts, in_utc
 from ringfence.privacy.tables.driver_cells import LATEST, DriverColumn, moments_of
 
 _DAY_MICROSECONDS: Final = 86_400_000_000
@@ -242,11 +242,12 @@ def _parsed_days(cells: Cells, span: tuple[float, float]) -> npt.NDArray[np.floa
     form = cells.source.date_format
     coded = cells.texts().dictionary_encode()
     # Slow, so once per distinct text; the last entry stands for missing.
-    distinct = [_day(text, form, span) for text in coded.dictionary.to_pylist()]
-    table = np.array([*distinct, np.nan], dtype=np.float64)
-    read: npt.NDArray[np.float64] = table[
-        coded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
-    ]
+    distinct = len(coded.dictionary)
+    table = np.full(distinct + 1, np.nan)
+    table[:distinct] = np.fromiter(
+        (_day(text, form, span) for text in in_parts(coded.dictionary)), np.float64, distinct
+    )
+    read: npt.NDArray[np.float64] = table[coded.indices.fill_null(distinct).to_numpy(zero_copy_only=False)]
     return read
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final, Protocol, runtime_checkable
@@ -97,6 +97,12 @@ def plain_column(column: Any) -> Any:
     return column.cast(pa.binary()) if pa.types.is_binary_view(column.type) else column
 
 
+def in_parts(values: Any) -> Iterator[Any]:
+    """Python's values of an Arrow array, one after the other, of which few are held at once."""
+    for begin in range(0, len(values), 1 << 16):
+        yield from values.slice(begin, 1 << 16).to_pylist()
+
+
 def by_distinct(column: Any, text: Callable[[object], str | None]) -> Any:
     """Text of every cell of an Arrow column, asked for once per distinct value."""
     import pyarrow as pa
@@ -104,7 +110,8 @@ def by_distinct(column: Any, text: Callable[[object], str | None]) -> Any:
     if pa.types.is_floating(column.type):
         column = column.cast(pa.float64())
     coded = column.dictionary_encode()
-    texts = pa.array([text(value) for value in coded.dictionary.to_pylist()], pa.string())
+    distinct = coded.dictionary
+    texts = pa.array((text(value) for value in in_parts(distinct)), pa.string(), size=len(distinct))
     return texts.take(coded.indices)
 
 
@@ -210,7 +217,13 @@ def trimmed_key(text: str) -> str:
 
 def reads_as_missing(keys: Any) -> npt.NDArray[np.bool_]:
     """Which customer keys are a program's word for a missing entry, bool `(n,)`."""
-    return np.array([text.casefold() in _MISSING_WORDS for text in keys.to_pylist()], dtype=np.bool_)
+    import pyarrow as pa
+
+    words = pa.array(sorted(_MISSING_WORDS), pa.string())
+    found: npt.NDArray[np.bool_] = (
+        compute().is_in(compute().utf8_lower(keys), words).to_numpy(zero_copy_only=False)
+    )
+    return found
 
 
 def _listed(cells: list[object]) -> Any:

@@ -17,7 +17,7 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 
-from ringfence.privacy.tables.celltext import by_distinct, cell_text, compute, in_utc, require_exact
+from ringfence.privacy.tables.celltext import by_distinct, cell_text, compute, in_parts, in_utc, require_exact
 
 Values = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -195,11 +195,9 @@ def _by_text(coded: Any, text: Callable[[str], str | None]) -> Any:
     """Texts of cells that are held as other texts, asked for once a distinct one."""
     import pyarrow as pa
 
-    return pa.array(_each(coded.dictionary, text), pa.string()).take(coded.indices)
-
-
-def _each(texts: Any, how: Callable[[str], Any]) -> list[Any]:
-    return [how(text) for text in texts.to_pylist()]
+    distinct = coded.dictionary
+    texts = pa.array((text(value) for value in in_parts(distinct)), pa.string(), size=len(distinct))
+    return texts.take(coded.indices)
 
 
 def _numbers_of_group(group: _Group) -> tuple[Values, Flags]:
@@ -213,10 +211,12 @@ def _numbers_of_group(group: _Group) -> tuple[Values, Flags]:
         return values, np.zeros(len(values), dtype=np.bool_)
     coded = cells if pa.types.is_dictionary(cells.type) else cells.dictionary_encode()
     exact: Callable[[str], Any] = Decimal if group.kind is Decimal else int
-    found = _each(coded.dictionary, lambda text: _float_or_none(exact(text)))
-    which = coded.indices.to_numpy(zero_copy_only=False)
-    table = np.array([np.nan if each is None else each for each in found], dtype=np.float64)
-    return table[which], np.array([each is None for each in found], dtype=np.bool_)[which]
+    which, distinct = coded.indices.to_numpy(zero_copy_only=False), coded.dictionary
+    values, beyond = np.full(len(distinct), np.nan), np.zeros(len(distinct), dtype=np.bool_)
+    for place, text in enumerate(in_parts(distinct)):
+        number = _float_or_none(exact(text))
+        values[place], beyond[place] = (np.nan, True) if number is None else (number, False)
+    return values[which], beyond[which]
 
 
 def _float_or_none(value: Any) -> float | None:

@@ -86,7 +86,7 @@ def read_columns(
     names = column_names(path, layout)
     _check_names(path, names, wanted, layout, key)
     if is_parquet(path):
-        table = _read_parquet(path, wanted, compact)
+        table = _read_parquet(path, wanted, compact, key)
     else:
         table = read_delimited(path, names, wanted, layout, compact)
     if _state(path) != before:
@@ -324,12 +324,13 @@ def _parquet(path: Path, dictionaries: Sequence[str] = ()) -> Any:
         raise _broken_parquet(path) from None
 
 
-def _read_parquet(path: Path, wanted: Sequence[str], compact: bool) -> Any:
+def _read_parquet(path: Path, wanted: Sequence[str], compact: bool, key: str | None) -> Any:
     import pyarrow as pa
 
     try:
         if compact:
-            with _parquet(path, _flat_texts(path, wanted)) as file:
+            # Keys do not recur, and a dictionary of them would hold each twice.
+            with _parquet(path, _flat_texts(path, [name for name in wanted if name != key])) as file:
                 return without_views(file.read(columns=list(wanted)).select(list(wanted)))
         with _parquet(path) as file:
             return without_views(file.read(columns=list(wanted)).select(list(wanted))).combine_chunks()
