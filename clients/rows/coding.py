@@ -26,7 +26,7 @@ from ringfence.privacy.agreements.contract import Contract
 from ringfence.privacy.agreements.policy import Allowed
 from ringfence.privacy.agreements.schema import Feature, Schema
 from ringfence.privacy.errors import N_, ContractError, TableError
-from ringfence.privacy.tables.celltext import in_parts
+from ringfence.privacy.tables.celltext import give_back, in_parts
 from ringfence.privacy.tables.facts import ColumnFacts, TableFacts
 
 OTHER: Final = "(other)"
@@ -115,6 +115,7 @@ def code_columns(
             coded[feature] = code(table.pop(header), schema.feature(feature), column, contract.source, locate)
         except TableError as fault:
             faults.append(fault)
+        give_back()
     raise_together(faults, name)
     return coded
 

@@ -97,6 +97,13 @@ def plain_column(column: Any) -> Any:
     return column.cast(pa.binary()) if pa.types.is_binary_view(column.type) else column
 
 
+def give_back() -> None:
+    """Return to the machine what Arrow holds and does not use: of a large table that is a second one."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+
+
 def in_parts(values: Any) -> Iterator[Any]:
     """Python's values of an Arrow array, one after the other, of which few are held at once."""
     for begin in range(0, len(values), 1 << 16):

@@ -26,6 +26,7 @@ from ringfence.privacy.tables.layouts import (
 _LARGEST_BLOCK: Final = (1 << 31) - 1
 _UTF8: Final = ("utf-8", "utf-8-sig", "ascii")
 _GUESSED_FROM: Final = 4096
+_BLOCKS_A_PIECE: Final = 64
 
 
 def _content(path: Path, layout: Layout) -> Any:
@@ -100,9 +101,12 @@ def _streamed(path: Path, names: Sequence[str], positions: list[str], layout: La
     options = _options(names, positions, layout, BLOCK, ragged, header(path, layout)[1])
     try:
         with pa_csv.open_csv(_content(path, layout), **options) as blocks:
-            for block in blocks:
+            for number, block in enumerate(blocks, start=1):
                 for column, part in zip(block.columns, parts, strict=True):
                     part.append(_recurring(column.cast(pa.string())))
+                if number % _BLOCKS_A_PIECE == 0:
+                    for part in parts:
+                        part[-_BLOCKS_A_PIECE:] = [_joined(part[-_BLOCKS_A_PIECE:])]
     except (UnicodeDecodeError, pa.ArrowInvalid):
         return None
     if ragged or not parts[0]:
@@ -119,14 +123,27 @@ def _recurring(texts: Any) -> Any:
     return texts.dictionary_encode()
 
 
-def _chunked(parts: list[Any]) -> Any:
-    """Blocks of one column as one; all as texts where some have a dictionary and some have none."""
+def _joined(parts: list[Any]) -> Any:
+    """Blocks of one column in one piece: what is large the machine gets back when it is let go of, of many
+    small ones Arrow keeps the place.
+    """
     import pyarrow as pa
 
-    kinds = {part.type for part in parts}
-    if len(kinds) > 1:
-        parts = [part.cast(pa.string()) for part in parts]
-    return pa.chunked_array(parts)
+    return pa.concat_arrays(_alike(parts))
+
+
+def _chunked(parts: list[Any]) -> Any:
+    """Pieces of one column as one column."""
+    import pyarrow as pa
+
+    return pa.chunked_array(_alike(parts))
+
+
+def _alike(parts: list[Any]) -> list[Any]:
+    """All as texts where some have a dictionary and some have none."""
+    import pyarrow as pa
+
+    return [part.cast(pa.string()) for part in parts] if len({part.type for part in parts}) > 1 else parts
 
 
 def _in_one_block(path: Path, names: Sequence[str], positions: list[str], layout: Layout) -> tuple[Any, bool]:
