@@ -20,7 +20,7 @@ from ringfence.clients.rows.cells import Cells
 from ringfence.privacy.agreements.date_forms import has_short_year
 from ringfence.privacy.errors import N_
 from ringfence.privacy.tables.celltext import by_distinct, cell_text, compute, in_parts, in_utc
-from ringfence.privacy.tables.driver_cells import LATEST, DriverColumn, moments_of
+from ringfence.privacy.tables.driver_cells import LATEST, DriverColumn, stamps_in_days
 
 _DAY_MICROSECONDS: Final = 86_400_000_000
 _NOT_NUMBERS: Final = N_(
@@ -121,7 +121,7 @@ def _read_moments(
         return _typed_cells(replace(cells, values=texts), parsed, native, unread, marks, fault)
     held = cells.values.type
     if pa.types.is_date(held) or pa.types.is_timestamp(held):
-        return moments_of(cells.values.cast(pa.timestamp("us"), safe=False))
+        return stamps_in_days(cells.values.cast(pa.timestamp("us"), safe=False))
     if pa.types.is_null(held):
         return np.full(len(cells.values), np.nan)
     if form is not None and (pa.types.is_integer(held) or pa.types.is_floating(held)):

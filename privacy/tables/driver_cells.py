@@ -110,7 +110,7 @@ class DriverColumn:
         """Cells that are dates or moments, as `clients.rows.values.points_in_time` counts them; NaN else."""
         found = np.full(len(self), np.nan)
         for group in self._of(datetime):
-            found[group.places] = moments_of(group.cells)
+            found[group.places] = stamps_in_days(group.cells)
         for group in self._of(date):
             found[group.places] = group.cells.cast("int32").to_numpy(zero_copy_only=False) + _DAY_ZERO
         return found
@@ -226,7 +226,7 @@ def _float_or_none(value: Any) -> float | None:
         return None
 
 
-def moments_of(stamps: Any) -> Values:
+def stamps_in_days(stamps: Any) -> Values:
     """Moments of an Arrow array of timestamps in microseconds: days as in `date.toordinal` and the part of
     the day that has gone by, NaN for missing.
     """
