@@ -158,6 +158,22 @@ def test_which_are_kept_hangs_on_the_customer_and_not_on_the_catalogues_order(tm
     assert kept.sum() == 900
 
 
+@pytest.mark.parametrize("baskets", [1, 2])
+def test_a_keyed_choice_hangs_on_no_time(tmp_path: Path, baskets: int) -> None:
+    articles = ["milk", "bread", "tea", "jam"]
+    sides = []
+    for days in ("0102030405", "0504030201"):
+        lines = [
+            line(f"c{row}", article, f"i{place}", day=f"2026-01-{days[2 * place : 2 * place + 2]}")
+            for row in range(40)
+            for place, article in enumerate(articles)
+        ]
+        raw = read(tmp_path, lines, {"baskets": baskets, "most": 1})
+        sides.append({who: sorted(codes) for who, codes in codes_of(raw, "basket").items()})
+    assert sides[0] == sides[1]
+    assert len({tuple(codes) for codes in sides[0].values()}) > 2
+
+
 CELLS = st.tuples(
     st.sampled_from(["ann", "bob", "eve", ""]),
     st.sampled_from(["milk", "bread", "tea", "jam", "boat", ""]),

@@ -134,6 +134,19 @@ def test_who_does_not_consent_is_out_of_every_list(tmp_path: Path) -> None:
         assert found == expected
 
 
+def test_lists_go_into_the_order_of_their_rows(tmp_path: Path) -> None:
+    contract, schema, allowed = documents(tmp_path)
+    people = [f"p{number},{18 + number},no" for number in range(60)]
+    buys = [f"p{number},{('milk', 'bread', 'tea', 'jam')[number % 4]}" for number in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,age,churn", *people, ""]), encoding="utf-8")
+    (tmp_path / "buys.csv").write_text("\n".join(["id,article", *buys, ""]), encoding="utf-8")
+    small = minimise(read_table(contract, schema, allowed, tmp_path), ("age",))
+    numbers = [int(age) - 18 for age in small.frame["age"].tolist()]
+    assert numbers != sorted(numbers)
+    found = [small.inputs["basket"].of_customer(row) for row in range(60)]
+    assert found == [[number % 4] for number in numbers]
+
+
 def test_a_task_gets_the_lists_of_the_rows_it_gets(tmp_path: Path) -> None:
     contract, schema, allowed = documents(tmp_path)
     small = minimise(read_table(contract, schema, allowed, tmp_path), ("age",))
