@@ -37,13 +37,22 @@ class _Group:
 
     Attributes:
         kind: the type; None for what means nothing anywhere, such as bytes.
-        places: within the column, int64 `(k,)`.
-        cells: an Arrow array of them; None where they mean nothing.
+        within: places within the column, int64 `(k,)`, or where k cells beside each other begin.
+        count: k.
+        cells: an Arrow array of them, null where nothing stands; None where they mean nothing.
     """
 
     kind: type | None
-    places: npt.NDArray[np.int64]
+    within: npt.NDArray[np.int64] | int
+    count: int
     cells: Any
+
+    @property
+    def places(self) -> npt.NDArray[np.int64]:
+        """Places within the column, int64 `(k,)`."""
+        if isinstance(self.within, int):
+            return np.arange(self.within, self.within + self.count)
+        return self.within
 
 
 class DriverColumn:
@@ -69,13 +78,16 @@ class DriverColumn:
         kinds = [_kind(type(value)) for value in values]
         begin = self._length
         self._length += len(values)
-        for kind in dict.fromkeys(kinds):
-            if kind is type(None):
-                continue
+        found = [kind for kind in dict.fromkeys(kinds) if kind is not type(None)]
+        if len(found) == 1 and found[0] is not None:
+            # The rule: one type, and here and there nothing.
+            self._groups.append(_Group(found[0], begin, len(values), _held(found[0], values)))
+            return
+        for kind in found:
             places = [place for place, each in enumerate(kinds) if each is kind]
-            chosen = values if len(places) == len(values) else [values[place] for place in places]
             whole = np.array(places, dtype=np.int64) + begin
-            self._groups.append(_Group(kind, whole, _held(kind, chosen)))
+            held = _held(kind, [values[place] for place in places])
+            self._groups.append(_Group(kind, whole, len(places), held))
 
     def texts(self, truth: tuple[str, str] = ("0", "1")) -> tuple[Any, Flags]:
         """Text of each cell as `cell_text` tells it, an Arrow array with null for missing; and which cells
@@ -103,7 +115,7 @@ class DriverColumn:
             if group.kind in (bool, int, float, Decimal):
                 numbers[group.places], unread[group.places] = _numbers_of_group(group)
             else:
-                unread[group.places] = True
+                unread[group.places] = True if group.kind is None else _there(group.cells)
         return numbers, unread
 
     def native_moments(self) -> Values:
@@ -167,14 +179,23 @@ def _held(kind: type | None, values: Sequence[Any]) -> Any:
         texts = pa.array(values, pa.string())
         coded = texts.dictionary_encode()
         return coded if 4 * len(coded.dictionary) < len(texts) else texts
-    if kind is int and not all(value in _INT64 for value in (min(values), max(values))):
-        return pa.array([str(value) for value in values], pa.string())
+    if kind is int and not all(value is None or value in _INT64 for value in values):
+        return pa.array(_told(str, values), pa.string())
     if kind is Decimal or kind is UUID:
-        return pa.array([str(value) for value in values], pa.string()).dictionary_encode()
+        return pa.array(_told(str, values), pa.string()).dictionary_encode()
     if kind is datetime:
-        return pa.array([in_utc(value) for value in values], pa.timestamp("us"))
+        return pa.array(_told(in_utc, values), pa.timestamp("us"))
     types = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), date: pa.date32()}
     return pa.array(values, types[kind])
+
+
+def _there(cells: Any) -> Flags:
+    found: Flags = cells.is_valid().to_numpy(zero_copy_only=False)
+    return found
+
+
+def _told(how: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
+    return [None if value is None else how(value) for value in values]
 
 
 def _texts_of_group(group: _Group, truth: tuple[str, str]) -> Any:
@@ -211,8 +232,10 @@ def _numbers_of_group(group: _Group) -> tuple[Values, Flags]:
         return values, np.zeros(len(values), dtype=np.bool_)
     coded = cells if pa.types.is_dictionary(cells.type) else cells.dictionary_encode()
     exact: Callable[[str], Any] = Decimal if group.kind is Decimal else int
-    which, distinct = coded.indices.to_numpy(zero_copy_only=False), coded.dictionary
-    values, beyond = np.full(len(distinct), np.nan), np.zeros(len(distinct), dtype=np.bool_)
+    distinct = coded.dictionary
+    which = coded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
+    # The last entry is for what is not there.
+    values, beyond = np.full(len(distinct) + 1, np.nan), np.zeros(len(distinct) + 1, dtype=np.bool_)
     for place, text in enumerate(in_parts(distinct)):
         number = _float_or_none(exact(text))
         values[place], beyond[place] = (np.nan, True) if number is None else (number, False)
