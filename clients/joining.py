@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -117,7 +118,7 @@ def _attested(holder: Holder, admitted: Admitted, found: Attestation | None) -> 
     """The copy that was attested; the intent is an event before the effect."""
     columns = admitted.obligations.columns
     contract = holder.contract.digest()
-    if found is None or not found.serves(contract, columns.decode):
+    if found is None or not found.serves(contract, columns.touched):
         raise TableError(
             "RF-T152",
             N_(
@@ -132,7 +133,7 @@ def _attested(holder: Holder, admitted: Admitted, found: Attestation | None) -> 
         "allow",
         resource=f"study:{admitted.digest}",
         public={"contract": contract, "purpose": admitted.study.purpose, "run": admitted.run},
-        private={"columns": listed(columns.headers), "snapshot": found.digest},
+        private={"columns": listed(columns.named), "snapshot": found.digest},
     )
     return restored(columns, holder.snapshots.content(found))
 
@@ -261,6 +262,7 @@ def encoded(
         None if label is None else positive_category(study, schema),
         task_named(study.task).measured(context),
     )
+    matrix = replace(matrix, inputs=small.inputs)
     return with_offset(study, holder, matrix), small.presence
 
 

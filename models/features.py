@@ -10,8 +10,8 @@ over customers, bit for bit.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -21,6 +21,7 @@ import pandas as pd
 from ringfence.models.edges import NUMBER_CELLS, edges_of
 from ringfence.privacy.agreements.schema import Feature, Schema
 from ringfence.privacy.errors import N_, SchemaError
+from ringfence.privacy.tables.coded_lists import CodedLists
 from ringfence.privacy.waist import BOTH, Scope
 
 Codes: TypeAlias = npt.NDArray[np.uint16]
@@ -80,6 +81,7 @@ class FeatureMatrix:
         is_test: shape `(n,)`, whether the customer is in the test part.
         measured: names of the numbers whose values are here as well, finer than cells.
         steps: shape `(n, len(measured))`, int32, see `number_steps`.
+        inputs: items, paths and notes by name, one bounded list for each customer.
     """
 
     names: tuple[str, ...]
@@ -88,6 +90,7 @@ class FeatureMatrix:
     is_test: npt.NDArray[np.bool_]
     measured: tuple[str, ...] = ()
     steps: Steps | None = None
+    inputs: Mapping[str, CodedLists] = field(default_factory=dict)
 
     def train(self, among: npt.NDArray[np.bool_] | None = None) -> FeatureMatrix:
         """The customers a model may learn from; of those chosen by a mask, or of all."""
@@ -104,12 +107,16 @@ class FeatureMatrix:
         return self.train(among) if name == "train" else self.test(among)
 
     def digest(self) -> str:
-        """`sha256:` over codes, labels and parts: which rows were used; private, since it can be guessed."""
+        """`sha256:` over codes, labels, parts and inputs: which rows were used; private, since it can be
+        guessed.
+        """
         state = hashlib.sha256(np.ascontiguousarray(self.codes, dtype="<u2").tobytes())
         state.update(self.label.tobytes())
         state.update(self.is_test.tobytes())
         if self.steps is not None:
             state.update(np.ascontiguousarray(self.steps, dtype="<i4").tobytes())
+        for name, lists in self.inputs.items():
+            state.update(name.encode() + b"\n" + lists.digest())
         return "sha256:" + state.hexdigest()
 
     def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> FeatureMatrix:
@@ -123,6 +130,7 @@ class FeatureMatrix:
             is_test=self.is_test[chosen],
             measured=self.measured,
             steps=None if self.steps is None else self.steps.take(chosen, axis=0),
+            inputs={name: lists.take(chosen) for name, lists in self.inputs.items()},
         )
 
 

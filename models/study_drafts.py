@@ -37,7 +37,8 @@ def priced_draft(known: StudyOutline, holders: Sequence[Participant]) -> str:
     task = task_named(known.task)
     known = replace(known, labelled=task.labelled)
     if task.template is not None:
-        first = task.template(known.schema, known.allowed)
+        asked = [name for name in known.allowed if name not in known.schema.future]  # those are labels alone
+        first = task.template(known.schema, asked)
         known = replace(known, allowed=first.features, settings=first.settings)
     text = draft_study(known)
     study = _stood_in(text, known.schema, holders)

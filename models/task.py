@@ -62,7 +62,8 @@ class StudyContext:
     Attributes:
         study: the signed study.
         schema: the schema whose digest the study names.
-        features: names of the D features, in order; last the holder itself where the study has offsets.
+        features: names of the D features, in order; last the holder itself where the study has offsets. None
+            in a study of inputs alone.
         grids: their public cells.
     """
 
@@ -76,10 +77,11 @@ class StudyContext:
         """Derive the cells of the study's features.
 
         Raises:
-            StudyError: the study names no features (the coordinator writes them in when it signs), or RF-S020
-                its label has no positive category; said here, so before it is signed, admitted or charged.
+            StudyError: RF-S053 the study names neither inputs nor features (the coordinator writes them in
+                when it signs), or RF-S020 its label has no positive category; said here, so before it is
+                signed, admitted or charged.
         """
-        if not study.features:
+        if not study.features and not study.inputs:
             raise StudyError(
                 "RF-S053",
                 N_("The study {study} names no features, so its price cannot be computed; sign it again."),
@@ -87,7 +89,7 @@ class StudyContext:
             )
         if study.label is not None:
             positive_category(study, schema)
-        grids = [grid_of(schema.feature(name)) for name in study.features]
+        grids = [grid_of(schema.feature(name)) for name in study.features or ()]
         if holder_offsets(study):
             grids.append(holder_grid(study))
         return cls(
@@ -216,6 +218,7 @@ class Task(Generic[State, Result]):
             stops before its end.
         labelled: whether its studies have a label; one without makes tables of everybody and has no test
             part.
+        reads_inputs: whether it looks at items, paths and notes; a study of any other task may name none.
         measured: names of the numbers of a study whose values it adds up, beside their cells.
         template: features and `[model]` lines of a first study, from the schema and the features that may be
             used; None where all of them are features and the defaults are a beginning.
@@ -234,20 +237,43 @@ class Task(Generic[State, Result]):
     scoring: Scoring[Result] | None = None
     so_far: Callable[[StudyContext, State], Result | None] | None = None
     labelled: bool = True
+    reads_inputs: bool = False
     measured: Callable[[StudyContext], tuple[str, ...]] = lambda _context: ()
     template: Callable[[Schema, Sequence[str]], TaskTemplate] | None = None
     outlook: Callable[[StudyContext], Outlook] | None = None
 
 
-def require_label(task: Task[Any, Any], context: StudyContext) -> None:
-    """Refuse a study that has a label where its task takes none, or none where it needs one.
+def require_fitting(task: Task[Any, Any], context: StudyContext) -> None:
+    """Refuse a study whose label or inputs are not what its task takes.
 
     Raises:
-        StudyError: RF-S020 no label with a positive category, RF-S510 a label that nothing would look at.
+        StudyError: RF-S020 no label with a positive category, RF-S510 a label that nothing would look at,
+            RF-S570 inputs that nothing would look at, RF-S571 a label and no features to predict it by.
     """
+    study = context.study
+    if study.inputs and not task.reads_inputs:
+        raise StudyError(
+            "RF-S570",
+            N_(
+                "The task {task} reads no items, paths or notes, so {inputs} would be read for nothing: "
+                "delete inputs, or choose a task that reads them."
+            ),
+            task=task.name,
+            inputs=", ".join(study.inputs),
+        )
     if task.labelled:
-        positive_category(context.study, context.schema)
-    elif context.study.label is not None:
+        positive_category(study, context.schema)
+        if not study.features:
+            raise StudyError(
+                "RF-S571",
+                N_(
+                    "The task {task} predicts {label} by features, and the study names inputs alone: add "
+                    "features, or choose a task without a label."
+                ),
+                task=task.name,
+                label=study.label or "-",
+            )
+    elif study.label is not None:
         raise StudyError(
             "RF-S510",
             N_(
@@ -255,5 +281,5 @@ def require_label(task: Task[Any, Any], context: StudyContext) -> None:
                 "delete label and positive, and list {label} among the features if its values are wanted."
             ),
             task=task.name,
-            label=context.study.label,
+            label=study.label,
         )

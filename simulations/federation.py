@@ -101,7 +101,7 @@ class Federation:
             keys: by holder's name; fresh ones by default.
         """
         keys = dict(keys) if keys else {name: HolderKeys.make() for name in sites}
-        if study.features is None:
+        if study.features is None and study.inputs is None:
             study = study.revised(features=_common_features(study, schema, sites))
         coordinator = make_coordinator(profile, folder)
         opened = sign_study(coordinator.identity, with_holders(study, schema, sites, keys), schema)

@@ -64,6 +64,10 @@ def _question(study: Study, schema: Schema, coordinator: PublicIdentity, digest:
     yield _("The features it looks at ({count}): {features}.").format(
         count=len(features), features=_(", ").join(_titled(name, schema) for name in features)
     )
+    if study.inputs is not None:
+        yield _("It looks at these lists of each customer ({count}): {inputs}.").format(
+            count=len(study.inputs), inputs=_(", ").join(_titled(name, schema) for name in study.inputs)
+        )
     yield _("The data protection impact assessment is: {dpia}").format(dpia=study.dpia)
     yield _("Its last day is {day}.").format(day=study.expires)
     if study.series is not None:
@@ -106,7 +110,8 @@ def _named(term: str) -> str:
 
 def _titled(name: str, schema: Schema) -> str:
     """A feature's name, with its label for people where the schema has one."""
-    feature = next((each for each in schema.features if each.name == name), None)
+    named = (*schema.features, *schema.inputs.values())
+    feature = next((each for each in named if each.name == name), None)
     if feature is None:
         return name
     title = feature.title_zh if language() == "zh" and feature.title_zh else feature.title
@@ -118,7 +123,7 @@ def _columns(found: Forecast) -> Iterator[str]:
         return
     columns = found.decision.obligations.columns
     yield _("Of this holder's table it would read these columns and no other: {columns}.").format(
-        columns=_(", ").join(columns.decode)
+        columns=_(", ").join(columns.touched)
     )
     if columns.sensitive:
         yield _("Sensitive among what it uses, so that separate consent is needed: {features}.").format(

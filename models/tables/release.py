@@ -112,7 +112,8 @@ def cohort_of(context: StudyContext) -> str:
     """Digest of who a study asks, as it is signed: equal for two studies of the same customers.
 
     What the customers are follows from the schema, the purpose and its legal basis, who is asked and who
-    receives what, and the features whose unknown values leave a customer out.
+    receives what, the features whose unknown values leave a customer out, and the inputs: a holder without a
+    table beside them counts whoever has a line in one.
     """
     study = context.study
     told = {
@@ -122,6 +123,7 @@ def cohort_of(context: StudyContext) -> str:
         "jurisdiction": study.jurisdiction or "",
         "label": study.label or "",
         "holders": sorted(each.key for each in study.holders),
+        "inputs": sorted(study.inputs or ()),
         "leaving_out": sorted(
             name for name in study.features or () if context.schema.feature(name).unknown == "exclude"
         ),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ringfence.privacy.agreements.contract import Column, Contract
+from ringfence.privacy.agreements.inputs import asked_problems
 from ringfence.privacy.agreements.law import bases_of, consents_apart
 from ringfence.privacy.agreements.obligations import Allowed, Decision, Obligations, Reason, Reasons
 from ringfence.privacy.agreements.purposes import catalogue, unknown_purpose
@@ -103,7 +104,9 @@ def allowed_columns(contract: Contract, study: Study, schema: Schema) -> Allowed
     features = _features(contract, study, schema)
     used = features if study.label is None else (study.label, *features)
     columns = {name: column for name in used if (column := contract.column(name)) is not None}
-    sensitive = tuple(name for name, column in columns.items() if column.sensitivity == "sensitive")
+    lists = {name: contract.inputs[name] for name in study.inputs or ()}
+    brought = {**columns, **lists}
+    sensitive = tuple(name for name, each in brought.items() if each.sensitivity == "sensitive")
     return Allowed(
         subject=contract.subject,
         label=study.label,
@@ -117,6 +120,9 @@ def allowed_columns(contract: Contract, study: Study, schema: Schema) -> Allowed
             recipients=_recipients(contract, study),
             safeguarded=contract.transfers,
         ),
+        inputs={
+            name: (source.key(contract.subject), *source.columns.values()) for name, source in lists.items()
+        },
     )
 
 
@@ -127,8 +133,8 @@ def _recipients(contract: Contract, study: Study) -> tuple[str | None, ...]:
 
 
 def features_by_purpose(contract: Contract, schema: Schema) -> dict[str, tuple[str, ...]]:
-    """What a contract gives to each purpose, as features or as label, in the schema's order: what a holder
-    tells a coordinator, so that a study asks for nothing else.
+    """What a contract gives to each purpose, as features, as label or as inputs, in the schema's order: what
+    a holder tells a coordinator, so that a study asks for nothing else.
     """
     usable = [
         (feature.name, column.purposes)
@@ -138,6 +144,7 @@ def features_by_purpose(contract: Contract, schema: Schema) -> dict[str, tuple[s
         and column.sensitivity != "identifier"
         and column.header != contract.subject
     ]
+    usable += [(name, source.purposes) for name, source in contract.inputs.items() if name in schema.inputs]
     purposes = sorted({purpose for _name, given in usable for purpose in given})
     return {purpose: tuple(name for name, given in usable if purpose in given) for purpose in purposes}
 
@@ -145,10 +152,13 @@ def features_by_purpose(contract: Contract, schema: Schema) -> dict[str, tuple[s
 def _features(contract: Contract, study: Study, schema: Schema) -> tuple[str, ...]:
     if study.features is not None:
         return study.features
+    if study.inputs is not None:
+        return ()
     return tuple(
         feature.name
         for feature in schema.features
         if feature.name != study.label
+        and feature.name not in schema.future
         and feature.kind != "text"
         and (column := contract.column(feature.name)) is not None
         and _usable(column, contract, study)
@@ -206,6 +216,8 @@ def _column_reasons(request: Request) -> Findings:
     study = request.study
     for problem in study_against_schema(study.label, study.positive, study.features, request.schema):
         yield Reason(code=problem.code, template=problem.template, values=problem.values)
+    for problem in asked_problems(study.inputs, tuple(request.schema.inputs), request.schema.id):
+        yield Reason(code=problem.code, template=problem.template, values=problem.values)
 
 
 def _usable_reasons(contract: Contract, study: Study, schema: Schema) -> Findings:
@@ -230,12 +242,30 @@ def _usable_reasons(contract: Contract, study: Study, schema: Schema) -> Finding
                 template=N_('The contract does not allow "{name}" to be used for {purpose}.'),
                 values={"name": name, "purpose": study.purpose},
             )
-    if study.features is None and not _features(contract, study, schema):
+    yield from _input_reasons(contract, study)
+    if study.features is None and not study.inputs and not _features(contract, study, schema):
         yield Reason(
             code="RF-S047",
             template=N_("The contract allows no column at all to be used for {purpose}."),
             values={"purpose": study.purpose},
         )
+
+
+def _input_reasons(contract: Contract, study: Study) -> Findings:
+    for name in study.inputs or ():
+        source = contract.inputs.get(name)
+        if source is None:
+            yield Reason(
+                code="RF-S553",
+                template=N_('The contract has no input "{name}".'),
+                values={"name": name},
+            )
+        elif study.purpose not in source.purposes:
+            yield Reason(
+                code="RF-S554",
+                template=N_('The contract does not allow the input "{name}" to be used for {purpose}.'),
+                values={"name": name, "purpose": study.purpose},
+            )
 
 
 def _participant_reasons(request: Request) -> Findings:

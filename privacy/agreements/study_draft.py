@@ -144,15 +144,16 @@ def draft_study(known: StudyOutline) -> str:
         settings="".join(f"{line}\n" for line in known.settings) or _SETTINGS,
         fraction=_FRACTIONS[known.labelled],
     )
-    asked = _label(label, candidates) if known.labelled else ""
+    asked = _label(label, candidates, known.schema.future) if known.labelled else ""
     return head + asked + _features(known, label) + _holders(known) + tail
 
 
-def _label(label: str | None, candidates: Sequence[Feature]) -> str:
+def _label(label: str | None, candidates: Sequence[Feature], future: Sequence[str]) -> str:
     if label is None:
         names = ", ".join(each.name for each in candidates) or "none: no flag or category may be used"
+        told = "".join(f"#   {each.name}: {each.title}\n" for each in candidates if each.name in future)
         return (
-            f'label = "???"  # the feature to predict, one of: {names}\n'
+            f'label = "???"  # the feature to predict, one of: {names}\n{told}'
             '# positive = "yes"  # its category that counts as 1; needed for a category, "yes" for a flag\n'
         )
     feature = next(each for each in candidates if each.name == label)
@@ -164,8 +165,9 @@ def _label(label: str | None, candidates: Sequence[Feature]) -> str:
 
 
 def _features(known: StudyOutline, label: str | None) -> str:
-    names = [name for name in known.allowed if name != label]
-    if (label is None and known.labelled) or known.purpose is None or not names:
+    names = [name for name in known.allowed if name != label and name not in known.schema.future]
+    # Tables are of the features that their questions name, whatever the purpose will be.
+    if (known.labelled and (label is None or known.purpose is None)) or not names:
         return "# features = []  # left out: all but the label that every holder gives to the purpose\n"
     listed = "".join(f"    {_quote(name)},\n" for name in names)
     return f"features = [  # delete what the question does not need\n{listed}]\n"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from ringfence.privacy.accounting.study import StudyPrice
 from ringfence.privacy.errors import _
+
+if TYPE_CHECKING:
+    from ringfence.privacy.accounting.study import StudyPrice
 
 
 def planned_lines(study: str, price: StudyPrice) -> Iterator[str]:

@@ -180,7 +180,9 @@ def with_declared(path: Path, study: Study, schema: Schema, declarations: Sequen
     require_schema(declarations, schema)
     _require_unlike(declarations)
     holders = participants(declarations)
-    features = study.features or features_that_all_allow(study.purpose, study.label, schema, declarations)
+    features = study.features
+    if features is None and study.inputs is None:
+        features = features_that_all_allow(study.purpose, study.label, schema, declarations)
     data = study.model_dump(by_alias=True) | {
         "schema": schema.digest(),
         "holders": holders,
@@ -253,7 +255,9 @@ def features_that_all_allow(
     """
     allowed = [set(one.allows.get(purpose, ())) for one in declarations]
     found = tuple(
-        name for name in schema.names if name != label and allowed and all(name in each for each in allowed)
+        name
+        for name in schema.names
+        if name != label and name not in schema.future and allowed and all(name in each for each in allowed)
     )
     if not found:
         raise StudyError(
@@ -267,7 +271,8 @@ def features_that_all_allow(
 
 def not_allowed(study: Study, declarations: Sequence[Declaration]) -> dict[str, tuple[str, ...]]:
     """By holder, what the study asks for and that holder's contract does not give to its purpose."""
-    asked = (*(() if study.label is None else (study.label,)), *(study.features or ()))
+    label = () if study.label is None else (study.label,)
+    asked = (*label, *(study.features or ()), *(study.inputs or ()))
     missing = {
         one.name: tuple(name for name in asked if name not in one.allows.get(study.purpose, ()))
         for one in declarations

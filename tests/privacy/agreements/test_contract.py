@@ -147,6 +147,9 @@ CHANGES: dict[str, Any] = {
     "events": {"time": "day"},
     "consent_time_zone": "Asia/Shanghai",
     "column": [{"name": "age"}],
+    "items": [{"name": "basket", "item": "article"}],
+    "paths": [{"name": "journey", "time": "day", "channel": "way"}],
+    "notes": [{"name": "tickets", "text": "said"}],
     "schema": "sha256:" + 64 * "1",
 }
 
