@@ -21,6 +21,7 @@ from ringfence.clients.pipeline import admit
 from ringfence.clients.records.snapshots import Snapshots
 from ringfence.models.pricing import price_of
 from ringfence.models.releasing import release_result
+from ringfence.models.series_price import composed_price
 from ringfence.models.tables.release import TableRelease
 from ringfence.privacy.accounting.amounts import multiply
 from ringfence.privacy.accounting.gaussian import epsilon_of
@@ -34,7 +35,7 @@ from ringfence.server.coordinator import OpenStudy
 from ringfence.server.membership import offer
 from ringfence.server.records.runs import RunStore
 from ringfence.server.release.gate import export_gate
-from ringfence.server.rounds import stop_study
+from ringfence.server.rounds import released_again, stop_study
 
 MONTHS = {1: "2030-01-31", 2: "2030-02-28", 3: "2030-03-31", 4: "2030-04-30"}
 
@@ -335,11 +336,15 @@ def test_a_series_of_tables_is_charged_as_shown_and_each_run_leaves(tmp_path: Pa
     price = price_of(study, here.federation.opened.plan)
     assert price.series is not None
     composed, pages = price.series.as_report()["series_customer_epsilon_worst_case"], list[str]()
+    assert composed_price(study, here.federation.schema) == composed, "which the inbox shows"
     for window in (1, 2):
         here.clock.moment = at(MONTHS[window])
         here.attest(window)
-        found = here.run(window).result
+        opened = here.opened(window)
+        found = here.run(window, opened).result
         assert isinstance(found, TableRelease)
+        kept = released_again(opened, RunStore(coordinator.registry.engine, here.clock))
+        assert kept.result == found, "the tables are a function of the released sums"
         folder = tmp_path / f"out-{window}"
         gate = export_gate(coordinator, study.privacy.epsilon, study.release)
         release_result(found, folder, gate=gate, epsilon=study.privacy.epsilon, resource=f"run:{window}")
