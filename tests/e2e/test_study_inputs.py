@@ -21,6 +21,7 @@ from ringfence.models.catalogue import TASKS
 from ringfence.models.evaluation import evaluated
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.pricing import planned
+from ringfence.models.scorecard import SCORECARD
 from ringfence.models.tables.release import cohort_of
 from ringfence.models.task import StudyContext, Task
 from ringfence.privacy.accounting.scales import share_scale
@@ -169,6 +170,9 @@ def test_a_task_that_predicts_needs_features_beside_inputs() -> None:
     with pytest.raises(StudyError, match="RF-S571") as refused:
         planned(reading, StudyContext.of(study, schema))
     assert "predicts churn by features" in str(refused.value)
+    scored = evaluated(replace(SCORECARD, reads_inputs=True))
+    assert planned(scored, StudyContext.of(study.revised(features=["age"], task="scorecard"), schema))
+    assert scored.reads_inputs, "as a study says it is judged, so whoever attests a table for it sees it"
 
 
 @pytest.mark.parametrize("task", sorted(TASKS))
