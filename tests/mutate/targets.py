@@ -127,6 +127,9 @@ _CONTRIBUTIONS: dict[str, tuple[str, ...]] = {
     "models/neural/rounding.py": _in("models", "neural_shares", "neural_exact"),
     "models/neural/sampled.py": _in("models", "neural_bounds", "neural_sampled"),
     "clients/rows/coding.py": _in("clients", "coding", "table_counts", "table", "table_meanings"),
+    "clients/rows/listing.py": _in("clients", "inputs_items", "inputs_paths"),
+    "clients/rows/note_topics.py": _in("clients", "inputs_notes"),
+    "clients/rows/raw_lists.py": _in("clients", "inputs_items", "inputs_paths", "inputs_stages"),
     "clients/rows/splitting.py": _in("clients", "table_stages"),
     "clients/rows/windowing.py": _in("clients", "events_window"),
 }
@@ -257,7 +260,9 @@ TARGETS: dict[str, dict[str, tuple[str, ...]]] = {
         )
     },
     "policy": {
-        "privacy/agreements/policy.py": _in("privacy/agreements", "obligations", "policy", "law", "purposes"),
+        "privacy/agreements/policy.py": _in(
+            "privacy/agreements", "obligations", "policy", "law", "purposes", "input_documents"
+        ),
         "privacy/agreements/law.py": _in("privacy/agreements", "law_lists", "law", "obligations", "policy"),
         "privacy/agreements/obligations.py": _in("privacy/agreements", "obligations", "policy", "law"),
         "privacy/agreements/purposes.py": _in("privacy/agreements", "purposes", "law_lists"),
