@@ -207,7 +207,7 @@ class Conductor:
         return release_result(
             release.result,
             folder,
-            gate=export_gate(self.coordinator, epsilon),
+            gate=export_gate(self.coordinator, epsilon, self.opened.study.release),
             epsilon=epsilon,
             resource=f"study:{self.opened.digest}",
         )
