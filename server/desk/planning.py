@@ -50,7 +50,7 @@ def plan_study(
     if declarations:
         written = load_study(given, today=datetime.datetime.now(datetime.UTC).date())
         meaning = schema_beside(given, written)
-        found = [trusted_declaration(each, office.settings.config.holders) for each in declarations]
+        found = [trusted_declaration(each, office.holders()) for each in declarations]
         study = with_declared(given, written, meaning, found)
     else:
         study, meaning = read_asked(office, given, schema)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from kits.command_kit import client, read, refused, server
+from kits.command_kit import SCHEMA, client, read, refused, server
 from kits.federation_kit import enrol
 from kits.key_kit import Houses, founded, stock
 from sqlalchemy import delete, select
@@ -98,6 +98,22 @@ def test_a_run_can_be_stopped_though_a_key_of_it_was_replaced(
     assert here.do("desk", "study", "stop", study) == 0
     assert "RF-W431" in capsys.readouterr().out, "why nobody is told now"
     refused(capsys, here.do("desk", "study", "stop", study), "RF-S380")
+
+
+def test_tables_are_planned_with_a_key_that_took_the_place_of_another(here: Houses) -> None:
+    """As they are drafted and signed: `server.toml` goes on naming the key that was replaced."""
+    study, out = here.root / "tables.toml", here.root / "plan.json"
+    (here.root / "schema.toml").write_text(SCHEMA, encoding="utf-8")
+    assert here.told("desk", here.replace("north", "holder")) == 0
+    here.declare("north")
+    declared = [word for one in here.town.declarations for word in ("--declaration", one)]
+    words = ("--task", "statistics", "--out", study)
+    assert here.do("desk", "study", "draft", here.root / "schema.toml", *declared, *words) == 0
+    text = study.read_text(encoding="utf-8").replace('legal_basis = "???"', 'legal_basis = "consent"')
+    text = text.replace('expires = "???"', "expires = 2099-12-31")
+    study.write_text(text.replace('"???"', '"D-1"'), encoding="utf-8")
+    assert here.do("desk", "study", "plan", study, *declared, "--json", out) == 0
+    assert read(out)["expected"]["answers"]
 
 
 def test_an_enrolment_with_a_key_that_was_not_taken_in_lists_nothing(
