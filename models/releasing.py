@@ -7,6 +7,7 @@ keeps of a study for itself (its own network) stays in the holder's home and is 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def release_result(
     gate: ExportGate,
     epsilon: Decimal,
     resource: str,
+    cohort: str = "",
     beside: Iterable[ResultFile] = (),
 ) -> tuple[Exported, ...]:
     """Write what a study released as files in a new folder.
@@ -45,6 +47,8 @@ def release_result(
         gate: of whoever holds the result.
         epsilon: of the study.
         resource: what the gate's events name, such as `study:sha256:...`.
+        cohort: digest of whose counts with noise these are, where the gate's house knows of keys that were
+            replaced since they were signed; as they were signed by default.
         beside: further files of the same study for the same folder.
 
     Returns:
@@ -53,7 +57,9 @@ def release_result(
     Raises:
         ExportRefused, ExportError: it may not leave, or cannot be written; nothing is left behind.
     """
-    artefacts = [_artefact(file, epsilon, resource) for file in (*result.files(), *beside)]
+    files = (*result.files(), *beside)
+    known = [replace(file, cohort=cohort) if file.cohort and cohort else file for file in files]
+    artefacts = [_artefact(file, epsilon, resource) for file in known]
     return gate.release_all(artefacts, folder)
 
 

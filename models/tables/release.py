@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import rfc8785
@@ -108,21 +109,26 @@ class TableRelease(ToldTables):
         )
 
 
-def cohort_of(context: StudyContext) -> str:
+def cohort_of(context: StudyContext, first_keys: Mapping[str, str] | None = None) -> str:
     """Digest of who a study asks, as it is signed: equal for two studies of the same customers.
 
     What the customers are follows from the schema, the purpose and its legal basis, who is asked and who
     receives what, the features whose unknown values leave a customer out, and the inputs: a holder without a
     table beside them counts whoever has a line in one.
+
+    Args:
+        context: the study.
+        first_keys: of a holder's key in the study, the first one of its chain, both in hexadecimal: a holder
+            whose key was replaced has the customers that it had.
     """
-    study = context.study
+    study, first = context.study, first_keys or {}
     told = {
         "schema": study.schema_ref,
         "purpose": study.purpose,
         "legal_basis": study.legal_basis,
         "jurisdiction": study.jurisdiction or "",
         "label": study.label or "",
-        "holders": sorted(each.key for each in study.holders),
+        "holders": sorted(first.get(each.key, each.key) for each in study.holders),
         "inputs": sorted(study.inputs or ()),
         "leaving_out": sorted(
             name for name in study.features or () if context.schema.feature(name).unknown == "exclude"

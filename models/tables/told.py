@@ -22,7 +22,8 @@ class ToldTables:
         purpose: what it may be used for.
         epsilon, delta: the study's price for a customer; of a series one run's.
         holders: in the sum.
-        cohort: digest of who was asked, as it was signed; equal for studies over the same customers.
+        cohort: digest of who was asked, as it was signed; equal for studies over the same customers
+            that name their holders by the same keys.
         titles: what people call the features, English and Chinese.
         tables: the answers.
         runs: how many runs the series has; 0 for a study that is run once.
