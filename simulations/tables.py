@@ -226,7 +226,7 @@ def cut_inputs(
             )
         whole = read_whole(base / each.source.file, _alone(contract, each, each.source))
         keys = spelt_keys(whole.frame[each.key(contract.subject)], each.source)
-        place = keys.map(lambda key: _holder_of(key, owners, holders)).to_numpy()
+        place = keys.map(lambda key: _holder_of(str(key), owners, holders)).to_numpy()
         for name in holders:
             file = folder / f"{name}-{each.name}{whole.suffix}"
             write_part(whole, whole.frame[place == name], file)

@@ -219,7 +219,7 @@ def source_problems(
                     path=path,
                     template=N_("The column of the customer (subject) cannot stand for something else here."),
                 )
-            if not isinstance(one, _KINDS[key]):
+            if one is None or not isinstance(one, _KINDS[key]):
                 yield Problem(
                     code="RF-C358",
                     path=(*path, "name"),
