@@ -286,23 +286,23 @@ class Agent:
         if known is None:
             # A process that died between reserving and keeping that it joined left a reservation.
             joining.close_left(self.holder, header.study, header.run)
+            self._drop(header)  # one that joined, and could not keep that it did
             return self._seal(header, NoRun())
         origin = check_farewell(self.holder, known, finish)
         if not known.ended:
             self._end(header, finish, origin)
+        self._drop(header)  # last: where anything failed before, the farewell is said again
         checkpoint, _ = log_checkpoint(self.holder)
         proof = log_proof(self.holder, known.position)
         return self._seal(header, Done(checkpoint=checkpoint, proof=proof, ledger=ledger_head(self.holder)))
 
     def _end(self, header: Header, finish: Finish, origin: str) -> None:
-        run = self._runs.pop((header.study, header.run), None)
+        run = self._runs.get((header.study, header.run))
         for window in joining.close_reservations(self.holder.ledger, header.study, header.run):
             self.holder.snapshots.forget(header.study, window=window)
         self.holder.attempts.forget(study=header.study, run=header.run)
-        if run is not None:
-            if fault := leave_own(self.holder, run.joined.admitted, run.kept):
-                self._tell(fault)
-            run.close()
+        if run is not None and (fault := leave_own(self.holder, run.joined.admitted, run.kept)):
+            self._tell(fault)
         with self.holder.engine.begin() as connection:
             self.holder.log.record(
                 "study.finished",
@@ -317,6 +317,11 @@ class Agent:
             self.holder.participations.ended(
                 header.study, header.run, released=bool(finish.model), connection=connection
             )
+
+    def _drop(self, header: Header) -> None:
+        run = self._runs.pop((header.study, header.run), None)
+        if run is not None:
+            run.close()
 
     def _participation(self, header: Header) -> Participation:
         known = self.holder.participations.find(header.study, header.run)

@@ -46,7 +46,7 @@ from ringfence.privacy.consent.cohort import Cohort
 from ringfence.privacy.errors import N_, StudyError, TableError
 from ringfence.privacy.ledger import Ledger, Reservation
 from ringfence.privacy.ledger.entries import COHORT_ROUND
-from ringfence.privacy.ledger.series import booked_runs
+from ringfence.privacy.ledger.series import windows_reserved
 from ringfence.privacy.stores.journal import listed
 from ringfence.privacy.waist import RoundPlan
 
@@ -98,7 +98,9 @@ def _settled(holder: Holder, admitted: Admitted) -> tuple[AttestedTable, Reserva
                 return table, known
             assert found is not None  # or there would be no table
             premise = partial(_still_so, holder, admitted, found)
-            return table, holder.ledger.reserve_plan(admitted.digest, admitted.plan, premise, admitted.turn)
+            return table, holder.ledger.reserve_plan(
+                admitted.digest, admitted.plan, premise, admitted.turn, admitted.run
+            )
         except TableError:
             now_found = holder.snapshots.find(admitted.digest, admitted.window)
             if turn + 1 == _MOST_TURNS or now_found == found:
@@ -300,8 +302,8 @@ def close_left(holder: Holder, study: str, run: str) -> None:
         StudyError: RF-S560 budget is reserved for it, and the log of this federation says nothing of it.
         BudgetError: the ledger is frozen, and cannot close it.
     """
-    if holder.participations.elsewhere(study):
-        return  # it is another federation's, and ends there
+    if holder.participations.elsewhere(study) or not windows_reserved(holder.ledger, study, run):
+        return  # it is another federation's, and ends there; or nothing is held back for it
     read = holder.log.events(action="table.read", resource=f"study:{study}")
     if any(each.event.public.get("run") == run for each in read):
         for window in close_reservations(holder.ledger, study, run):
@@ -319,11 +321,13 @@ def close_left(holder: Holder, study: str, run: str) -> None:
 
 
 def close_reservations(ledger: Ledger, study: str, run: str) -> frozenset[int]:
-    """Free what a run that is over did not spend; the windows it was ever reserved in, 0 outside of a series.
+    """Free what a run that is over did not spend; the windows whose copies nobody needs now.
 
-    They are told again when the reservation was closed before: its process may have died with it alone.
+    They are told again when the reservation was closed before: its process may have died with it alone. The
+    window of another run that is open is not among them: that run reads the copy that people attested.
     """
     for each in ledger.reservations():
         if each.study_digest == study and each.of_run(run):
             ledger.commit(each)
-    return frozenset(each.window for each in booked_runs(ledger, study) if each.run == run) or frozenset({0})
+    open_ones = {each.window for each in ledger.reservations() if each.study_digest == study}
+    return windows_reserved(ledger, study, run) - open_ones

@@ -38,6 +38,8 @@ from ringfence.privacy.wire.letters import (
 
 MOST_KEYS = 4 * MOST_RUNS
 MOST_NONCES = 1 << 12
+_LAST = frozenset((MessageKind.DONE.value, MessageKind.NO_RUN.value))
+"""Whoever carries letters may have kept an offer back, to bring it when the run is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +139,7 @@ class LetterBox:
         letter = seal_letter(
             reply, identity=holder.identity, recipient=holder.coordinator, key=session.theirs
         )
-        if read_header(reply).kind == MessageKind.DONE.value:
+        if read_header(reply).kind in _LAST:
             self._end(header)
         return letter
 

@@ -77,6 +77,7 @@ class Reserved:
         parts: limits by part; None where each part may come to the whole.
         epsilon_slack, delta_slack: of all its draws.
         turn: of a series, which of its runs it is for.
+        run: of a study that is run once, the run it is for; empty where none was named.
     """
 
     kind: ClassVar[Literal["reserved"]] = "reserved"
@@ -86,6 +87,12 @@ class Reserved:
     epsilon_slack: Decimal
     delta_slack: Decimal
     turn: RunOfSeries | None = None
+    run: str = ""
+
+    @property
+    def bound(self) -> str:
+        """The one run that may spend it; empty where any may."""
+        return self.run if self.turn is None else self.turn.run
 
     def fields(self) -> Fields:
         """As the ledger holds it."""
@@ -95,7 +102,8 @@ class Reserved:
             **{part: texts(amounts) for part, amounts in (self.parts or {}).items()},
             "epsilon_slack": as_text(self.epsilon_slack),
             "delta_slack": as_text(self.delta_slack),
-            **({"run": self.turn.run, "window": self.turn.window} if self.turn else {}),
+            **({"run": self.bound} if self.bound else {}),
+            **({"window": self.turn.window} if self.turn else {}),
         }
 
 

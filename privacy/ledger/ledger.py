@@ -135,6 +135,7 @@ class Ledger:
         plan: StudyPlan,
         premise: Premise | None = None,
         turn: RunOfSeries | None = None,
+        run: str = "",
     ) -> Reservation:
         """Set budget aside for everything a plan may release, part by part; durable on return.
 
@@ -143,12 +144,13 @@ class Ledger:
             plan: as this holder's own code computes it from the study.
             premise: asked in the transaction; where it raises, nothing is reserved.
             turn: of a series, the run it is for.
+            run: the same of a study that is run once; by default whichever charges it first.
 
         Raises:
             BudgetError: the budget does not cover it, the ledger is frozen, or the plan samples its customers
                 and the ledger's filter is `gdp`.
         """
-        return self._reserve(steps.quoted(study_digest, self.quote(plan), turn), premise)
+        return self._reserve(steps.quoted(study_digest, self.quote(plan), turn, run), premise)
 
     def quote(self, plan: StudyPlan) -> Quote:
         """What `reserve_plan` would take; nothing is spent.

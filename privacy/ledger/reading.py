@@ -112,6 +112,7 @@ def _reserved(given: Given) -> Reserved:
         epsilon_slack=given.amount("epsilon_slack"),
         delta_slack=given.amount("delta_slack"),
         turn=_turn(given) if "window" in given.found else None,
+        run=given.text("run") if "run" in given.found and "window" not in given.found else "",
     )
 
 

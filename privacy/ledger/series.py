@@ -1,4 +1,4 @@
-"""The runs of a series as a ledger knows them: one reservation each, counted for ever."""
+"""The runs of a study as a ledger knows them: one reservation each, counted for ever."""
 
 from __future__ import annotations
 
@@ -50,4 +50,20 @@ def booked_runs(ledger: Ledger, study: str, connection: Connection | None = None
         if isinstance(entry.record, Reserved)
         and entry.record.study == study
         and entry.record.turn is not None
+    )
+
+
+def windows_reserved(ledger: Ledger, study: str, run: str) -> frozenset[int]:
+    """The windows in which budget was ever reserved for a run, 0 outside of a series; empty where none was.
+
+    Args:
+        ledger: the holder's.
+        study: digest of the signed study.
+        run: its id.
+    """
+    records = (entry.record for entry in ledger.entries())
+    return frozenset(
+        each.turn.window if each.turn else 0
+        for each in records
+        if isinstance(each, Reserved) and (each.study, each.bound) == (study, run)
     )

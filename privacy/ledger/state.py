@@ -63,7 +63,8 @@ class Reservation:
         limits: what was set aside for each part, by axis of the filter.
         taken: what was charged from it so far, by part.
         attempts: the (run, round, attempt) already charged.
-        turn: of a series, the run it is for, and no other.
+        turn: of a series, its run and window.
+        run: the run that it is for, and no other; empty where the first that charges it takes it.
     """
 
     id: int
@@ -72,6 +73,7 @@ class Reservation:
     taken: ByPart
     attempts: frozenset[tuple[str, int, int]] = frozenset()
     turn: RunOfSeries | None = None
+    run: str = ""
 
     @property
     def window(self) -> int:
@@ -80,9 +82,7 @@ class Reservation:
 
     def of_run(self, run: str) -> bool:
         """Whether a run may spend it: the one it was made for, or the first that charged it."""
-        if self.turn is not None and self.turn.run != run:
-            return False
-        return {each for each, _, _ in self.attempts} <= {run}
+        return self.run in ("", run) and {each for each, _, _ in self.attempts} <= {run}
 
     @property
     def amounts(self) -> Amounts:
@@ -255,6 +255,7 @@ def _reserved(state: State, asked: Reserved) -> State:
         limits=limits,
         taken=nothing(asked.amounts),
         turn=asked.turn,
+        run=asked.bound,
     )
     return replace(state, open={**state.open, reservation.id: reservation}, slack=slack)
 
@@ -263,10 +264,9 @@ def _charged(state: State, release: Charged) -> State:
     _not_frozen(state)
     reservation = _open(state, release.reservation)
     attempt = (release.run, release.round, release.attempt)
-    if reservation.turn is not None and release.run != reservation.turn.run:
+    if reservation.run not in ("", release.run):
         raise BudgetError(
-            "RF-B620",
-            N_("What was reserved for one run of a series is not spent by another run; each has its own."),
+            "RF-B620", N_("What was reserved for one run is not spent by another run; each has its own.")
         )
     if attempt in reservation.attempts:
         raise BudgetError(

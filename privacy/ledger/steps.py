@@ -38,6 +38,7 @@ def reserved(
     epsilon_slack: float,
     delta_slack: float,
     turn: RunOfSeries | None = None,
+    run: str = "",
 ) -> Step:
     """Budget set aside for a study.
 
@@ -47,6 +48,7 @@ def reserved(
         parts: limits by part where there are some.
         epsilon_slack, delta_slack: of all its draws.
         turn: of a series, the run it is for.
+        run: the same of a study that is run once.
     """
     record = Reserved(
         study=checked_text("study", study_digest),
@@ -55,16 +57,19 @@ def reserved(
         epsilon_slack=spent_amount(epsilon_slack, SLACK_PLACES),
         delta_slack=spent_amount(delta_slack, SLACK_PLACES),
         turn=turn,
+        run="" if turn else run,
     )
     return Step(
         record=record,
         action="budget.reserved",
         study=study_digest,
-        public={"mu_squared": _told(amounts)} | ({"run": turn.run, "window": turn.window} if turn else {}),
+        public={"mu_squared": _told(amounts)}
+        | ({"run": record.bound} if record.bound else {})
+        | ({"window": turn.window} if turn else {}),
     )
 
 
-def quoted(study_digest: str, asked: Quote, turn: RunOfSeries | None) -> Step:
+def quoted(study_digest: str, asked: Quote, turn: RunOfSeries | None, run: str = "") -> Step:
     """Budget set aside for a study by what its plan would take."""
     return reserved(
         study_digest,
@@ -73,6 +78,7 @@ def quoted(study_digest: str, asked: Quote, turn: RunOfSeries | None) -> Step:
         epsilon_slack=asked.epsilon_slack,
         delta_slack=asked.delta_slack,
         turn=turn,
+        run=run,
     )
 
 

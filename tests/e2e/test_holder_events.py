@@ -33,7 +33,7 @@ PUBLIC = {
     "study.approved": set[str](),
     "study.joined": {"run", "purpose", "legal_basis", "contract"},
     "study.finished": {"run", "model", "coordinator_log"},
-    "budget.reserved": {"ledger", "entry", "head", "mu_squared"},
+    "budget.reserved": {"ledger", "entry", "head", "run", "mu_squared"},
     "budget.charged": {"ledger", "entry", "head", "run", "round", "attempt", "part", "mu_squared"},
     "budget.closed": {"ledger", "entry", "head"},
     "cohort.counted": {"run"},

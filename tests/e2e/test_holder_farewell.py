@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,16 @@ from ringfence.audit.checkpoint import Checkpoint, verify_checkpoint
 from ringfence.audit.log import AuditLog
 from ringfence.audit.merkle import verify_consistency
 from ringfence.audit.note import Verifier
-from ringfence.clients.records.participations import Participation, Witnesses
+from ringfence.clients.records.participations import Participation, Participations, Witnesses
 from ringfence.privacy.crypto.identity import Identity
-from ringfence.privacy.errors import WaistError
+from ringfence.privacy.errors import N_, StoreError, WaistError
 from ringfence.privacy.protocol.control import Join, RosterCall, StudyOffer
 from ringfence.privacy.protocol.endings import Done, Finish
 from ringfence.privacy.secagg.attempts import ATTEMPTS
 from ringfence.privacy.secagg.keys import SessionKeys
 from ringfence.privacy.wire.envelope import MessageKind
 from ringfence.privacy.wire.heads import LedgerHead, LogPosition, verify_head
+from ringfence.server.membership import offer
 
 ORIGIN = "ringfence.simulation/coordinator"
 
@@ -170,11 +172,55 @@ def test_what_is_held_for_a_run_that_the_log_does_not_know_is_told_and_stays(tmp
     before = asking.parties.actions("bank")
     assert asking.ask(farewell(asking, None))[0] == "no-run"
     assert (asking.parties.actions("bank"), asking.parties.said["bank"]) == (before, [])
-    kept = asking.bank.ledger.reserve(asking.study, 0.01)
+    plan = asking.parties.federation.opened.plan
+    unnamed = asking.bank.ledger.reserve(asking.study, 0.01)
+    another = asking.bank.ledger.reserve_plan(asking.study, plan, run="ab" * 16)
+    assert asking.ask(farewell(asking, None))[0] == "no-run", "nothing is held for this run"
+    kept = asking.bank.ledger.reserve_plan(asking.study, plan, run=run)
     assert kept.of_run(run)
     assert asking.ask(farewell(asking, None))[0] == "unavailable"
     asking.refused("RF-S560", "study.refused")
-    assert [each.id for each in asking.bank.ledger.reservations()] == [kept.id]
+    assert [each.id for each in asking.bank.ledger.reservations()] == [unnamed.id, another.id, kept.id]
+
+
+def test_the_end_of_a_run_that_reserved_nothing_leaves_the_copy_to_the_next_one(tmp_path: Path) -> None:
+    """The first run was refused for want of budget; its end comes when people have topped it up."""
+    asking = Asking.of(tmp_path, budget=(Decimal("0.05"), Decimal("1e-6")))
+    assert asking.offered() == "unavailable"
+    asking.refused("RF-B303", "study.refused")
+    asking.bank.ledger.top_up(["chen-jing", "liu-yang"], epsilon=Decimal(40), reason="board")
+    first = asking.parties.federation.opened
+    second = replace(first, run="cd" * 16)
+    offer(asking.parties.federation.coordinator, second, asking.parties.wire, names=["bank"])
+    assert len(asking.bank.ledger.reservations()) == 1
+    assert asking.ask(farewell(asking, None))[0] == "no-run"
+    assert len(asking.bank.ledger.reservations()) == 1
+    assert asking.bank.snapshots.find(asking.study) is not None
+    asking.restarted()
+    sent = len(asking.parties.said["bank"])
+    offer(asking.parties.federation.coordinator, second, asking.parties.wire, names=["bank"])
+    assert asking.parties.said["bank"][sent:] == [], "it is taken up again"
+
+
+def test_a_run_whose_join_could_not_be_kept_is_gone_with_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = Asking.of(tmp_path)
+
+    def full(_self: Participations, _known: Participation) -> None:
+        raise StoreError("RF-B111", N_("The disk is full."))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Participations, "joined", full)
+        assert asking.offered() == "unavailable"
+    run = asking.run
+    assert asking.ask(farewell(asking, None))[0] == "no-run"
+    assert asking.bank.ledger.reservations() == ()
+    assert asking.agent._runs == {}
+    with pytest.raises(WaistError, match="RF-W130"):
+        run.keys.exchange(bytes(32))
+    assert asking.offered() == "unavailable"
+    asking.refused("RF-S064", "study.refused")
 
 
 @pytest.mark.parametrize(("model", "outcome"), [(MODEL, "allow"), (None, "error")])
@@ -196,9 +242,11 @@ def test_only_what_was_set_aside_for_the_run_is_closed(tmp_path: Path) -> None:
     other, ledger = "sha256:" + "77" * 32, asking.bank.ledger
     kept = ledger.reserve(other, 0.01)
     assert asking.offered() == "join"
+    next_one = ledger.reserve_plan(asking.study, asking.parties.federation.opened.plan, run="ab" * 16)
     copy, _ = asking.bank.snapshots.write(other, b"rows")
     assert asking.ask(farewell(asking))[0] == "done"
-    assert [each.id for each in ledger.reservations()] == [kept.id]
+    assert [each.id for each in ledger.reservations()] == [kept.id, next_one.id]
+    assert asking.bank.snapshots.find(asking.study) is not None, "the next run reads it"
     assert (asking.bank.snapshots.folder / copy).exists()
     assert ledger.entries()[-1].kind == "committed"
 
@@ -241,6 +289,29 @@ def test_a_farewell_whose_event_cannot_be_written_is_not_over(
     assert asking.ask(farewell(asking))[0] == "done"
     assert known(asking).ended
     assert len(list(asking.bank.log.events(action="study.finished"))) == 1
+
+
+def test_an_end_that_meets_a_fault_keeps_what_it_ends_until_it_is_said_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The holder's own model too: it is in the memory of this process alone."""
+    asking = Asking.of(tmp_path)
+    assert asking.offered() == "join"
+    run, left = asking.run, list[object]()
+
+    def leave(_holder: object, _admitted: object, kept: object) -> str:
+        left.append(kept)
+        return ""
+
+    monkeypatch.setattr("ringfence.clients.agent.leave_own", leave)
+    asking.bank.ledger.freeze("people stopped it")
+    assert asking.ask(farewell(asking))[0] == "unavailable"
+    assert left == []
+    assert asking.run is run
+    asking.bank.ledger.thaw(["chen-jing", "liu-yang"], missing_mu_squared=0, reason="looked at")
+    assert asking.ask(farewell(asking))[0] == "done"
+    assert left == [run.kept]
+    assert asking.agent._runs == {}
 
 
 def test_an_own_model_that_cannot_be_left_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,8 @@ from ringfence.privacy.protocol.control import COORDINATOR, decode, seal_message
 from ringfence.privacy.wire.envelope import read_header
 from ringfence.privacy.wire.letters import KEY_DAYS, MAGIC, SEALED_BYTES, Greeting, greeting, seal_letter
 from ringfence.server.letters import Letters
+from ringfence.server.membership import offer
+from ringfence.server.records.intents import farewell
 from ringfence.server.rounds import Release, run_study
 
 
@@ -207,6 +209,30 @@ def test_nothing_opens_with_keys_that_are_left_after_the_run(tmp_path: Path) -> 
         for name, sent, _ in here.carrier.seen:
             if here.carrier.boxes[name] is box and sent[: len(MAGIC)] == MAGIC:
                 assert box.handle(sent) == b"", "the holder's keys are gone"
+
+
+def test_an_offer_that_was_held_back_opens_nothing_once_the_run_is_over(tmp_path: Path) -> None:
+    """The holder said that it has no run; a link that brings the offer then must not begin one."""
+    here = Sealed.of(tmp_path)
+    opened, coordinator = here.parties.federation.opened, here.parties.federation.coordinator
+    held = list[bytes]()
+
+    def keeps(name: str, data: bytes) -> bytes:
+        if name == "bank" and data[: len(MAGIC)] == MAGIC and not held:
+            held.append(data)
+            return b""
+        return data
+
+    here.carrier.down = keeps
+    offer(coordinator, opened, here.letters, names=["bank"])
+    assert len(held) == 1
+    bank = here.parties.holders["bank"]
+    asked = {"study": opened.digest, "run": opened.run, "sender": COORDINATOR, "recipient": "bank"}
+    end = seal_message(coordinator.identity, farewell(coordinator, None, None, ()), **asked)
+    assert read_header(here.letters.exchange({"bank": end})["bank"]).kind == "no-run"
+    assert here.carrier.boxes["bank"].handle(held[0]) == b""
+    assert here.parties.said["bank"][-1].startswith("RF-W315")
+    assert bank.ledger.reservations() == ()
 
 
 def test_a_greeting_that_is_replayed_gets_no_answer(tmp_path: Path) -> None:
