@@ -207,7 +207,11 @@ MUTANTS = (
     broken(
         "rows counted, not customers",
         "files",
-        ("clients.rows.table:_customers", "keep[chosen] = len(chosen) > 0", "keep[:] = number >= 0"),
+        (
+            "clients.rows.customers:counted_customers",
+            "keep[chosen] = len(chosen) > 0",
+            "keep[:] = number >= 0",
+        ),
     ),
     broken(
         "sigma^2 instead of sigma^2 - 4",
