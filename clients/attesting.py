@@ -22,6 +22,8 @@ from ringfence.clients.records.participations import Participations
 from ringfence.clients.records.snapshots import Attestation, Snapshots
 from ringfence.clients.records.turns import require_unattested_run
 from ringfence.clients.rows.table import attested, kept, read_table
+from ringfence.models.catalogue import task_named
+from ringfence.models.task import StudyContext, require_fitting
 from ringfence.privacy.agreements.contract import Contract
 from ringfence.privacy.agreements.policy import Request, decide
 from ringfence.privacy.agreements.schema import Schema
@@ -79,8 +81,9 @@ def attest(premises: Premises, study: Study, now: datetime, window: int = 0) -> 
         window: of a series, number of the run (`turns.window_to_attest`).
 
     Raises:
-        StudyError: RF-S041 the study is not allowed here; RF-S321 it, or this run, has begun here; RF-S483
-            this run has released.
+        StudyError: RF-S041 the study is not allowed here; RF-S570 and what else `require_fitting` refuses,
+            since nothing would come of what is read; RF-S321 it, or this run, has begun here; RF-S483 this
+            run has released.
         TableError: the table cannot be read as the contract says, or RF-T040 does not pass the quality gate.
     """
     digest = study.digest()
@@ -93,12 +96,13 @@ def attest(premises: Premises, study: Study, now: datetime, window: int = 0) -> 
         peers=premises.chains.trusted("holder", premises.contract.peers),
     )
     columns = decide(request).require().columns
+    require_fitting(task_named(study.task), StudyContext.of(study, premises.schema))
     _require_not_begun(premises, study, window, None)
-    _log(premises, study, "table.read", {"columns": listed(columns.headers)})
+    _log(premises, study, "table.read", {"columns": listed(columns.named)})
     made = Attestation(
         study=digest,
         contract=premises.contract.digest(),
-        headers=columns.decode,
+        headers=columns.touched,
         at=now,
         expires=study.expires,
         window=window,

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -36,8 +37,9 @@ from ringfence.clients.rows.table import (
     separate_consents,
 )
 from ringfence.clients.standing import commit_house
+from ringfence.models.catalogue import task_named
 from ringfence.models.features import FeatureMatrix, encode_rows
-from ringfence.models.task import with_offset
+from ringfence.models.task import StudyContext, with_offset
 from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.agreements.study import Study, positive_category
 from ringfence.privacy.consent.cohort import Cohort
@@ -118,7 +120,7 @@ def _attested(holder: Holder, admitted: Admitted, found: Attestation | None) -> 
     """The copy that was attested; the intent is an event before the effect."""
     columns = admitted.obligations.columns
     contract = holder.contract.digest()
-    if found is None or not found.serves(contract, columns.decode):
+    if found is None or not found.serves(contract, columns.touched):
         raise TableError(
             "RF-T152",
             N_(
@@ -133,7 +135,7 @@ def _attested(holder: Holder, admitted: Admitted, found: Attestation | None) -> 
         "allow",
         resource=f"study:{admitted.digest}",
         public={"contract": contract, "purpose": admitted.study.purpose, "run": admitted.run},
-        private={"columns": listed(columns.headers), "snapshot": found.digest},
+        private={"columns": listed(columns.named), "snapshot": found.digest},
     )
     return restored(columns, holder.snapshots.content(found))
 
@@ -252,8 +254,17 @@ def encoded(
         split_key=split_key(study),
         test_fraction=study.evaluation.test_fraction,
     )
-    positive = positive_category(study, schema)
-    matrix = encode_rows(small, schema, rows.allowed.features, rows.allowed.label or "", positive)
+    context = StudyContext.of(study, schema)
+    label = rows.allowed.label
+    matrix = encode_rows(
+        small,
+        schema,
+        rows.allowed.features,
+        label,
+        None if label is None else positive_category(study, schema),
+        task_named(study.task).measured(context),
+    )
+    matrix = replace(matrix, inputs=small.inputs)
     return with_offset(study, holder, matrix), small.presence
 
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from ringfence.models.features import FeatureMatrix
 from ringfence.models.metrics.noisy import NoisyFigures, figures
-from ringfence.models.task import Released, Result, Scoring, State, StudyContext, Task
+from ringfence.models.task import Released, Result, Scoring, State, StudyContext, Task, require_fitting
 from ringfence.privacy.accounting.scales import grid_unit, share_scale
 from ringfence.privacy.accounting.study import calibrate
 from ringfence.privacy.errors import N_, Clause, StudyError, WaistError
@@ -90,6 +90,11 @@ def evaluated(task: Task[State, Result]) -> Task[EvaluationState[State, Result],
         train_locally=task.train_locally,
         personal=task.personal,
         so_far=both.so_far,
+        labelled=task.labelled,
+        reads_inputs=task.reads_inputs,
+        measured=task.measured,
+        template=task.template,
+        outlook=task.outlook,
     )
 
 
@@ -97,8 +102,9 @@ def _unevaluated(task: Task[Any, Any], context: StudyContext) -> StudyPlan:
     """The plan of a task without an evaluation.
 
     Raises:
-        StudyError: RF-S323 the study asks for one.
+        StudyError: RF-S323 the study asks for one; its label or its inputs do not fit the task.
     """
+    require_fitting(task, context)
     if _wanted(context):
         raise StudyError(
             "RF-S323",
@@ -119,6 +125,7 @@ class _WithEvaluation(Generic[State, Result]):
     scoring: Scoring[Result]
 
     def plan(self, context: StudyContext) -> StudyPlan:
+        require_fitting(self.task, context)
         bare = self.task.plan(context)
         if not _wanted(context):
             return bare

@@ -10,8 +10,8 @@ over customers, bit for bit.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -21,9 +21,14 @@ import pandas as pd
 from ringfence.models.edges import NUMBER_CELLS, edges_of
 from ringfence.privacy.agreements.schema import Feature, Schema
 from ringfence.privacy.errors import N_, SchemaError
-from ringfence.privacy.waist import Part
+from ringfence.privacy.tables.coded_lists import CodedLists
+from ringfence.privacy.waist import BOTH, Scope
 
 Codes: TypeAlias = npt.NDArray[np.uint16]
+Steps: TypeAlias = npt.NDArray[np.int32]
+# A number's place between the middle of its bounds (0) and either bound: this many steps.
+STEP_BITS = 20
+NO_VALUE = -(1 << 31)
 
 
 class MinimisedRows(Protocol):
@@ -71,14 +76,21 @@ class FeatureMatrix:
     Attributes:
         names: feature names, in the columns' order.
         codes: shape `(n, D)`, uint16: the cell of each customer in each feature.
-        label: shape `(n,)`, uint8: 1 where the label equals the study's positive value, else 0.
+        label: shape `(n,)`, uint8: 1 where the label equals the study's positive value, else 0; all 0 in a
+            study without a label.
         is_test: shape `(n,)`, whether the customer is in the test part.
+        measured: names of the numbers whose values are here as well, finer than cells.
+        steps: shape `(n, len(measured))`, int32, see `number_steps`.
+        inputs: items, paths and notes by name, one bounded list for each customer.
     """
 
     names: tuple[str, ...]
     codes: Codes
     label: npt.NDArray[np.uint8]
     is_test: npt.NDArray[np.bool_]
+    measured: tuple[str, ...] = ()
+    steps: Steps | None = None
+    inputs: Mapping[str, CodedLists] = field(default_factory=dict)
 
     def train(self, among: npt.NDArray[np.bool_] | None = None) -> FeatureMatrix:
         """The customers a model may learn from; of those chosen by a mask, or of all."""
@@ -88,15 +100,23 @@ class FeatureMatrix:
         """The customers a model is judged by; of those chosen by a mask, or of all."""
         return self.take(self.is_test if among is None else self.is_test & among)
 
-    def part(self, name: Part, among: npt.NDArray[np.bool_] | None = None) -> FeatureMatrix:
+    def part(self, name: Scope, among: npt.NDArray[np.bool_] | None = None) -> FeatureMatrix:
         """The customers a round of that part reads; of those chosen by a mask, or of all."""
+        if name == BOTH:
+            return self if among is None else self.take(among)
         return self.train(among) if name == "train" else self.test(among)
 
     def digest(self) -> str:
-        """`sha256:` over codes, labels and parts: which rows were used; private, since it can be guessed."""
+        """`sha256:` over codes, labels, parts and inputs: which rows were used; private, since it can be
+        guessed.
+        """
         state = hashlib.sha256(np.ascontiguousarray(self.codes, dtype="<u2").tobytes())
         state.update(self.label.tobytes())
         state.update(self.is_test.tobytes())
+        if self.steps is not None:
+            state.update(np.ascontiguousarray(self.steps, dtype="<i4").tobytes())
+        for name, lists in self.inputs.items():
+            state.update(name.encode() + b"\n" + lists.digest())
         return "sha256:" + state.hexdigest()
 
     def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> FeatureMatrix:
@@ -108,6 +128,9 @@ class FeatureMatrix:
             codes=self.codes.take(chosen, axis=0),
             label=self.label[chosen],
             is_test=self.is_test[chosen],
+            measured=self.measured,
+            steps=None if self.steps is None else self.steps.take(chosen, axis=0),
+            inputs={name: lists.take(chosen) for name, lists in self.inputs.items()},
         )
 
 
@@ -184,8 +207,25 @@ def category_codes(values: pd.Series, feature: Feature) -> Codes:
     return _with_missing(codes, absent, feature)
 
 
+def number_steps(values: npt.NDArray[np.float64], feature: Feature) -> Steps:
+    """Numbers and dates as whole steps from the middle of their bounds, int32 `(n,)`; each by itself.
+
+    Values are clipped to the bounds, which stand at `-2^20` and `2^20`; NaN becomes `NO_VALUE`.
+    """
+    low, high = feature.limits
+    missing = np.isnan(values)
+    share = (np.clip(np.where(missing, low, values), low, high) - low) / (high - low)
+    steps = np.rint((2.0 * share - 1.0) * (1 << STEP_BITS)).astype(np.int32)
+    return np.where(missing, np.int32(NO_VALUE), steps)
+
+
 def encode_rows(
-    rows: MinimisedRows, schema: Schema, features: Sequence[str], label: str, positive: str
+    rows: MinimisedRows,
+    schema: Schema,
+    features: Sequence[str],
+    label: str | None,
+    positive: str | None,
+    measured: Sequence[str] = (),
 ) -> FeatureMatrix:
     """Turn a minimised table into cell codes.
 
@@ -193,8 +233,9 @@ def encode_rows(
         rows: the table without customer keys.
         schema: the public meaning of its columns.
         features: names of the D features, in the study's order.
-        label: name of the label column.
+        label: name of the label column; None for a study without one.
         positive: the label's value that counts as 1; every other value, and an absent one, counts as 0.
+        measured: numbers and dates among the features whose values are wanted beside their cells.
 
     Returns:
         Codes of shape `(n, D)`.
@@ -207,14 +248,26 @@ def encode_rows(
             codes[:, column] = number_codes(frame[name].to_numpy(dtype=np.float64, na_value=np.nan), feature)
         else:
             codes[:, column] = category_codes(frame[name], feature)
-    number, distinct = _numbered(frame[label])
-    hit = np.array([*(value == positive for value in distinct), False], dtype=np.bool_)[number]
+    steps = np.empty((len(frame), len(measured)), dtype=np.int32) if measured else None
+    for column, name in enumerate(measured):
+        assert steps is not None
+        floats = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        steps[:, column] = number_steps(floats, schema.feature(name))
     return FeatureMatrix(
         names=tuple(features),
         codes=codes,
-        label=hit.astype(np.uint8),
+        label=np.zeros(len(frame), dtype=np.uint8) if label is None else _hits(frame[label], positive),
         is_test=np.asarray(rows.is_test, dtype=bool),
+        measured=tuple(measured),
+        steps=steps,
     )
+
+
+def _hits(values: pd.Series, positive: str | None) -> npt.NDArray[np.uint8]:
+    """1 where a label is the positive one, uint8 `(n,)`."""
+    number, distinct = _numbered(values)
+    hit = np.array([*(value == positive for value in distinct), False], dtype=np.bool_)
+    return hit[number].astype(np.uint8)
 
 
 def _numbered(values: pd.Series) -> tuple[npt.NDArray[np.int64], list[str]]:

@@ -11,11 +11,9 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
-from ringfence.models.catalogue import task_named
-from ringfence.models.task import StudyContext, Task
+from ringfence.models.task import Outlook, StudyContext, Task
 from ringfence.privacy.accounting.noise_laws import check_scale
 from ringfence.privacy.accounting.study import StudyPrice, price
-from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.errors import N_, BudgetError, RingfenceError, StudyError
 from ringfence.privacy.waist import StudyPlan
@@ -77,6 +75,35 @@ def price_of(study: Study, plan: StudyPlan) -> StudyPrice:
     )
 
 
+def composed_epsilon(study: Study, plan: StudyPlan) -> str:
+    """Epsilon of all runs of a series with every attempt, rounded up; empty for a study that is run once.
+
+    Raises:
+        BudgetError: as `price_of`.
+    """
+    series = None if study.series is None else price_of(study, plan).series
+    return "" if series is None else str(series.as_report()["series_customer_epsilon_worst_case"])
+
+
+def outlook_of(task: Task[Any, Any], context: StudyContext) -> Outlook:
+    """What errors a study's answers are expected to have, from public facts alone.
+
+    Raises:
+        StudyError: RF-S523 the task cannot say before it has run; whatever its plan refuses.
+    """
+    planned(task, context)
+    if task.outlook is None:
+        raise StudyError(
+            "RF-S523",
+            N_(
+                "The task {task} cannot tell before it has run how good its result will be: try it on a "
+                "table of your own, with ringfence-simulate run."
+            ),
+            task=task.name,
+        )
+    return task.outlook(context)
+
+
 def _drawable(task: Task[Any, Any], context: StudyContext) -> StudyPlan:
     plan = task.plan(context)
     for block in (plan.cohort, *(block for each in plan.rounds for block in each.blocks)):
@@ -104,18 +131,3 @@ def _works(task: Task[Any, Any], context: StudyContext, epsilon: Decimal) -> boo
     except RingfenceError:
         return False
     return True
-
-
-def composed_price(study: Study, schema: Schema) -> str:
-    """Epsilon of all runs of a series with every attempt, rounded up; empty for a study that is run once.
-
-    Also where the price cannot be computed, which is told with its reason when the study is looked at.
-    """
-    if study.series is None:
-        return ""
-    try:
-        context = StudyContext.of(study, schema)
-        series = price_of(study, planned(task_named(study.task), context)).series
-    except RingfenceError:
-        return ""
-    return "" if series is None else str(series.as_report()["series_customer_epsilon_worst_case"])

@@ -32,8 +32,14 @@ def priced_draft(known: StudyOutline, holders: Sequence[Participant]) -> str:
         holders: who would take part; for a simulation whoever stands for them.
 
     Raises:
-        StudyError: the label cannot be one.
+        StudyError: the label cannot be one, or the task takes none; RF-S050 there is no such task.
     """
+    task = task_named(known.task)
+    known = replace(known, labelled=task.labelled)
+    if task.template is not None:
+        asked = [name for name in known.allowed if name not in known.schema.future]  # those are labels alone
+        first = task.template(known.schema, asked)
+        known = replace(known, allowed=first.features, settings=first.settings)
     text = draft_study(known)
     study = _stood_in(text, known.schema, holders)
     if study is None:

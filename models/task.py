@@ -8,7 +8,7 @@ read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -35,6 +35,18 @@ class Released(Protocol):
         ...
 
 
+class Outlook(Protocol):
+    """What is expected of a study's answers before it runs, for people and programs."""
+
+    def told(self) -> Iterator[str]:
+        """Lines for people."""
+        ...
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        ...
+
+
 IntArray: TypeAlias = npt.NDArray[np.int64]
 # No feature of a schema can have this name.
 HOLDER_FEATURE = "(holder)"
@@ -50,7 +62,8 @@ class StudyContext:
     Attributes:
         study: the signed study.
         schema: the schema whose digest the study names.
-        features: names of the D features, in order; last the holder itself where the study has offsets.
+        features: names of the D features, in order; last the holder itself where the study has offsets. None
+            in a study of inputs alone.
         grids: their public cells.
     """
 
@@ -64,17 +77,19 @@ class StudyContext:
         """Derive the cells of the study's features.
 
         Raises:
-            StudyError: the study names no features (the coordinator writes them in when it signs), or RF-S020
-                no label with a positive category; said here, so before it is signed, admitted or charged.
+            StudyError: RF-S053 the study names neither inputs nor features (the coordinator writes them in
+                when it signs), or RF-S020 its label has no positive category; said here, so before it is
+                signed, admitted or charged.
         """
-        if not study.features:
+        if not study.features and not study.inputs:
             raise StudyError(
                 "RF-S053",
                 N_("The study {study} names no features, so its price cannot be computed; sign it again."),
                 study=study.id,
             )
-        positive_category(study, schema)
-        grids = [grid_of(schema.feature(name)) for name in study.features]
+        if study.label is not None:
+            positive_category(study, schema)
+        grids = [grid_of(schema.feature(name)) for name in study.features or ()]
         if holder_offsets(study):
             grids.append(holder_grid(study))
         return cls(
@@ -171,6 +186,19 @@ class Personal(Generic[Own]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskTemplate:
+    """A first study of a task.
+
+    Attributes:
+        features: which of those that may be used it asks for.
+        settings: lines of the study's text, from `[model]` on.
+    """
+
+    features: tuple[str, ...]
+    settings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Generic[State, Result]):
     """A method of learning or counting over the waist.
 
@@ -188,6 +216,14 @@ class Task(Generic[State, Result]):
         scoring: how its model scores customers; None for a task without a model.
         so_far: the model that the released sums make by now, or None while there is none; for a study that
             stops before its end.
+        labelled: whether its studies have a label; one without makes tables of everybody and has no test
+            part.
+        reads_inputs: whether it looks at items, paths and notes; a study of any other task may name none.
+        measured: names of the numbers of a study whose values it adds up, beside their cells.
+        template: features and `[model]` lines of a first study, from the schema and the features that may be
+            used; None where all of them are features and the defaults are a beginning.
+        outlook: what errors its answers are expected to have, from public facts alone; None where a task
+            cannot say before it has run.
     """
 
     name: str
@@ -200,3 +236,50 @@ class Task(Generic[State, Result]):
     personal: Personal[Any] | None = None
     scoring: Scoring[Result] | None = None
     so_far: Callable[[StudyContext, State], Result | None] | None = None
+    labelled: bool = True
+    reads_inputs: bool = False
+    measured: Callable[[StudyContext], tuple[str, ...]] = lambda _context: ()
+    template: Callable[[Schema, Sequence[str]], TaskTemplate] | None = None
+    outlook: Callable[[StudyContext], Outlook] | None = None
+
+
+def require_fitting(task: Task[Any, Any], context: StudyContext) -> None:
+    """Refuse a study whose label or inputs are not what its task takes.
+
+    Raises:
+        StudyError: RF-S020 no label with a positive category, RF-S510 a label that nothing would look at,
+            RF-S570 inputs that nothing would look at, RF-S571 a label and no features to predict it by.
+    """
+    study = context.study
+    if study.inputs and not task.reads_inputs:
+        raise StudyError(
+            "RF-S570",
+            N_(
+                "The task {task} reads no items, paths or notes, so {inputs} would be read for nothing: "
+                "delete inputs, or choose a task that reads them."
+            ),
+            task=task.name,
+            inputs=", ".join(study.inputs),
+        )
+    if task.labelled:
+        positive_category(study, context.schema)
+        if not study.features:
+            raise StudyError(
+                "RF-S571",
+                N_(
+                    "The task {task} predicts {label} by features, and the study names inputs alone: add "
+                    "features, or choose a task without a label."
+                ),
+                task=task.name,
+                label=study.label or "-",
+            )
+    elif study.label is not None:
+        raise StudyError(
+            "RF-S510",
+            N_(
+                "The task {task} predicts nothing, so the label {label} would only leave customers out: "
+                "delete label and positive, and list {label} among the features if its values are wanted."
+            ),
+            task=task.name,
+            label=study.label,
+        )

@@ -24,6 +24,8 @@ import rfc8785
 IntVector: TypeAlias = npt.NDArray[np.int64]
 Words: TypeAlias = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
 Part: TypeAlias = Literal["train", "test"]
+Scope: TypeAlias = Literal["train", "test", "both"]
+BOTH: Scope = "both"
 Rule: TypeAlias = Literal["mean", "median", "trimmed-mean"]
 
 
@@ -86,7 +88,8 @@ class RoundPlan:
     Attributes:
         name: of the stage, for people.
         blocks: what is noised, and how.
-        part: whose rows are read. A customer is in one part only, by a public function of the customer's key.
+        part: whose rows are read. A customer is in one part only, by a public function of the customer's key;
+            a round that reads `both` reads everybody, as the cohort count does.
         sampling_rate: q; each customer of the part takes part in an attempt with this probability, drawn by
             the holder from the operating system's randomness (Poisson sampling, empty samples included).
         local_steps: 0, or how often the holder draws a sample, adds up and noises `blocks` for itself before
@@ -97,7 +100,7 @@ class RoundPlan:
 
     name: str
     blocks: tuple[BlockPlan, ...]
-    part: Part = "train"
+    part: Scope = "train"
     sampling_rate: Fraction = Fraction(1)
     local_steps: int = 0
     uploads: tuple[UploadBlock, ...] = ()
@@ -134,7 +137,7 @@ class StudyPlan:
         max_attempts: attempts reserved for every round.
 
     *Formal guarantees*: rounds of different parts read different customers, so the dearer part is the price
-    of both (parallel composition); the cohort count reads everybody and comes on top.
+    of both (parallel composition); the cohort count and rounds that read both parts come on top of either.
     """
 
     honest: int
@@ -148,8 +151,8 @@ class StudyPlan:
         return any(each.sampling_rate != 1 for each in self.rounds)
 
     def of_part(self, part: Part) -> tuple[RoundPlan, ...]:
-        """The rounds that read one part."""
-        return tuple(each for each in self.rounds if each.part == part)
+        """The rounds that read a customer of one part, those that read everybody among them."""
+        return tuple(each for each in self.rounds if each.part in (part, BOTH))
 
     @property
     def mu_squared(self) -> float:

@@ -222,3 +222,10 @@ def require_keys_in_force(engine: Engine, study: Study) -> None:
                 holder=holder.name,
                 key=key.fingerprint,
             )
+
+
+def first_keys(engine: Engine, study: Study) -> dict[str, str]:
+    """The first key in the chain of each holder's key that a study names, hex, by the key that it names."""
+    book = KeyBook(engine)
+    keys = [PublicIdentity.from_hex(holder.key) for holder in study.holders]
+    return {key.hex: (key, *book.former("holder", key))[-1].hex for key in keys}

@@ -12,7 +12,8 @@ from ringfence.audit.errors import use_language
 from ringfence.privacy.command_line.commands import decimal, top_parser
 from ringfence.privacy.command_line.terminal import Parser, Terminal, add_json, add_language, run
 from ringfence.privacy.errors import _
-from ringfence.simulations.asking import add_study
+from ringfence.simulations.commands.asking import add_study
+from ringfence.simulations.commands.planning import add_planning
 
 PROGRAM = "ringfence-simulate"
 RUNNERS = ("in-process", "flower")
@@ -51,7 +52,7 @@ def parser() -> Parser:
             "ringfence-simulate run study.toml --contract contract.toml --data table.csv --partition iid "
             "--holders 3",
         ],
-        [_add_demo, _add_run, add_study, _add_cases, _add_federation, _add_attack],
+        [_add_demo, _add_run, add_study, add_planning, _add_cases, _add_federation, _add_attack],
     )
 
 

@@ -23,7 +23,6 @@ from ringfence.privacy.agreements.law import SEPARATE_CONSENTS
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.command_line.terminal import Terminal, require_writable
 from ringfence.privacy.errors import _
-from ringfence.privacy.tables.celltext import NullMarks, key_text
 from ringfence.server.release.gate import export_gate
 from ringfence.simulations.federation import Federation, Outcome, result_of
 from ringfence.simulations.parties import Site
@@ -34,7 +33,15 @@ from ringfence.simulations.readings import notes_of
 from ringfence.simulations.reporting import PAGES, pages, run_facts
 from ringfence.simulations.running import export_logs, refuse_existing, run_with_progress
 from ringfence.simulations.summary import summary
-from ringfence.simulations.tables import WholeTable, read_whole, with_row_keys, write_part
+from ringfence.simulations.tables import (
+    WholeTable,
+    cut_inputs,
+    read_whole,
+    spelt_keys,
+    with_row_keys,
+    with_sources,
+    write_part,
+)
 
 SIMULATED_NOTICE = "Simulated consent: no person was asked, this run only shows what would be learned."
 
@@ -60,6 +67,8 @@ def lay_out(question: Question, folder: Path) -> tuple[dict[str, Site], dict[str
         whole = _read(table.data, contract, row_is_customer=question.row_is_customer)
         header = whole.names if contract.source.header else None
         parts = _cut(whole.frame, question, contract) if question.cut else {contract.holder: whole.frame}
+        base = table.contract.path.parent
+        lists = cut_inputs(contract, base, _owners(parts, contract), tuple(parts), folder)
         for name, part in parts.items():
             file = folder / f"{name}{whole.suffix}"
             write_part(whole, part, file)
@@ -67,7 +76,7 @@ def lay_out(question: Question, folder: Path) -> tuple[dict[str, Site], dict[str
             records = everybody_consents(part[contract.subject], question.study, contract)
             records.to_csv(consent, index=False)
             source = contract.source.revised(file=file.name, url=None, table=None, header=header)
-            own = contract.revised(holder=name, source=source)
+            own = with_sources(contract.revised(holder=name, source=source), lists[name])
             sites[name] = Site(contract=own, base=folder, consent=consent)
             rows[name] = len(part)
     return sites, rows
@@ -82,8 +91,8 @@ def _read(data: Path, contract: Contract, *, row_is_customer: bool) -> WholeTabl
 
 def _cut(frame: pd.DataFrame, question: Question, contract: Contract) -> dict[str, pd.DataFrame]:
     """The holders' rows; of events, all lines of a customer at one holder."""
-    if contract.events is not None:
-        keys = _keys(frame[contract.subject], contract)
+    if contract.events is not None or not contract.columns:
+        keys = spelt_keys(frame[contract.subject], contract.source)
         return partition_customers(frame, question.spec, question.holders, question.seed, keys=keys)
     label = contract.column(question.study.label or "")
     return partition(
@@ -91,17 +100,19 @@ def _cut(frame: pd.DataFrame, question: Question, contract: Contract) -> dict[st
     )
 
 
-def _keys(column: pd.Series, contract: Contract) -> pd.Series:
-    """Customer keys as a holder's table will spell them, empty for none."""
-    import pyarrow as pa
-
-    missing = NullMarks(contract.source.null_values, contract.source.decimal)
-    return pd.Series(key_text(pa.array(column, from_pandas=True), missing).to_pylist(), dtype=object)
+def _owners(parts: Mapping[str, pd.DataFrame], contract: Contract) -> dict[str, str]:
+    """Which holder each customer went to."""
+    return {
+        key: name
+        for name, part in parts.items()
+        for key in spelt_keys(part[contract.subject], contract.source).unique()
+        if key
+    }
 
 
 def everybody_consents(keys: pd.Series, study: Study, contract: Contract) -> pd.DataFrame:
     """A simulated grant of the study's purpose for every customer, separate consents included."""
-    names = [key for key in _keys(keys, contract).unique() if key]
+    names = [key for key in spelt_keys(keys, contract.source).unique() if key]
     values: Mapping[str, str] = {
         "event": "granted",
         "purpose": study.purpose,
@@ -188,8 +199,9 @@ def _write(
     result: Mapping[str, Any],
 ) -> None:
     """Write the folders that are wanted; what is released goes through the coordinator's export gate."""
-    epsilon = federation.opened.study.privacy.epsilon
-    gate = export_gate(federation.coordinator, epsilon)
+    study = federation.opened.study
+    epsilon = study.privacy.epsilon
+    gate = export_gate(federation.coordinator, epsilon, study.release)
     resource = f"study:{federation.opened.digest}"
     if wanted.model is not None:
         release_result(

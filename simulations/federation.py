@@ -23,6 +23,7 @@ from ringfence.models.features import FeatureMatrix
 from ringfence.models.metrics.exact import Metrics, evaluate
 from ringfence.models.pricing import price_of
 from ringfence.models.scorecard import Scorecard
+from ringfence.models.tables.release import TableRelease
 from ringfence.models.task import StudyContext
 from ringfence.privacy.accounting.study import StudyPrice
 from ringfence.privacy.agreements.policy import allowed_columns
@@ -49,6 +50,7 @@ from ringfence.simulations.readings import Reading
 Say = Callable[[str], None]
 
 EXACT = N_("exact (simulation only)")
+NO_PREDICTIONS = pd.DataFrame({"probability": [], "label": [], "holder": []})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,7 @@ class Federation:
             keys: by holder's name; fresh ones by default.
         """
         keys = dict(keys) if keys else {name: HolderKeys.make() for name in sites}
-        if study.features is None:
+        if study.features is None and study.inputs is None:
             study = study.revised(features=_common_features(study, schema, sites))
         coordinator = make_coordinator(profile, folder)
         opened = sign_study(coordinator.identity, with_holders(study, schema, sites, keys), schema)
@@ -152,7 +154,7 @@ class Outcome:
 
     Attributes:
         release: the coordinator's release.
-        model: the model in it.
+        model: the model in it; None for a study without a label, which gives tables.
         seconds: wall time of the run, from offer to farewell.
         metrics: exact figures on the test part of the holders that took part.
         predictions: label, probability and holder of every test customer, and what else the model gives.
@@ -162,7 +164,7 @@ class Outcome:
     """
 
     release: Release
-    model: Predicting
+    model: Predicting | None
     seconds: float
     metrics: Metrics
     predictions: pd.DataFrame
@@ -249,10 +251,11 @@ def outcome_of(
         holders: as the run left them.
         refusals: sentences for the holders' own people, by holder.
     """
-    model: Predicting = release.result  # type: ignore[assignment]  # tasks of a simulation give models
+    labelled = federation.opened.task.labelled
+    model: Predicting | None = release.result if labelled else None  # type: ignore[assignment]  # it predicts
     readings = {name: reading_of(federation.opened, holders[name]) for name in release.holders}
     tests = {name: reading.test for name, reading in readings.items()}
-    predictions = predict_test_part(federation.opened, model, tests)
+    predictions = NO_PREDICTIONS if model is None else predict_test_part(federation.opened, model, tests)
     return Outcome(
         release=release,
         model=model,
@@ -340,7 +343,19 @@ def result_of(
         "runner": runner,
         "profile": federation.profile,
         "model": outcome.release.digest,
+        "tables": _tables(outcome),
     }
+
+
+def _tables(outcome: Outcome) -> list[dict[str, Any]]:
+    """What a study without a label released: how each table was asked for, and its lines."""
+    found = outcome.release.result
+    if not isinstance(found, TableRelease):
+        return []
+    return [
+        {**about, "rows": list(table.records())}
+        for about, table in zip(found.about()["tables"], found.tables, strict=True)
+    ]
 
 
 def peak_rss_mb() -> float:

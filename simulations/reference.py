@@ -20,7 +20,7 @@ from ringfence.models.features import FeatureMatrix
 from ringfence.models.task import StudyContext, Task
 from ringfence.privacy.errors import N_, UsageError
 from ringfence.privacy.mechanisms.source import NoiseSource, OsNoise
-from ringfence.privacy.waist import Aggregate, IntVector, Query, RoundPlan
+from ringfence.privacy.waist import Aggregate, IntVector, Query, RoundPlan, Scope
 
 NoiseOfPart = Callable[[int], NoiseSource]
 
@@ -58,7 +58,8 @@ def run_reference(
         )
     task = task or task_named(context.study.task)
     plan = task.plan(context)
-    sides = {"train": [part.train() for part in parts], "test": [part.test() for part in parts]}
+    scopes: set[Scope] = {each.part for each in plan.rounds}
+    sides = {scope: [part.part(scope) for part in parts] for scope in scopes}
     sources = [noise(position) for position in range(len(parts))]
     state, step = task.start(context)
     while isinstance(step, Query):

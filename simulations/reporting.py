@@ -19,6 +19,7 @@ from ringfence.models.metrics.noisy import CALLED
 from ringfence.models.pages.budgets import HolderBudget
 from ringfence.models.pages.words import Language
 from ringfence.models.scorecard import Scorecard
+from ringfence.models.tables.release import TableRelease
 from ringfence.models.task import HOLDER_FEATURE
 from ringfence.privacy.accounting.study import StudyPrice, epsilon_of_attempts
 from ringfence.privacy.agreements.purposes import catalogue
@@ -129,7 +130,7 @@ def _asked(federation: Federation) -> dict[str, Any]:
         "dpia": study.dpia,
         "expires": study.expires,
         "label": study.label or "",
-        "positive": positive_category(study, federation.schema),
+        "positive": "" if study.label is None else positive_category(study, federation.schema),
         "features": tuple(_titles(federation, name) for name in opened.context.features),
         "epsilon_asked": float(study.privacy.epsilon),
     }
@@ -139,6 +140,7 @@ def _found(outcome: Outcome, result: Mapping[str, Any]) -> dict[str, Any]:
     """The model, its quality, and the rows that it was made from."""
     release = outcome.release
     card = release.result if isinstance(release.result, Scorecard) else None
+    tables = release.result.tables if isinstance(release.result, TableRelease) else ()
     probability, label = _tested(outcome)
     return {
         "model": release.digest,
@@ -155,6 +157,7 @@ def _found(outcome: Outcome, result: Mapping[str, Any]) -> dict[str, Any]:
         "metrics": {name: result[name] for name in ("auc", "pr_auc", "ks", "gini", "brier")},
         "figures": release.figures,
         "unfinished": release.unfinished,
+        "tables": tuple(each.question for each in tables),
         "points": NO_POINTS if card is None else card.points_table(),
         "base_points": 0 if card is None else card.base_points,
         "rounding": 0.0 if card is None else card.rounding,

@@ -47,6 +47,14 @@ def exact(result: Mapping[str, Any]) -> str:
     )
 
 
+def tables(result: Mapping[str, Any]) -> str:
+    """How many answers there are, and how many of their lines are shown."""
+    lines = [row for each in result["tables"] for row in each["rows"]]
+    return _("Tables released: {tables}; of their {lines} lines {shown} are shown").format(
+        tables=len(result["tables"]), lines=len(lines), shown=sum(not row["not_shown"] for row in lines)
+    )
+
+
 def summary(result: Mapping[str, Any], figures: NoisyFigures | None) -> list[str]:
     """A run in a few lines for people.
 
@@ -60,8 +68,7 @@ def summary(result: Mapping[str, Any], figures: NoisyFigures | None) -> list[str
             "Study {study}: {holders} holders, {rows} rows ({rows_used} used), {rounds} secure sums in "
             "{seconds} s"
         ).format(**result),
-        released(figures),
-        exact(result),
+        *([tables(result)] if result.get("tables") else [released(figures), exact(result)]),
         _("epsilon {epsilon} at delta {delta} for a customer over all holders (overlap {overlap})").format(
             epsilon=privacy["customer_epsilon"], delta=privacy["delta"], overlap=privacy["overlap"]
         ),

@@ -8,16 +8,20 @@ fault that a simulated holder finds in its part names the line of the file that 
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from ringfence.privacy.agreements.contract import Contract
+from ringfence.privacy.agreements.contract import Contract, Source
+from ringfence.privacy.agreements.input_sources import AnySource
+from ringfence.privacy.agreements.schema import INPUT_KEYS
 from ringfence.privacy.errors import N_, TableError, UsageError
 from ringfence.privacy.tables import tabular
+from ringfence.privacy.tables.celltext import NullMarks, key_text
 from ringfence.privacy.tables.cutting import WHITESPACE
 from ringfence.privacy.tables.tabular import Layout
 
@@ -122,6 +126,8 @@ def _read(path: Path, contract: Contract, layout: Layout, names: list[str]) -> W
     """All columns that stand once, or are needed."""
     needed = {contract.subject, *(column.header for column in contract.columns)}
     needed |= set() if contract.events is None else set(contract.events.headers)
+    for each in contract.inputs.values():
+        needed |= set() if each.source is not None else {each.key(contract.subject), *each.columns.values()}
     # A name that stands twice is refused only where it is needed.
     wanted = [name for name in dict.fromkeys(names) if name in needed or names.count(name) == 1]
     table = tabular.read_columns(path, wanted, layout)
@@ -184,3 +190,86 @@ def _with_blanks(whole: WholeTable, part: pd.DataFrame) -> Iterator[list[str]]:
 def _height(cells: Sequence[str]) -> int:
     """Lines that a row takes."""
     return 1 + sum(len(re.findall("\r\n|\r|\n", cell)) for cell in cells)
+
+
+def cut_inputs(
+    contract: Contract, base: Path, owners: Mapping[str, str], holders: Sequence[str], folder: Path
+) -> dict[str, dict[str, Source]]:
+    """Write each holder's part of every input with a file of its own: a line goes where its customer went.
+
+    A customer who is not in the table goes to one of the holders by its key, the same in every file, and a
+    line without a customer to the first holder, who leaves it out.
+
+    Args:
+        contract: of the whole.
+        base: what its file names are relative to.
+        owners: customer key to holder, of the table.
+        holders: names, in order.
+        folder: where the parts are written.
+
+    Returns:
+        By holder, the sources of the parts by input.
+
+    Raises:
+        TableError: a file cannot be read.
+        UsageError: RF-U840 an input stands in a database.
+    """
+    made: dict[str, dict[str, Source]] = {name: {} for name in holders}
+    for each in contract.inputs.values():
+        if each.source is None:
+            continue
+        if each.source.file is None:
+            raise UsageError(
+                "RF-U840",
+                N_("The input {input} names no file; a simulation cuts files alone."),
+                input=each.name,
+            )
+        whole = read_whole(base / each.source.file, _alone(contract, each, each.source))
+        keys = spelt_keys(whole.frame[each.key(contract.subject)], each.source)
+        place = keys.map(lambda key: _holder_of(str(key), owners, holders)).to_numpy()
+        for name in holders:
+            file = folder / f"{name}-{each.name}{whole.suffix}"
+            write_part(whole, whole.frame[place == name], file)
+            header = whole.names if each.source.header else None
+            made[name][each.name] = each.source.revised(file=file.name, header=header)
+    return made
+
+
+def spelt_keys(column: pd.Series, source: Source) -> pd.Series:
+    """Customer keys as a holder's table will spell them, empty for none."""
+    import pyarrow as pa
+
+    missing = NullMarks(source.null_values, source.decimal)
+    return pd.Series(key_text(pa.array(column, from_pandas=True), missing).to_pylist(), dtype=object)
+
+
+def _holder_of(key: str, owners: Mapping[str, str], holders: Sequence[str]) -> str:
+    if not key:
+        return holders[0]
+    word = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+    return owners.get(key) or holders[word % len(holders)]
+
+
+def _alone(contract: Contract, each: AnySource, source: Source) -> Contract:
+    """A contract by which the file of one input is read whole."""
+    kinds = {kind: _only(getattr(contract, kind), each.name) for kind in INPUT_KEYS}
+    subject = each.key(contract.subject)
+    return contract.revised(
+        source=source, subject=subject, events=None, columns=(), duplicates="refuse", **kinds
+    )
+
+
+def _only(sources: Sequence[AnySource] | None, name: str) -> tuple[AnySource, ...] | None:
+    return tuple(each.revised(source=None) for each in sources or () if each.name == name) or None
+
+
+def with_sources(contract: Contract, sources: Mapping[str, Source]) -> Contract:
+    """The contract with other sources of its inputs."""
+    values: dict[str, object] = {}
+    for kind in INPUT_KEYS:
+        given: Sequence[AnySource] | None = getattr(contract, kind)
+        if given is not None:
+            values[kind] = tuple(
+                each.revised(source=sources[each.name]) if each.name in sources else each for each in given
+            )
+    return contract.revised(**values) if values else contract

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
-from ringfence.privacy.agreements.contract import LoadedContract
-from ringfence.privacy.errors import N_, ContractError
+from ringfence.privacy.agreements.contract import LoadedContract, Source
+from ringfence.privacy.errors import N_, ContractError, _
 from ringfence.privacy.tables.tabular import Layout, column_names, lacking, nearest
 
 
@@ -50,15 +52,21 @@ def compare(loaded: LoadedContract) -> Heading:
         TableError: the file is there and has no readable header.
     """
     contract, source = loaded.contract, loaded.contract.source
+    apart = tuple(_missing_apart(loaded))
     if source.file is None:
-        return Heading(file=None, at_hand=False)
+        return Heading(file=None, at_hand=False, missing=apart)
     path = loaded.path.parent / source.file
     if not path.exists():
-        return Heading(file=path.name, at_hand=False)
-    layout = Layout(delimiter=source.delimiter, encoding=source.encoding, names=source.header)
-    names = column_names(path, layout)
+        return Heading(file=path.name, at_hand=False, missing=apart)
+    names = _header_of(path, source)
     events = contract.events.headers if contract.events is not None else ()
-    wanted = dict.fromkeys((contract.subject, *(column.header for column in contract.columns), *events))
+    lists = [
+        (each.key(contract.subject), *each.columns.values())
+        for each in contract.inputs.values()
+        if each.source is None
+    ]
+    mapped = (*(column.header for column in contract.columns), *events, *chain.from_iterable(lists))
+    wanted = dict.fromkeys((contract.subject, *mapped))
     spare = [name for name in names if name not in wanted]
     missing = [name for name in wanted if name not in names]
     advice = lacking(missing, list(wanted), contract.subject, "")
@@ -66,8 +74,27 @@ def compare(loaded: LoadedContract) -> Heading:
     return Heading(
         file=Path(source.file).name,
         at_hand=True,
-        missing=tuple(
-            (name, hint or (advice if name == contract.subject else "")) for name, hint in near.items()
+        missing=(
+            *((name, hint or (advice if name == contract.subject else "")) for name, hint in near.items()),
+            *apart,
         ),
         unlisted=tuple(spare),
     )
+
+
+def _header_of(path: Path, source: Source) -> list[str]:
+    layout = Layout(delimiter=source.delimiter, encoding=source.encoding, names=source.header)
+    return column_names(path, layout)
+
+
+def _missing_apart(loaded: LoadedContract) -> Iterator[tuple[str, str]]:
+    """Columns that inputs with a file of their own lack, as far as those files are at hand."""
+    for name, each in loaded.contract.inputs.items():
+        path = loaded.path.parent / (each.source.file or "") if each.source is not None else None
+        if each.source is None or each.source.file is None or path is None or not path.exists():
+            continue
+        names = _header_of(path, each.source)
+        for header in (each.key(loaded.contract.subject), *each.columns.values()):
+            if header not in names:
+                place = _(" It is of the input {name}, in {file}.").format(name=name, file=path.name)
+                yield header, nearest(header, names) + place

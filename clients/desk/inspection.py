@@ -15,7 +15,7 @@ from ringfence.clients.home import Home
 from ringfence.clients.records.turns import window_to_attest
 from ringfence.clients.rows.table import read_table
 from ringfence.privacy.agreements.contract import LoadedContract
-from ringfence.privacy.agreements.policy import allowed_columns
+from ringfence.privacy.agreements.policy import allowed_columns, features_by_purpose
 from ringfence.privacy.agreements.purposes import purpose as known_purpose
 from ringfence.privacy.agreements.study import PrivacyTerms, Study
 from ringfence.privacy.errors import N_, StudyError, TableError
@@ -47,7 +47,7 @@ def inspect_table(home: Home, purpose: str | None, label: str | None, study: Pat
         resource=resource,
         public={
             "contract": loaded.contract.digest(),
-            "columns": list(columns.headers),
+            "columns": list(columns.named),
             "purpose": asked.purpose,
             "use": "quality-check",
         },
@@ -109,7 +109,8 @@ def _question(loaded: LoadedContract, purpose: str, label: str | None) -> Study:
     known_purpose(purpose)
     if label is not None and loaded.contract.column(label) is None:
         raise StudyError("RF-S203", N_('The contract has no column "{label}" to be the label.'), label=label)
-    return Study(
+    inputs = tuple(name for name, source in loaded.contract.inputs.items() if purpose in source.purposes)
+    asked = Study(
         id="quality-check",
         schema_ref=loaded.schema.digest(),
         purpose=purpose,
@@ -120,6 +121,12 @@ def _question(loaded: LoadedContract, purpose: str, label: str | None) -> Study:
         dpia="none: only the holder's own people see the report",
         privacy=PrivacyTerms(epsilon=Decimal(1), delta=Decimal("1e-9"), noise="local", min_holders=1),
     )
+    if not inputs:
+        return asked
+    # With inputs a study uses the features that it names, so all that are allowed are named.
+    given = features_by_purpose(loaded.contract, loaded.schema).get(purpose, ())
+    beside = {label, *inputs, *loaded.schema.future}
+    return asked.revised(inputs=inputs, features=tuple(name for name in given if name not in beside) or None)
 
 
 def inspect_draft(contract: Path, purpose: str, label: str | None) -> tuple[QualityReport, Unfinished]:

@@ -59,11 +59,15 @@ def _question(study: Study, schema: Schema, coordinator: PublicIdentity, digest:
             label=_titled(study.label, schema), task=_named(study.task)
         )
     else:
-        yield _("It predicts nothing; its task is {task}.").format(task=_named(study.task))
+        yield from _tables(study)
     features = study.features or ()
     yield _("The features it looks at ({count}): {features}.").format(
         count=len(features), features=_(", ").join(_titled(name, schema) for name in features)
     )
+    if study.inputs is not None:
+        yield _("It looks at these lists of each customer ({count}): {inputs}.").format(
+            count=len(study.inputs), inputs=_(", ").join(_titled(name, schema) for name in study.inputs)
+        )
     yield _("The data protection impact assessment is: {dpia}").format(dpia=study.dpia)
     yield _("Its last day is {day}.").format(day=study.expires)
     if study.series is not None:
@@ -82,6 +86,22 @@ def _question(study: Study, schema: Schema, coordinator: PublicIdentity, digest:
         )
 
 
+def _tables(study: Study) -> Iterator[str]:
+    """What a study without a label asks, as it is signed, and which cells of its tables may be released."""
+    yield _("It predicts nothing; its task is {task}.").format(task=_named(study.task))
+    for key, value in study.model.items():
+        if isinstance(value, tuple):
+            yield _("It asks ({key}, {count}):").format(key=key, count=len(value))
+            yield from (f"    {each}" for each in value)
+        else:
+            yield _("Its setting {key} is {value}.").format(key=key, value=value)
+    terms = study.release
+    yield _(
+        "No cell of its tables is released that stands for fewer than {other} customers by the noisy count, "
+        "or {plain} where a table is by these features alone: {names}."
+    ).format(other=terms.other_cell, plain=terms.plain_cell, names=_(", ").join(terms.plain or ("-",)))
+
+
 def _named(term: str) -> str:
     """A term of a study in words, with the term itself where the words are others."""
     words = Words.of("zh-CN" if language() == "zh" else "en").fixed(term)
@@ -90,7 +110,8 @@ def _named(term: str) -> str:
 
 def _titled(name: str, schema: Schema) -> str:
     """A feature's name, with its label for people where the schema has one."""
-    feature = next((each for each in schema.features if each.name == name), None)
+    named = (*schema.features, *schema.inputs.values())
+    feature = next((each for each in named if each.name == name), None)
     if feature is None:
         return name
     title = feature.title_zh if language() == "zh" and feature.title_zh else feature.title
@@ -102,7 +123,7 @@ def _columns(found: Forecast) -> Iterator[str]:
         return
     columns = found.decision.obligations.columns
     yield _("Of this holder's table it would read these columns and no other: {columns}.").format(
-        columns=_(", ").join(columns.decode)
+        columns=_(", ").join(columns.touched)
     )
     if columns.sensitive:
         yield _("Sensitive among what it uses, so that separate consent is needed: {features}.").format(

@@ -137,11 +137,16 @@ def _kept(home: Home, found: Attestation) -> CopyState:
 
 
 def _written_since(loaded: LoadedContract, moment: datetime) -> bool | None:
-    source = loaded.contract.source
-    if source.file is None:
+    contract = loaded.contract
+    sources = (
+        contract.source,
+        *(each.source for each in contract.inputs.values() if each.source is not None),
+    )
+    files = [source.file for source in sources if source.file is not None]
+    if not files:
         return None
     try:
-        written = (loaded.path.parent / source.file).stat().st_mtime
+        written = max((loaded.path.parent / file).stat().st_mtime for file in files)
     except OSError:
         return None
     return datetime.fromtimestamp(written, UTC) > moment

@@ -103,7 +103,7 @@ class Forecast:
     def decoded(self) -> tuple[str, ...] | None:
         """Headers of the columns that it would decode; None where it is not allowed."""
         duties = self.decision.obligations
-        return None if duties is None else duties.columns.decode
+        return None if duties is None else duties.columns.touched
 
     @property
     def fits(self) -> bool:

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from ringfence.audit.log import AuditLog
 from ringfence.clients.inbox.store import Inbox, InboxStudy
-from ringfence.models.pricing import composed_price
+from ringfence.models.series_price import composed_price
 from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.agreements.series import bound_of
 from ringfence.privacy.agreements.study import Study

@@ -14,6 +14,7 @@ from ringfence.privacy.agreements.columns import Source
 from ringfence.privacy.errors import N_, TableError
 from ringfence.privacy.tables import tabular
 from ringfence.privacy.tables.celltext import NullMarks, compute, plain_column
+from ringfence.privacy.tables.driver_cells import DriverColumn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,7 @@ class Cells:
     """A decoded column and what is needed to read and to blame it.
 
     Attributes:
-        values: a flat Arrow array of a file, or the values of a database as its driver gave them.
+        values: a flat Arrow array of a file, or a `DriverColumn` of a database.
         header: the column's name in the source.
         source: how text is written there.
         locate: rows to the numbers people know them by.
@@ -35,7 +36,9 @@ class Cells:
     @classmethod
     def of(cls, values: Any, header: str, source: Source, locate: Locate) -> Cells:
         """The cells of a column as `reading.fetch` gave it."""
-        flat = values if isinstance(values, list) else plain_column(values)
+        if isinstance(values, list):
+            values = DriverColumn.of(values)
+        flat = values if isinstance(values, DriverColumn) else plain_column(values)
         return cls(values=flat, header=header, source=source, locate=locate)
 
     def blame(self, code: str, template: str, wrong: npt.NDArray[np.bool_]) -> TableError:

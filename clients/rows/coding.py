@@ -7,7 +7,7 @@ customer's contribution must not change because another customer is there.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -26,6 +26,7 @@ from ringfence.privacy.agreements.contract import Contract
 from ringfence.privacy.agreements.policy import Allowed
 from ringfence.privacy.agreements.schema import Feature, Schema
 from ringfence.privacy.errors import N_, ContractError, TableError
+from ringfence.privacy.tables.celltext import give_back, in_parts
 from ringfence.privacy.tables.facts import ColumnFacts, TableFacts
 
 OTHER: Final = "(other)"
@@ -98,9 +99,12 @@ def code(values: Any, feature: Feature, column: Column, source: Source, locate: 
 
 
 def code_columns(
-    table: Any, contract: Contract, schema: Schema, allowed: Allowed, locate: Locate, name: str
+    table: dict[str, Any], contract: Contract, schema: Schema, allowed: Allowed, locate: Locate, name: str
 ) -> dict[str, Coded]:
-    """Code all columns that a decision allows, and tell of all that cannot be coded at once."""
+    """Code all columns that a decision allows, and tell of all that cannot be coded at once.
+
+    What is coded is taken out of the table, which may be large.
+    """
     coded: dict[str, Coded] = {}
     faults: list[TableError] = []
     for feature, header in allowed.headers.items():
@@ -108,11 +112,18 @@ def code_columns(
         if column is None:
             raise ContractError("RF-T029", N_('The contract has no column for "{column}".'), column=feature)
         try:
-            coded[feature] = code(table[header], schema.feature(feature), column, contract.source, locate)
+            coded[feature] = code(table.pop(header), schema.feature(feature), column, contract.source, locate)
         except TableError as fault:
             faults.append(fault)
+        give_back()
     raise_together(faults, name)
     return coded
+
+
+def one_by_one(coded: dict[str, Coded]) -> Iterator[tuple[str, Coded]]:
+    """Columns in order, each let go of when the next one is asked for: whole tables are large."""
+    for name in list(coded):
+        yield name, coded.pop(name)
 
 
 def _column_facts(coded: Mapping[str, Coded], label: str | None) -> tuple[ColumnFacts, ...]:
@@ -177,9 +188,9 @@ def _categories(cells: Cells, feature: Feature, column: Column) -> Coded:
     number, texts = numbered_texts(cells, truth)
     meaning = _Meaning.of(column, categories)
     # The last entry stands for missing; unknown texts get -2 until the schema's rule is applied.
-    table = np.array(
-        [*(-1 if text is None else meaning.position(text) for text in texts), -1], dtype=np.int64
-    )
+    table = np.full(len(texts) + 1, -1, dtype=np.int64)
+    for place, text in enumerate(in_parts(texts)):
+        table[place] = -1 if text is None else meaning.position(text)
     codes = table[number]
     unknown, absent = codes == -2, codes == -1
     rows, present = len(codes), int(len(codes) - absent.sum())

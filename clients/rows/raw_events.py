@@ -17,12 +17,13 @@ import pandas as pd
 
 from ringfence.clients.rows.cells import Cells, null_marks, raise_together
 from ringfence.clients.rows.coding import Coded, code
+from ringfence.clients.rows.customers import KeyColumn
 from ringfence.clients.rows.reading import Locate, fetch
-from ringfence.clients.rows.texts import category_texts
+from ringfence.clients.rows.texts import looked_up, numbered_apart, plain_texts
 from ringfence.clients.rows.values import days, numbers
-from ringfence.clients.rows.windowing import UNITS, Flags, Lines, Numbers, Values, customer_rows
+from ringfence.clients.rows.windowing import UNITS, Flags, Lines, Numbers, Values, customer_rows, no_order
 from ringfence.privacy.agreements.contract import Contract
-from ringfence.privacy.agreements.event_source import EventSource
+from ringfence.privacy.agreements.event_source import OF_KIND, EventSource
 from ringfence.privacy.agreements.event_window import EventWindow
 from ringfence.privacy.agreements.policy import Allowed
 from ringfence.privacy.agreements.schema import Schema
@@ -49,7 +50,7 @@ class EventTable:
         facts: what was counted on the way.
     """
 
-    keys: tuple[str, ...]
+    keys: KeyColumn
     coded: dict[str, Coded]
     facts: EventFacts
 
@@ -58,7 +59,7 @@ class EventTable:
 class EventCells:
     """The decoded columns, `(n,)` each; `told_apart` if these are all that lines differ in."""
 
-    keys: list[str]
+    keys: KeyColumn
     customer: Numbers
     day: Values
     amount: Values
@@ -98,9 +99,7 @@ def read_event_table(contract: Contract, schema: Schema, allowed: Allowed, base_
     if not len(rows.customers):
         raise _empty(facts, window)
     coded = {name: _coded(name, rows.columns[name], contract, schema, locate) for name in allowed.headers}
-    return EventTable(
-        keys=tuple(cells.keys[number] for number in rows.customers.tolist()), coded=coded, facts=facts
-    )
+    return EventTable(keys=cells.keys.take(rows.customers), coded=coded, facts=facts)
 
 
 def _coded(name: str, values: Values | Flags, contract: Contract, schema: Schema, locate: Locate) -> Coded:
@@ -117,7 +116,8 @@ def decoded(
 ) -> tuple[EventCells, Locate]:
     """The allowed columns of the source, cell by cell, and where a line of them stands in it."""
     drop = source.repeated == "drop"
-    with_kinds = drop or any(name.startswith("share_") for name in allowed.headers)
+    # Where some kinds are no orders, no feature can be told without the kind.
+    with_kinds = drop or bool(window.not_orders) or any(name.startswith(OF_KIND) for name in allowed.headers)
     spared = {None if drop else source.item, None if with_kinds else source.kind}
     headers = [header for header in source.headers if header not in spared]
     table, name, locate = fetch(contract.source, [contract.subject, *headers], base_dir)
@@ -138,11 +138,13 @@ def decoded(
     span = (middle - _HALF_A_CENTURY, middle + _HALF_A_CENTURY)
     day = read(source.time, lambda column: days(column, span), np.zeros(count))
     amount, pieces = (read(header, numbers, np.ones(count)) for header in (source.amount, source.quantity))
-    order, kind, item = (read(header, _texts, None) for header in (source.order, source.kind, source.item))
+    order, kind, item = (
+        read(header, plain_texts, None) for header in (source.order, source.kind, source.item)
+    )
     raise_together(faults, name)
-    number, distinct = _numbered(keys, blank="")
+    number, distinct = numbered_apart(keys, blank="")
     cells = EventCells(
-        keys=distinct,
+        keys=KeyColumn(distinct),
         customer=number,
         day=day,
         amount=amount,
@@ -156,23 +158,8 @@ def decoded(
     return cells, locate
 
 
-def _texts(cells: Cells) -> Any:
-    return category_texts(cells, ("false", "true"))
-
-
-def _numbered(texts: Any, blank: str | None = None) -> tuple[Numbers, list[str]]:
-    """A number for each text, -1 for none, int64 `(n,)`; and the texts by their numbers."""
-    import pyarrow as pa
-
-    if blank is not None:
-        texts = compute().if_else(compute().equal(texts, blank), pa.scalar(None, pa.string()), texts)
-    coded = (texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts).dictionary_encode()
-    number = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return number, coded.dictionary.to_pylist()
-
-
 def _numbers_of(texts: Any, count: int) -> Numbers:
-    return np.full(count, -1, dtype=np.int64) if texts is None else _numbered(texts)[0]
+    return np.full(count, -1, dtype=np.int64) if texts is None else numbered_apart(texts)[0]
 
 
 def _cancelled(order: Any, source: EventSource, count: int) -> Flags:
@@ -185,13 +172,16 @@ def _cancelled(order: Any, source: EventSource, count: int) -> Flags:
 
 
 def _kinds(kind: Any, source: EventSource, window: EventWindow, count: int) -> Numbers:
-    """Positions among the window's kinds; others get numbers below -1, so that lines can be told alike."""
+    """Positions among the window's `every_kind`; others get numbers below -1, so that lines can be told
+    alike.
+    """
     if kind is None:
         return np.full(count, -1, dtype=np.int64)
-    number, distinct = _numbered(kind)
-    place = {name: position for position, name in enumerate(window.kinds)}
+    number, distinct = numbered_apart(kind)
+    place = {name: position for position, name in enumerate(window.every_kind)}
     meaning = place | {text.strip(): place[name] for text, name in source.values.items() if name in place}
-    table = np.array([meaning.get(text, -2 - at) for at, text in enumerate(distinct)] + [-1], dtype=np.int64)
+    known = looked_up(distinct, meaning)
+    table = np.append(np.where(known < 0, -2 - np.arange(len(known)), known), -1)
     found: Numbers = table[number]  # the last entry is for none
     return found
 
@@ -208,12 +198,14 @@ def cleaned(cells: EventCells, source: EventSource, window: EventWindow) -> tupl
         counted[reason] = int((left & which).sum())
         left = left & ~which if out else left
 
-    priced = source.amount is not None
+    # Of what is no order, such as a complaint, no amount is asked for and none is looked at.
+    priced = ~no_order(cells.kind, window) & (source.amount is not None)
+    amount = np.where(priced, amount, 0)
     told("keyless", cells.customer < 0)
     told("undated", np.isnan(cells.day))
-    told("unpriced", np.isnan(worth))
+    told("unpriced", np.isnan(worth) & priced)
     told("cancelled", cells.cancelled)
-    is_return = (amount < 0) & priced
+    is_return = amount < 0
     told("returns", is_return, out=source.returns != "subtract")
     told("zero", (amount == 0) & priced, out=source.zero == "drop")
     day = np.nan_to_num(cells.day).astype(np.int64)
@@ -228,7 +220,7 @@ def cleaned(cells: EventCells, source: EventSource, window: EventWindow) -> tupl
     lines = Lines(
         customer=cells.customer,
         day=day,
-        amount=amount if priced else np.zeros_like(amount),
+        amount=amount,
         order=order,
         kind=cells.kind,
         is_return=is_return,

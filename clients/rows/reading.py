@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ringfence.privacy.agreements.columns import Source
 from ringfence.privacy.errors import N_, TableError
 from ringfence.privacy.tables import tabular
+from ringfence.privacy.tables.driver_cells import DriverColumn, extend_all
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -22,7 +23,11 @@ Locate = Callable[[Sequence[int]], list[int]]
 """Rows (from 0) to the numbers people know them by: lines of a CSV file, rows from 1 elsewhere."""
 
 
-def fetch(source: Source, headers: Sequence[str], base_dir: Path) -> tuple[Any, str, Locate]:
+_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
+"""Which package speaks to a database whose url names none."""
+
+
+def fetch(source: Source, headers: Sequence[str], base_dir: Path) -> tuple[dict[str, Any], str, Locate]:
     """Decode the named columns and no other.
 
     Args:
@@ -31,8 +36,8 @@ def fetch(source: Source, headers: Sequence[str], base_dir: Path) -> tuple[Any, 
         base_dir: what a relative path stands against.
 
     Returns:
-        The columns by name (a `pyarrow.Table` of a file; of a database a list of values each), the source's
-        name for messages, and a way to locate rows for messages.
+        The columns by name (of a file an Arrow array each, of a database a `DriverColumn`), of which the
+        caller lets go one by one; the source's name for messages, and a way to locate rows for messages.
 
     Raises:
         TableError: RF-T001 to RF-T019 when it cannot be read.
@@ -46,21 +51,25 @@ def fetch(source: Source, headers: Sequence[str], base_dir: Path) -> tuple[Any, 
         )
     path = base_dir / source.file
     layout = tabular.Layout(delimiter=source.delimiter, encoding=source.encoding, names=source.header)
-    table = tabular.read_columns(path, headers, layout, key=headers[0])
-    return table, path.name, lambda rows: tabular.line_numbers(path, layout, rows)
+    table = tabular.read_columns(path, headers, layout, key=headers[0], compact=True)
+    return (
+        {header: table[header] for header in headers},
+        path.name,
+        lambda rows: tabular.line_numbers(path, layout, rows),
+    )
 
 
 def _by_count(rows: Sequence[int]) -> list[int]:
     return [row + 1 for row in rows]
 
 
-def _fetch_rows(url: str, name: str, headers: Sequence[str], base_dir: Path) -> dict[str, list[object]]:
+def _fetch_rows(url: str, name: str, headers: Sequence[str], base_dir: Path) -> dict[str, DriverColumn]:
     from sqlalchemy import column, inspect, select, table
     from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
     schema, _dot, bare = name.rpartition(".")
     engine = _engine(url, base_dir)
-    columns: list[list[object]] = [[] for _header in headers]
+    columns = [DriverColumn() for _header in headers]
     try:
         known = [entry["name"] for entry in inspect(engine).get_columns(bare, schema=schema or None)]
         missing = [header for header in headers if header not in known]
@@ -78,8 +87,7 @@ def _fetch_rows(url: str, name: str, headers: Sequence[str], base_dir: Path) -> 
         with engine.connect() as connection:
             result = connection.execution_options(stream_results=True).execute(statement)
             for rows in result.partitions(1 << 16):
-                for values, more in zip(columns, zip(*rows, strict=True), strict=True):
-                    values.extend(more)
+                extend_all(columns, rows)
     except NoSuchTableError:
         raise TableError(
             "RF-T021", N_("The database has no table or view {table}. Check table in [source]."), table=name
@@ -96,7 +104,7 @@ def _fetch_rows(url: str, name: str, headers: Sequence[str], base_dir: Path) -> 
         ) from None
     finally:
         engine.dispose()
-    if not any(columns):
+    if not len(columns[0]):
         raise TableError(
             "RF-T023", N_("The table {table} has no rows; at least one row is expected."), table=name
         )
@@ -120,8 +128,8 @@ def _engine(url: str, base_dir: Path) -> Engine:
                 )
             # Opened for reading only: a misspelt name must not make an empty database.
             return create_engine(f"sqlite:///file:{os.path.abspath(path)}?mode=ro&uri=true")
-        if target.drivername == "postgresql":
-            target = target.set(drivername="postgresql+psycopg")
+        if target.drivername in _DRIVERS:
+            target = target.set(drivername=f"{target.drivername}+{_DRIVERS[target.drivername]}")
         return create_engine(target)
     except (SQLAlchemyError, ImportError):
         raise TableError(

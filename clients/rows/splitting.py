@@ -21,13 +21,13 @@ def split_values(
     block = (hashlib.sha256(split_key).digest() if len(split_key) > 64 else split_key).ljust(64, b"\0")
     inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block)).copy
     outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block)).copy
-    digests: list[bytes] = []
+    digests = bytearray()
     for key in keys:
         first, second = inner(), outer()
         first.update(key.encode())
         second.update(first.digest())
-        digests.append(second.digest())
-    words = np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 4)[:, :2].T.astype(np.uint64)
+        digests += second.digest()[:16]
+    words = np.frombuffer(digests, dtype=">u8").reshape(-1, 2).T.astype(np.uint64)
     return words[0], words[1]
 
 

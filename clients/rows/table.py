@@ -1,7 +1,8 @@
 """The holder's table on its way to a task: read, filtered by consent, stripped of what identifies.
 
 Invariant (DESIGN, 6.4): only this file reads raw columns, and only those the study's purpose allows
-(`reading`, `coding`, `kept` and `raw_events` work for it and are imported by nothing else).
+(`reading`, `coding`, `kept`, `customers`, `raw_events` and `raw_lists` work for it and are imported by
+nothing else).
 
     RawTable -> AttestedTable -> ConsentedTable -> MinimisedTable
 
@@ -12,11 +13,10 @@ forged one does not run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
-from itertools import compress
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,9 +25,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from ringfence.clients.rows.cells import null_marks
-from ringfence.clients.rows.coding import OTHER, code_columns, facts_of, known
+from ringfence.clients.rows.coding import OTHER, code_columns, facts_of, known, one_by_one
+from ringfence.clients.rows.customers import KeyColumn, counted_customers
 from ringfence.clients.rows.kept import from_bytes, to_bytes
 from ringfence.clients.rows.raw_events import read_event_table
+from ringfence.clients.rows.raw_lists import InputTable, beside, read_inputs
 from ringfence.clients.rows.reading import fetch
 from ringfence.clients.rows.splitting import below, split_values
 from ringfence.privacy.agreements.contract import Contract
@@ -36,7 +38,8 @@ from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.consent import CohortMembers, ConsentRegistry
 from ringfence.privacy.errors import N_, ContractError, TableError
 from ringfence.privacy.tables import tabular
-from ringfence.privacy.tables.celltext import reads_as_missing
+from ringfence.privacy.tables.coded_lists import CodedLists
+from ringfence.privacy.tables.facts import TableFacts
 from ringfence.privacy.tables.quality import QualityReport, assess
 
 __all__ = [
@@ -58,6 +61,8 @@ __all__ = [
 _MADE_HERE: Final = object()
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
+Lists = Mapping[str, CodedLists]
+_Read = tuple[KeyColumn, pd.DataFrame, TableFacts]
 
 
 def _require_maker(token: object, name: str) -> None:
@@ -80,8 +85,9 @@ class RawTable:
 
     allowed: Allowed
     quality: QualityReport
-    _keys: tuple[str, ...]
+    _keys: KeyColumn
     _frame: pd.DataFrame = field(compare=False)
+    _lists: Lists
     token: InitVar[object]
 
     def __post_init__(self, token: object) -> None:
@@ -90,7 +96,7 @@ class RawTable:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def keys(self) -> tuple[str, ...]:
+    def keys(self) -> KeyColumn:
         """The customer keys, to be looked up in the registry; they never leave this process."""
         return self._keys
 
@@ -104,8 +110,9 @@ class AttestedTable:
     """
 
     allowed: Allowed
-    _keys: tuple[str, ...]
+    _keys: KeyColumn
     _frame: pd.DataFrame
+    _lists: Lists
     token: InitVar[object]
 
     def __post_init__(self, token: object) -> None:
@@ -114,7 +121,7 @@ class AttestedTable:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def keys(self) -> tuple[str, ...]:
+    def keys(self) -> KeyColumn:
         """As in `RawTable`."""
         return self._keys
 
@@ -128,9 +135,10 @@ class ConsentedTable:
     """
 
     allowed: Allowed
-    _keys: tuple[str, ...]
+    _keys: KeyColumn
     _subjects: npt.NDArray[np.int64]
     _frame: pd.DataFrame
+    _lists: Lists
     token: InitVar[object]
 
     def __post_init__(self, token: object) -> None:
@@ -166,6 +174,7 @@ class MinimisedTable:
         label: name of the label, or None; rows without a known label are not here.
         is_test: which rows belong to the test part, bool `(n,)`.
         presence: tells at each round whose rows stay in.
+        inputs: items, paths and notes by name, one list for each row.
     """
 
     frame: pd.DataFrame
@@ -173,6 +182,7 @@ class MinimisedTable:
     label: str | None
     is_test: Flags
     presence: Presence
+    inputs: Lists
     token: InitVar[object]
 
     def __post_init__(self, token: object) -> None:
@@ -197,14 +207,32 @@ def read_table(contract: Contract, schema: Schema, allowed: Allowed, base_dir: P
     Raises:
         TableError: RF-T001 to RF-T029 when the source cannot be read as the contract says.
     """
+    inputs = read_inputs(contract, schema, allowed, base_dir)
     if contract.events is not None or schema.events is not None:
-        return _of_events(contract, schema, allowed, base_dir)
+        keys, frame, facts = _of_events(contract, schema, allowed, base_dir)
+    elif contract.columns:
+        keys, frame, facts = _of_rows(contract, schema, allowed, base_dir)
+    else:
+        keys, frame, facts = _of_inputs(contract, allowed, inputs)
+    lists, counted = beside(keys, inputs)
+    return RawTable(
+        allowed=allowed,
+        quality=assess(replace(facts, inputs=counted)),
+        _keys=keys,
+        _frame=frame,
+        _lists=lists,
+        token=_MADE_HERE,
+    )
+
+
+def _of_rows(contract: Contract, schema: Schema, allowed: Allowed, base_dir: Path) -> _Read:
+    """Keys, columns and counts of a file with one row a customer."""
     table, name, locate = fetch(contract.source, allowed.decode, base_dir)
     coded = code_columns(table, contract, schema, allowed, locate, name)
     column = tabular.key_text(table[allowed.subject], null_marks(contract.source))
-    customers = _customers(column, contract.duplicates)
+    customers = counted_customers(column, contract.duplicates)
+    del table  # what was decoded is not needed beside what it was coded into
     keep = np.logical_and.reduce([customers.chosen, *(part.keep for part in coded.values())])
-    frame = pd.DataFrame({feature: part.values for feature, part in coded.items()})
     facts = replace(
         facts_of(contract, allowed, coded, rows=len(customers.number), customers=len(customers.rows)),
         keyless=int((customers.number < 0).sum()),
@@ -213,22 +241,34 @@ def read_table(contract: Contract, schema: Schema, allowed: Allowed, base_dir: P
         unnamed=int(customers.rows[~customers.named].sum()),
         unnamed_repeated=bool((customers.rows[~customers.named] > 1).any()),
     )
-    return RawTable(
-        allowed=allowed,
-        quality=assess(facts),
-        _keys=_chosen(column.to_pylist(), keep),
-        _frame=frame[keep].reset_index(drop=True),
-        token=_MADE_HERE,
-    )
+    whole = bool(keep.all())
+    values = {name: part.values if whole else part.values[keep] for name, part in one_by_one(coded)}
+    return KeyColumn(column).take(keep), _framed(values, int(keep.sum())), facts
 
 
-def _of_events(contract: Contract, schema: Schema, allowed: Allowed, base_dir: Path) -> RawTable:
+def _framed(values: Mapping[str, Any], rows: int) -> pd.DataFrame:
+    """Columns side by side, without a copy of them; their number of rows is known without a column too."""
+    return pd.DataFrame(dict(values), index=pd.RangeIndex(rows), copy=False)
+
+
+def _of_events(contract: Contract, schema: Schema, allowed: Allowed, base_dir: Path) -> _Read:
     """The same of a file with one line an event: one row for every customer with an order in the history."""
     table = read_event_table(contract, schema, allowed, base_dir)
     facts = facts_of(contract, allowed, table.coded, rows=table.facts.lines, customers=len(table.keys))
-    facts = replace(facts, events=table.facts)
-    frame = pd.DataFrame({feature: part.values for feature, part in table.coded.items()})
-    return RawTable(allowed=allowed, quality=assess(facts), _keys=table.keys, _frame=frame, token=_MADE_HERE)
+    frame = _framed({name: part.values for name, part in table.coded.items()}, len(table.keys))
+    return table.keys, frame, replace(facts, events=table.facts)
+
+
+def _of_inputs(contract: Contract, allowed: Allowed, inputs: Mapping[str, InputTable]) -> _Read:
+    """The same where there is no table beside the inputs: every customer with a usable line in any."""
+    keys = KeyColumn.distinct([each.keys for each in inputs.values()])
+    lines = sum(each.facts.lines for each in inputs.values())
+    facts = facts_of(contract, allowed, {}, rows=lines, customers=len(keys))
+    return keys, _framed({}, len(keys)), facts
+
+
+def _taken(lists: Lists, rows: Flags | Numbers) -> Lists:
+    return {name: each.take(rows) for name, each in lists.items()}
 
 
 def attested(raw: RawTable) -> AttestedTable:
@@ -238,12 +278,14 @@ def attested(raw: RawTable) -> AttestedTable:
         TableError: RF-T040 when it does not pass the quality gate.
     """
     raw.quality.check()
-    return AttestedTable(allowed=raw.allowed, _keys=raw._keys, _frame=raw._frame, token=_MADE_HERE)
+    return AttestedTable(
+        allowed=raw.allowed, _keys=raw._keys, _frame=raw._frame, _lists=raw._lists, token=_MADE_HERE
+    )
 
 
 def kept(table: AttestedTable) -> bytes:
     """The table in the form in which the holder keeps it until the study is over."""
-    return to_bytes(table._keys, table._frame)
+    return to_bytes(table._keys, table._frame, table._lists)
 
 
 def restored(allowed: Allowed, content: bytes) -> AttestedTable:
@@ -252,8 +294,8 @@ def restored(allowed: Allowed, content: bytes) -> AttestedTable:
     Raises:
         TableError: RF-T150 when the bytes are of another kind or hold other columns.
     """
-    keys, frame = from_bytes(content, tuple(allowed.headers))
-    return AttestedTable(allowed=allowed, _keys=keys, _frame=frame, token=_MADE_HERE)
+    keys, frame, lists = from_bytes(content, tuple(allowed.headers), tuple(allowed.inputs))
+    return AttestedTable(allowed=allowed, _keys=keys, _frame=frame, _lists=lists, token=_MADE_HERE)
 
 
 def separate_consents(allowed: Allowed) -> tuple[str, ...]:
@@ -288,9 +330,10 @@ def consented(
     inside = members.holds(subjects)
     return ConsentedTable(
         allowed=raw.allowed,
-        _keys=_chosen(raw._keys, inside),
+        _keys=raw._keys.take(inside),
         _subjects=subjects[inside],
         _frame=raw._frame[inside].reset_index(drop=True),
+        _lists=_taken(raw._lists, inside),
         token=_MADE_HERE,
     )
 
@@ -336,53 +379,9 @@ def minimised(
         label=label,
         is_test=is_test,
         presence=Presence(_subjects=table._subjects[order], token=_MADE_HERE),
+        inputs=_taken(table._lists, order),
         token=_MADE_HERE,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Customers:
-    """Whose rows they are.
-
-    Attributes:
-        number: of each row's customer, -1 without a key, int64 `(n,)`.
-        rows: how many each customer has, int64 `(customers,)`.
-        named: customers whose key is not written like a missing one, bool `(customers,)`.
-        chosen: the one row of each customer that stays, bool `(n,)`.
-    """
-
-    number: Numbers
-    rows: Numbers
-    named: Flags
-    chosen: Flags
-
-
-def _customers(keys: Any, rule: str) -> _Customers:
-    """Count the rows of each customer, and choose one of them.
-
-    Args:
-        keys: customer keys as text, empty for none.
-        rule: the contract's `duplicates`; `refuse` chooses as `first` does, for the report.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    some = pc.if_else(pc.equal(keys, ""), pa.scalar(None, pa.string()), keys)
-    coded = (some.combine_chunks() if isinstance(some, pa.ChunkedArray) else some).dictionary_encode()
-    number = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    rows = np.flatnonzero(number >= 0)
-    chosen = np.zeros(len(coded.dictionary), dtype=np.int64)
-    # The last assignment to a place wins.
-    wins = rows if rule == "last" else rows[::-1]
-    chosen[number[wins]] = wins
-    keep = np.zeros(len(number), dtype=np.bool_)
-    keep[chosen] = len(chosen) > 0
-    counts = np.bincount(number[rows], minlength=len(chosen))
-    return _Customers(number, counts, ~reads_as_missing(coded.dictionary), keep)
-
-
-def _chosen(keys: Iterable[str], keep: Flags) -> tuple[str, ...]:
-    return tuple(compress(keys, keep.tolist()))
 
 
 def _require_allowed(allowed: Allowed, features: Sequence[str], label: str | None) -> None:

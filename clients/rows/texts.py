@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from ringfence.clients.rows.cells import Cells
 from ringfence.privacy.errors import N_
-from ringfence.privacy.tables.celltext import by_distinct, cell_text
+from ringfence.privacy.tables.celltext import by_distinct, cell_text, compute
+from ringfence.privacy.tables.driver_cells import DriverColumn
 
 
 def category_texts(cells: Cells, truth: tuple[str, str]) -> Any:
@@ -29,8 +30,8 @@ def category_texts(cells: Cells, truth: tuple[str, str]) -> Any:
     def text(value: object) -> str | None:
         return truth[value] if isinstance(value, bool) else cell_text(value)
 
-    if isinstance(cells.values, list):
-        return replace(cells, values=_texts_of(cells, text)).texts()
+    if isinstance(cells.values, DriverColumn):
+        return replace(cells, values=_texts_of(cells, truth)).texts()
     kind, values = cells.values.type, cells.values
     if pa.types.is_boolean(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         values = by_distinct(values, text)
@@ -41,7 +42,7 @@ def category_texts(cells: Cells, truth: tuple[str, str]) -> Any:
     return replace(cells, values=values).texts()
 
 
-def numbered_texts(cells: Cells, truth: tuple[str, str]) -> tuple[npt.NDArray[np.int64], list[str | None]]:
+def numbered_texts(cells: Cells, truth: tuple[str, str]) -> tuple[npt.NDArray[np.int64], Any]:
     """Texts of categories by number: what a number stands for is trimmed and read once.
 
     Args:
@@ -49,32 +50,24 @@ def numbered_texts(cells: Cells, truth: tuple[str, str]) -> tuple[npt.NDArray[np
         truth: what false and true are called.
 
     Returns:
-        The number of each cell's text, -1 for missing, int64 `(n,)`; and the texts by their numbers, None for
-        missing. Several numbers may stand for one text, when cells differ in blanks around it.
+        The number of each cell's text, -1 for missing, int64 `(n,)`; and the texts by their numbers, an Arrow
+        array, null for missing. Several numbers may stand for one text, when cells differ in blanks around
+        it.
 
     Raises:
         TableError: as `category_texts`.
     """
     import pyarrow as pa
 
-    first = not isinstance(cells.values, list) and pa.types.is_string(cells.values.type)
+    first = not isinstance(cells.values, DriverColumn) and pa.types.is_string(cells.values.type)
     coded = (cells.values if first else category_texts(cells, truth)).dictionary_encode()
     texts = replace(cells, values=coded.dictionary).texts() if first else coded.dictionary
     number = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return number, texts.to_pylist()
+    return number, texts
 
 
-def _texts_of(cells: Cells, text: Callable[[object], str | None]) -> Any:
-    import pyarrow as pa
-
-    texts: list[str | None] = []
-    wrong = np.zeros(len(cells.values), dtype=np.bool_)
-    for row, value in enumerate(cells.values):
-        try:
-            texts.append(text(value))
-        except TypeError:
-            texts.append(None)
-            wrong[row] = True
+def _texts_of(cells: Cells, truth: tuple[str, str]) -> Any:
+    texts, wrong = cells.values.texts(truth)
     if wrong.any():
         raise cells.blame(
             "RF-T034",
@@ -85,4 +78,29 @@ def _texts_of(cells: Cells, text: Callable[[object], str | None]) -> Any:
             ),
             wrong,
         )
-    return pa.array(texts, pa.string())
+    return texts
+
+
+def plain_texts(cells: Cells) -> Any:
+    """Trimmed texts of a column, null for missing, an Arrow array."""
+    return category_texts(cells, ("false", "true"))
+
+
+def numbered_apart(texts: Any, blank: str | None = None) -> tuple[npt.NDArray[np.int64], Any]:
+    """A number for each text, -1 for none, int64 `(n,)`; and the texts by their numbers, an Arrow array."""
+    import pyarrow as pa
+
+    if blank is not None:
+        texts = compute().if_else(compute().equal(texts, blank), pa.scalar(None, pa.string()), texts)
+    coded = (texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts).dictionary_encode()
+    return coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64), coded.dictionary
+
+
+def looked_up(distinct: Any, meaning: Mapping[str, int]) -> npt.NDArray[np.int64]:
+    """What distinct texts mean, -1 for those without a meaning, int64 `(n,)`."""
+    import pyarrow as pa
+
+    found = compute().index_in(distinct, pa.array(list(meaning), pa.string()))
+    known = np.array([*meaning.values(), -1], dtype=np.int64)
+    places: npt.NDArray[np.int64] = known[found.fill_null(len(meaning)).to_numpy(zero_copy_only=False)]
+    return places

@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -20,9 +19,10 @@ import numpy.typing as npt
 from ringfence.clients.rows.cells import Cells
 from ringfence.privacy.agreements.date_forms import has_short_year
 from ringfence.privacy.errors import N_
-from ringfence.privacy.tables.celltext import by_distinct, cell_text, compute, in_utc
+from ringfence.privacy.tables.celltext import by_distinct, cell_text, compute, in_parts, in_utc
+from ringfence.privacy.tables.driver_cells import LATEST, DriverColumn, stamps_in_days
 
-_DAY_ZERO: Final = date(1970, 1, 1).toordinal()
+_DAY_MICROSECONDS: Final = 86_400_000_000
 _NOT_NUMBERS: Final = N_(
     'Column "{column}" has entries that are not numbers: {count} (line {lines}). Check decimal and thousands '
     "in "
@@ -51,8 +51,10 @@ def numbers(cells: Cells) -> npt.NDArray[np.float64]:
     import pyarrow as pa
 
     marks = _null_numbers(cells)
-    if isinstance(cells.values, list):
-        return _cell_by_cell(cells, _parsed_numbers, _native_number, marks, ("RF-T025", _NOT_NUMBERS))
+    if isinstance(cells.values, DriverColumn):
+        native, unread = cells.values.native_numbers()
+        texts = replace(cells, values=cells.values.plain_texts())
+        return _typed_cells(texts, _parsed_numbers, native, unread, marks, ("RF-T025", _NOT_NUMBERS))
     held = cells.values.type
     if pa.types.is_string(held):
         read, marks = _parsed_numbers(cells), marks[np.isfinite(marks)]  # texts were compared as texts
@@ -82,25 +84,44 @@ def days(cells: Cells, span: tuple[float, float]) -> npt.NDArray[np.float64]:
         TableError: RF-T026 entries that are none, RF-T102 the same where years have two digits, RF-T027 a
             type that holds none.
     """
+    return np.floor(points_in_time(cells, span))
+
+
+def points_in_time(cells: Cells, span: tuple[float, float]) -> npt.NDArray[np.float64]:
+    """The cells as moments: days as in `days`, and the part of the day that has gone by.
+
+    A null value that is a day stands for all its moments. Two moments are told apart down to some ten
+    microseconds, but for the last tenth of a millisecond of a day.
+
+    Raises:
+        TableError: as `days`.
+    """
+    marks = _null_days(cells, span)
+    read = _read_moments(cells, span, marks)
+    kept: npt.NDArray[np.float64] = np.where(np.isin(np.floor(read), np.floor(marks)), np.nan, read)
+    return kept
+
+
+def _read_moments(
+    cells: Cells, span: tuple[float, float], marks: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
     import pyarrow as pa
 
     form = cells.source.date_format
     short = form is not None and has_short_year(form)
     fault = ("RF-T102", _NOT_DATES_OF_SHORT_YEARS) if short else ("RF-T026", _NOT_DATES)
-    marks = _null_days(cells, span)
 
     def parsed(column: Cells) -> npt.NDArray[np.float64]:
         return _parsed_days(column, span)
 
-    if isinstance(cells.values, list):
-        return _cell_by_cell(cells, parsed, _native_day, marks, fault)
+    if isinstance(cells.values, DriverColumn):
+        native = cells.values.native_moments()
+        texts, unread = cells.values.texts()
+        texts = compute().if_else(pa.array(np.isnan(native)), texts, pa.scalar(None, pa.string()))
+        return _typed_cells(replace(cells, values=texts), parsed, native, unread, marks, fault)
     held = cells.values.type
     if pa.types.is_date(held) or pa.types.is_timestamp(held):
-        moments = cells.values.cast(pa.timestamp("us"), safe=False)
-        since_1970: npt.NDArray[np.float64] = _as_float(
-            moments.cast(pa.date32(), safe=False).cast(pa.int32())
-        )
-        return _without(since_1970 + _DAY_ZERO, marks)
+        return stamps_in_days(cells.values.cast(pa.timestamp("us"), safe=False))
     if pa.types.is_null(held):
         return np.full(len(cells.values), np.nan)
     if form is not None and (pa.types.is_integer(held) or pa.types.is_floating(held)):
@@ -144,47 +165,19 @@ def _without(read: npt.NDArray[np.float64], marks: npt.NDArray[np.float64]) -> n
     return kept
 
 
-def _cell_by_cell(
-    cells: Cells,
+def _typed_cells(
+    texts: Cells,
     parse: Callable[[Cells], npt.NDArray[np.float64]],
-    native: Callable[[object], float | str | None],
+    native: npt.NDArray[np.float64],
+    unread: npt.NDArray[np.bool_],
     marks: npt.NDArray[np.float64],
     fault: tuple[str, str],
 ) -> npt.NDArray[np.float64]:
     """Values of a database column of mixed types: each by its own type, texts by `parse`."""
-    import pyarrow as pa
-
-    typed = [value if value is None or isinstance(value, str) else native(value) for value in cells.values]
-    unread = [made is None and given is not None for made, given in zip(typed, cells.values, strict=True)]
-    texts = pa.array([value if isinstance(value, str) else None for value in typed], pa.string())
-    numbers = np.array([value if isinstance(value, float) else np.nan for value in typed], dtype=np.float64)
-    is_text = texts.is_valid().to_numpy(zero_copy_only=False)
-    read = _without(parse(replace(cells, values=texts)), marks[np.isfinite(marks)])
-    values = np.where(is_text, read, _without(numbers, marks))
-    return _checked(cells, np.where(np.array(unread, dtype=np.bool_), _MISFIT, values), fault)
-
-
-def _native_number(value: object) -> float | None:
-    """A number as a float; None for what is none, is beyond the floats or signals."""
-    if not isinstance(value, int | float | Decimal):
-        return None
-    try:
-        return float(value)
-    except (OverflowError, ValueError):
-        return None
-
-
-def _native_day(value: object) -> float | str | None:
-    """The day of a date; another value as text, to be read as text is; None for what has none."""
-    if isinstance(value, datetime):
-        return float(in_utc(value).toordinal())
-    if isinstance(value, date):
-        return float(value.toordinal())
-    try:
-        text = cell_text(value)
-    except TypeError:
-        return None
-    return float("nan") if text is None else text
+    is_text = texts.values.is_valid().to_numpy(zero_copy_only=False)
+    read = _without(parse(texts), marks[np.isfinite(marks)])
+    values = np.where(is_text, read, _without(native, marks))
+    return _checked(texts, np.where(unread, _MISFIT, values), fault)
 
 
 def _checked(cells: Cells, read: npt.NDArray[np.float64], fault: tuple[str, str]) -> npt.NDArray[np.float64]:
@@ -249,11 +242,12 @@ def _parsed_days(cells: Cells, span: tuple[float, float]) -> npt.NDArray[np.floa
     form = cells.source.date_format
     coded = cells.texts().dictionary_encode()
     # Slow, so once per distinct text; the last entry stands for missing.
-    distinct = [_day(text, form, span) for text in coded.dictionary.to_pylist()]
-    table = np.array([*distinct, np.nan], dtype=np.float64)
-    read: npt.NDArray[np.float64] = table[
-        coded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
-    ]
+    distinct = len(coded.dictionary)
+    table = np.full(distinct + 1, np.nan)
+    table[:distinct] = np.fromiter(
+        (_day(text, form, span) for text in in_parts(coded.dictionary)), np.float64, distinct
+    )
+    read: npt.NDArray[np.float64] = table[coded.indices.fill_null(distinct).to_numpy(zero_copy_only=False)]
     return read
 
 
@@ -264,7 +258,14 @@ def _day(text: str, form: str | None, span: tuple[float, float]) -> float:
         return _MISFIT
     if form is not None and has_short_year(form):
         return _day_within(moment, span)
-    return float(in_utc(moment).toordinal())
+    return _moment(in_utc(moment))
+
+
+def _moment(moment: datetime) -> float:
+    """Days as in `date.toordinal`, with the part of the day that has gone by."""
+    since = moment - datetime.combine(moment, datetime.min.time())
+    part = (since.seconds * 1_000_000 + since.microseconds) / _DAY_MICROSECONDS
+    return moment.toordinal() + min(part, LATEST)
 
 
 def _day_within(moment: datetime, span: tuple[float, float]) -> float:
@@ -272,8 +273,8 @@ def _day_within(moment: datetime, span: tuple[float, float]) -> float:
     meant = []
     for years in (-200, -100, 0, 100):
         try:
-            day = float(in_utc(moment.replace(year=moment.year + years)).toordinal())
+            day = _moment(in_utc(moment.replace(year=moment.year + years)))
         except ValueError:  # 29 February of a year that has none
             continue
-        meant += [day] if span[0] <= day <= span[1] else []
+        meant += [day] if span[0] <= int(day) <= span[1] else []
     return meant[0] if len(meant) == 1 else _MISFIT

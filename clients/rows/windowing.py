@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ringfence.privacy.agreements.event_window import LABEL, EventWindow
+from ringfence.privacy.agreements.event_window import LABEL, NO_ORDER, WILL, EventWindow
 
 Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -34,7 +34,7 @@ class Lines:
         day: as in `date.toordinal`.
         amount: in `1 / UNITS`; below zero for a return.
         order: number of the order within the file.
-        kind: position among the window's kinds, -1 for none of them.
+        kind: position among the window's `every_kind`, below zero for none of them.
         is_return: the line returns something and is no order.
     """
 
@@ -101,17 +101,41 @@ def customer_rows(lines: Lines, window: EventWindow) -> CustomerRows:
         The customers with at least one order in the history, and the window's features of each. What is none
         (no order, nothing spent) is the smallest bound of its logarithmic feature.
     """
-    start, cutoff, end = (day.toordinal() for day in (window.start, window.cutoff, window.end))
+    start, cutoff = (day.toordinal() for day in (window.start, window.cutoff))
     seen = lines.between(start, cutoff)
-    orders = _added_up(seen)
+    apart = no_order(seen.kind, window)
+    ordered = seen.take(~apart)
+    orders = _added_up(ordered)
     customers = np.unique(orders.customer[orders.counts])
     columns: dict[str, Values | Flags] = {}
     columns |= _days_ago(orders, customers, cutoff)
     columns |= _counts(orders, customers, window, start)
-    columns |= _shares(seen, customers, window)
-    later = lines.between(cutoff, end)
-    columns[LABEL] = ~np.isin(customers, later.customer[~later.is_return])
+    columns |= _shares(ordered, customers, window)
+    columns |= _events(seen.take(apart), customers, window)
+    columns |= _labels(lines, customers, window)
     return CustomerRows(customers=customers, columns=columns)
+
+
+def no_order(kind: Numbers, window: EventWindow) -> Flags:
+    """Which lines are of a kind that is no order, bool `(n,)`."""
+    return (kind >= len(window.kinds)) & (kind < len(window.every_kind))
+
+
+def _labels(lines: Lines, customers: Numbers, window: EventWindow) -> dict[str, Flags]:
+    """What happens from the cutoff on: no order at all, and events of the kinds of every further label."""
+    cutoff = window.cutoff.toordinal()
+    later = lines.take(~lines.is_return).between(cutoff, window.end.toordinal())
+    follows = later.day - cutoff
+
+    def who(which: Flags) -> Flags:
+        return np.isin(customers, later.customer[which])
+
+    made = {LABEL: ~who((follows < window.silent_days) & ~no_order(later.kind, window))}
+    for label in window.labels or ():
+        kinds = [window.every_kind.index(kind) for kind in label.kinds]
+        happens = who((follows < label.days) & np.isin(later.kind, kinds))
+        made[WILL + label.name] = ~happens if label.absent else happens
+    return made
 
 
 def _added_up(lines: Lines) -> _Orders:
@@ -181,7 +205,7 @@ def _in_units(amount: Decimal) -> int:
 
 
 def _shares(lines: Lines, customers: Numbers, window: EventWindow) -> dict[str, Values]:
-    """Lines of each kind as a share of a customer's lines in the history; returns are not counted."""
+    """Lines of each kind as a share of a customer's orders' lines in the history, without returns."""
     kept = lines.take(~lines.is_return)
     place = np.searchsorted(customers, kept.customer)
     every = np.bincount(place, minlength=len(customers))
@@ -189,3 +213,14 @@ def _shares(lines: Lines, customers: Numbers, window: EventWindow) -> dict[str, 
         f"share_{kind}": np.bincount(place[kept.kind == number], minlength=len(customers)) / every
         for number, kind in enumerate(window.kinds)
     }
+
+
+def _events(lines: Lines, customers: Numbers, window: EventWindow) -> dict[str, Values]:
+    """Number of events in the history of each kind that is no order."""
+    mine = lines.take(np.isin(lines.customer, customers))
+    place = np.searchsorted(customers, mine.customer)
+    made: dict[str, Values] = {}
+    for number, kind in enumerate(window.not_orders or (), start=len(window.kinds)):
+        count = np.bincount(place[mine.kind == number], minlength=len(customers))
+        made[f"events_{kind}"] = np.maximum(count, float(NO_ORDER))
+    return made

@@ -7,10 +7,13 @@ from typing import Any
 from ringfence.models.evaluation import evaluated
 from ringfence.models.neural import ATTENTION, LSTM, MLP
 from ringfence.models.scorecard import SCORECARD
+from ringfence.models.statistics import STATISTICS
 from ringfence.models.task import Task
 from ringfence.privacy.errors import N_, StudyError
 
-TASKS: dict[str, Task[Any, Any]] = {task.name: evaluated(task) for task in (SCORECARD, MLP, LSTM, ATTENTION)}
+TASKS: dict[str, Task[Any, Any]] = {
+    task.name: evaluated(task) for task in (SCORECARD, MLP, LSTM, ATTENTION, STATISTICS)
+}
 
 
 def task_named(name: str) -> Task[Any, Any]:

@@ -64,6 +64,7 @@ _FIXED = {
     "coordinator": N_("coordinator"),
     "in-process": N_("in one process"),
     "scorecard": N_("scorecard"),
+    "statistics": N_("statistics"),
     "mlp": N_("multilayer perceptron"),
     "lstm": N_("recurrent network (LSTM)"),
     "attention": N_("network with attention"),

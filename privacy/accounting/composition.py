@@ -21,7 +21,7 @@ from typing import Literal, TypeAlias
 
 from ringfence.privacy.accounting.amounts import add, block_amount, multiply
 from ringfence.privacy.errors import N_, BudgetError
-from ringfence.privacy.waist import Part, RoundPlan, StudyPlan
+from ringfence.privacy.waist import BOTH, Part, RoundPlan, StudyPlan
 
 NoiseForm: TypeAlias = Literal["distributed", "local"]
 
@@ -70,7 +70,7 @@ def composition(plan: StudyPlan, part: Part, attempts: Sequence[int]) -> Composi
     """
     everybody, kinds = block_amount(plan.cohort, 1), Counter[tuple[Fraction, Decimal]]()
     for each, count in zip(plan.rounds, attempts, strict=False):
-        if each.part != part or not count:
+        if each.part not in (part, BOTH) or not count:
             continue
         rate, one = step_of(each, plan.honest)
         if rate == 1:

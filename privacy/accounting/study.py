@@ -4,9 +4,9 @@ The customer's price is what the study's epsilon means. A customer at k holders 
 under one summed noise (`k mu`), or k independent releases under local noises (`sqrt(k) mu`). The holder's
 price (k = 1) is what leaves that holder alone and what its ledger is charged.
 
-Customers of the two parts meet different rounds, so the dearer part is the price. Were a customer in one part
-at j holders and in the other at k - j (the same person under two keys), the shifts `j` and `k - j` in
-separate sums would still cost no more than `k` in the dearer one.
+Customers of the two parts meet different rounds, so the dearer part is the price, beside what reads both.
+Were a customer in one part at j holders and in the other at k - j (the same person under two keys), the
+shifts `j` and `k - j` in separate sums would still cost no more than `k` in the dearer one.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class StudyPrice:
         noise_form: distributed or local.
         visible: whether the coordinator sees each holder's noisy upload, not only their sum.
         max_attempts: attempts a round.
-        parts: whose rows are read by rounds, besides the cohort count.
+        parts: of those that read one part of the customers; none where all rounds read everybody.
         sampling_rate: the largest rate below 1 at which a round samples customers; 1 where none does.
         sampled_steps: the steps on samples that one customer meets at one holder, when no attempt is void.
         series: the price of all runs of a study that is a series; None for one that is run once, and the rest
@@ -262,7 +262,7 @@ def price(
         noise_form=noise_form,
         max_attempts=plan.max_attempts,
         visible=visible,
-        parts=tuple(part for part in get_args(Part) if plan.of_part(part)),
+        parts=tuple(part for part in get_args(Part) if any(each.part == part for each in plan.rounds)),
         sampling_rate=rate,
         sampled_steps=steps,
         series=_all_runs(plan, runs, overlap, epsilon) if runs else None,
@@ -273,7 +273,9 @@ def _sampling(plan: StudyPlan) -> tuple[Fraction, int]:
     """The largest rate below 1, or 1, and the most steps on samples that a customer of one part meets."""
     sampled = [each for each in plan.rounds if each.sampling_rate != 1]
     rate = max((Fraction(each.sampling_rate) for each in sampled), default=Fraction(1))
-    return rate, max(sum(each.releases for each in sampled if each.part == part) for part in get_args(Part))
+    return rate, max(
+        sum(each.releases for each in sampled if each in plan.of_part(part)) for part in get_args(Part)
+    )
 
 
 def _all_runs(

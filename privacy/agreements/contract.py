@@ -13,9 +13,17 @@ from pydantic import Field, model_validator
 from ringfence.privacy.agreements.columns import Column, Sensitivity, Source
 from ringfence.privacy.agreements.date_forms import short_year_problems
 from ringfence.privacy.agreements.event_source import EventSource, event_problems
+from ringfence.privacy.agreements.input_sources import (
+    AnySource,
+    ItemsSource,
+    NotesSource,
+    PathsSource,
+    source_problems,
+)
 from ringfence.privacy.agreements.law import Country
 from ringfence.privacy.agreements.parties import HolderName
-from ringfence.privacy.agreements.schema import Feature, Schema, resolve_schema
+from ringfence.privacy.agreements.quorum import LEAST_CELL
+from ringfence.privacy.agreements.schema import INPUT_KEYS, Feature, Schema, resolve_schema
 from ringfence.privacy.agreements.zones import TimeZone
 from ringfence.privacy.errors import N_, ContractError, RingfenceError
 from ringfence.privacy.toml.canonical import DIGEST, Document, Slug, Text, Whole
@@ -72,6 +80,13 @@ class Contract(Document):
     min_cohort: Whole = Field(
         default=1000, ge=1, description="Fewest customers a study may run on.", examples=[1000]
     )
+    min_cell: Whole | None = Field(
+        default=None,
+        ge=LEAST_CELL,
+        description="Fewest customers that a cell of a released table may stand for; a study without a label "
+        "that allows smaller ones is refused.",
+        examples=[30],
+    )
     overlap: Whole | None = Field(
         default=None,
         ge=1,
@@ -99,7 +114,26 @@ class Contract(Document):
         validation_alias="column",
         serialization_alias="column",
         max_length=10_000,
-        description="The columns, one `[[column]]` table each; required unless there is `[events]`.",
+        description="The columns, one `[[column]]` table each; required unless there is `[events]` or an "
+        "input.",
+    )
+    items: tuple[ItemsSource, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Where articles of baskets stand, one `[[items]]` table an input of the schema.",
+    )
+    paths: tuple[PathsSource, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Where touches of journeys stand, one `[[paths]]` table an input of the schema.",
+    )
+    notes: tuple[NotesSource, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Where service texts stand, one `[[notes]]` table an input of the schema.",
     )
 
     @property
@@ -110,7 +144,7 @@ class Contract(Document):
     @model_validator(mode="after")
     def _whole(self) -> Contract:
         given = self.columns if "columns" in self.model_fields_set else None
-        settle(_content_problems(given, self.events is not None))
+        settle(_content_problems(given, self.events is not None, bool(self.inputs)))
         if self.events is not None and self.duplicates != "refuse":
             settle([_DUPLICATES_OF_EVENTS])
         settle(contract_problems(tuple(enumerate(self.columns)), self.subject))
@@ -137,6 +171,12 @@ class Contract(Document):
             return self.events.column(name)
         return next((column for column in self.columns if column.name == name), None)
 
+    @property
+    def inputs(self) -> dict[str, AnySource]:
+        """Where items, paths and notes stand, by name."""
+        groups = (self.items or (), self.paths or (), self.notes or ())
+        return {source.name: source for group in groups for source in group}
+
 
 _DUPLICATES_OF_EVENTS = Problem(
     code="RF-C117",
@@ -147,10 +187,12 @@ _DUPLICATES_OF_EVENTS = Problem(
 )
 
 
-def _content_problems(columns: object, events: bool) -> Iterator[Problem]:
-    """Whether a contract has columns or events; `columns` as they were given, None when they were not."""
+def _content_problems(columns: object, events: bool, inputs: bool) -> Iterator[Problem]:
+    """Whether a contract has columns, events or inputs; `columns` as they were given, None when they were
+    not.
+    """
     if not events:
-        yield from need_entries(columns, "column")
+        yield from () if inputs and not columns else need_entries(columns, "column")
     elif columns:
         yield Problem(
             code="RF-C116",
@@ -295,7 +337,7 @@ def contract_of(file: TomlFile, known: Sequence[Schema] = ()) -> LoadedContract:
     problems += resolved.problems
     problems += () if contract is None else _cohort_problems(contract)
     if contract is None:
-        problems += _content_problems(data.get("column"), "events" in data)
+        problems += _content_problems(data.get("column"), "events" in data, bool(set(INPUT_KEYS) & set(data)))
         problems += contract_problems(columns, salvage(str, data.get("subject")))
     if resolved.schema is not None:
         problems += _fit(data, columns, resolved.schema)
@@ -318,6 +360,9 @@ def _fit(
         yield from _century_problems(source.date_format, columns, schema)
     if events is not None or "events" not in data:
         yield from event_problems(events, schema.events, salvage(str, data.get("subject")), schema.id)
+    kinds: dict[str, type[AnySource]] = {"items": ItemsSource, "paths": PathsSource, "notes": NotesSource}
+    entries = {key: valid_entries(kind, data.get(key)) for key, kind in kinds.items()}
+    yield from source_problems(entries, schema.inputs, salvage(str, data.get("subject")), schema.id)
 
 
 def _schema_missing(reference: str) -> Iterator[Problem]:

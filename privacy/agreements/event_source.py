@@ -9,13 +9,15 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, model_validator
 
 from ringfence.privacy.agreements.columns import Column, purposes_problems
-from ringfence.privacy.agreements.event_window import LABEL, EventWindow
+from ringfence.privacy.agreements.event_window import LABEL, WILL, EventWindow
 from ringfence.privacy.errors import N_
 from ringfence.privacy.toml.canonical import Document, Exact, Text
 from ringfence.privacy.toml.faults import Problem, settle
 
 _OF_TIME: Final = re.compile(rf"recency_days|tenure_days|orders|orders_p\d\d|{LABEL}")
 _OF_AMOUNT: Final = re.compile(r"spend|spend_p\d\d")
+OF_KIND: Final = ("share_", "events_", WILL)
+"""How the names of features and labels begin that are made of the kinds of events."""
 
 
 class EventSource(Document):
@@ -106,7 +108,7 @@ class EventSource(Document):
         elif _OF_AMOUNT.fullmatch(name):
             header = self.amount
         else:
-            header = self.kind if name.startswith("share_") else None
+            header = self.kind if name.startswith(OF_KIND) else None
         if header is None:
             return None
         return Column(name=name, source=header, sensitivity=self.sensitivity, purposes=self.purposes)
@@ -171,7 +173,7 @@ def event_problems(
             ),
         )
         return
-    for key, given in (("amount", window.amount is not None), ("kind", bool(window.kinds))):
+    for key, given in (("amount", window.amount is not None), ("kind", bool(window.every_kind))):
         if given and getattr(source, key) is None:
             yield Problem(
                 code="RF-C145",
@@ -180,10 +182,10 @@ def event_problems(
                 template=N_("The schema's features need the column of {key}; name it here."),
             )
     for code, kind in source.values.items():
-        if kind not in window.kinds:
+        if kind not in window.every_kind:
             yield Problem(
                 code="RF-C114",
                 path=("events", "values", code),
-                values={"category": kind, "known": ", ".join(window.kinds)},
+                values={"category": kind, "known": ", ".join(window.every_kind)},
                 template=N_('"{category}" is not a category of the schema; it has: {known}.'),
             )

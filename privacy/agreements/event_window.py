@@ -16,15 +16,61 @@ from pydantic import Field, field_validator, model_validator
 
 from ringfence.privacy.agreements.feature import Feature
 from ringfence.privacy.errors import N_
-from ringfence.privacy.toml.canonical import Document, Exact, Slug, Whole
+from ringfence.privacy.toml.canonical import Document, Exact, Prose, Slug, Whole
 from ringfence.privacy.toml.faults import Problem, refuse, settle
 
 LABEL: Final = "silent"
 """The label an event schema has: no order in the days that follow the cutoff."""
+WILL: Final = "will_"
+"""How the names of labels begin that ask for events of some kinds in the days that follow the cutoff."""
 
 _LARGEST: Final = 10**9
-_NO_ORDER: Final = Decimal("0.5")
+NO_ORDER: Final = Decimal("0.5")
+"""Smallest bound of a count on its logarithmic axis: nothing at all."""
 _SPEND_DECADES: Final = Decimal(1000)
+
+
+class EventLabel(Document):
+    """An event of some kinds in the days that follow the cutoff, to be predicted."""
+
+    name: Annotated[Slug, Field(max_length=59)] = Field(
+        description="What the customer may do; the label's name in studies is `will_` and this.",
+        examples=["buy_toys"],
+    )
+    kinds: tuple[Slug, ...] = Field(
+        min_length=1,
+        max_length=256,
+        description="Kinds of event, of the window's `kinds` or `not_orders`; one of any of them suffices.",
+        examples=[["toys"]],
+    )
+    days: Whole = Field(
+        ge=1, le=731, description="Days from the cutoff on in which the event has to happen.", examples=[60]
+    )
+    absent: bool = Field(
+        default=False,
+        description="Whether the label is that no such event happens, as when somebody stops paying.",
+        examples=[True],
+    )
+    title: Prose | None = Field(
+        default=None, description="Label for people.", examples=["Will buy toys within 60 days"]
+    )
+    title_zh: Prose | None = Field(
+        default=None, description="Label for people, Chinese.", examples=["60天内会购买玩具"]
+    )
+
+    @property
+    def feature(self) -> Feature:
+        """The flag a study names as its label."""
+        kinds, days = ", ".join(self.kinds), self.days
+        event, verb = ("No event", "无") if self.absent else ("An event", "发生")
+        return Feature(
+            name=WILL + self.name,
+            kind="flag",
+            missing="refuse",
+            unknown="exclude",
+            title=self.title or f"{event} of {kinds} in the {days} days from the cutoff on",
+            title_zh=self.title_zh or f"截止日起{days}天内{verb}{kinds}",
+        )
 
 
 class EventWindow(Document):
@@ -88,6 +134,23 @@ class EventWindow(Document):
         "customer's lines.",
         examples=[["grocery", "fashion"]],
     )
+    not_orders: tuple[Annotated[Slug, Field(max_length=57)], ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=256,
+        description="Kinds of event that are no orders, such as a complaint or a missed payment: they need "
+        "no amount and break no silence, and each becomes a feature, its number in the history.",
+        examples=[["complaint"]],
+    )
+    labels: tuple[EventLabel, ...] | None = Field(
+        default=None,
+        validation_alias="label",
+        serialization_alias="label",
+        min_length=1,
+        max_length=64,
+        description="Further labels beside `silent`, one `[[events.label]]` table each: an event of some "
+        "kinds in the days from the cutoff on.",
+    )
 
     @field_validator("cutoff", mode="before")
     @classmethod
@@ -108,8 +171,19 @@ class EventWindow(Document):
 
     @property
     def end(self) -> datetime.date:
-        """First day after the label's days."""
-        return self.cutoff + datetime.timedelta(days=self.silent_days)
+        """First day after the days of every label."""
+        longest = max([self.silent_days, *(label.days for label in self.labels or ())])
+        return self.cutoff + datetime.timedelta(days=longest)
+
+    @property
+    def every_kind(self) -> tuple[str, ...]:
+        """Kinds of orders, then of events that are none."""
+        return (*self.kinds, *(self.not_orders or ()))
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """What is made of the days from the cutoff on, so that it is a label and never a feature."""
+        return (LABEL, *(WILL + label.name for label in self.labels or ()))
 
     @property
     def sequence(self) -> tuple[tuple[str, ...], ...]:
@@ -153,6 +227,9 @@ class EventWindow(Document):
             )
             for kind in self.kinds
         )
+        for kind in self.not_orders or ():
+            en, zh = f"Events of {kind} in the history", f"窗口内{kind}次数"
+            made.append(_count(f"events_{kind}", en, zh, self.most_orders))
         days = self.silent_days
         made.append(
             Feature(
@@ -164,7 +241,7 @@ class EventWindow(Document):
                 title_zh=f"截止日后{days}天内无订单",
             )
         )
-        return tuple(made)
+        return (*made, *(label.feature for label in self.labels or ()))
 
     def _of_period(self, number: int) -> tuple[str, ...]:
         spend = () if self.most_spend is None else (f"spend_p{number:02d}",)
@@ -188,7 +265,7 @@ def _count(name: str, title: str, title_zh: str, most: int) -> Feature:
     return Feature(
         name=name,
         kind="number",
-        bounds=(_NO_ORDER, Decimal(most)),
+        bounds=(NO_ORDER, Decimal(most)),
         scale="log",
         whole=True,
         missing="refuse",
@@ -217,14 +294,42 @@ def _window_problems(window: EventWindow) -> Iterator[Problem]:
             template=N_("The history has fewer days than periods; each needs a day."),
         )
     yield from _amount_problems(window)
-    for position, kind in enumerate(window.kinds):
-        if kind in window.kinds[:position]:
+    for key, kinds, before in (
+        ("kinds", window.kinds, ()),
+        ("not_orders", window.not_orders or (), window.kinds),
+    ):
+        for position, kind in enumerate(kinds):
+            if kind in kinds[:position] or kind in before:
+                yield Problem(
+                    code="RF-C124",
+                    path=(key, position),
+                    values={"kind": kind},
+                    template=N_('The kind "{kind}" is listed twice.'),
+                )
+    yield from _label_problems(window)
+
+
+def _label_problems(window: EventWindow) -> Iterator[Problem]:
+    labels, known = window.labels or (), window.every_kind
+    for place, label in enumerate(labels):
+        if any(label.name == other.name for other in labels[:place]):
             yield Problem(
-                code="RF-C124",
-                path=("kinds", position),
-                values={"kind": kind},
-                template=N_('The kind "{kind}" is listed twice.'),
+                code="RF-C345",
+                path=("label", place, "name"),
+                values={"name": label.name},
+                template=N_('The label "{name}" stands in the window twice.'),
             )
+        for position, kind in enumerate(label.kinds):
+            if kind not in known:
+                yield Problem(
+                    code="RF-C346",
+                    path=("label", place, "kinds", position),
+                    values={"kind": kind, "known": ", ".join(known) or "-"},
+                    template=N_(
+                        '"{kind}" is neither among the kinds nor the not_orders of the window, which are: '
+                        "{known}."
+                    ),
+                )
 
 
 def _amount_problems(window: EventWindow) -> Iterator[Problem]:

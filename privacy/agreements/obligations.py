@@ -45,6 +45,7 @@ class Allowed:
         headers: feature to header, for the label and the features.
         sensitive: features that the contract calls sensitive.
         separate: separate consents that every customer whose row is used has given.
+        inputs: name of each input to the headers in its own source, the customer key's first.
     """
 
     subject: str
@@ -53,11 +54,23 @@ class Allowed:
     headers: Mapping[str, str]
     sensitive: tuple[str, ...]
     separate: tuple[str, ...]
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """What is read, in the schema's terms: the label, the features, the inputs."""
+        return (*self.headers, *self.inputs)
 
     @property
     def decode(self) -> tuple[str, ...]:
         """Headers to decode: the customer key, the label, the features; each once."""
         return tuple(dict.fromkeys((self.subject, *self.headers.values())))
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """All headers that are decoded: those of the table, then `INPUT.HEADER` of every input."""
+        of_inputs = (f"{name}.{header}" for name, headers in self.inputs.items() for header in headers)
+        return (*self.decode, *of_inputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ringfence.privacy.agreements.contract import Column, Contract
+from ringfence.privacy.agreements.inputs import asked_problems
 from ringfence.privacy.agreements.law import bases_of, consents_apart
 from ringfence.privacy.agreements.obligations import Allowed, Decision, Obligations, Reason, Reasons
 from ringfence.privacy.agreements.purposes import catalogue, unknown_purpose
@@ -68,6 +69,7 @@ def decide(request: Request) -> Decision:
             *_column_reasons(request),
             *_participant_reasons(request),
             *_peer_reasons(request),
+            *_cell_reasons(request),
         )
     )
     if reasons:
@@ -104,7 +106,9 @@ def allowed_columns(contract: Contract, study: Study, schema: Schema) -> Allowed
     features = _features(contract, study, schema)
     used = features if study.label is None else (study.label, *features)
     columns = {name: column for name in used if (column := contract.column(name)) is not None}
-    sensitive = tuple(name for name, column in columns.items() if column.sensitivity == "sensitive")
+    lists = {name: contract.inputs[name] for name in study.inputs or ()}
+    brought = {**columns, **lists}
+    sensitive = tuple(name for name, each in brought.items() if each.sensitivity == "sensitive")
     return Allowed(
         subject=contract.subject,
         label=study.label,
@@ -118,6 +122,9 @@ def allowed_columns(contract: Contract, study: Study, schema: Schema) -> Allowed
             recipients=_recipients(contract, study),
             safeguarded=contract.transfers,
         ),
+        inputs={
+            name: (source.key(contract.subject), *source.columns.values()) for name, source in lists.items()
+        },
     )
 
 
@@ -128,8 +135,8 @@ def _recipients(contract: Contract, study: Study) -> tuple[str | None, ...]:
 
 
 def features_by_purpose(contract: Contract, schema: Schema) -> dict[str, tuple[str, ...]]:
-    """What a contract gives to each purpose, as features or as label, in the schema's order: what a holder
-    tells a coordinator, so that a study asks for nothing else.
+    """What a contract gives to each purpose, as features, as label or as inputs, in the schema's order: what
+    a holder tells a coordinator, so that a study asks for nothing else.
     """
     usable = [
         (feature.name, column.purposes)
@@ -139,6 +146,7 @@ def features_by_purpose(contract: Contract, schema: Schema) -> dict[str, tuple[s
         and column.sensitivity != "identifier"
         and column.header != contract.subject
     ]
+    usable += [(name, source.purposes) for name, source in contract.inputs.items() if name in schema.inputs]
     purposes = sorted({purpose for _name, given in usable for purpose in given})
     return {purpose: tuple(name for name, given in usable if purpose in given) for purpose in purposes}
 
@@ -146,10 +154,13 @@ def features_by_purpose(contract: Contract, schema: Schema) -> dict[str, tuple[s
 def _features(contract: Contract, study: Study, schema: Schema) -> tuple[str, ...]:
     if study.features is not None:
         return study.features
+    if study.inputs is not None:
+        return ()
     return tuple(
         feature.name
         for feature in schema.features
         if feature.name != study.label
+        and feature.name not in schema.future
         and feature.kind != "text"
         and (column := contract.column(feature.name)) is not None
         and _usable(column, contract, study)
@@ -207,6 +218,8 @@ def _column_reasons(request: Request) -> Findings:
     study = request.study
     for problem in study_against_schema(study.label, study.positive, study.features, request.schema):
         yield Reason(code=problem.code, template=problem.template, values=problem.values)
+    for problem in asked_problems(study.inputs, tuple(request.schema.inputs), request.schema.id):
+        yield Reason(code=problem.code, template=problem.template, values=problem.values)
 
 
 def _usable_reasons(contract: Contract, study: Study, schema: Schema) -> Findings:
@@ -231,12 +244,30 @@ def _usable_reasons(contract: Contract, study: Study, schema: Schema) -> Finding
                 template=N_('The contract does not allow "{name}" to be used for {purpose}.'),
                 values={"name": name, "purpose": study.purpose},
             )
-    if study.features is None and not _features(contract, study, schema):
+    yield from _input_reasons(contract, study)
+    if study.features is None and not study.inputs and not _features(contract, study, schema):
         yield Reason(
             code="RF-S047",
             template=N_("The contract allows no column at all to be used for {purpose}."),
             values={"purpose": study.purpose},
         )
+
+
+def _input_reasons(contract: Contract, study: Study) -> Findings:
+    for name in study.inputs or ():
+        source = contract.inputs.get(name)
+        if source is None:
+            yield Reason(
+                code="RF-S553",
+                template=N_('The contract has no input "{name}".'),
+                values={"name": name},
+            )
+        elif study.purpose not in source.purposes:
+            yield Reason(
+                code="RF-S554",
+                template=N_('The contract does not allow the input "{name}" to be used for {purpose}.'),
+                values={"name": name, "purpose": study.purpose},
+            )
 
 
 def _participant_reasons(request: Request) -> Findings:
@@ -311,6 +342,31 @@ def _peer_reasons(request: Request) -> Findings:
                 "{needed}."
             ),
             values={"count": count, "needed": study.privacy.min_holders},
+        )
+
+
+def _cell_reasons(request: Request) -> Findings:
+    """Whether tables of the study would show smaller cells than this holder lets out."""
+    study, contract = request.study, request.contract
+    for name in study.release.plain or ():
+        column = contract.column(name)
+        if column is not None and column.sensitivity != "plain":
+            yield Reason(
+                code="RF-S511",
+                template=N_(
+                    'The study calls "{name}" plain; the contract calls it {found}. Take it out of plain.'
+                ),
+                values={"name": name, "found": column.sensitivity},
+            )
+    least = study.release.smallest_cell
+    if study.label is None and contract.min_cell is not None and least < contract.min_cell:
+        yield Reason(
+            code="RF-S512",
+            template=N_(
+                "The study's tables may show cells of {found} customers; the contract lets out no fewer than "
+                "{least}."
+            ),
+            values={"found": least, "least": contract.min_cell},
         )
 
 

@@ -1,15 +1,20 @@
-"""How many holders cosign the coordinator's log before a result is released; fixed in the signed study."""
+"""Under whose eyes a result is released, and which cells of tables are in it; fixed in the signed study."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pydantic import Field
 
 from ringfence.privacy.agreements.terms import PrivacyTerms
 from ringfence.privacy.errors import N_
-from ringfence.privacy.toml.canonical import Document, Whole
+from ringfence.privacy.toml.canonical import Document, Slug, Whole
 from ringfence.privacy.toml.faults import Problem
+
+LEAST_CELL = 10
+"""No cell of a released table may stand for fewer customers, whatever is signed."""
+MIN_CELL = 20
+MIN_CELL_QUASI = 50
 
 
 class ReleaseTerms(Document):
@@ -42,6 +47,47 @@ class ReleaseTerms(Document):
         "groups have an honest holder in common.",
         examples=[3],
     )
+    min_cell: Whole | None = Field(
+        default=None,
+        ge=LEAST_CELL,
+        le=10**6,
+        description="Fewest customers, by the noisy count, that a cell of a released table may stand for, in "
+        "tables by `plain` features alone; 20 when absent.",
+        examples=[20],
+    )
+    min_cell_quasi: Whole | None = Field(
+        default=None,
+        ge=LEAST_CELL,
+        le=10**6,
+        description="The same in all other tables, since what is not said to be plain may help to "
+        "recognise a customer; 50 when absent.",
+        examples=[50],
+    )
+    plain: tuple[Slug, ...] | None = Field(
+        default=None,
+        description="Features that help nobody to recognise a customer: no holder's contract calls them "
+        "quasi-identifiers.",
+        examples=[["plan"]],
+    )
+
+    def least_cell(self, features: Iterable[str]) -> int:
+        """Fewest customers that a cell of a table by these features may stand for."""
+        return self.plain_cell if set(features) <= set(self.plain or ()) else self.other_cell
+
+    @property
+    def smallest_cell(self) -> int:
+        """Fewest customers that a cell of any table may stand for."""
+        return min(self.plain_cell, self.other_cell)
+
+    @property
+    def plain_cell(self) -> int:
+        """The same, of tables by plain features alone."""
+        return MIN_CELL if self.min_cell is None else self.min_cell
+
+    @property
+    def other_cell(self) -> int:
+        """The same, of all other tables."""
+        return MIN_CELL_QUASI if self.min_cell_quasi is None else self.min_cell_quasi
 
 
 def safe_quorum(holders: int, colluders: int) -> int:

@@ -8,12 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pydantic import Field, model_validator
 
 from ringfence.privacy.agreements.event_window import EventWindow
 from ringfence.privacy.agreements.feature import Bounds, Feature, Kind
+from ringfence.privacy.agreements.inputs import (
+    AnyInput,
+    ItemsInput,
+    NotesInput,
+    PathsInput,
+    input_problems,
+)
 from ringfence.privacy.errors import N_, RingfenceError, SchemaError
 from ringfence.privacy.toml.canonical import DIGEST, Document, Slug, Whole
 from ringfence.privacy.toml.faults import Fault, Problem, faults_of, need_entries, settle
@@ -21,6 +28,10 @@ from ringfence.privacy.toml.reading import TomlFile, read_toml
 from ringfence.privacy.toml.validation import build
 
 __all__ = ["Bounds", "EventWindow", "Feature", "Kind", "Schema", "load_schema", "resolve_schema"]
+
+
+INPUT_KEYS: Final = ("items", "paths", "notes")
+"""Keys of a schema and of a contract under which inputs stand."""
 
 
 class Schema(Document):
@@ -43,15 +54,38 @@ class Schema(Document):
         description="The features, one `[[feature]]` table each; none beside `[events]`, which stands for "
         "its own.",
     )
+    items: tuple[ItemsInput, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Baskets of articles, one `[[items]]` table each.",
+    )
+    paths: tuple[PathsInput, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Journeys over channels, one `[[paths]]` table each.",
+    )
+    notes: tuple[NotesInput, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Service texts that become topics, one `[[notes]]` table each.",
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> Schema:
-        settle(_content_problems(self.features if "features" in self.model_fields_set else None, self.events))
+        given = self.features if "features" in self.model_fields_set else None
+        settle(_content_problems(given, self.events, bool(self.inputs)))
         if self.events is not None:
             # Written out, as every default is: a program that expanded a window otherwise has another digest.
             object.__setattr__(self, "features", self.events.features())
         settle(schema_problems(feature.name for feature in self.features))
+        settle(input_problems(self._by_kind(), self.names, self.events))
         return self
+
+    def _by_kind(self) -> dict[str, tuple[AnyInput, ...]]:
+        return {"items": self.items or (), "paths": self.paths or (), "notes": self.notes or ()}
 
     def feature(self, name: str) -> Feature:
         """The feature of that name.
@@ -71,11 +105,21 @@ class Schema(Document):
         """Names of the features, in order."""
         return tuple(feature.name for feature in self.features)
 
+    @property
+    def inputs(self) -> dict[str, AnyInput]:
+        """Items, paths and notes by name, in this order."""
+        return {one.name: one for declared in self._by_kind().values() for one in declared}
 
-def _content_problems(features: object, events: EventWindow | None) -> Iterator[Problem]:
-    """Whether a schema has features; `features` as they were given, None when they were not."""
+    @property
+    def future(self) -> tuple[str, ...]:
+        """Names of what is made of days that features must not see: each can be a label and nothing else."""
+        return () if self.events is None else self.events.label_names
+
+
+def _content_problems(features: object, events: EventWindow | None, inputs: bool) -> Iterator[Problem]:
+    """Whether a schema has features or inputs; `features` as they were given, None when they were not."""
     if events is None:
-        yield from need_entries(features, "feature")
+        yield from () if inputs and not features else need_entries(features, "feature")
     elif features and features != events.features():
         yield Problem(
             code="RF-C049",
@@ -107,7 +151,7 @@ def build_schema(data: object) -> tuple[Schema | None, list[Problem]]:
     if schema is None and isinstance(data, Mapping):
         entries = data.get("feature")
         rows = entries if isinstance(entries, list) else []
-        if "events" not in data:
+        if not {"events", *INPUT_KEYS} & set(data):
             problems += need_entries(entries, "feature")
         problems += schema_problems(row.get("name") if isinstance(row, Mapping) else None for row in rows)
     return schema, problems

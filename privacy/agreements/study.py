@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
+from ringfence.privacy.agreements.inputs import asked_problems
 from ringfence.privacy.agreements.law import Country, LegalBasis
 from ringfence.privacy.agreements.parties import alike
 from ringfence.privacy.agreements.purposes import catalogue, unknown_purpose
@@ -86,6 +87,12 @@ class Study(Document):
         description="Features to use; when absent, all but the label that every holder's contract gives "
         "to the purpose.",
         examples=[["age", "plan"]],
+    )
+    inputs: tuple[Slug, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Items, paths or notes of the schema to use; then no feature is used that is not named.",
+        examples=[["basket"]],
     )
     expires: datetime.date = Field(description="Last day of the study (UTC).", examples=["2027-12-31"])
     dpia: Prose = Field(
@@ -282,6 +289,13 @@ def study_against_schema(
                 values={"name": name},
                 template=N_('"{name}" is free text, which is never a feature.'),
             )
+        elif name in schema.future:
+            yield Problem(
+                code="RF-S550",
+                path=("features", position),
+                values={"name": name},
+                template=N_('"{name}" is made of days from the cutoff on, so it can only be the label.'),
+            )
     if label is None:
         return
     feature = known.get(label)
@@ -363,6 +377,8 @@ def load_study(
         problems += study_problems(purpose, label, positive, features, privacy, tuple(h for _, h in holders))
     if resolved.schema is not None:
         problems += study_against_schema(label, positive, features, resolved.schema)
+        asked = salvage(tuple[str, ...], data.get("inputs"))
+        problems += asked_problems(asked, tuple(resolved.schema.inputs), resolved.schema.id)
     problems += _expired(salvage(datetime.date, data.get("expires")), today)
     file.settle(problems, StudyError, resolved.faults)
     assert study is not None  # otherwise there was a problem

@@ -28,6 +28,9 @@ class StudyOutline:
         max_customers: the largest of the holders'.
         holders: names of the holders, as far as they are known.
         price: what the study costs, a line each, or nothing where that is not known yet.
+        task: what is computed.
+        labelled: whether that needs a label.
+        settings: lines of `[model]` to begin from.
     """
 
     schema: Schema
@@ -39,6 +42,9 @@ class StudyOutline:
     max_customers: int
     holders: Sequence[str] = ()
     price: Sequence[str] = ()
+    task: str = "scorecard"
+    labelled: bool = True
+    settings: Sequence[str] = ()
 
 
 _HEAD = """\
@@ -48,7 +54,7 @@ schema = {schema}
 purpose = {purpose}
 legal_basis = "???"  # consent, contract, ...; PIPL knows no legitimate interest
 # jurisdiction = "CN"  # the coordinator's country; without it, holders in China ask consent to transfers
-task = "scorecard"  # or mlp, lstm, attention: docs/methods
+task = {task}  # scorecard, mlp, lstm, attention or statistics: docs/methods
 """
 _TAIL = """\
 expires = "???"  # last day, without quotation marks, such as 2027-12-31
@@ -61,16 +67,20 @@ noise = "distributed"  # or local: each holder's noise is enough by itself, and 
 min_holders = {least}  # the guarantee holds even if the coordinator and any one holder pool what they see
 # max_attempts = 2  # every attempt that may have to be repeated is reserved; see the worst case of the price
 
-# [model] takes the task's settings: docs/methods/scorecard.md
-
+{settings}
 # [series] runs it again and again, approved once: docs/reference/study.md
 # runs = 12
 # every = "month"
 # begins = 2027-01-01  # first moment of the first window, UTC, or the zone's: zone = "Asia/Shanghai"
 
 [evaluation]
-test_fraction = "0.2"  # of the customers, kept for measuring the result
+test_fraction = {fraction}
 """
+_SETTINGS = "# [model] takes the task's settings: docs/methods/scorecard.md\n"
+_FRACTIONS = {
+    True: '"0.2"  # of the customers, kept for measuring the result',
+    False: "0  # nobody is scored, so nobody is kept for a test",
+}
 
 
 def given_to(
@@ -97,11 +107,19 @@ def draft_study(known: StudyOutline) -> str:
     """The study's text, as TOML.
 
     Raises:
-        StudyError: RF-S361 the label is not among what may be used, or can be none.
+        StudyError: RF-S361 the label is not among what may be used, or can be none; RF-S524 the task has
+            none.
     """
+    if not known.labelled and known.label is not None:
+        raise StudyError(
+            "RF-S524",
+            N_("The task {task} predicts nothing, so there is no label {label}; leave --label out."),
+            task=known.task,
+            label=known.label,
+        )
     candidates = [each for each in known.schema.features if each.name in known.allowed and each.categories]
     label = known.label
-    if label is None and known.purpose is not None and len(candidates) == 1:
+    if known.labelled and label is None and known.purpose is not None and len(candidates) == 1:
         label = candidates[0].name
     if label is not None and label not in {each.name for each in candidates}:
         raise StudyError(
@@ -112,6 +130,7 @@ def draft_study(known: StudyOutline) -> str:
         )
     head = _HEAD.format(
         id=_quote(f"{known.schema.id}-{known.purpose or 'study'}-1"[:64].rstrip("-.")),
+        task=_quote(known.task),
         schema=_quote(known.reference),
         purpose=_quote(known.purpose)
         if known.purpose
@@ -122,15 +141,19 @@ def draft_study(known: StudyOutline) -> str:
         customers=known.max_customers,
         least=3,
         price="".join(f"# {line}\n" for line in known.price),
+        settings="".join(f"{line}\n" for line in known.settings) or _SETTINGS,
+        fraction=_FRACTIONS[known.labelled],
     )
-    return head + _label(label, candidates) + _features(known, label) + _holders(known) + tail
+    asked = _label(label, candidates, known.schema.future) if known.labelled else ""
+    return head + asked + _features(known, label) + _holders(known) + tail
 
 
-def _label(label: str | None, candidates: Sequence[Feature]) -> str:
+def _label(label: str | None, candidates: Sequence[Feature], future: Sequence[str]) -> str:
     if label is None:
         names = ", ".join(each.name for each in candidates) or "none: no flag or category may be used"
+        told = "".join(f"#   {each.name}: {each.title}\n" for each in candidates if each.name in future)
         return (
-            f'label = "???"  # the feature to predict, one of: {names}\n'
+            f'label = "???"  # the feature to predict, one of: {names}\n{told}'
             '# positive = "yes"  # its category that counts as 1; needed for a category, "yes" for a flag\n'
         )
     feature = next(each for each in candidates if each.name == label)
@@ -142,8 +165,9 @@ def _label(label: str | None, candidates: Sequence[Feature]) -> str:
 
 
 def _features(known: StudyOutline, label: str | None) -> str:
-    names = [name for name in known.allowed if name != label]
-    if label is None or known.purpose is None or not names:
+    names = [name for name in known.allowed if name != label and name not in known.schema.future]
+    # Tables are of the features that their questions name, whatever the purpose will be.
+    if (known.labelled and (label is None or known.purpose is None)) or not names:
         return "# features = []  # left out: all but the label that every holder gives to the purpose\n"
     listed = "".join(f"    {_quote(name)},\n" for name in names)
     return f"features = [  # delete what the question does not need\n{listed}]\n"

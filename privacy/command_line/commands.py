@@ -272,6 +272,7 @@ def add_drafting(parser: argparse.ArgumentParser) -> None:
     """Give the draft of a study what people may say beforehand, and where it goes."""
     parser.add_argument("--purpose", metavar="P", help=_("the purpose, of the catalogue"))
     parser.add_argument("--label", metavar="FEATURE", help=_("the feature to predict"))
+    parser.add_argument("--task", default="scorecard", metavar="TASK", help=_("what is computed"))
     parser.add_argument("--out", type=Path, metavar="FILE", help=_("file to make (default: standard output)"))
 
 

@@ -10,7 +10,8 @@ from typing import ClassVar, Literal, TypeAlias
 from ringfence.privacy.accounting.amounts import as_text
 from ringfence.privacy.accounting.filters import Amounts, FilterName
 from ringfence.privacy.ledger.losses import LostEntries
-from ringfence.privacy.ledger.parts import BOTH, ByPart, Scope
+from ringfence.privacy.ledger.parts import ByPart
+from ringfence.privacy.waist import BOTH, Scope
 
 Fields: TypeAlias = "Mapping[str, str | int | list[str] | dict[str, str]]"
 

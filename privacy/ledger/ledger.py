@@ -31,7 +31,7 @@ from ringfence.privacy.ledger.chain import Entry
 from ringfence.privacy.ledger.entries import Reserved, RunOfSeries, ToppedUp
 from ringfence.privacy.ledger.losses import LostEntries, moment_after
 from ringfence.privacy.ledger.marks import HeadMarks, MarkedEntry
-from ringfence.privacy.ledger.parts import BOTH, Scope, total
+from ringfence.privacy.ledger.parts import total
 from ringfence.privacy.ledger.planned import RESERVE_MARGIN, Quote, attempt_renyi, quote
 from ringfence.privacy.ledger.state import Head, Reservation
 from ringfence.privacy.ledger.statement import Spend, statement
@@ -42,7 +42,7 @@ from ringfence.privacy.ledger.terms import (
     raising,
 )
 from ringfence.privacy.stores.journal import Journal, Json
-from ringfence.privacy.waist import RoundPlan, StudyPlan
+from ringfence.privacy.waist import BOTH, RoundPlan, Scope, StudyPlan
 
 
 class Ledger:

@@ -1,7 +1,8 @@
 """What is taken from the two parts of a population, and what that costs any one customer.
 
 A study splits its customers by a public function of their keys: rounds of the part `train` read some, rounds
-of the part `test` read the others, and a few releases (the cohort count) read `both`.
+of the part `test` read the others, and some releases (the cohort count; tables, which need no label) read
+`both`.
 
 Formal guarantee (parallel composition):
     For one study, the privacy loss of any customer is that of the releases over `both` and over the
@@ -19,18 +20,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Literal, TypeAlias, get_args
+from typing import TypeAlias, get_args
 
 from ringfence.privacy.accounting.amounts import add
 from ringfence.privacy.accounting.filters import Amounts
 from ringfence.privacy.errors import N_, BudgetError
-from ringfence.privacy.waist import Part
+from ringfence.privacy.waist import BOTH, Part, Scope
 
-Scope: TypeAlias = Literal["train", "test", "both"]
 ByPart: TypeAlias = Mapping[Part, Amounts]
 
 PARTS: tuple[Part, ...] = get_args(Part)
-BOTH: Scope = "both"
 
 
 def scope_of(text: str) -> Scope:

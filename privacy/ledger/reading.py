@@ -28,7 +28,8 @@ from ringfence.privacy.ledger.entries import (
     ToppedUp,
 )
 from ringfence.privacy.ledger.losses import LostEntries
-from ringfence.privacy.ledger.parts import PARTS, ByPart, Scope, scope_of
+from ringfence.privacy.ledger.parts import PARTS, ByPart, scope_of
+from ringfence.privacy.waist import Scope
 
 
 class Misread(ValueError):

@@ -11,8 +11,8 @@ from ringfence.privacy.ledger.balance import Balance, spent
 from ringfence.privacy.ledger.chain import Entry
 from ringfence.privacy.ledger.entries import Charged, Thawed, ToppedUp
 from ringfence.privacy.ledger.equivalents import equivalent_mu_squared
-from ringfence.privacy.ledger.parts import Scope
 from ringfence.privacy.ledger.state import State, advance
+from ringfence.privacy.waist import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,11 +22,12 @@ from ringfence.privacy.ledger.entries import (
 from ringfence.privacy.ledger.equivalents import equivalent_mu_squared
 from ringfence.privacy.ledger.losses import LostEntries, moment_after
 from ringfence.privacy.ledger.marks import MarkedEntry
-from ringfence.privacy.ledger.parts import ByPart, Scope, scope_of
+from ringfence.privacy.ledger.parts import ByPart, scope_of
 from ringfence.privacy.ledger.planned import Quote
 from ringfence.privacy.ledger.state import Reservation, State
 from ringfence.privacy.ledger.terms import below_the_most, checked_text, two_people
 from ringfence.privacy.stores.journal import Json
+from ringfence.privacy.waist import Scope
 
 
 def reserved(

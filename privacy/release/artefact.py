@@ -90,6 +90,7 @@ class Artefact:
         masking: `clean`: the caller holds it free of identifiers, any that is found refuses it; `presidio`:
             mask first, then check the result in the same way.
         columns: the columns that may be in it; needed for tables.
+        cohort: digest of whose counts with noise it holds, as they were signed; empty for exact counts.
         epsilon: privacy loss spent on it; `None` when it tells nothing of customers.
         resource: what it was made from, for the log, such as `study:sha256:...`.
     """
@@ -99,6 +100,7 @@ class Artefact:
     content: bytes | pd.DataFrame
     masking: Literal["clean", "presidio"] = "clean"
     columns: tuple[ColumnRule, ...] = ()
+    cohort: str = ""
     epsilon: Decimal | None = None
     resource: str = "export"
 
@@ -112,12 +114,14 @@ class ResultFile:
         kind: what it is.
         content: the exact bytes.
         columns: the columns of a table.
+        cohort: digest of whose counts with noise it holds, as they were signed.
     """
 
     name: str
     kind: Kind
     content: bytes = field(repr=False)
     columns: tuple[ColumnRule, ...] = ()
+    cohort: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,14 +2,17 @@
 
 Two tables are compared by every column that both have, by all these columns together, and by their totals;
 where a group, or the total, differs by fewer customers than the threshold but not by none, the difference
-tells of those few. A suppressed count belongs to no group that is compared. Tables that share no column are
-compared by totals only, and differences of differences over three tables and more are not looked for.
+tells of those few. A suppressed count belongs to no group that is compared. Counts with noise are released
+with the digest of their cohort as it was signed: two of the same cohort are two noisy values of the same
+customers, whose difference is noise that was paid for, and are not compared; of other cohorts they are, by
+their noisy values. Tables that share no column are compared by totals only, and differences of differences
+over three tables and more are not looked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ringfence.privacy.errors import N_, ExportError
 from ringfence.privacy.identifiers.masking import is_missing, whole_text
@@ -39,6 +42,7 @@ class CountTable:
         threshold: below which a difference is small.
         whole: whether its groups are all there are, so that they may be added up; a single figure stands
             alone, and is compared with the figure of an earlier release at the same place.
+        cohort: digest of whose noisy counts they are, as they were signed; empty for exact ones.
     """
 
     names: tuple[str, ...]
@@ -46,12 +50,13 @@ class CountTable:
     counts: tuple[int | None, ...]
     threshold: int
     whole: bool = True
+    cohort: str = ""
 
 
 def tables_of(
-    grids: tuple[Grid, ...], rules: Mapping[str, ColumnRule], limits: SmallCells
+    grids: tuple[Grid, ...], rules: Mapping[str, ColumnRule], limits: SmallCells, cohort: str = ""
 ) -> tuple[CountTable, ...]:
-    """The tables of counts in an artefact that passed `check_counts`.
+    """The tables of counts in an artefact that passed `check_counts`; `cohort` where they have noise.
 
     Raises:
         ExportError: RF-X101, a table too large to be remembered.
@@ -89,7 +94,7 @@ def tables_of(
             if counts_people(name) and (name not in rules or rules[name].count is not False):
                 for place, count in enumerate(written_counts(cells)):
                     found[_figure([grid.where, _cell(name), str(place)], count, threshold)] = None
-    return tuple(found)
+    return tuple(replace(table, cohort=cohort) for table in found)
 
 
 def _figure(where: list[str], count: int | None, threshold: int) -> CountTable:
@@ -120,6 +125,8 @@ def refuse_small_difference(earlier: CountTable, later: CountTable) -> None:
     Raises:
         ExportError: RF-X100, a group or the total differs by fewer customers than the threshold.
     """
+    if earlier.cohort and earlier.cohort == later.cohort:
+        return
     threshold = max(earlier.threshold, later.threshold)
     for columns in _shared(earlier, later):
         before, after = _added(earlier, columns), _added(later, columns)

@@ -93,7 +93,7 @@ def examine(artefact: Artefact, policy: ExportPolicy) -> Cleared | ReleaseRefuse
         content=parsed.content,
         digest="sha256:" + hashlib.sha256(parsed.content).hexdigest(),
         notes=tuple(note for note in notes if note),
-        tables=tables_of(parsed.grids, _rules(artefact), policy.small_cells),
+        tables=tables_of(parsed.grids, _rules(artefact), policy.small_cells, artefact.cohort),
     )
 
 

@@ -68,6 +68,7 @@ def _written(table: CountTable) -> str:
             "counts": table.counts,
             "threshold": table.threshold,
             "whole": table.whole,
+            **({"cohort": table.cohort} if table.cohort else {}),
         },
         ensure_ascii=False,
     )
@@ -81,4 +82,5 @@ def _read(text: str) -> CountTable:
         counts=tuple(content["counts"]),
         threshold=content["threshold"],
         whole=content["whole"],
+        cohort=content.get("cohort", ""),
     )

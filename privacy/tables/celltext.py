@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 from uuid import UUID
 
 import numpy as np
@@ -97,6 +97,19 @@ def plain_column(column: Any) -> Any:
     return column.cast(pa.binary()) if pa.types.is_binary_view(column.type) else column
 
 
+def give_back() -> None:
+    """Return to the machine what Arrow holds and does not use: of a large table that is a second one."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+
+
+def in_parts(values: Any) -> Iterator[Any]:
+    """Python's values of an Arrow array, one after the other, of which few are held at once."""
+    for begin in range(0, len(values), 1 << 16):
+        yield from values.slice(begin, 1 << 16).to_pylist()
+
+
 def by_distinct(column: Any, text: Callable[[object], str | None]) -> Any:
     """Text of every cell of an Arrow column, asked for once per distinct value."""
     import pyarrow as pa
@@ -104,7 +117,8 @@ def by_distinct(column: Any, text: Callable[[object], str | None]) -> Any:
     if pa.types.is_floating(column.type):
         column = column.cast(pa.float64())
     coded = column.dictionary_encode()
-    texts = pa.array([text(value) for value in coded.dictionary.to_pylist()], pa.string())
+    distinct = coded.dictionary
+    texts = pa.array((text(value) for value in in_parts(distinct)), pa.string(), size=len(distinct))
     return texts.take(coded.indices)
 
 
@@ -152,13 +166,22 @@ _MISSING_WORDS: Final = frozenset({"nan", "null", "none", "nil", "n/a", "na", "#
 _SHORTENED: Final = r"^[+-]?[0-9](?:[.,][0-9]+)?[eE][+][0-9]{2,}$"
 
 
+@runtime_checkable
+class KeyCells(Protocol):
+    """Cells of a database that tell their texts as keys (`driver_cells.DriverColumn`)."""
+
+    def key_texts(self) -> Any:
+        """An Arrow array of texts; raises as `key_text` does, or TypeError."""
+        ...
+
+
 def key_text(column: Any, missing: NullMarks | None = None) -> Any:
     """Customer keys as text without blanks and unseen signs around it; whole numbers lose their point.
 
     A consent file and a customer table have to spell one customer alike, so both use this function.
 
     Args:
-        column: an Arrow column of a file, or a list of the values of a database.
+        column: an Arrow column of a file, the cells of a database, or a list of values.
         missing: what stands for no key, beside blanks.
 
     Raises:
@@ -168,7 +191,10 @@ def key_text(column: Any, missing: NullMarks | None = None) -> Any:
     import pyarrow as pa
 
     try:
-        texts = _listed(column) if isinstance(column, list) else _typed(plain_column(column))
+        if isinstance(column, KeyCells):
+            texts = column.key_texts()
+        else:
+            texts = _listed(column) if isinstance(column, list) else _typed(plain_column(column))
     except (pa.ArrowException, TypeError):
         raise TableError(
             "RF-T017",
@@ -198,7 +224,13 @@ def trimmed_key(text: str) -> str:
 
 def reads_as_missing(keys: Any) -> npt.NDArray[np.bool_]:
     """Which customer keys are a program's word for a missing entry, bool `(n,)`."""
-    return np.array([text.casefold() in _MISSING_WORDS for text in keys.to_pylist()], dtype=np.bool_)
+    import pyarrow as pa
+
+    words = pa.array(sorted(_MISSING_WORDS), pa.string())
+    found: npt.NDArray[np.bool_] = (
+        compute().is_in(compute().utf8_lower(keys), words).to_numpy(zero_copy_only=False)
+    )
+    return found
 
 
 def _listed(cells: list[object]) -> Any:
@@ -209,7 +241,7 @@ def _listed(cells: list[object]) -> Any:
 
 def _key_of(value: object) -> str | None:
     if isinstance(value, float):
-        _require_exact(value, 64)
+        require_exact(np.array([value]), 64)
     return cell_text(value)
 
 
@@ -226,7 +258,7 @@ def _typed(column: Any) -> Any:
     if pa.types.is_floating(kind):
 
         def whole(value: object) -> str | None:
-            _require_exact(value, kind.bit_width)
+            require_exact(np.array([value]) if isinstance(value, float) else np.zeros(0), kind.bit_width)
             return _whole_text(value)
 
         return by_distinct(column, whole)
@@ -235,10 +267,14 @@ def _typed(column: Any) -> Any:
     raise TypeError(f"no keys of type {kind}")
 
 
-def _require_exact(value: object, width: int) -> None:
-    """Refuse a number that its neighbours were rounded to: another customer's key may be read as this one."""
+def require_exact(values: npt.NDArray[np.float64], width: int) -> None:
+    """Refuse numbers that their neighbours were rounded to: another customer's key may be read as such a one.
+
+    Raises:
+        TableError: RF-T100.
+    """
     bits = _EXACT_BITS[width]
-    if isinstance(value, float) and math.isfinite(value) and abs(value) >= 2**bits:
+    if (np.isfinite(values) & (np.abs(values) >= 2.0**bits)).any():
         raise TableError(
             "RF-T100",
             N_(

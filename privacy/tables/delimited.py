@@ -24,6 +24,9 @@ from ringfence.privacy.tables.layouts import (
 )
 
 _LARGEST_BLOCK: Final = (1 << 31) - 1
+_UTF8: Final = ("utf-8", "utf-8-sig", "ascii")
+_GUESSED_FROM: Final = 4096
+_BLOCKS_A_PIECE: Final = 64
 
 
 def _content(path: Path, layout: Layout) -> Any:
@@ -45,12 +48,22 @@ def _content(path: Path, layout: Layout) -> Any:
     return io.BytesIO(raw)
 
 
-def read_delimited(path: Path, names: Sequence[str], wanted: Sequence[str], layout: Layout) -> Any:
-    """The wanted columns as text, a `pyarrow.Table`; `names` are all of the header's, without repeats."""
+def read_delimited(
+    path: Path, names: Sequence[str], wanted: Sequence[str], layout: Layout, compact: bool = False
+) -> Any:
+    """The wanted columns as text, a `pyarrow.Table`; `names` are all of the header's, without repeats.
+
+    With `compact` texts that recur are held once a block of the file, so that a large table needs little more
+    than its distinct cells.
+    """
     import pyarrow as pa
 
     require_strict(path, layout)
     positions = [str(names.index(name)) for name in wanted]
+    if compact and layout.splits_as_bytes() and layout.codec() in _UTF8:
+        table = _streamed(path, names, positions, layout)
+        if table is not None:
+            return table.rename_columns(list(wanted))
     try:
         table, ragged = _parsed(path, names, positions, layout, BLOCK)
     except UnicodeDecodeError:
@@ -76,6 +89,63 @@ def read_delimited(path: Path, names: Sequence[str], wanted: Sequence[str], layo
     return pa.table(dict(zip(wanted, columns, strict=True)))
 
 
+def _streamed(path: Path, names: Sequence[str], positions: list[str], layout: Layout) -> Any:
+    """The columns of UTF-8 text block by block; None where anything is wrong, so that the whole is read and
+    the fault told as it is told of every file.
+    """
+    import pyarrow as pa
+    from pyarrow import csv as pa_csv
+
+    ragged: list[object] = []
+    parts: list[list[Any]] = [[] for _position in positions]
+    options = _options(names, positions, layout, BLOCK, ragged, header(path, layout)[1])
+    try:
+        with pa_csv.open_csv(_content(path, layout), **options) as blocks:
+            for number, block in enumerate(blocks, start=1):
+                for column, part in zip(block.columns, parts, strict=True):
+                    part.append(_recurring(column.cast(pa.string())))
+                if number % _BLOCKS_A_PIECE == 0:
+                    for part in parts:
+                        part[-_BLOCKS_A_PIECE:] = [_joined(part[-_BLOCKS_A_PIECE:])]
+    except (UnicodeDecodeError, pa.ArrowInvalid):
+        return None
+    if ragged or not parts[0]:
+        return None
+    return pa.table({position: _chunked(part) for position, part in zip(positions, parts, strict=True)})
+
+
+def _recurring(texts: Any) -> Any:
+    """Texts with a dictionary where most recur, else as they are."""
+    # A few tell; a wrong guess costs memory and nothing else.
+    few = texts.slice(0, _GUESSED_FROM)
+    if len(few) and 4 * len(few.unique()) > len(few):
+        return texts
+    return texts.dictionary_encode()
+
+
+def _joined(parts: list[Any]) -> Any:
+    """Blocks of one column in one piece: what is large the machine gets back when it is let go of, of many
+    small ones Arrow keeps the place.
+    """
+    import pyarrow as pa
+
+    return pa.concat_arrays(_alike(parts))
+
+
+def _chunked(parts: list[Any]) -> Any:
+    """Pieces of one column as one column."""
+    import pyarrow as pa
+
+    return pa.chunked_array(_alike(parts))
+
+
+def _alike(parts: list[Any]) -> list[Any]:
+    """All as texts where some have a dictionary and some have none."""
+    import pyarrow as pa
+
+    return [part.cast(pa.string()) for part in parts] if len({part.type for part in parts}) > 1 else parts
+
+
 def _in_one_block(path: Path, names: Sequence[str], positions: list[str], layout: Layout) -> tuple[Any, bool]:
     import pyarrow as pa
 
@@ -89,39 +159,47 @@ def _parsed(
     path: Path, names: Sequence[str], positions: list[str], layout: Layout, block: int
 ) -> tuple[Any, bool]:
     """The columns at some positions as bytes, and whether rows had other numbers of cells than the header."""
+    from pyarrow import csv as pa_csv
+
+    ragged: list[object] = []
+    options = _options(names, positions, layout, block, ragged, header(path, layout)[1])
+    table = pa_csv.read_csv(_content(path, layout), **options)
+    return table, bool(ragged)
+
+
+def _options(
+    names: Sequence[str], positions: list[str], layout: Layout, block: int, ragged: list[object], skipped: int
+) -> dict[str, Any]:
+    """How Arrow reads; a row of another number of cells is left out, and entered in `ragged`."""
     import pyarrow as pa
     from pyarrow import csv as pa_csv
 
-    ragged = False
-
     def skip(_row: object) -> str:
-        nonlocal ragged
-        ragged = True
+        if not ragged:
+            ragged.append(None)
         return "skip"
 
     blanks = layout.delimiter == WHITESPACE
-    table = pa_csv.read_csv(
-        _content(path, layout),
-        read_options=pa_csv.ReadOptions(
+    return {
+        "read_options": pa_csv.ReadOptions(
             column_names=[str(i) for i in range(len(names))],
-            skip_rows=header(path, layout)[1],
+            skip_rows=skipped,
             encoding="utf8" if layout.splits_as_bytes() else layout.codec(),
             block_size=block,
         ),
-        parse_options=pa_csv.ParseOptions(
+        "parse_options": pa_csv.ParseOptions(
             delimiter="\t" if blanks else layout.delimiter,
             quote_char=False if blanks else '"',
             newlines_in_values=not blanks,
             invalid_row_handler=skip,
         ),
-        convert_options=pa_csv.ConvertOptions(
+        "convert_options": pa_csv.ConvertOptions(
             include_columns=positions,
             column_types=dict.fromkeys(positions, pa.binary()),
             strings_can_be_null=False,
             check_utf8=False,
         ),
-    )
-    return table, ragged
+    }
 
 
 def _beyond_ascii(table: Any) -> bytes:
@@ -142,7 +220,7 @@ def _decode(column: Any, codec: str) -> Any:
     """
     import pyarrow as pa
 
-    if codec in {"utf-8", "utf-8-sig", "ascii"}:
+    if codec in _UTF8:
         return column.cast(pa.string())
     coded = column.dictionary_encode()
     distinct = coded.dictionary.to_pylist()

@@ -81,6 +81,65 @@ class EventFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputFacts:
+    """What was counted while the lines of items, paths or notes were read; lines where nothing else is said.
+
+    Attributes:
+        name: of the input.
+        kind: items, paths or notes.
+        lines: lines of the source.
+        keyless, undated, unquantified, nameless: without a customer, a time, a quantity, or an article, a
+            channel, a text; left out.
+        cancelled: of cancelled baskets; left out.
+        returns: of a quantity below zero; what becomes of them is `returns_rule`.
+        zero: of the quantity zero; left out.
+        before, after: outside the days that count.
+        outside: of an article or channel that is not listed; what becomes of them is `unknown_rule`.
+        cut: notes longer than what is read of them.
+        folded: entries like an earlier one that count once.
+        beyond: entries left out since their customer has more than the schema allows.
+        bounded: customers who have more.
+        later: touches after a customer's first conversion; left out.
+        listed: entries that are kept.
+        converted: customers whose path ends in a conversion.
+        strangers: customers with usable lines who are not in the table.
+        without: customers of the table without an entry.
+        max_unusable: largest allowed share of lines that lack something, or None.
+    """
+
+    name: str
+    kind: str
+    lines: int
+    keyless: int
+    undated: int
+    unquantified: int
+    nameless: int
+    cancelled: int
+    returns: int
+    zero: int
+    before: int
+    after: int
+    outside: int
+    returns_rule: Literal["drop", "subtract", "refuse"]
+    unknown_rule: Literal["drop", "other"]
+    max_unusable: Decimal | None
+    cut: int = 0
+    folded: int = 0
+    beyond: int = 0
+    bounded: int = 0
+    later: int = 0
+    listed: int = 0
+    converted: int = 0
+    strangers: int = 0
+    without: int = 0
+
+    @property
+    def unusable(self) -> int:
+        """Lines that say too little."""
+        return self.keyless + self.undated + self.unquantified + self.nameless
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableFacts:
     """What was counted while a table was read.
 
@@ -99,6 +158,7 @@ class TableFacts:
         columns: facts of the label and the features.
         events: of a file with one line an event, or None; then `customers` are those with an order in the
             history.
+        inputs: of the items, paths and notes that were read beside the table.
     """
 
     rows: int
@@ -113,5 +173,6 @@ class TableFacts:
     label_classes: int
     columns: tuple[ColumnFacts, ...]
     events: EventFacts | None = None
+    inputs: tuple[InputFacts, ...] = ()
     unnamed: int = 0
     unnamed_repeated: bool = False

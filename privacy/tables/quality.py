@@ -15,6 +15,7 @@ from ringfence.privacy.errors import N_, TableError
 from ringfence.privacy.tables.event_findings import event_findings
 from ringfence.privacy.tables.facts import ColumnFacts, TableFacts
 from ringfence.privacy.tables.findings import Finding, column_findings, label_findings, table_findings
+from ringfence.privacy.tables.input_findings import input_findings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,4 +102,5 @@ def assess(facts: TableFacts) -> QualityReport:
         ),
     ]
     findings += label_findings(facts)
+    findings += (finding for each in facts.inputs for finding in input_findings(each))
     return QualityReport(facts=facts, findings=tuple(findings))

@@ -61,7 +61,9 @@ def keyless_advice() -> str:
     )
 
 
-def read_columns(path: Path, wanted: Sequence[str], layout: Layout, *, key: str | None = None) -> Any:
+def read_columns(
+    path: Path, wanted: Sequence[str], layout: Layout, *, key: str | None = None, compact: bool = False
+) -> Any:
     """Read columns by name.
 
     Args:
@@ -69,6 +71,8 @@ def read_columns(path: Path, wanted: Sequence[str], layout: Layout, *, key: str 
         wanted: names of columns; nothing else is decoded.
         layout: delimiter and encoding of delimited text.
         key: the one of them that names the customer; advice is given where it is missing.
+        compact: hold texts that recur once each (dictionaries, in chunks), for large tables; the cells are
+            the same.
 
     Returns:
         A `pyarrow.Table` of the wanted columns in that order; text columns for delimited files, the file's
@@ -81,7 +85,10 @@ def read_columns(path: Path, wanted: Sequence[str], layout: Layout, *, key: str 
     before = _state(path)
     names = column_names(path, layout)
     _check_names(path, names, wanted, layout, key)
-    table = _read_parquet(path, wanted) if is_parquet(path) else read_delimited(path, names, wanted, layout)
+    if is_parquet(path):
+        table = _read_parquet(path, wanted, compact, key)
+    else:
+        table = read_delimited(path, names, wanted, layout, compact)
     if _state(path) != before:
         raise TableError(
             "RF-T171",
@@ -307,24 +314,37 @@ def _other_encoding(path: Path, layout: Layout) -> str:
     return _(' Its header is valid UTF-8: try encoding = "utf-8".')
 
 
-def _parquet(path: Path) -> Any:
+def _parquet(path: Path, dictionaries: Sequence[str] = ()) -> Any:
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        return parquet.ParquetFile(path)
+        return parquet.ParquetFile(path, read_dictionary=list(dictionaries) or None)
     except (pa.ArrowException, OSError):
         raise _broken_parquet(path) from None
 
 
-def _read_parquet(path: Path, wanted: Sequence[str]) -> Any:
+def _read_parquet(path: Path, wanted: Sequence[str], compact: bool, key: str | None) -> Any:
     import pyarrow as pa
 
     try:
+        if compact:
+            # Keys do not recur, and a dictionary of them would hold each twice.
+            with _parquet(path, _flat_texts(path, [name for name in wanted if name != key])) as file:
+                return without_views(file.read(columns=list(wanted)).select(list(wanted)))
         with _parquet(path) as file:
             return without_views(file.read(columns=list(wanted)).select(list(wanted))).combine_chunks()
     except (pa.ArrowException, OSError):
         raise _broken_parquet(path) from None
+
+
+def _flat_texts(path: Path, wanted: Sequence[str]) -> list[str]:
+    """Which columns are text and nothing else, so that they may be read as dictionaries."""
+    import pyarrow.types as kinds
+
+    with _parquet(path) as file:
+        held = {field.name: field.type for field in file.schema_arrow}
+    return [name for name in wanted if kinds.is_string(held[name])]
 
 
 def without_views(table: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ringfence.privacy.command_line.commands import decimal, require_new_file
 from ringfence.privacy.command_line.lines import add_log_format
+from ringfence.privacy.command_line.prices import all_runs_lines
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import RingfenceError, _
 from ringfence.server.commands.options import leaf
@@ -138,10 +139,11 @@ def costs_said(office: Office, file: Path, study: Study) -> Iterator[str]:
 
     try:
         _study, schema = read_asked(office, file)
-        report = price_of(study, planned(task_named(study.task), StudyContext.of(study, schema))).as_report()
+        price = price_of(study, planned(task_named(study.task), StudyContext.of(study, schema)))
     except RingfenceError as error:
         yield _("It has no price here: {sentence}").format(sentence=error.sentence())
         return
+    report = price.as_report()
     yield _(
         "one run costs a customer epsilon {epsilon} at delta {delta}, and {worst} when every attempt is "
         "needed"
@@ -150,14 +152,7 @@ def costs_said(office: Office, file: Path, study: Study) -> Iterator[str]:
         delta=report["delta"],
         worst=report["customer_epsilon_worst_case"],
     )
-    if study.runs:
-        yield _(
-            "all {runs} runs together cost epsilon {epsilon}, and {worst} when every attempt is needed"
-        ).format(
-            runs=study.runs,
-            epsilon=report["series_customer_epsilon"],
-            worst=report["series_customer_epsilon_worst_case"],
-        )
+    yield from all_runs_lines(price)
 
 
 def _moment(text: str) -> str:

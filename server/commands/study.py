@@ -9,21 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringfence.privacy.command_line.commands import (
-    add_drafting,
     add_passphrase,
     decimal,
-    folder_of,
     passphrases,
     require_new_file,
     seconds,
     stopped_by_signals,
-    tell_draft,
 )
 from ringfence.privacy.command_line.lasting import leave_proxies_out
 from ringfence.privacy.command_line.lines import SaidLines
 from ringfence.privacy.command_line.terminal import Parser, Terminal
 from ringfence.privacy.errors import N_, UsageError, _
 from ringfence.server.commands.options import add_asked, leaf
+from ringfence.server.commands.plan import add_first_draft, add_plan
 from ringfence.server.commands.post import add_post, holder_lines, study_line
 from ringfence.server.commands.series import (
     add_connecting,
@@ -75,39 +73,13 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     add_passphrase(sign)
     sign.set_defaults(do=_sign)
-    _add_draft(kinds)
+    add_first_draft(kinds)
+    add_plan(kinds)
     add_post(kinds)
     _add_run(kinds)
     show = leaf(kinds, "show", _("show a study that this coordinator signed"))
     add_asked(show)
     show.set_defaults(do=_show)
-
-
-def _add_draft(kinds: argparse._SubParsersAction[Parser]) -> None:
-    draft = leaf(
-        kinds,
-        "draft",
-        _("write a first study from the schema and the holders' declarations"),
-        more=_(
-            "Filled in is what they say: features that every holder gives to the purpose, labels that can be "
-            "predicted, delta, and the price. What people decide is left as ???."
-        ),
-        examples=[
-            "ringfence-server study draft schema.toml --declaration north.json --declaration south.json "
-            "--purpose churn-prediction --label churn --out churn.toml",
-        ],
-    )
-    draft.add_argument("schema", type=Path, metavar="SCHEMA", help=_("the schema's TOML file"))
-    draft.add_argument(
-        "--declaration",
-        action="append",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help=_("a holder's declaration (ringfence-client contract declare); one for each holder"),
-    )
-    add_drafting(draft)
-    draft.set_defaults(do=_draft)
 
 
 def _add_run(kinds: argparse._SubParsersAction[Parser]) -> None:
@@ -178,23 +150,6 @@ def _add_endings(kinds: argparse._SubParsersAction[Parser], run: argparse.Argume
             help=_("its schema (default: as submitted, or schema.toml beside the file)"),
         )
         add_passphrase(each)
-
-
-def _draft(arguments: argparse.Namespace) -> int:
-    from ringfence.server.desk.drafting import draft_from_declarations
-    from ringfence.server.home import open_office
-
-    with open_office(arguments.config) as office:
-        text = draft_from_declarations(
-            office,
-            arguments.schema,
-            arguments.declaration,
-            purpose=arguments.purpose,
-            label=arguments.label,
-            beside=folder_of(arguments.out),
-        )
-    tell_draft(arguments, text)
-    return 0
 
 
 def _sign(arguments: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ringfence.models.releasing import release_result
+from ringfence.models.tables.release import cohort_of
 from ringfence.privacy.agreements.study import Study
 from ringfence.privacy.crypto.identity import Identity
 from ringfence.privacy.crypto.secret_files import Passphrases
@@ -31,7 +32,7 @@ from ringfence.server.flower import FlowerTransport, Stopped
 from ringfence.server.home import Office
 from ringfence.server.letters import Letters
 from ringfence.server.records.runs import RunStore
-from ringfence.server.registry import HolderRegistry, require_keys_in_force
+from ringfence.server.registry import HolderRegistry, first_keys, require_keys_in_force
 from ringfence.server.release.gate import export_gate
 from ringfence.server.release.withdrawing import SignedOff
 from ringfence.server.rounds import (
@@ -207,9 +208,10 @@ class Conductor:
         return release_result(
             release.result,
             folder,
-            gate=export_gate(self.coordinator, epsilon),
+            gate=export_gate(self.coordinator, epsilon, self.opened.study.release),
             epsilon=epsilon,
             resource=f"study:{self.opened.digest}",
+            cohort=cohort_of(self.opened.context, first_keys(self.office.engine, self.opened.study)),
         )
 
 

@@ -21,6 +21,7 @@ def draft_from_declarations(
     *,
     purpose: str | None,
     label: str | None,
+    task: str = "scorecard",
     beside: Path,
 ) -> str:
     """The draft's text.
@@ -31,6 +32,7 @@ def draft_from_declarations(
         declarations: the holders' files.
         purpose: of the catalogue; the only one that all holders allow by default.
         label: the feature to predict, if that is known.
+        task: what is computed.
         beside: folder that the study will stand in.
 
     Raises:
@@ -53,6 +55,7 @@ def draft_from_declarations(
         purposes=common,
         allowed=allowed,
         label=label,
+        task=task,
         max_customers=max(one.max_customers for one in found),
         holders=[one.name for one in found],
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ringfence.audit.verification.lookalike import look_alike, spelt
 from ringfence.models.pricing import price_of
+from ringfence.models.releasing import require_releasable
 from ringfence.models.scorecard import Scorecard
 from ringfence.models.scorecard.prior import with_prior
 from ringfence.privacy.accounting.study import StudyPrice
@@ -124,14 +125,15 @@ def sign_study_file(
             N_("{file} lists holders; leave them out, they come from declarations."),
             file=path.name,
         )
-    schema = _schema_of(path, study)
+    schema = schema_beside(path, study)
     if prior is not None:
         study = with_prior(
             study, schema, Scorecard.from_json(prior.read_text(encoding="utf-8", errors="replace"))
         )
     trusted = office.holders()
     found = [trusted_declaration(declaration, trusted) for declaration in declarations]
-    opened = sign_study(office.key(passphrases), _entered(path, study, schema, found), schema)
+    opened = sign_study(office.key(passphrases), with_declared(path, study, schema, found), schema)
+    require_releasable(opened.task, opened.context)
     priced = price_of(opened.study, opened.plan)
     target = out or path.with_name(f"{path.stem}.signed.json")
     terms = opened.study.privacy
@@ -154,7 +156,12 @@ def sign_study_file(
     return Signed(opened=opened, price=priced, file=target, refusing=not_allowed(opened.study, found))
 
 
-def _schema_of(path: Path, study: Study) -> Schema:
+def schema_beside(path: Path, study: Study) -> Schema:
+    """The schema that a study's file names or holds.
+
+    Raises:
+        StudyError: RF-S213 it is not at hand.
+    """
     resolved = resolve_schema(read_toml(path, StudyError))
     if resolved.schema is None:
         raise StudyError(
@@ -168,12 +175,14 @@ def _schema_of(path: Path, study: Study) -> Schema:
     return resolved.schema
 
 
-def _entered(path: Path, study: Study, schema: Schema, declarations: Sequence[Declaration]) -> Study:
+def with_declared(path: Path, study: Study, schema: Schema, declarations: Sequence[Declaration]) -> Study:
     """The study with its holders, checked anew as a whole."""
     require_schema(declarations, schema)
     _require_unlike(declarations)
     holders = participants(declarations)
-    features = study.features or features_that_all_allow(study.purpose, study.label, schema, declarations)
+    features = study.features
+    if features is None and study.inputs is None:
+        features = features_that_all_allow(study.purpose, study.label, schema, declarations)
     data = study.model_dump(by_alias=True) | {
         "schema": schema.digest(),
         "holders": holders,
@@ -246,7 +255,9 @@ def features_that_all_allow(
     """
     allowed = [set(one.allows.get(purpose, ())) for one in declarations]
     found = tuple(
-        name for name in schema.names if name != label and allowed and all(name in each for each in allowed)
+        name
+        for name in schema.names
+        if name != label and name not in schema.future and allowed and all(name in each for each in allowed)
     )
     if not found:
         raise StudyError(
@@ -260,7 +271,8 @@ def features_that_all_allow(
 
 def not_allowed(study: Study, declarations: Sequence[Declaration]) -> dict[str, tuple[str, ...]]:
     """By holder, what the study asks for and that holder's contract does not give to its purpose."""
-    asked = (*(() if study.label is None else (study.label,)), *(study.features or ()))
+    label = () if study.label is None else (study.label,)
+    asked = (*label, *(study.features or ()), *(study.inputs or ()))
     missing = {
         one.name: tuple(name for name in asked if name not in one.allows.get(study.purpose, ()))
         for one in declarations

@@ -68,7 +68,7 @@ class RunFacts:
         legal_basis: as the study states it.
         dpia: reference of the impact assessment.
         expires: last day of the study.
-        label: what is predicted, and `positive` the value that counts.
+        label: what is predicted, and `positive` the value that counts; empty where nothing is.
         features: names and titles, in the study's order.
         present: holders in the last sum.
         absent: holders that did not join or dropped out.
@@ -99,6 +99,7 @@ class RunFacts:
         parties: the coordinator and the holders.
         events: columns `log`, `action`, `outcome`, `count`.
         log_sizes: events in each log, by its owner.
+        tables: the questions of a study that releases tables; empty for one that releases a model.
     """
 
     made: date
@@ -147,3 +148,4 @@ class RunFacts:
     parties: tuple[Party, ...]
     events: pd.DataFrame
     log_sizes: Mapping[str, int]
+    tables: tuple[str, ...] = ()

@@ -33,8 +33,7 @@ def render(facts: RunFacts, language: Language = "en") -> str:
         statement.privacy_section(facts, words),
         parties.parties_section(facts, words),
         statement.budget_section(facts, words),
-        results.points_section(facts, words),
-        quality.quality_section(facts, words),
+        *_found(facts, words),
         rows.rows_section(facts, words),
         results.rounds_section(facts, words),
         evidence.audit_section(facts, words),
@@ -80,8 +79,11 @@ def _header(facts: RunFacts, words: Words, title: str) -> Html:
         ("privacy", words(N_("Promise"))),
         ("parties", words(N_("Who saw what"))),
         ("budget", words(N_("Budgets"))),
-        ("points", words(N_("Model"))),
-        ("quality", words(N_("Quality"))),
+        *(
+            [("tables", words(N_("Tables")))]
+            if facts.tables
+            else [("points", words(N_("Model"))), ("quality", words(N_("Quality")))]
+        ),
         ("rows", words(N_("Rows"))),
         ("rounds", words(N_("Rounds"))),
         ("audit", words(N_("Verify"))),
@@ -148,17 +150,7 @@ def _summary(facts: RunFacts, words: Words) -> Html:
     """What happened, in five lines."""
     vectors, numbers = facts.parties[0].vectors, facts.parties[0].words
     lines = [
-        words(
-            N_(
-                "{count} holders ({names}) learned together how likely “{label} = {positive}” is for a "
-                "customer; their tables have {rows} rows in all."
-            ),
-            count=count_text(len(facts.present)),
-            names=words.names(facts.present),
-            label=facts.label,
-            positive=words.fixed(facts.positive),
-            rows=count_text(facts.rows),
-        ),
+        _purpose(facts, words),
         words(
             N_(
                 "No row left its holder. What left were {vectors} vectors, {numbers} numbers in all, each "
@@ -198,8 +190,45 @@ def _summary(facts: RunFacts, words: Words) -> Html:
     )
 
 
+def _found(facts: RunFacts, words: Words) -> list[Html]:
+    """The sections of the result: tables, or a model with its quality."""
+    if facts.tables:
+        return [results.tables_section(facts, words)]
+    return [results.points_section(facts, words), quality.quality_section(facts, words)]
+
+
+def _purpose(facts: RunFacts, words: Words) -> str:
+    """Who did what together."""
+    if facts.tables:
+        return words(
+            N_(
+                "{count} holders ({names}) counted their customers together; their tables have {rows} rows "
+                "in all."
+            ),
+            count=count_text(len(facts.present)),
+            names=words.names(facts.present),
+            rows=count_text(facts.rows),
+        )
+    return words(
+        N_(
+            "{count} holders ({names}) learned together how likely “{label} = {positive}” is for a "
+            "customer; their tables have {rows} rows in all."
+        ),
+        count=count_text(len(facts.present)),
+        names=words.names(facts.present),
+        label=facts.label,
+        positive=words.fixed(facts.positive),
+        rows=count_text(facts.rows),
+    )
+
+
 def _result(facts: RunFacts, words: Words) -> Html:
     """What came of it, by the figure that a real study would know; the exact one small beside it."""
+    if facts.tables:
+        asked = words(
+            N_("The result is the answers to {count} questions."), count=count_text(len(facts.tables))
+        )
+        return joined_html([asked])
     auc = None if facts.figures is None else facts.figures.auc
     told = (
         words(N_("The result is a network (features: {count}). "), count=count_text(len(facts.features)))

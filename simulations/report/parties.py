@@ -25,7 +25,9 @@ def parties_section(facts: RunFacts, words: Words) -> Html:
             words(N_("reader of this page")),
             bullets(
                 [
-                    words(N_("the scorecard: features, bins and weights")),
+                    words(N_("the questions that were asked"))
+                    if facts.tables
+                    else words(N_("the scorecard: features, bins and weights")),
                     words(N_("the price, the budgets and the numbers of events")),
                     words(N_("noisy figures of quality; exact ones beside them in a simulation only")),
                 ]

@@ -7,7 +7,15 @@ from decimal import ROUND_CEILING, Decimal
 import pandas as pd
 
 from ringfence.models.pages.charts import points_charts
-from ringfence.models.pages.markup import Html, TableColumn, element, joined_html, section, table
+from ringfence.models.pages.markup import (
+    Html,
+    TableColumn,
+    bullets,
+    element,
+    joined_html,
+    section,
+    table,
+)
 from ringfence.models.pages.words import Words, count_text, epsilon_text, fixed_point, rounded, small
 from ringfence.privacy.errors import N_
 from ringfence.simulations.report.facts import RunFacts
@@ -21,19 +29,21 @@ def cards(facts: RunFacts, words: Words) -> Html:
     repeated = int((facts.rounds["attempts"] - 1).sum())
     auc = None if facts.figures is None else facts.figures.auc
     exact = words(N_("{auc} exact, in a simulation only"), auc=words.figure(facts.metrics["auc"]))
-    shown = [
-        (
-            "AUC",
-            words.figure(None if auc is None else auc.value),
-            joined_html(
-                [
-                    words(N_("released; 95 % interval {interval}. "), interval=interval(auc))
-                    if auc is not None
-                    else words(N_("the study released none. ")),
-                    element("small", exact),
-                ]
-            ),
+    quality = (
+        "AUC",
+        words.figure(None if auc is None else auc.value),
+        joined_html(
+            [
+                words(N_("released; 95 % interval {interval}. "), interval=interval(auc))
+                if auc is not None
+                else words(N_("the study released none. ")),
+                element("small", exact),
+            ]
         ),
+    )
+    asked = (words(N_("tables")), count_text(len(facts.tables)), words(N_("released, with intervals")))
+    shown = [
+        asked if facts.tables else quality,
         (
             words(N_("ε (epsilon)")),
             epsilon_text(facts.epsilon_run),
@@ -64,6 +74,16 @@ def cards(facts: RunFacts, words: Words) -> Html:
             for name, value, note in shown
         ),
         class_="cards",
+    )
+
+
+def tables_section(facts: RunFacts, words: Words) -> Html:
+    """What was asked; the answers are files of the result, with a page of their own."""
+    return section(
+        "tables",
+        words(N_("The tables")),
+        element("p", words(N_("Each question is answered in a table of its own, in the result's files."))),
+        bullets(facts.tables),
     )
 
 

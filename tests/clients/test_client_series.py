@@ -24,7 +24,8 @@ from ringfence.clients.desk.series import attestations_due
 from ringfence.clients.home import open_federation
 from ringfence.clients.inbox.store import InboxStudy
 from ringfence.models.catalogue import task_named
-from ringfence.models.pricing import composed_price, planned
+from ringfence.models.pricing import planned
+from ringfence.models.series_price import composed_price
 from ringfence.models.task import StudyContext
 from ringfence.privacy.agreements.schema import load_schema
 from ringfence.privacy.agreements.study import Study

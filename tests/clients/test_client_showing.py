@@ -6,7 +6,18 @@ import os
 from pathlib import Path
 
 import pytest
-from kits.command_kit import Town, budget, client, events, fingerprint, read, refused, town, write_table
+from kits.command_kit import (
+    Town,
+    budget,
+    client,
+    events,
+    fingerprint,
+    read,
+    refused,
+    server,
+    town,
+    write_table,
+)
 
 from ringfence.clients.home import open_home
 from ringfence.privacy.errors import use_language
@@ -146,3 +157,49 @@ def test_a_study_that_ran_has_no_table_any_more(here: Town) -> None:
         home.ledger.reserve(digest, 0.01)
     assert client("budget", "close", digest, "--config", here.home) == 0
     assert table_of(here, study)[0] == "over"
+
+
+TABLES = """\
+id = "tables-1"
+schema = "schema.toml"
+purpose = "churn-prediction"
+legal_basis = "consent"
+jurisdiction = "CN"
+task = "statistics"
+features = ["age", "plan"]
+expires = 2099-12-31
+dpia = "DPIA-1"
+[privacy]
+epsilon = 1
+delta = 1e-6
+noise = "distributed"
+min_holders = 3
+[model]
+questions = ["count by plan", "quantiles of age at 50"]
+bins = 4
+[evaluation]
+test_fraction = 0
+[release]
+min_cell_quasi = 80
+"""
+
+
+def test_every_question_of_a_study_of_tables_is_shown_before_it_is_approved(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here.sign()  # which writes the schema
+    study = here.root / "tables.toml"
+    study.write_text(TABLES, encoding="utf-8")
+    declared = [word for one in here.declarations for word in ("--declaration", one)]
+    assert server("study", "sign", study, *declared, "--config", here.desk) == 0
+    capsys.readouterr()
+    assert client("study", "show", here.root / "tables.signed.json", "--config", here.home) == 0
+    text = capsys.readouterr().out
+    for sentence in (
+        "It predicts nothing; its task is statistics.",
+        "It asks (questions, 2):\n    count by plan\n    quantiles of age at 50\n",
+        "Its setting bins is 4.",
+        "fewer than 80 customers by the noisy count, or 20 where a table is by these features alone: -.",
+        "it would read these columns and no other: customer_id, age, plan.",
+    ):
+        assert sentence in text, sentence

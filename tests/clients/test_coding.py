@@ -152,7 +152,7 @@ def test_facts_of_a_table_and_of_its_label() -> None:
     contract, schema, allowed = documents(
         features, COLUMNS, max_customers=77, min_cohort=5, duplicates="last"
     )
-    made = code_columns(TABLE, contract, schema, allowed, located, "t")
+    made = code_columns(dict(TABLE), contract, schema, allowed, located, "t")
     assert list(made) == ["age", "plan", "joined", "churn"]
     found = facts_of(contract, allowed, made, rows=3, customers=2)
     assert (found.rows, found.customers, found.keyless, found.repeated, found.surplus) == (3, 2, 0, 0, 0)
@@ -166,7 +166,7 @@ def test_facts_of_a_table_and_of_its_label() -> None:
 
 def test_a_table_without_a_label_has_no_classes() -> None:
     contract, schema, allowed = documents(FEATURES[:-1], COLUMNS[:-1])
-    made = code_columns(TABLE, contract, schema, allowed, located, "t")
+    made = code_columns(dict(TABLE), contract, schema, allowed, located, "t")
     found = facts_of(contract, allowed, made, rows=3, customers=3)
     assert (found.label, found.label_classes) == (None, 0)
     assert [each.excluded for each in found.columns] == [0, 0, 0]
@@ -176,7 +176,7 @@ def test_all_that_cannot_be_coded_is_told_at_once() -> None:
     contract, schema, allowed = documents()
     bad = TABLE | {"AGE": ["x", 1, 2], "joined": ["never", None, None]}
     with pytest.raises(TableError) as caught:
-        code_columns(bad, contract, schema, allowed, located, "t")
+        code_columns(dict(bad), contract, schema, allowed, located, "t")
     assert "RF-T025" in str(caught.value)
     assert "RF-T026" in str(caught.value)
 
@@ -185,6 +185,6 @@ def test_a_column_that_the_contract_lacks_is_refused() -> None:
     contract, schema, allowed = documents()
     fewer, _, _ = documents(FEATURES, COLUMNS[1:])
     with pytest.raises(ContractError, match="RF-T029") as caught:
-        code_columns(TABLE, fewer, schema, allowed, located, "t")
+        code_columns(dict(TABLE), fewer, schema, allowed, located, "t")
     assert caught.value.values == {"column": "age"}
     assert contract.column("age") is not None

@@ -54,18 +54,18 @@ def test_no_column_but_the_allowed_ones_is_decoded(tmp_path: Path) -> None:
 
 def test_arrow_is_asked_for_the_allowed_columns_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    real_csv, real_parquet = pa_csv.read_csv, parquet.ParquetFile.read
+    real_csv, real_parquet = pa_csv.open_csv, parquet.ParquetFile.read
 
     def spy_csv(*args: Any, **options: Any) -> Any:
-        table = real_csv(*args, **options)
-        asked.append(table.column_names)
-        return table
+        blocks = real_csv(*args, **options)
+        asked.append(blocks.schema.names)
+        return blocks
 
     def spy_parquet(self: Any, columns: list[str] | None = None, **options: Any) -> Any:
         asked.append(columns)
         return real_parquet(self, columns=columns, **options)
 
-    monkeypatch.setattr(pa_csv, "read_csv", spy_csv)
+    monkeypatch.setattr(pa_csv, "open_csv", spy_csv)
     monkeypatch.setattr(parquet.ParquetFile, "read", spy_parquet)
     contract, schema, allowed = documents()
     path = write(tmp_path, ROWS)

@@ -1,4 +1,4 @@
-"""A customer table in PostgreSQL: only the allowed columns are selected, whatever their types."""
+"""A customer table in PostgreSQL or MySQL: only the allowed columns are selected, whatever their types."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from kits.postgres_kit import postgresql_database
 from kits.table_kit import COLUMNS, FEATURES, documents
-from sqlalchemy import create_engine, text
+from sqlalchemy import URL, create_engine, text
 
 from ringfence.clients.rows.table import read_table
+from ringfence.privacy.errors import TableError
 
 
 @pytest.fixture
@@ -49,3 +50,27 @@ def test_types_of_postgresql(url: str, tmp_path: Path) -> None:
     facts = {column.name: column for column in raw.quality.facts.columns}
     assert [facts[name].missing for name in ("age", "plan", "joined", "churn")] == [1, 0, 1, 0]
     assert facts["plan"].unknown == facts["churn"].unknown == 0
+
+
+@pytest.mark.parametrize("scheme", ["mysql", "mariadb", "postgresql"])
+def test_a_url_without_a_driver_takes_the_one_that_is_packaged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scheme: str
+) -> None:
+    asked: list[str] = []
+
+    def spy(url: URL) -> None:
+        asked.append(url.drivername)
+        raise ImportError
+
+    monkeypatch.setattr("sqlalchemy.create_engine", spy)
+    source = {"url": f"{scheme}://reader@127.0.0.1/crm", "table": "customers"}
+    with pytest.raises(TableError, match="RF-T024"):
+        read_table(*documents(FEATURES, COLUMNS, source=source), tmp_path)
+    assert asked == [f"{scheme}+{'psycopg' if scheme == 'postgresql' else 'pymysql'}"]
+
+
+def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    pytest.importorskip("pymysql")
+    source = {"url": "mysql://reader@127.0.0.1:1/crm", "table": "customers"}
+    with pytest.raises(TableError, match="RF-T022"):
+        read_table(*documents(FEATURES, COLUMNS, source=source), tmp_path)

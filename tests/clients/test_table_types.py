@@ -30,10 +30,11 @@ RAW_READERS = {
         "simulations/tables.py",
     },
     "read_delimited": {"privacy/tables/tabular.py", "privacy/tables/delimited.py"},
-    "fetch": {"clients/rows/table.py", "clients/rows/raw_events.py"},
+    "fetch": {"clients/rows/table.py", "clients/rows/raw_events.py", "clients/rows/raw_lists.py"},
     "read_event_table": {"clients/rows/table.py"},
+    "read_inputs": {"clients/rows/table.py"},
 }
-PRIVATE = {"_keys", "_frame"}
+PRIVATE = {"_keys", "_frame", "_lists"}
 INSIDE = (
     "reading",
     "cells",
@@ -42,6 +43,10 @@ INSIDE = (
     "values",
     "raw_events",
     "windowing",
+    "customers",
+    "raw_lists",
+    "listing",
+    "note_topics",
     "kept",
     "splitting",
 )
@@ -119,9 +124,12 @@ def test_no_other_file_makes_a_stage_or_reads_raw_columns() -> None:
         "from ringfence.clients.rows.table import _MADE_HERE",
         "from ringfence.clients.rows.reading import fetch",
         "from ringfence.clients.rows.raw_events import read_event_table",
+        "from ringfence.clients.rows.raw_lists import read_inputs",
+        "from ringfence.clients.rows.note_topics import topics_of",
         "from ringfence.clients.rows.kept import from_bytes",
         "tabular.read_columns(path, names, layout)",
         "from ringfence.clients.rows.table import RawTable\ndef f(raw: RawTable): return raw._frame",
+        "from ringfence.clients.rows.table import RawTable\ndef f(raw: RawTable): return raw._lists",
     ],
 )
 def test_the_scan_finds_each_way(source: str) -> None:

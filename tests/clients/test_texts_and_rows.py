@@ -28,7 +28,7 @@ def cells(values: object) -> Cells:
 def test_texts_read_once_each_are_those_read_cell_by_cell(values: list[str | None]) -> None:
     column = pa.array(values, pa.string())
     number, texts = numbered_texts(cells(column), ("no", "yes"))
-    found = [None if each < 0 else texts[each] for each in number.tolist()]
+    found = [None if each < 0 else texts[each].as_py() for each in number.tolist()]
     assert found == category_texts(cells(column), ("no", "yes")).to_pylist()
 
 
@@ -44,7 +44,7 @@ def test_texts_read_once_each_are_those_read_cell_by_cell(values: list[str | Non
 )
 def test_other_types_are_numbered_too(column: object) -> None:
     number, texts = numbered_texts(cells(column), ("no", "yes"))
-    found = [None if each < 0 else texts[each] for each in number.tolist()]
+    found = [None if each < 0 else texts[each].as_py() for each in number.tolist()]
     assert found == category_texts(cells(column), ("no", "yes")).to_pylist()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from contextlib import suppress
 from dataclasses import replace
@@ -12,12 +13,16 @@ from typing import Any
 
 import pytest
 from kits.series_kit import THREE, Series, at
+from kits.statistics_kit import TABLES
 
 from ringfence.clients import joining
 from ringfence.clients.agent import Agent
 from ringfence.clients.pipeline import admit
 from ringfence.clients.records.snapshots import Snapshots
 from ringfence.models.pricing import price_of
+from ringfence.models.releasing import release_result
+from ringfence.models.series_price import composed_price
+from ringfence.models.tables.release import TableRelease
 from ringfence.privacy.accounting.amounts import multiply
 from ringfence.privacy.accounting.gaussian import epsilon_of
 from ringfence.privacy.consent.cohort import Cohort
@@ -29,7 +34,8 @@ from ringfence.privacy.wire.fields import new_nonce
 from ringfence.server.coordinator import OpenStudy
 from ringfence.server.membership import offer
 from ringfence.server.records.runs import RunStore
-from ringfence.server.rounds import stop_study
+from ringfence.server.release.gate import export_gate
+from ringfence.server.rounds import released_again, stop_study
 
 MONTHS = {1: "2030-01-31", 2: "2030-02-28", 3: "2030-03-31", 4: "2030-04-30"}
 
@@ -321,3 +327,34 @@ def offered(here: Series, opened: OpenStudy) -> StudyOffer:
         window=opened.window,
         clock=0,
     )
+
+
+def test_a_series_of_tables_is_charged_as_shown_and_each_run_leaves(tmp_path: Path) -> None:
+    """Runs of one signed study are of one cohort: the gate does not hold the second against the first."""
+    here = Series.of(tmp_path, **TABLES, privacy={"max_attempts": 1, "epsilon": "4"})
+    study, coordinator = here.study, here.federation.coordinator
+    price = price_of(study, here.federation.opened.plan)
+    assert price.series is not None
+    composed, pages = price.series.as_report()["series_customer_epsilon_worst_case"], list[str]()
+    assert composed_price(study, here.federation.schema) == composed, "which the inbox shows"
+    for window in (1, 2):
+        here.clock.moment = at(MONTHS[window])
+        here.attest(window)
+        opened = here.opened(window)
+        found = here.run(window, opened).result
+        assert isinstance(found, TableRelease)
+        kept = released_again(opened, RunStore(coordinator.registry.engine, here.clock))
+        assert kept.result == found, "the tables are a function of the released sums"
+        folder = tmp_path / f"out-{window}"
+        gate = export_gate(coordinator, study.privacy.epsilon, study.release)
+        release_result(found, folder, gate=gate, epsilon=study.privacy.epsilon, resource=f"run:{window}")
+        told = json.loads((folder / "tables.json").read_text())
+        assert (told["epsilon"], told["series_runs"]) == ("4", 4)
+        assert told["series_epsilon_worst_case"] == composed
+        pages.append((folder / "tables.html").read_text(encoding="utf-8"))
+        assert f"series of 4; all its runs together, with every attempt, cost ε = {composed}" in pages[-1]
+    assert pages[0] != pages[1]
+    charged = here.holder().ledger.charged().mu_squared
+    exact = multiply(price.reserve, 2)
+    assert exact <= charged <= exact * (1 + Decimal("1e-13"))
+    assert {each.part for each in here.holder().ledger.statement() if each.kind == "charged"} == {"both"}

@@ -23,11 +23,13 @@ from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from kits.link_kit import Door, gateway, superlink, trusting
 from kits.parties import Parties, federation_of
+from kits.statistics_kit import TABLES
 
 from ringfence.clients.connections.pacing import PacedAgent
 from ringfence.clients.connections.supernode import Connection, Place, SuperNode, send_reply
 from ringfence.clients.flower import make_client_app
 from ringfence.clients.letters import LetterBox
+from ringfence.models.tables.release import TableRelease
 from ringfence.privacy.crypto.sealing import SealingKey
 from ringfence.privacy.errors import WaistError
 from ringfence.privacy.protocol.bundle import bundle
@@ -90,8 +92,11 @@ def nodes_of(
             thread.join(20)
 
 
-def test_a_study_runs_over_flower_s_deployment_through_the_gateway(tmp_path: Path, link: SuperLink) -> None:
-    parties = Parties.of(federation_of(tmp_path, customers=150, model={"iterations": 1}))
+@pytest.mark.parametrize("asked", [{"model": {"iterations": 1}}, TABLES], ids=["scorecard", "statistics"])
+def test_a_study_runs_over_flower_s_deployment_through_the_gateway(
+    tmp_path: Path, link: SuperLink, asked: dict[str, Any]
+) -> None:
+    parties = Parties.of(federation_of(tmp_path, customers=150, **asked))
     federation, stop = parties.federation, threading.Event()
     with (
         gateway(tmp_path / "door", link.address, link.files.authority) as door,
@@ -105,6 +110,9 @@ def test_a_study_runs_over_flower_s_deployment_through_the_gateway(tmp_path: Pat
     assert release.holders == ("bank", "partner", "retailer")
     assert set(release.attempts) == {1}
     assert parties.said == {name: [] for name in parties.holders}
+    if asked is TABLES:
+        assert isinstance(release.result, TableRelease)
+        assert [each.question for each in release.result.tables] == list(TABLES["model"]["questions"])
 
 
 def test_certificates_rotate_in_the_middle_of_a_study(

@@ -62,7 +62,7 @@ def allowed_of(contract: Contract, schema: Schema, names: tuple[str, ...] | None
     return Allowed(
         subject=contract.subject,
         label="silent",
-        features=tuple(name for name in columns if name != "silent"),
+        features=tuple(name for name in columns if name not in schema.future),
         headers={name: column.header for name, column in columns.items() if column is not None},
         sensitive=(),
         separate=(),

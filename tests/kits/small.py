@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ringfence.models.catalogue import task_named
 from ringfence.models.features import FeatureMatrix, encode_rows
 from ringfence.models.task import StudyContext
 from ringfence.privacy.agreements.schema import Schema
@@ -91,4 +92,12 @@ def frame_of(customers: int, seed: int = 1) -> pd.DataFrame:
 
 def matrix_of(context: StudyContext, frame: pd.DataFrame) -> FeatureMatrix:
     """Codes of a frame under a study."""
-    return encode_rows(Rows(frame), context.schema, context.study.features or (), "churn", "yes")
+    label = context.study.label
+    return encode_rows(
+        Rows(frame),
+        context.schema,
+        context.study.features or (),
+        label,
+        None if label is None else "yes",
+        task_named(context.study.task).measured(context),
+    )

@@ -13,6 +13,7 @@ import pytest
 from kits.small import Rows, schema_of
 
 from ringfence.models.features import (
+    NO_VALUE,
     CellGrid,
     FeatureMatrix,
     category_codes,
@@ -20,6 +21,7 @@ from ringfence.models.features import (
     encode_rows,
     grid_of,
     number_codes,
+    number_steps,
 )
 from ringfence.privacy.agreements.schema import Feature
 from ringfence.privacy.errors import SchemaError
@@ -140,6 +142,34 @@ def test_parts_by_hand() -> None:
     taken = MATRIX.take(np.array([2, 0]))
     assert (taken.names, taken.codes.tolist()) == (("x", "y"), [[5, 260], [1, 2]])
     assert (taken.label.tolist(), taken.is_test.tolist()) == ([1, 0], [False, True])
+
+
+def test_everybody_is_both_parts() -> None:
+    among = np.array([True, True, False])
+    assert MATRIX.part("both").codes.tolist() == MATRIX.codes.tolist()
+    assert MATRIX.part("both", among).codes.tolist() == [[1, 2], [3, 4]]
+
+
+def test_values_are_whole_steps_from_the_middle_of_their_bounds() -> None:
+    age = feature(kind="number", bounds=[18, 98])
+    values = np.array([18.0, 98.0, 58.0, 78.0, -1e9, 1e9, np.nan, 58.0 + 80 / 2**21])
+    found = number_steps(values, age).tolist()
+    assert found == [-(2**20), 2**20, 0, 2**19, -(2**20), 2**20, NO_VALUE, 1]
+
+
+def test_a_study_without_a_label_has_rows_all_the_same_and_values_where_they_are_wanted() -> None:
+    rows = Rows(pd.DataFrame({"age": [18.0, np.nan], "spend": [1.0, 10000.0]}))
+    matrix = encode_rows(rows, schema_of(), ["age", "spend"], None, None, ["spend"])
+    assert matrix.label.tolist() == [0, 0]
+    assert matrix.measured == ("spend",)
+    assert matrix.steps is not None
+    assert matrix.steps.tolist() == [[-(2**20)], [2**20]]
+    taken = matrix.take(np.array([1]))
+    assert taken.steps is not None
+    assert (taken.measured, taken.steps.tolist()) == (("spend",), [[2**20]])
+    without = encode_rows(rows, schema_of(), ["age", "spend"], None, None)
+    assert without.steps is None
+    assert without.digest() != matrix.digest(), "who was used is told by values as well"
 
 
 @pytest.mark.parametrize("categorical", [False, True])

@@ -107,6 +107,19 @@ _CONTRIBUTIONS: dict[str, tuple[str, ...]] = {
     "models/scorecard/holder.py": _in("models", "scorecard_bounds", "scorecard_holder"),
     "models/scorecard/pairs.py": _in("models", "scorecard_bounds", "scorecard_holder", "scorecard_pairs"),
     "models/scorecard/plan.py": _in("models", "scorecard_shares", "scorecard_plan", "scorecard_holder"),
+    "models/statistics/axes.py": _in("models", "statistics_bounds", "statistics_answers"),
+    "models/statistics/coordinator.py": _in("models", "statistics_answers", "statistics_questions"),
+    "models/statistics/correlations.py": _in("models", "statistics_bounds", "statistics_answers"),
+    "models/statistics/counts.py": _in("models", "statistics_bounds", "statistics_answers"),
+    "models/statistics/distinct.py": _in("models", "statistics_answers"),
+    "models/statistics/holder.py": _in("models", "statistics_bounds"),
+    "models/statistics/means.py": _in("models", "statistics_bounds", "statistics_answers"),
+    "models/statistics/plan.py": _in("models", "statistics_questions", "statistics_bounds"),
+    "models/statistics/quantiles.py": _in("models", "statistics_bounds", "statistics_answers"),
+    "models/statistics/questions.py": _in("models", "statistics_questions"),
+    "models/tables/disclosure.py": _in("models", "tables_disclosure"),
+    "models/tables/noisy.py": _in("models", "tables_disclosure", "statistics_answers"),
+    "models/tables/recoding.py": _in("models", "tables_disclosure"),
     "models/neural/fixed.py": _in("models", "neural_bounds", "neural_exact"),
     "models/neural/holder.py": _in("models", "neural_bounds", "neural_exact", "neural_sampled"),
     "models/neural/network.py": _in("models", "neural_exact", "neural_layout"),
@@ -114,6 +127,9 @@ _CONTRIBUTIONS: dict[str, tuple[str, ...]] = {
     "models/neural/rounding.py": _in("models", "neural_shares", "neural_exact"),
     "models/neural/sampled.py": _in("models", "neural_bounds", "neural_sampled"),
     "clients/rows/coding.py": _in("clients", "coding", "table_counts", "table", "table_meanings"),
+    "clients/rows/listing.py": _in("clients", "inputs_items", "inputs_paths"),
+    "clients/rows/note_topics.py": _in("clients", "inputs_notes"),
+    "clients/rows/raw_lists.py": _in("clients", "inputs_items", "inputs_paths", "inputs_stages"),
     "clients/rows/splitting.py": _in("clients", "table_stages"),
     "clients/rows/windowing.py": _in("clients", "events_window"),
 }
@@ -244,7 +260,9 @@ TARGETS: dict[str, dict[str, tuple[str, ...]]] = {
         )
     },
     "policy": {
-        "privacy/agreements/policy.py": _in("privacy/agreements", "obligations", "policy", "law", "purposes"),
+        "privacy/agreements/policy.py": _in(
+            "privacy/agreements", "obligations", "policy", "law", "purposes", "input_documents"
+        ),
         "privacy/agreements/law.py": _in("privacy/agreements", "law_lists", "law", "obligations", "policy"),
         "privacy/agreements/obligations.py": _in("privacy/agreements", "obligations", "policy", "law"),
         "privacy/agreements/purposes.py": _in("privacy/agreements", "purposes", "law_lists"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
@@ -60,6 +60,17 @@ def test_a_study_costs_its_cohort_and_the_dearer_part() -> None:
     assert dear.mu_squared == pytest.approx(1 + 21 * test)
     assert PLAN.of_part("train") == (ONE,)
     assert PLAN.of_part("test") == (TWO,)
+
+
+@pytest.mark.parametrize("rounds", list(permutations([ONE, TWO, replace(TWO, name="all", part="both")])))
+def test_what_reads_everybody_is_paid_beside_the_dearer_part(rounds: tuple[RoundPlan, ...]) -> None:
+    """Not as a part of its own: the maximum over three would leave out what every customer pays."""
+    train, test = 6 / 28 + 24 / 28, 3 / 28
+    plan = replace(PLAN, rounds=rounds)
+    assert plan.mu_squared == pytest.approx(1 + test + train)
+    assert plan.reserved_mu_squared == pytest.approx(1 + 3 * (test + train))
+    assert [each.name for each in plan.of_part("train")] == [e.name for e in rounds if e.part != "test"]
+    assert [each.name for each in plan.of_part("test")] == [e.name for e in rounds if e.part != "train"]
 
 
 def test_a_plan_is_sampled_when_one_round_is() -> None:

@@ -228,4 +228,23 @@ ATTENTION = Case(
     periods=True,
     brief={**_OPACUS, "rounds": 2},
 )
-CASES = (SCORECARD, MLP, LSTM, ATTENTION)
+_QUESTIONS = [
+    "count by plan, active",
+    "mean of spend by active",
+    "quantiles of age",
+    "correlations of age, spend",
+]
+STATISTICS = Case(
+    name="statistics",
+    study={
+        "label": None,
+        "features": ["age", "spend", "plan", "active"],
+        "model": {"questions": _QUESTIONS},
+        "privacy": privacy(),
+        "evaluation": {"test_fraction": "0"},
+    },
+    hostile=lambda _context, query: query,
+    varied=lambda _context, query, _rng: query,
+    brief={"questions": _QUESTIONS},
+)
+CASES = (SCORECARD, MLP, LSTM, ATTENTION, STATISTICS)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from kits.small import matrix_of
 from prove.bounds import lower_bound
-from prove.cases import MLP, MU, ONE_FEATURE, SCORECARD, Case, privacy
+from prove.cases import MLP, MU, ONE_FEATURE, SCORECARD, STATISTICS, Case, privacy
 from prove.finding import Check, Finding
 from prove.probe import Blocks, Probe, Silent, World, mu_of_attack
 
@@ -109,3 +109,4 @@ SCORECARD_LOCAL = check(
     ONE_FEATURE, colluders=("partner", "retailer"), privacy=privacy(noise="local", min_holders=3)
 )
 MLP_ALONE = check(MLP)
+STATISTICS_ALONE = check(STATISTICS)

@@ -1,7 +1,8 @@
 """Prices for which the accountant's own formulas are not believed: overlap, local steps, budgets at orders.
 
 `overlap` compares what sampled steps of a customer at several holders are charged with the binomial mixture
-that such a customer really meets (`mixture.py`). `steps` counts the releases of local steps by hand.
+that such a customer really meets (`mixture.py`). `steps` counts the releases of local steps by hand. `scopes`
+adds up what reads one part of the customers, the other, and everybody.
 `budgets` asks whether what a new ledger may spend is worth its epsilon and delta, order by order.
 """
 
@@ -11,6 +12,7 @@ import math
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from itertools import permutations
 
 import mpmath as mp
 import numpy as np
@@ -18,11 +20,14 @@ from prove.cases import DELTA, MLP, privacy
 from prove.finding import Finding
 from prove.mixture import mixture_epsilon
 
+from ringfence.privacy.accounting.amounts import study_amount
 from ringfence.privacy.accounting.composition import Composition, SampledSteps, at_holders, composition
 from ringfence.privacy.accounting.filters import MU_AXIS, gdp_budget, rdp_budget, rdp_epsilon
 from ringfence.privacy.accounting.gaussian import epsilon_of
 from ringfence.privacy.accounting.pld import epsilon_of_composition
 from ringfence.privacy.accounting.study import price
+from ringfence.privacy.ledger.planned import quote
+from ringfence.privacy.waist import BlockPlan, RoundPlan, Scope, StudyPlan
 
 # delta, holders, rate, mu of a step, steps, mu of what is not sampled: likely ones, and two in which most of
 # what is seen is whether the customer is in any sample at all.
@@ -85,6 +90,35 @@ def steps() -> Finding:
         f"counted by hand; {met.steps} sampled releases in two attempts each",
         bound=f"1 to 1.0001, with what is kept for slacks; {2 * rounds * local}",
         holds=0 <= told / wanted - 1 < 1e-4 and met.steps == 2 * rounds * local,
+    )
+
+
+def scopes() -> Finding:
+    """Rounds over one part, the other and both, in every order: both + max(train, test) by each account."""
+    prices: dict[Scope, float] = {"train": 0.3, "test": 0.2, "both": 0.25}
+    block = BlockPlan(name="b", sensitivity_squared=4096, max_abs=64, share_scale=1.0, max_length=1)
+    blocks = {part: replace(block, share_scale=math.sqrt(4096 / mu2 + 4)) for part, mu2 in prices.items()}
+    rounds = [RoundPlan(name=part, blocks=(each,), part=part) for part, each in blocks.items()]
+    cohort = replace(block, share_scale=math.sqrt(4096 / 0.01 + 4))
+    worst, count = 0.0, 0
+    for chosen in (each for size in (1, 2, 3) for each in permutations(rounds, size)):
+        plan = StudyPlan(honest=1, cohort=cohort, rounds=chosen, max_attempts=2)
+        paid = {each.part: prices[each.part] for each in chosen}
+        owed = paid.get("both", 0.0) + max(paid.get("train", 0.0), paid.get("test", 0.0))
+        told = price(plan, delta=DELTA, overlap=1, noise_form="local").customer_epsilon
+        orders = {MU_AXIS: Decimal(0)}
+        ratios = (
+            plan.mu_squared / (0.01 + owed),
+            plan.reserved_mu_squared / (0.01 + 2 * owed),
+            float(study_amount(plan)) / (0.01 + 2 * owed),
+            float(quote(plan, orders).mu_squared) / (0.01 + 2 * owed),
+            told / epsilon_of(DELTA, math.sqrt(0.01 + owed)),
+        )
+        worst, count = max(worst, *(abs(each - 1) for each in ratios)), count + 1
+    return Finding(
+        evidence=f"{count} plans over train, test and both, five accounts each: off by at most {worst:.1e}",
+        bound="at most 1e-3, with what is kept for slacks",
+        holds=worst < 1e-3,
     )
 
 

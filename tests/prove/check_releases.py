@@ -209,7 +209,7 @@ def _unpaid(trace: Trace) -> Iterator[str]:
         for part in ("train", "test"):
             owed = _cost(trace.plan.cohort, 1)
             for index, plan in enumerate(trace.plan.rounds):
-                if plan.part == part:
+                if plan.part in (part, "both"):
                     rate = float(plan.sampling_rate)
                     mu2 = sum(_cost(block, trace.plan.honest) for block in plan.blocks)
                     # At order 2 a Gaussian costs mu^2, and one of a sample log(1 + q^2 (e^mu^2 - 1)).

@@ -22,6 +22,7 @@ from prove.finding import Finding
 from prove.probe import Probe, World, asked
 
 from ringfence.models.features import FeatureMatrix
+from ringfence.models.task import StudyContext
 from ringfence.privacy.waist import Query, StudyPlan
 
 EXAMPLES = 40
@@ -51,10 +52,17 @@ def worst(cases: tuple[Case, ...] = CASES) -> Finding:
     )
 
 
+def _wide(case: Case) -> StudyContext:
+    """The case's study over all features, with a test part where its task has one."""
+    if not case.task.labelled:
+        return case.context()
+    wide = {} if case.periods else {"features": ["age", "spend", "plan", "active"]}
+    return case.context(evaluation={"test_fraction": "0.2"}, **wide)
+
+
 def _of_task(case: Case) -> float:
     """The largest part of a declared L2 that any example reached."""
-    wide = {} if case.periods else {"features": ["age", "spend", "plan", "active"]}
-    context = case.context(evaluation={"test_fraction": "0.2"}, **wide)
+    context = _wide(case)
     features = case.customers(context, 120)
     plan, task = case.task.plan(context), case.task
     lawful = asked(task, context, features)

@@ -39,6 +39,11 @@ CLAIMS = (
         check=check_canary.MLP_ALONE,
     ),
     Claim(
+        name="canary-statistics",
+        says="the same of a study without a label: all its tables, of everybody",
+        check=check_canary.STATISTICS_ALONE,
+    ),
+    Claim(
         name="law",
         says="released minus exact sum is the declared discrete noise, also when nobody is in a sample",
         check=check_law.law,
@@ -97,6 +102,11 @@ CLAIMS = (
         name="steps",
         says="every local step is a release that is paid, at every holder",
         check=check_price.steps,
+    ),
+    Claim(
+        name="scopes",
+        says="what reads everybody is paid beside the dearer part, and never as a part of its own",
+        check=check_price.scopes,
     ),
     Claim(
         name="budgets",

@@ -141,6 +141,43 @@ MUTANTS = (
         ("models.neural.sampled:clipped", "SAFETY / np.maximum(length, 1.0), 1.0)", "SAFETY, 1.0)"),
     ),
     broken(
+        "sums of everybody paid as a third part",
+        "scopes",
+        (
+            "privacy.waist:StudyPlan.of_part",
+            "each.part in (part, BOTH)",
+            "each.part == part or (each.part == BOTH and {e.part for e in self.rounds} == {BOTH})",
+        ),
+    ),
+    broken(
+        "sums of everybody reserved for neither part",
+        "scopes",
+        (
+            "privacy.accounting.composition:composition",
+            "each.part not in (part, BOTH)",
+            "each.part != part",
+        ),
+    ),
+    broken(
+        "values of a mean not clipped",
+        "sensitivity",
+        (
+            "models.features:number_steps",
+            "np.clip(np.where(missing, low, values), low, high)",
+            "np.where(missing, low, values)",
+        ),
+    ),
+    broken(
+        "levels of a tree declared as one",
+        "canary-statistics",
+        ("models.statistics.quantiles:_shapes", "ones=LEVELS", "ones=1"),
+    ),
+    broken(
+        "products of two values in the units of one",
+        "sensitivity",
+        ("models.statistics.correlations:_contribute", "2 * STEP_BITS - bits[PRODUCTS]", "STEP_BITS"),
+    ),
+    broken(
         "float residual rounded after the sum",
         "sensitivity",
         (
@@ -170,7 +207,11 @@ MUTANTS = (
     broken(
         "rows counted, not customers",
         "files",
-        ("clients.rows.table:_customers", "keep[chosen] = len(chosen) > 0", "keep[:] = number >= 0"),
+        (
+            "clients.rows.customers:counted_customers",
+            "keep[chosen] = len(chosen) > 0",
+            "keep[:] = number >= 0",
+        ),
     ),
     broken(
         "sigma^2 instead of sigma^2 - 4",

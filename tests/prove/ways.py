@@ -55,13 +55,15 @@ class Way:
         """Holders with files, and the signed study."""
         schema = schema_with_periods() if self.case.periods else schema_of()
         sites = {name: _site(folder, name, seed, schema) for seed, name in enumerate(NAMES)}
+        labelled = self.case.task.labelled
         study = study_of(
             schema,
             task=self.case.name,
             features=[each.name for each in schema.features if each.name != "churn"],
             model={**self.case.brief, **self.options},
             privacy=privacy(max_attempts=ATTEMPTS, **self.terms),
-            evaluation={"test_fraction": "0.5"},
+            evaluation={"test_fraction": "0.5" if labelled else "0"},
+            **({} if labelled else {"label": None}),
         )
         unsigned = study.model_copy(update={"holders": ()})
         return Federation.make(unsigned, schema, sites, profile="simulation", folder=folder)

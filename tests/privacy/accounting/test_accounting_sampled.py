@@ -129,6 +129,9 @@ def test_a_sampled_study_is_priced_for_customer_and_holder() -> None:
     assert found.customer_epsilon < whole.customer_epsilon / 2, "sampling is what makes it cheap"
     assert found.sampled
     assert (found.sampling_rate, found.sampled_steps, found.parts) == (Fraction(1, 20), 30, ("train", "test"))
+    everybody = replace(plan, rounds=tuple(replace(each, part="both") for each in plan.rounds))
+    of_both = price(everybody, delta=DELTA, overlap=2, noise_form="distributed")
+    assert (of_both.sampled_steps, of_both.parts) == (30, ())
     assert epsilon_of_attempts(found, plan, [1] * 32) == found.customer_epsilon
     assert epsilon_of_attempts(found, plan, [2] * 32) == found.customer_epsilon_worst
     assert (

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from kits.small import context_of
+from kits.statistics_kit import TABLES
 
 from ringfence.models.catalogue import task_named
-from ringfence.models.pricing import composed_price, planned, price_of
+from ringfence.models.pricing import planned, price_of
+from ringfence.models.series_price import composed_price
 from ringfence.privacy.accounting.composition import Composition, SampledSteps, repeated
 from ringfence.privacy.accounting.gaussian import epsilon_of
 from ringfence.privacy.accounting.study import price
@@ -26,9 +29,10 @@ def plan_of(**changes: object) -> StudyPlan:
 
 @pytest.mark.parametrize("noise", ["distributed", "local"])
 @pytest.mark.parametrize("runs", [1, 2, 12])
-def test_gaussian_runs_compose_in_mu_squared(runs: int, noise: str) -> None:
+@pytest.mark.parametrize("asked", [{}, TABLES], ids=["a card", "tables of everybody"])
+def test_gaussian_runs_compose_in_mu_squared(asked: dict[str, Any], runs: int, noise: str) -> None:
     """Neither the sum of epsilons nor one run's: the square root of the number of runs in mu."""
-    plan = plan_of(privacy={"noise": noise})
+    plan = plan_of(privacy={"noise": noise}, **asked)
     one = price(plan, delta=1e-6, overlap=2, noise_form=noise, runs=runs)  # type: ignore[arg-type]
     assert one.series is not None
     several = one.series

@@ -139,6 +139,7 @@ CHANGES: dict[str, Any] = {
     "transfers": ["JP"],
     "max_customers": 50001,
     "min_cohort": 999,
+    "min_cell": 30,
     "overlap": 3,
     "peers": [],
     "duplicates": "last",
@@ -146,6 +147,9 @@ CHANGES: dict[str, Any] = {
     "events": {"time": "day"},
     "consent_time_zone": "Asia/Shanghai",
     "column": [{"name": "age"}],
+    "items": [{"name": "basket", "item": "article"}],
+    "paths": [{"name": "journey", "time": "day", "channel": "way"}],
+    "notes": [{"name": "tickets", "text": "said"}],
     "schema": "sha256:" + 64 * "1",
 }
 

@@ -17,6 +17,9 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from ringfence.privacy.agreements.contract import Column, Contract, EventSource, Source, load_contract
+from ringfence.privacy.agreements.event_window import EventLabel
+from ringfence.privacy.agreements.input_sources import ItemsSource, NotesSource, PathsSource
+from ringfence.privacy.agreements.inputs import ItemsInput, NotesInput, NoteTopic, PathsInput
 from ringfence.privacy.agreements.purposes import catalogue
 from ringfence.privacy.agreements.schema import EventWindow, Feature, Schema, load_schema
 from ringfence.privacy.agreements.study import (
@@ -32,8 +35,8 @@ from ringfence.privacy.toml.canonical import plain
 from ringfence.privacy.toml.validation import key_of
 
 PAGES: dict[str, tuple[type[BaseModel], ...]] = {
-    "schema": (Schema, Feature, EventWindow),
-    "contract": (Contract, Source, Column, EventSource),
+    "schema": (Schema, Feature, EventWindow, EventLabel, ItemsInput, PathsInput, NotesInput, NoteTopic),
+    "contract": (Contract, Source, Column, EventSource, ItemsSource, PathsSource, NotesSource),
     "study": (Study, PrivacyTerms, Evaluation, ReleaseTerms, SeriesTerms, Participant),
 }
 MODELS = [(page, model) for page, models in PAGES.items() for model in models]

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kits.document_kit import GOOD
+from pydantic import ValidationError
 
 from ringfence.privacy.agreements.contract import Contract, load_contract
 from ringfence.privacy.agreements.policy import Request, allowed_columns, decide
+from ringfence.privacy.agreements.quorum import ReleaseTerms
 from ringfence.privacy.agreements.schema import Schema
 from ringfence.privacy.agreements.study import Participant, PrivacyTerms, Study, load_study
 from ringfence.privacy.crypto.identity import Identity
@@ -74,6 +76,47 @@ def test_a_good_study_is_allowed_with_its_obligations() -> None:
     assert duties.columns.features == ("age", "plan")
     assert (duties.honest, duties.min_vouched, duties.min_cohort) == (2, 3, 1000)
     assert (duties.purpose, duties.legal_basis, duties.jurisdiction) == ("churn-prediction", "consent", "CN")
+
+
+def cells(label: str | None = None, **values: Any) -> Request:
+    positive = None if label is None else STUDY.positive
+    return study(label=label, positive=positive, release=ReleaseTerms.model_validate(values))
+
+
+@pytest.mark.parametrize(
+    ("asked", "least", "expected"),
+    [
+        (cells(), None, set()),
+        (cells(), 20, set()),
+        (cells(), 21, {"RF-S512"}),
+        (cells(min_cell=60), 50, set()),
+        (cells(min_cell=60), 51, {"RF-S512"}),
+        (cells(min_cell=60, min_cell_quasi=60), 60, set()),
+        (cells("churn"), 60, set()),
+    ],
+)
+def test_tables_show_no_smaller_cells_than_the_contract_lets_out(
+    asked: Request, least: int | None, expected: set[str]
+) -> None:
+    strict = CONTRACT.model_copy(update={"min_cell": least})
+    assert codes(replace(asked, contract=strict)) == expected
+
+
+@pytest.mark.parametrize("found", ["quasi", "sensitive"])
+def test_what_the_contract_calls_quasi_is_not_plain(found: str) -> None:
+    columns = tuple(
+        c.model_copy(update={"sensitivity": found if c.name == "age" else "plain"}) for c in CONTRACT.columns
+    )
+    asked = replace(cells(plain=["age", "plan"]), contract=CONTRACT.model_copy(update={"columns": columns}))
+    assert "RF-S511" in codes(asked)
+    assert "RF-S511" not in codes(replace(asked, study=cells(plain=["plan"]).study))
+
+
+def test_no_cell_is_smaller_than_the_floor() -> None:
+    for name in ("min_cell", "min_cell_quasi"):
+        assert ReleaseTerms.model_validate({name: 10}).smallest_cell == 10
+        with pytest.raises(ValidationError):
+            ReleaseTerms.model_validate({name: 9})
 
 
 def other_schema() -> Schema:

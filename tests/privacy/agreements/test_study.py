@@ -145,6 +145,7 @@ CHANGES: dict[str, Any] = {
     "label": None,
     "positive": "no",
     "features": ["plan", "age"],
+    "inputs": ["basket"],
     "expires": "2030-12-30",
     "dpia": "DPIA-5",
     "privacy": {"epsilon": 2, "delta": "1e-6", "noise": "distributed", "min_holders": 3},

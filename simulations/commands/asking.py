@@ -42,6 +42,7 @@ def _draft(arguments: argparse.Namespace) -> int:
             arguments.contract,
             purpose=arguments.purpose,
             label=arguments.label,
+            task=arguments.task,
             beside=folder_of(arguments.out),
         ),
     )
@@ -49,7 +50,12 @@ def _draft(arguments: argparse.Namespace) -> int:
 
 
 def draft_from_contracts(
-    contracts: Sequence[Path], *, purpose: str | None, label: str | None, beside: Path
+    contracts: Sequence[Path],
+    *,
+    purpose: str | None,
+    label: str | None,
+    task: str = "scorecard",
+    beside: Path,
 ) -> str:
     """The draft's text.
 
@@ -57,6 +63,7 @@ def draft_from_contracts(
         contracts: their files, over one schema.
         purpose: of the catalogue; the only one that all contracts allow by default.
         label: the feature to predict, if that is known.
+        task: what is computed.
         beside: folder that the study will stand in.
 
     Raises:
@@ -90,6 +97,7 @@ def draft_from_contracts(
         purposes=common,
         allowed=allowed,
         label=label,
+        task=task,
         max_customers=largest,
     )
     overlap = loaded[0].contract.overlap
