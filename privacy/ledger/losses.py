@@ -39,7 +39,7 @@ class LostEntries:
         return f"entry {self.last}, which was shown elsewhere, is missing here"
 
 
-def reasons(before: str, losses: Iterable[LostEntries], reason: str) -> str:
+def reasons_told(before: str, losses: Iterable[LostEntries], reason: str) -> str:
     """Every reason why a ledger is frozen: whoever thaws it settles all that is missing, so all is told.
 
     Args:

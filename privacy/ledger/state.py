@@ -28,7 +28,7 @@ from ringfence.privacy.ledger.entries import (
     ToppedUp,
 )
 from ringfence.privacy.ledger.equivalents import equivalent_mu_squared
-from ringfence.privacy.ledger.losses import LostEntries, reasons, settled
+from ringfence.privacy.ledger.losses import LostEntries, reasons_told, settled
 from ringfence.privacy.ledger.marks import MarkedEntry
 from ringfence.privacy.ledger.parts import (
     ByPart,
@@ -307,7 +307,7 @@ def _committed(state: State, end: Committed) -> State:
 def _frozen(state: State, stop: Frozen) -> State:
     losses = state.losses if stop.loss is None else (*state.losses, stop.loss)
     lacks = stop.known or stop.loss
-    told = reasons(state.frozen, state.losses, stop.reason) if lacks else state.frozen or stop.reason
+    told = reasons_told(state.frozen, state.losses, stop.reason) if lacks else state.frozen or stop.reason
     return replace(state, frozen=told, foreign=state.foreign | {stop.known} - {""}, losses=losses)
 
 
