@@ -223,7 +223,7 @@ class MembershipFolder:
                     "TLS does not take the certificates that the coordinator gave this holder ({reason}). "
                     "Ask it for a new invitation, and join anew: ringfence-client join INVITATION"
                 ),
-                reason=error.reason or type(error).__name__,
+                reason=getattr(error, "reason", None) or type(error).__name__,
             ) from error
         except OSError as error:
             raise KeyFault(

@@ -204,7 +204,7 @@ class SuperNode:
         try:
             if not self._spoken(client, node, run):
                 return
-            whole = _received(client, node, message_from_proto(sent), tree)
+            whole = whole_message(client, node, message_from_proto(sent), tree)
             context = Context(
                 run_id=run, node_id=node.node_id, node_config={}, state=RecordDict(), run_config={}
             )
@@ -283,7 +283,7 @@ def _beat(client: FleetHttpClient, node: NodeNumber, over: threading.Event, cont
             contact.answered()
 
 
-def _received(client: FleetHttpClient, node: NodeNumber, message: Message, tree: ObjectTree) -> Message:
+def whole_message(client: FleetHttpClient, node: NodeNumber, message: Message, tree: ObjectTree) -> Message:
     """A message with its content; nobody's signature was looked at so far.
 
     Raises:

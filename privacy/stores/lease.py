@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, event
 
 from ringfence.privacy.errors import N_, StoreError
 from ringfence.privacy.stores.faults import READ_ONLY
-from ringfence.privacy.stores.postgresql import require_writable
+from ringfence.privacy.stores.postgresql import require_taking_writes
 from ringfence.privacy.stores.store import location, profile, reading
 
 # An arbitrary fixed number by which PostgreSQL knows this lock within the database.
@@ -187,7 +187,7 @@ def _lock(handle: int) -> None:
 def _database_lease(engine: Engine, purpose: str) -> Iterator[None]:
     key = _advisory_key(purpose)
     with engine.connect() as connection:
-        require_writable(connection)
+        require_taking_writes(connection)
         # This session waits for as long as the lease is held; PostgreSQL before 14 has no such limit.
         connection.exec_driver_sql(
             "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"

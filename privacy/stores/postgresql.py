@@ -58,7 +58,7 @@ def guard_postgresql(engine: Engine) -> None:
             raise told from None
 
 
-def require_writable(connection: Connection) -> None:
+def require_taking_writes(connection: Connection) -> None:
     """Refuse a database that takes no writes, before something is served from it.
 
     Raises:

@@ -25,11 +25,13 @@ from ringfence.audit.store import head
 from ringfence.clients.config import load_settings
 from ringfence.clients.connections.contact import Contact, LastContact
 from ringfence.clients.connections.membership import FOLDER, MembershipFolder
+from ringfence.clients.connections.metrics import HolderMetrics
 from ringfence.clients.connections.node import on_loopback
 from ringfence.clients.desk.assembling import load_holder
 from ringfence.clients.desk.examining import examine_holder
 from ringfence.clients.home import open_federation, open_home
 from ringfence.privacy.crypto.tls_keys import public_bytes, read_tls_key
+from ringfence.privacy.errors import N_, KeyFault
 from ringfence.privacy.stores.lease import lease
 from ringfence.server.connections.gateway import Gateway, door_server
 from ringfence.server.connections.premises import GatewayFolder
@@ -274,6 +276,23 @@ def test_metrics_and_probes_on_loopback_and_nothing_that_depends_on_rows(here: T
             assert [fetch(ports[0], path)[0] for path in ("/", "/healthz", "/metrics?x")] == [404, 404, 404]
             assert fetch(ports[0], "/metrics", "evil.example")[0] == 403
             assert fetch(ports[0], "/metrics", f"localhost:{ports[0]}")[0] == 200
+
+
+def test_a_certificate_that_cannot_be_read_leaves_out_its_figure_alone(two: Town) -> None:
+    def unreadable() -> datetime:
+        raise KeyFault("RF-K123", N_("unreadable"))
+
+    contact = Contact(clock=lambda: NOW, heard=NOW)
+    links = {"city": (contact, unreadable), "river": (contact, lambda: NOW)}
+    with open_federation(two.home, "city", opens="log") as home:
+        metrics = HolderMetrics(links=links, ledger=load_holder(home).ledger, clock=lambda: NOW)
+        said = metrics.page().body.decode()
+    assert re.findall(r'certificate_expiry_timestamp_seconds{federation="(\w+)"}', said) == ["river"]
+    assert dict(re.findall(r'gateway_connected{federation="(\w+)"} ([\d.]+)', said)) == {
+        "city": "1.0",
+        "river": "1.0",
+    }
+    assert "ringfence_budget_left_mu_squared " in said
 
 
 def test_one_federation_that_is_not_reached_is_named_and_makes_the_holder_not_ready(two: Town) -> None:
