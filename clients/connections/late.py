@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 
-from ringfence.privacy.errors import RingfenceError
+from ringfence.clients.connections.watching import sentence_of
 
 FIRST_SECONDS, LONGEST_SECONDS = 5.0, 300.0
 """How long is waited before a federation is tried again: twice as long each time, up to the second."""
@@ -31,10 +31,11 @@ def try_again(
         for name, before in tuple(said.items()):
             try:
                 attempt(name)
-            except RingfenceError as error:
-                if str(error) != before:
-                    said[name] = str(error)
-                    report(name, str(error))
+            except Exception as error:  # one coordinator's files keep no other from being tried
+                told = sentence_of(error)
+                if told != before:
+                    said[name] = told
+                    report(name, told)
             else:
                 del said[name]
         pause = min(2 * pause, LONGEST_SECONDS)

@@ -86,7 +86,7 @@ def look(
         with client_by(route, tls or _anybody(), LOOK_SECONDS) as client:
             answer = client.get(f"https://{address}/", headers=headers, extensions={"trace": seen.noted})
         seen.status = answer.status_code
-    except (httpx.HTTPError, OSError, KeyFault) as error:
+    except (httpx.HTTPError, OSError, RingfenceError) as error:
         return seen, error
     return seen, None
 

@@ -36,7 +36,7 @@ from ringfence.privacy.crypto.tls_keys import (
     tls_key,
     write_tls_key,
 )
-from ringfence.privacy.errors import N_, KeyFault, WaistError
+from ringfence.privacy.errors import N_, KeyFault, WaistError, reason_of
 from ringfence.privacy.protocol.enrolment import (
     Admission,
     Invitation,
@@ -211,8 +211,32 @@ class MembershipFolder:
         Raises:
             WaistError: RF-W360 no federation was joined, RF-W362 the coordinator has not admitted this holder
                 yet, RF-W361 the admission does not fit, RF-W363 its certificate is over or not yet valid.
-            KeyFault: a document is not the coordinator's, or a key is missing or unsafe.
+            KeyFault: a document is not the coordinator's, or a key is missing or unsafe; RF-W483 TLS does not
+                take a certificate, RF-W484 a file cannot be read or written.
         """
+        try:
+            return self._place(coordinator, own, now)
+        except ssl.SSLError as error:  # before OSError, of which it is one
+            raise KeyFault(
+                "RF-W483",
+                N_(
+                    "TLS does not take the certificates that the coordinator gave this holder ({reason}). "
+                    "Ask it for a new invitation, and join anew: ringfence-client join INVITATION"
+                ),
+                reason=getattr(error, "reason", None) or type(error).__name__,
+            ) from error
+        except OSError as error:
+            raise KeyFault(
+                "RF-W484",
+                N_(
+                    "The folder {folder} of this membership cannot be used: {reason}. Let this user write "
+                    "there, and see that its disk is not full."
+                ),
+                folder=self.path.name,
+                reason=reason_of(error),
+            ) from error
+
+    def _place(self, coordinator: PublicIdentity, own: PublicIdentity, now: datetime) -> Place:
         invitation = self.invitation(coordinator)
         if not (self.path / _ADMISSION).exists():
             raise WaistError(

@@ -9,6 +9,7 @@ Invariant: nothing shown depends on rows. Left out are therefore counts of messa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -80,7 +81,8 @@ class HolderMetrics(Collector):
             heard = contact.heard
             connected.add_metric([name], float(contact.connected))
             last.add_metric([name], 0.0 if heard is None else heard.timestamp() // _GRID * _GRID)
-            expiry.add_metric([name], expires().timestamp())
+            with suppress(Exception):  # a file that cannot be read leaves out this figure, and no other
+                expiry.add_metric([name], expires().timestamp())
         yield from (connected, last, expiry)
         left, frozen = self._hourly()
         yield GaugeMetricFamily(

@@ -25,15 +25,19 @@ from ringfence.clients.connections.metrics import HolderMetrics
 from ringfence.clients.connections.pacing import PacedAgent
 from ringfence.clients.connections.routes import route_of
 from ringfence.clients.connections.supernode import Place, SuperNode
+from ringfence.clients.connections.watching import StoreWatch, sentence_of
 from ringfence.clients.flower import Answering, make_client_app
 from ringfence.clients.holder import Holder
 from ringfence.clients.home import signed_path
 from ringfence.clients.letters import LetterBox
 from ringfence.privacy.command_line.listening import LOOPBACK, Pages, listening, probes
 from ringfence.privacy.crypto.tls_keys import read_tls_key
-from ringfence.privacy.errors import N_, RingfenceError, WaistError, _
+from ringfence.privacy.errors import N_, WaistError, _
+from ringfence.privacy.stores.lease import require_lease
 from ringfence.privacy.succession.book import KeyBook
 from ringfence.privacy.wire.fields import utc_now
+
+_LAST_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,19 +80,30 @@ def serve_holders(
         RingfenceError: RF-U570 the port of metrics or probes cannot be listened on.
         WaistError: RF-W360 to RF-W363 not one federation was joined to the end; RF-W366 what its people
             wrote has changed.
+        StoreError: RF-S561 or RF-B660 another process may have the store by now.
     """
-    chains = next(iter(holders.values())).chains
-    changes = Changes(written=settings, chains=chains, began=written(settings, chains), stop=stop)
+    first_holder = next(iter(holders.values()))
+    chains = first_holder.chains
+    watch = StoreWatch(ask=partial(require_lease, first_holder.engine), report=report, stop=stop)
+    changes = Changes(
+        written=settings, chains=chains, began=written(settings, chains), stop=stop, watch=watch
+    )
     saying = {
         name: report if len(holders) == 1 else partial(_in_federation, report, name) for name in holders
     }
     serving = _Serving(holders=holders, settings=settings, changes=changes, saying=saying, ready=ready)
     first, refused = serving.looked()
-    with on_loopback(next(iter(holders.values())), settings, serving.shown):
+    with on_loopback(first_holder, settings, serving.shown, store=lambda: watch.answers):
+        # Not waited for long at the end: a question to a database that is gone may hang.
+        watching = threading.Thread(target=watch.keep, name="ringfence-store", daemon=True)
+        watching.start()
         try:
             serving.answer(first, refused)
         finally:
             stop.set()
+            watching.join(_LAST_SECONDS)
+    if watch.lost is not None:
+        raise watch.lost
     if changes.found:
         raise WaistError(
             "RF-W366",
@@ -124,23 +139,24 @@ class _Serving:
         """The federations that can be served, and what was said of each other one.
 
         Raises:
-            RingfenceError: none can be served.
+            Exception: none can be served; what was met with the last.
         """
-        links, refusals = list[Link](), dict[str, RingfenceError]()
+        links, refusals = list[Link](), dict[str, Exception]()
         for name in self.holders:
             try:
                 links.append(self._link(name))
-            except RingfenceError as error:
+            except Exception as error:  # one coordinator's files keep no other from being served
                 refusals[name] = error
         if not links:
             last = tuple(self.holders)[-1]
             for name in (each for each in refusals if each != last):
-                self.saying[name](str(refusals[name]))
+                self.saying[name](sentence_of(refusals[name]))
             raise refusals[last]
-        for name, refusal in refusals.items():
+        said = {name: sentence_of(refusal) for name, refusal in refusals.items()}
+        for name, refusal in said.items():
             again = _("It is tried again while this process runs.")
             self.saying[name](f"{refusal} {again}")
-        return links, {name: str(refusal) for name, refusal in refusals.items()}
+        return links, said
 
     def answer(self, first: list[Link], refused: Mapping[str, str]) -> None:
         """Serve some at once and the others once they can be; return when all were told to stop."""
@@ -235,7 +251,11 @@ class _Newest:
 
 @contextmanager
 def on_loopback(
-    holder: Holder, settings: HolderSettings, links: Mapping[str, tuple[Contact, Callable[[], datetime]]]
+    holder: Holder,
+    settings: HolderSettings,
+    links: Mapping[str, tuple[Contact, Callable[[], datetime]]],
+    *,
+    store: Callable[[], bool],
 ) -> Iterator[dict[str, int]]:
     """Metrics and probes on loopback, where client.toml asks for them; their ports, by section.
 
@@ -243,13 +263,16 @@ def on_loopback(
         holder: any of the home's; the ledger is one.
         settings: which say where, and which federations there are; one without a link is not served so far.
         links: contact and end of the certificate, by federation.
+        store: whether it answered a moment ago. It is not asked when a probe is: how long it takes to answer
+            would show when a round is charged.
     """
     names = [each.name for each in settings.config.federation]
 
     def ready() -> tuple[bool, Mapping[str, object]]:
         # All of them: that one coordinator is reached says nothing to whoever waits for another.
         reached = {name: name in links and links[name][0].connected for name in names}
-        return bool(names) and all(reached.values()), {"federations": reached}
+        kept = store()
+        return kept and bool(names) and all(reached.values()), {"federations": reached, "store": kept}
 
     metrics = HolderMetrics(links=links, names=names, ledger=holder.ledger, clock=utc_now)
     wanted: Mapping[str, tuple[LoopbackPort | None, Pages]] = {
@@ -297,6 +320,7 @@ class Changes:
         chains: the keys that took the place of others.
         began: their digest when it began.
         stop: set once they were changed.
+        watch: told what is met when the store is read.
         found: whether they were.
         paced: what keeps answers back, for every federation: nothing is taken up for one while the answer
             of another is late, so that none learns from its own waiting what another's study needed.
@@ -308,6 +332,7 @@ class Changes:
     chains: KeyBook
     began: bytes
     stop: threading.Event
+    watch: StoreWatch
     found: bool = False
     paced: list[PacedAgent] = field(default_factory=list)
     turn: threading.Lock = field(default_factory=threading.Lock)
@@ -333,7 +358,16 @@ class AsWritten:
     changes: Changes
 
     def handle(self, data: bytes) -> bytes:
-        """The letter box's answer; none, and the end, after a change."""
+        """The letter box's answer; none, and the end, after a change. What goes wrong is told here.
+
+        Whoever calls is Flower, where nothing may be told (clients/flower.py).
+        """
         with self.changes.turn:
-            self.changes.settle()
-            return b"" if self.changes.made() else self.box.handle(data)
+            try:
+                self.changes.settle()
+                return b"" if self.changes.made() else self.box.handle(data)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # the cryptography library's panics are no Exceptions
+                self.changes.watch.met(error)
+                return b""

@@ -8,6 +8,7 @@ Invariants: TLS to the gateway is end to end inside the tunnel; the proxy sees a
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,11 @@ import httpx
 
 from ringfence.clients.config import FederationSettings, HolderSettings
 from ringfence.privacy.crypto.secret_files import secret_bytes
-from ringfence.privacy.errors import N_, KeyFault
+from ringfence.privacy.errors import N_, KeyFault, WaistError
 
 _MOST_LOGIN = 1024
+MOST_PAGE = 1 << 20
+"""Bytes of an answer, where none of the link's is expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +95,68 @@ def route_of(settings: HolderSettings, federation: FederationSettings) -> ProxyR
     )
 
 
-def client_by(route: ProxyRoute | None, tls: ssl.SSLContext, seconds: float) -> httpx.Client:
+def client_by(
+    route: ProxyRoute | None, tls: ssl.SSLContext, seconds: float, *, most: int = MOST_PAGE
+) -> httpx.Client:
     """A client of HTTP that goes this way and no other; redirects are not followed.
 
     A redirect would have this process send its signed bodies to any address of the holder's network.
 
+    Args:
+        route: the proxy, if any.
+        tls: verifies the gateway.
+        seconds: that one step of an exchange takes at most.
+        most: bytes of one answer. Of a longer one no more is read (RF-W487), nor of one that is packed, since
+            a few bytes would unpack to as many as the sender likes.
+
     Raises:
         KeyFault: as `ProxyRoute.opened`.
     """
-    proxy = None if route is None else route.opened()
-    return httpx.Client(verify=tls, proxy=proxy, timeout=seconds, trust_env=False, follow_redirects=False)
+
+    def bound(answer: httpx.Response) -> None:
+        """Before the body is read."""
+        if answer.headers.get("content-encoding", "identity").lower() != "identity":
+            raise _too_long(most)
+        answer.stream = _Bounded(answer.stream, most)
+
+    return httpx.Client(
+        verify=tls,
+        proxy=None if route is None else route.opened(),
+        timeout=seconds,
+        trust_env=False,
+        follow_redirects=False,
+        headers={"accept-encoding": "identity"},
+        event_hooks={"response": [bound]},
+    )
+
+
+class _Bounded(httpx.SyncByteStream):
+    """The body of an answer, up to a length."""
+
+    def __init__(self, whole: httpx.SyncByteStream | httpx.AsyncByteStream, most: int) -> None:
+        assert isinstance(whole, httpx.SyncByteStream)
+        self._whole, self._most = whole, most
+
+    def __iter__(self) -> Iterator[bytes]:
+        taken = 0
+        for piece in self._whole:
+            taken += len(piece)
+            if taken > self._most:
+                raise _too_long(self._most)
+            yield piece
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._whole.close()
+
+
+def _too_long(most: int) -> WaistError:
+    return WaistError(
+        "RF-W487",
+        N_(
+            "Whoever answers as the gateway sent more than {most} bytes at once, or packed ones, and they "
+            "were not read. Ask the coordinator's people, and those who run a proxy on the way, what sends "
+            "it."
+        ),
+        most=most,
+    )

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -66,7 +67,13 @@ from ringfence.clients.connections.routes import ProxyRoute, client_by
 from ringfence.clients.flower import packed, unpacked
 from ringfence.privacy.errors import N_, RingfenceError, WaistError
 from ringfence.privacy.protocol.bundle import PROTOCOL, version_of
-from ringfence.privacy.protocol.carried import NONCE_BYTES, of_one_piece, one_piece
+from ringfence.privacy.protocol.carried import (
+    MOST_BYTES,
+    NONCE_BYTES,
+    most_parts,
+    of_one_piece,
+    one_piece,
+)
 
 # Flower tells its makers when it ends a process; nobody is told anything from here.
 telemetry.FLWR_TELEMETRY_ENABLED = "0"
@@ -78,6 +85,8 @@ LOGIN_SECONDS = 60.0
 _BUSY_FOR = 30.0
 _ANSWER_SECONDS = 30.0
 _LONGEST_TRANSFER = 600.0
+_FRAME_BYTES = 1 << 20
+"""What an answer of the link has around one part of a message, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +204,7 @@ class SuperNode:
         try:
             if not self._spoken(client, node, run):
                 return
-            whole = _received(client, node, message_from_proto(sent), tree)
+            whole = whole_message(client, node, message_from_proto(sent), tree)
             context = Context(
                 run_id=run, node_id=node.node_id, node_config={}, state=RecordDict(), run_config={}
             )
@@ -204,7 +213,7 @@ class SuperNode:
             raise
         except Exception as error:
             # The coordinator sees nothing of it: it asks again, or does without this holder.
-            self.report(_told(error))
+            self.report(str(error) if isinstance(error, RingfenceError) else _told(error))
 
     def _spoken(self, client: FleetHttpClient, node: NodeNumber, run: int) -> bool:
         """Whether a run is of a protocol version that is spoken here; told once a run."""
@@ -253,7 +262,9 @@ class Connection:
         )
         # Flower's own client goes by the environment's proxies and follows redirects.
         self._client._client.close()
-        self._client._client = client_by(place.route, place.tls, _ANSWER_SECONDS)
+        self._client._client = client_by(
+            place.route, place.tls, _ANSWER_SECONDS, most=PART_BYTES + _FRAME_BYTES
+        )
 
     def __enter__(self) -> FleetHttpClient:
         return self._client
@@ -265,18 +276,27 @@ class Connection:
 def _beat(client: FleetHttpClient, node: NodeNumber, over: threading.Event, contact: Contact) -> None:
     request = SendNodeHeartbeatRequest(node=node, heartbeat_interval=3 * HEARTBEAT_SECONDS)
     while not over.wait(HEARTBEAT_SECONDS):
-        # The loop that pulls messages meets the same fault and connects anew.
-        with suppress(httpx.HTTPError, OSError):
+        # The loop that pulls messages meets the same fault and connects anew; an answer of no form ends
+        # neither of them.
+        with suppress(Exception):
             client.SendNodeHeartbeat(request)
             contact.answered()
 
 
-def _received(client: FleetHttpClient, node: NodeNumber, message: Message, tree: ObjectTree) -> Message:
-    """A message with its content."""
+def whole_message(client: FleetHttpClient, node: NodeNumber, message: Message, tree: ObjectTree) -> Message:
+    """A message with its content; nobody's signature was looked at so far.
+
+    Raises:
+        WaistError: RF-W488 there is more of it than a message can have.
+    """
     run, name = message.metadata.run_id, message.metadata.message_id
+    most = most_parts(PART_BYTES)
+    parts = [each.object_id for each in islice(iterate_object_tree(tree), most + 1)]
+    if len(parts) > most:
+        raise _too_much()
     contents = pull_objects(
-        [each.object_id for each in iterate_object_tree(tree)],
-        make_pull_object_fn_protobuf(client.PullObject, node, run),
+        parts,
+        _within(make_pull_object_fn_protobuf(client.PullObject, node, run)),
         max_time=_LONGEST_TRANSFER,
         initial_backoff=0.02,  # a message shows before its objects are there
     )
@@ -286,6 +306,32 @@ def _received(client: FleetHttpClient, node: NodeNumber, message: Message, tree:
         whole = make_message(message.metadata, packed(of_one_piece(bytes(whole.data))))
     whole.metadata.__dict__["_message_id"] = name
     return whole
+
+
+def _within(pull: Callable[[str], bytes]) -> Callable[[str], bytes]:
+    """Pull parts of one message, by several threads, for as long as it is no more than a message can be."""
+    lock, taken = threading.Lock(), [0]
+
+    def bounded(part: str) -> bytes:
+        content = pull(part)
+        with lock:
+            taken[0] += len(content)
+            if taken[0] > MOST_BYTES:
+                raise _too_much()
+        return content
+
+    return bounded
+
+
+def _too_much() -> WaistError:
+    return WaistError(
+        "RF-W488",
+        N_(
+            "The link announced or sent more than the {most} bytes that a message has at most, and it was "
+            "not taken in. Ask the coordinator's people what sends it."
+        ),
+        most=MOST_BYTES,
+    )
 
 
 def send_reply(client: FleetHttpClient, node: NodeNumber, reply: Message) -> None:

@@ -19,6 +19,8 @@ FORM = "ringfence.sealed/v1"
 NAME = "sealed"
 DTYPE = "uint8"
 NONCE_BYTES = 16
+MOST_BYTES = MAX_MESSAGE + (1 << 20)
+"""Bytes of one message with what a carrier adds, at most."""
 
 
 class CarriedArray(Protocol):
@@ -34,6 +36,11 @@ def carried(array: CarriedArray) -> bytes:
     """The bytes of an array of exactly this form, within the largest message; none for others."""
     plain = array.stype == FORM and array.dtype == DTYPE and tuple(array.shape) == (len(array.data),)
     return bytes(array.data) if plain and len(array.data) <= MAX_MESSAGE else b""
+
+
+def most_parts(part_bytes: int) -> int:
+    """In how many parts of a carrier, of so many bytes each, one message comes at most."""
+    return MAX_MESSAGE // part_bytes + 16
 
 
 def one_piece(data: bytes) -> bytes:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Final, TypeAlias
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import Field
 
 from ringfence.privacy.agreements.parties import HolderName, PartyName
@@ -101,8 +102,8 @@ def invitation_of(document: SignedDocument) -> Invitation:
     """An invitation, signed by the very key it names; whose key that is, is not yet shown.
 
     Raises:
-        KeyFault: it is none (RF-C001, RF-C071, RF-C072, RF-K012), its signature does not hold, or RF-K123 the
-            authority in it is no certificate.
+        KeyFault: it is none (RF-C001, RF-C071, RF-C072, RF-K012), its signature does not hold, or RF-K123 or
+            RF-W485 the authority in it is not one certificate.
     """
     document.require_kind(INVITATION)
     found = Invitation.from_canonical(document.body)
@@ -128,7 +129,7 @@ def admission_of(document: SignedDocument, *coordinators: PublicIdentity) -> Adm
 
     Raises:
         KeyFault: it is none (RF-C001, RF-C071, RF-C072, RF-K012), its signature does not hold, or RF-K123
-            what it admits with is no certificate.
+            or RF-W485 what it admits with is not one certificate.
     """
     found = Admission.from_canonical(document.verify(ADMISSION, coordinators))
     certificate_of(found.certificate)
@@ -136,18 +137,30 @@ def admission_of(document: SignedDocument, *coordinators: PublicIdentity) -> Adm
 
 
 def certificate_of(pem: str) -> x509.Certificate:
-    """A certificate that stands in a document.
+    """The one certificate that stands in a document.
+
+    What reads it again, OpenSSL for a connection, reads all that is written there and not only the first
+    block; so nothing but the certificate may be.
 
     Raises:
-        KeyFault: RF-K123 it is none.
+        KeyFault: RF-K123 it is none, RF-W485 something is written beside it.
     """
     try:
-        return x509.load_pem_x509_certificate(pem.encode("ascii"))
+        found = x509.load_pem_x509_certificate(pem.encode("ascii"))
     except ValueError as error:  # a letter that is not ASCII, too
         raise KeyFault(
             "RF-K123",
             N_("The certificate in this document cannot be read; ask its signer for the document again."),
         ) from error
+    if found.public_bytes(Encoding.PEM) != pem.encode("ascii"):
+        raise KeyFault(
+            "RF-W485",
+            N_(
+                "Something is written beside the certificate in this document; expected one certificate in "
+                "PEM and nothing else. Ask its signer for the document again."
+            ),
+        )
+    return found
 
 
 def moment(text: str) -> datetime:

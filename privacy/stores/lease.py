@@ -10,18 +10,20 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, event
 
 from ringfence.privacy.errors import N_, StoreError
-from ringfence.privacy.stores.store import location, profile
+from ringfence.privacy.stores.faults import READ_ONLY
+from ringfence.privacy.stores.postgresql import require_taking_writes
+from ringfence.privacy.stores.store import location, profile, reading
 
 # An arbitrary fixed number by which PostgreSQL knows this lock within the database.
 _ADVISORY_KEY = 0x52494E4746454E43
 _TRIES, _INSTANT = 5, 0.02
-_LEASES = "ringfence_leases"
+_LEASES, _FILES = "ringfence_leases", "ringfence_lease_files"
 
 
 @contextmanager
@@ -29,24 +31,39 @@ def lease(engine: Engine, purpose: str = "") -> Iterator[None]:
     """Hold the store's lease for as long as the block runs.
 
     A store in memory belongs to its process anyway. In PostgreSQL the lease ends with the connection that
-    holds it, whoever ends that; from then on every transaction of the engine is refused (RF-S561).
+    holds it, whoever ends that; from then on every transaction of the engine is refused (RF-S561). In SQLite
+    it is a lock on a file; where that is gone, another process may lock another, and nothing more is written
+    (RF-B660).
 
     Args:
         engine: of the store.
         purpose: a word, where one store has several things that one process at a time may do.
 
     Raises:
-        StoreError: another process holds it, or the store was not opened by `open_store`.
+        StoreError: another process holds it, or the store was not opened by `open_store`; RF-B662 PostgreSQL
+            takes no writes.
     """
     match profile(engine):
         case "memory":
             yield
         case "sqlite":
-            with _file_lease(location(engine), purpose):
+            with _file_lease(engine, purpose):
                 yield
         case "postgresql":
             with _database_lease(engine, purpose):
                 yield
+
+
+def require_lease(engine: Engine) -> None:
+    """Refuse where the store does not answer, or where a lease that this engine took is lost.
+
+    Raises:
+        StoreError: RF-S561 or RF-B660 another process may have the store by now; RF-B118 and others, it does
+            not answer.
+    """
+    _require_files(engine.get_execution_options().get(_FILES, {}))
+    with reading(engine):  # its begin asks for PostgreSQL's leases
+        pass
 
 
 def leased(engine: Engine, purpose: str = "") -> bool:
@@ -91,9 +108,11 @@ def _advisory_key(purpose: str) -> int:
 
 
 @contextmanager
-def _file_lease(path: str, purpose: str) -> Iterator[None]:
+def _file_lease(engine: Engine, purpose: str) -> Iterator[None]:
     # A file of its own: closing any handle on the database file would drop SQLite's locks on it.
-    handle = os.open(_lease_file(path, purpose), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    path = location(engine)
+    name = _lease_file(path, purpose)
+    handle = os.open(name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         try:
             _lock(handle)
@@ -102,9 +121,54 @@ def _file_lease(path: str, purpose: str) -> Iterator[None]:
             raise _taken(os.path.basename(path), holder) from None
         os.ftruncate(handle, 0)
         os.write(handle, f"{os.getpid()}\n".encode())
-        yield
+        held = _guarded_files(engine)
+        held[name] = os.fstat(handle)
+        try:
+            _require_files(held)  # it may have been removed while its lock was waited for
+            yield
+        finally:
+            del held[name]
     finally:
         os.close(handle)
+
+
+def _guarded_files(engine: Engine) -> dict[str, os.stat_result]:
+    """The files of this engine's leases, by name; every writer looks whether they are still there."""
+    held: dict[str, os.stat_result] | None = engine.get_execution_options().get(_FILES)
+    if held is not None:
+        return held
+    made: dict[str, os.stat_result] = {}
+    engine.update_execution_options(**{_FILES: made})
+
+    @event.listens_for(engine, "begin")
+    def require(connection: Connection) -> None:
+        if not connection.get_execution_options().get(READ_ONLY):
+            _require_files(made)
+
+    return made
+
+
+def _require_files(held: Mapping[str, os.stat_result]) -> None:
+    """Refuse where a lease's file is gone or another: its lock keeps nobody off any more.
+
+    Raises:
+        StoreError: RF-B660.
+    """
+    for name, status in tuple(held.items()):
+        try:
+            there = os.path.samestat(status, os.stat(name))
+        except OSError:
+            there = False
+        if not there:
+            raise StoreError(
+                "RF-B660",
+                N_(
+                    "The file {file}, which kept other processes off the store, was removed or replaced, so "
+                    "this process writes nothing more. Nothing that was written is lost; start it again, and "
+                    "leave that file where it is."
+                ),
+                file=os.path.basename(name),
+            )
 
 
 def _lock(handle: int) -> None:
@@ -123,6 +187,11 @@ def _lock(handle: int) -> None:
 def _database_lease(engine: Engine, purpose: str) -> Iterator[None]:
     key = _advisory_key(purpose)
     with engine.connect() as connection:
+        require_taking_writes(connection)
+        # This session waits for as long as the lease is held; PostgreSQL before 14 has no such limit.
+        connection.exec_driver_sql(
+            "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+        )
         free = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({key})").scalar_one()
         session = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
         connection.commit()

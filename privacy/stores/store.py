@@ -25,9 +25,11 @@ from typing import Any, Literal, TypeAlias
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from ringfence.privacy.errors import N_, StoreError, reason_of
+from ringfence.privacy.stores.faults import READ_ONLY, WaitedPool, disk_full, other_fault, unsafe_setting
+from ringfence.privacy.stores.postgresql import connection_settings, guard_postgresql
 
 Target: TypeAlias = "str | os.PathLike[str] | None"
 Profile: TypeAlias = Literal["memory", "sqlite", "postgresql"]
@@ -36,17 +38,11 @@ WAL_IS_SAFE_FROM = (3, 51, 3)
 BUSY_SECONDS = 30.0
 _PROFILE = "ringfence_profile"
 _PATH = "ringfence_path"
-_READ_ONLY = "ringfence_read_only"
 
 # What the database must answer when asked back; synchronous 2 is FULL, 3 is EXTRA.
 _SAFE_WAL: dict[str, str | int] = {"journal_mode": "wal", "synchronous": 2, "mmap_size": 0, "foreign_keys": 1}
 _SAFE_ROLLBACK: dict[str, str | int] = _SAFE_WAL | {"journal_mode": "truncate", "synchronous": 3}
 _SAFE_MEMORY: dict[str, str | int] = {"journal_mode": "memory", "foreign_keys": 1}
-_SAFE_POSTGRESQL = {
-    "fsync": ("on",),
-    "full_page_writes": ("on",),
-    "synchronous_commit": ("on", "local", "remote_write", "remote_apply"),
-}
 
 
 def open_store(target: Target) -> Engine:
@@ -102,11 +98,11 @@ def require_durable(engine: Engine) -> Engine:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that sees one state of the store, holds up no reader and writes nothing."""
-    with engine.connect().execution_options(**{_READ_ONLY: True}) as connection, connection.begin():
+    with engine.connect().execution_options(**{READ_ONLY: True}) as connection, connection.begin():
         yield connection
 
 
-class _OneConnection(QueuePool):
+class _OneConnection(WaitedPool):
     """One connection that threads take in turn; a thread that asks for a second one is told at once.
 
     On a file a second writing transaction in the same thread would wait for itself, and so it would here.
@@ -154,7 +150,7 @@ def _open_file(path: Path) -> Engine:
     engine = create_engine(
         "sqlite://",
         creator=connect,
-        poolclass=QueuePool,
+        poolclass=WaitedPool,
         pool_size=2,
         max_overflow=30,
         execution_options={_PROFILE: "sqlite", _PATH: os.path.abspath(path)},
@@ -187,12 +183,18 @@ def _open_url(name: str) -> Engine:
         )
     url = url.set(drivername="postgresql+psycopg")
     try:
-        engine = create_engine(url, execution_options={_PROFILE: "postgresql"}, pool_pre_ping=True)
+        engine = create_engine(
+            url,
+            poolclass=WaitedPool,
+            pool_pre_ping=True,
+            connect_args=connection_settings(url),
+            execution_options={_PROFILE: "postgresql"},
+        )
     except ImportError:
         raise StoreError(
             "RF-B105", N_("PostgreSQL needs the package psycopg; install ringfence[server].")
         ) from None
-    _guard_postgresql(engine)
+    guard_postgresql(engine)
     try:
         with engine.connect():
             pass
@@ -215,7 +217,7 @@ def _create_private(path: Path) -> None:
 def _cannot_create(path: Path, error: OSError) -> StoreError:
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            return _disk_full(path.name)
+            return disk_full(path.name)
         case errno.ENOENT | errno.ENOTDIR:
             return StoreError(
                 "RF-B107",
@@ -244,14 +246,6 @@ def _check_private(path: Path) -> None:
         )
 
 
-def _disk_full(name: str) -> StoreError:
-    return StoreError(
-        "RF-B111",
-        N_("The disk of the store {file} is full; nothing was written. Free some space."),
-        file=name,
-    )
-
-
 def _guard_sqlite(engine: Engine, safe: dict[str, str | int], name: str) -> None:
     """Apply and read back the safe settings on every connection, begin as a writer, speak in sentences."""
 
@@ -264,7 +258,7 @@ def _guard_sqlite(engine: Engine, safe: dict[str, str | int], name: str) -> None
                 # A build without memory mapping answers nothing, which is what is asked for.
                 found = row[0] if row else 0
                 if found != wanted:
-                    raise _unsafe_setting(pragma, found, wanted)
+                    raise unsafe_setting(pragma, found, wanted)
         except sqlite3.Error as error:
             raise _sentence(error, name) from error
 
@@ -275,7 +269,7 @@ def _guard_sqlite(engine: Engine, safe: dict[str, str | int], name: str) -> None
         driver = connection.connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)
         try:
-            if connection.get_execution_options().get(_READ_ONLY):
+            if connection.get_execution_options().get(READ_ONLY):
                 driver.execute("BEGIN")
                 driver.execute("PRAGMA query_only = 1")
             else:
@@ -301,7 +295,7 @@ def _guard_place(engine: Engine, path: Path) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        if connection.get_execution_options().get(_READ_ONLY):
+        if connection.get_execution_options().get(READ_ONLY):
             return
         try:
             there = os.path.samestat(opened, os.stat(path))
@@ -318,23 +312,11 @@ def _guard_place(engine: Engine, path: Path) -> None:
             )
 
 
-def _unsafe_setting(setting: str, found: object, wanted: object) -> StoreError:
-    return StoreError(
-        "RF-B112",
-        N_(
-            "The store does not keep {setting} = {wanted} (it says {found}); it could lose what it confirmed."
-        ),
-        setting=setting,
-        found=found,
-        wanted=wanted,
-    )
-
-
 def _sentence(error: Exception, name: str) -> StoreError:
     """Turn an error of SQLite into one of ours."""
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_FULL:
-            return _disk_full(name)
+            return disk_full(name)
         case sqlite3.SQLITE_NOTADB:
             return StoreError(
                 "RF-B113",
@@ -362,39 +344,4 @@ def _sentence(error: Exception, name: str) -> StoreError:
                 seconds=int(BUSY_SECONDS),
             )
         case _:
-            return StoreError(
-                "RF-B117", N_("The store {file} answered with an error: {reason}."), file=name, reason=error
-            )
-
-
-def _guard_postgresql(engine: Engine) -> None:
-    @event.listens_for(engine, "connect")
-    def settle(connection: Any, _record: object) -> None:
-        with connection.cursor() as cursor:
-            for setting, wanted in _SAFE_POSTGRESQL.items():
-                found = cursor.execute(f"SHOW {setting}").fetchone()[0]
-                if found not in wanted:
-                    raise _unsafe_setting(setting, found, wanted[0])
-        connection.rollback()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        if connection.get_execution_options().get(_READ_ONLY):
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-
-    @event.listens_for(engine, "handle_error")
-    def explain(context: ExceptionContext) -> None:
-        from psycopg import OperationalError
-        from psycopg.errors import DiskFull
-
-        if context.is_pre_ping:
-            return  # an idle connection that was ended is replaced, before anything is asked over it
-        error = context.original_exception
-        if isinstance(error, DiskFull):
-            raise _disk_full("PostgreSQL") from error
-        if isinstance(error, OperationalError):
-            # The driver's own text may hold the URL's password, so it is not repeated.
-            raise StoreError(
-                "RF-B118",
-                N_("PostgreSQL cannot be reached or ended the connection; check its URL and that it runs."),
-            ) from None
+            return other_fault(name, error)

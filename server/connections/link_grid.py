@@ -40,13 +40,14 @@ from flwr.supercore.inflatable.inflatable_utils import (
 )
 from flwr.superlink.grid import HttpGrid
 
-from ringfence.privacy.protocol.carried import NONCE_BYTES, of_one_piece, one_piece
-from ringfence.privacy.protocol.control import MAX_MESSAGE
+from ringfence.privacy.protocol.carried import (
+    MOST_BYTES,
+    NONCE_BYTES,
+    most_parts,
+    of_one_piece,
+    one_piece,
+)
 from ringfence.server.flower import packed, unpacked
-
-_FRAME = 1 << 20
-"""Bytes of a reply that Flower adds, at most."""
-_MOST_PARTS = MAX_MESSAGE // PART_BYTES + 16
 
 
 @dataclass(slots=True)
@@ -153,12 +154,12 @@ class LinkGrid(HttpGrid):  # type: ignore[misc]  # Flower comes without types
             ValueError: there is more of it than a message can have.
         """
         pull = make_pull_object_fn_protobuf(self._runtime_client.PullObject, self.node, self.run.run_id)
-        if len(coming.parts) > _MOST_PARTS:
+        if len(coming.parts) > most_parts(PART_BYTES):
             raise ValueError("more parts than a message can have")
         for part in coming.parts:
             if part not in coming.here:
                 coming.here[part] = pull(part)
-            if sum(map(len, coming.here.values())) > MAX_MESSAGE + _FRAME:
+            if sum(map(len, coming.here.values())) > MOST_BYTES:
                 raise ValueError("more bytes than a message can have")
         self._runtime_client.ConfirmMessageReceived(
             ConfirmMessageReceivedRequest(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ringfence.privacy.protocol.notices import WAITING
+from ringfence.server.connections.admissions import Admissions
 from ringfence.server.home import Office
 from ringfence.server.post.ending import owed_ends
 from ringfence.server.records.submissions import OPEN, Submissions
@@ -106,8 +107,14 @@ class Courier:
             self._running = None
 
     def _waiting(self) -> frozenset[tuple[str, str]]:
-        """Study and holder, where people of the holder have not decided yet, or an end was not heard."""
-        ends = {(end.run, name) for end in owed_ends(self.office.engine) for name in end.holders}
+        """Study and holder, where people of the holder have not decided yet, or an end was not heard.
+
+        An end that is owed to a holder that is let in no more waits for nothing: it is said when that holder
+        is admitted anew.
+        """
+        let_in = {each.holder for each in Admissions(self.office.engine).let_in()}
+        owed = owed_ends(self.office.engine)
+        ends = {(end.run, name) for end in owed for name in let_in & end.holders.keys()}
         return frozenset(ends) | frozenset(
             (each.study, one.holder)
             for each in Submissions(self.office.engine).listed()

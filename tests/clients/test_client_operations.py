@@ -25,11 +25,13 @@ from ringfence.audit.store import head
 from ringfence.clients.config import load_settings
 from ringfence.clients.connections.contact import Contact, LastContact
 from ringfence.clients.connections.membership import FOLDER, MembershipFolder
+from ringfence.clients.connections.metrics import HolderMetrics
 from ringfence.clients.connections.node import on_loopback
 from ringfence.clients.desk.assembling import load_holder
 from ringfence.clients.desk.examining import examine_holder
 from ringfence.clients.home import open_federation, open_home
 from ringfence.privacy.crypto.tls_keys import public_bytes, read_tls_key
+from ringfence.privacy.errors import N_, KeyFault
 from ringfence.privacy.stores.lease import lease
 from ringfence.server.connections.gateway import Gateway, door_server
 from ringfence.server.connections.premises import GatewayFolder
@@ -256,12 +258,15 @@ def test_metrics_and_probes_on_loopback_and_nothing_that_depends_on_rows(here: T
     with open_federation(here.home, None, opens="log") as home:
         holder = load_holder(home)
         links = {"city": (contact, lambda: NOW)}
-        with on_loopback(holder, load_settings(here.home), links) as found:
+        kept = [True]
+        with on_loopback(holder, load_settings(here.home), links, store=lambda: kept[0]) as found:
             assert found == {"metrics": ports[0], "probes": ports[1]}
             assert fetch(ports[1], "/healthz") == (200, '{"alive": true}\n')
-            assert ready() == (503, {"ready": False, "federations": {"city": False}})
+            assert ready() == (503, {"ready": False, "federations": {"city": False}, "store": True})
             contact.heard = NOW - timedelta(seconds=7)
-            assert ready() == (200, {"ready": True, "federations": {"city": True}})
+            assert ready() == (200, {"ready": True, "federations": {"city": True}, "store": True})
+            kept[0] = False
+            assert ready() == (503, {"ready": False, "federations": {"city": True}, "store": False})
             state, said = fetch(ports[0], "/metrics")
             assert state == 200
             names = {line.split("{")[0].split(" ")[0] for line in said.splitlines() if line[0] != "#"}
@@ -271,6 +276,23 @@ def test_metrics_and_probes_on_loopback_and_nothing_that_depends_on_rows(here: T
             assert [fetch(ports[0], path)[0] for path in ("/", "/healthz", "/metrics?x")] == [404, 404, 404]
             assert fetch(ports[0], "/metrics", "evil.example")[0] == 403
             assert fetch(ports[0], "/metrics", f"localhost:{ports[0]}")[0] == 200
+
+
+def test_a_certificate_that_cannot_be_read_leaves_out_its_figure_alone(two: Town) -> None:
+    def unreadable() -> datetime:
+        raise KeyFault("RF-K123", N_("unreadable"))
+
+    contact = Contact(clock=lambda: NOW, heard=NOW)
+    links = {"city": (contact, unreadable), "river": (contact, lambda: NOW)}
+    with open_federation(two.home, "city", opens="log") as home:
+        metrics = HolderMetrics(links=links, ledger=load_holder(home).ledger, clock=lambda: NOW)
+        said = metrics.page().body.decode()
+    assert re.findall(r'certificate_expiry_timestamp_seconds{federation="(\w+)"}', said) == ["river"]
+    assert dict(re.findall(r'gateway_connected{federation="(\w+)"} ([\d.]+)', said)) == {
+        "city": "1.0",
+        "river": "1.0",
+    }
+    assert "ringfence_budget_left_mu_squared " in said
 
 
 def test_one_federation_that_is_not_reached_is_named_and_makes_the_holder_not_ready(two: Town) -> None:
@@ -284,15 +306,15 @@ def test_one_federation_that_is_not_reached_is_named_and_makes_the_holder_not_re
     with open_federation(two.home, "city", opens="log") as home:
         holder, links = load_holder(home), {"city": (city, lambda: NOW)}
         for served in (links, {**links, "river": (river, lambda: NOW)}):
-            with on_loopback(holder, settings, served):
+            with on_loopback(holder, settings, served, store=lambda: True):
                 status, body = fetch(ports[1], "/readyz")
-                wanted = {"ready": False, "federations": {"city": True, "river": False}}
+                wanted = {"ready": False, "federations": {"city": True, "river": False}, "store": True}
                 assert (status, json.loads(body)) == (503, wanted)
                 said = fetch(ports[0], "/metrics")[1]
                 found = re.findall(r'gateway_connected{federation="(\w+)"} ([\d.]+)', said)
                 assert dict(found) == {"city": "1.0", "river": "0.0"}
         river.heard = NOW
-        with on_loopback(holder, settings, served):
+        with on_loopback(holder, settings, served, store=lambda: True):
             assert fetch(ports[1], "/readyz")[0] == 200
 
 
@@ -327,7 +349,12 @@ def test_status_names_the_federation_that_cannot_be_read_and_tells_of_the_other(
 def test_nothing_listens_where_nobody_asked(here: Town) -> None:
     with (
         open_federation(here.home, None, opens="log") as home,
-        on_loopback(load_holder(home), load_settings(here.home), {"city": (Contact(), lambda: NOW)}) as found,
+        on_loopback(
+            load_holder(home),
+            load_settings(here.home),
+            {"city": (Contact(), lambda: NOW)},
+            store=lambda: True,
+        ) as found,
     ):
         assert found == {}
 

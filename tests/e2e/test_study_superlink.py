@@ -182,8 +182,7 @@ def test_at_a_fixed_pace_no_answer_leaves_before_its_moment(
 def test_a_reply_that_is_far_too_large_is_none_and_the_others_count(
     tmp_path: Path, link: SuperLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for limit in ("MAX_MESSAGE", "_FRAME"):
-        monkeypatch.setattr(link_grid, limit, 1 << 16)
+    monkeypatch.setattr(link_grid, "MOST_BYTES", 1 << 17)
     parties = Parties.of(federation_of(tmp_path, customers=150))
     sizes = {"bank": 1 << 20, "partner": 1 << 10, "retailer": 1 << 10}
     monkeypatch.setattr(LetterBox, "handle", lambda box, _data: bytes(sizes[box.agent.holder.name]))

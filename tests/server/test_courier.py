@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kits.command_kit import NAMES, Town, server, town
 
+from ringfence.privacy.crypto.identity import Identity
+from ringfence.server.connections.admissions import Admissions, AdmittedHolder
 from ringfence.server.home import open_office
 from ringfence.server.post.couriering import FIRST, LONGEST, SHORTEST, Courier
+from ringfence.server.post.ending import OwedEnd
 from ringfence.server.records.submissions import Submissions
 
 
@@ -107,6 +111,26 @@ def test_the_pace_slows_down_and_begins_anew_when_something_changes(here: Town, 
     scene.submissions.heard(study, "north", "rejected", lambda _connection, _fresh: None)
     later = scene.starts(500)
     assert later[1] - later[0] == SHORTEST
+
+
+def test_an_end_is_owed_to_nobody_who_is_not_let_in(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A holder that left, or was revoked, hears it when it is admitted anew."""
+    key = Identity.generate("holder").public
+    owed = OwedEnd(run="1" * 32, study="s", model="", held=0, holders={"north": key, "south": key})
+    monkeypatch.setattr("ringfence.server.post.couriering.owed_ends", lambda _engine: (owed,))
+    assert scene.starts(2000) == []
+    admissions = Admissions(scene.courier.office.engine)
+    until = admissions.now() + timedelta(days=30)
+    with admissions.engine.begin() as connection:
+        admissions.invite("n", "south", until, connection=connection)
+        south = AdmittedHolder(
+            holder="south", identity=key.hex, certificate="c", node_key="k", until=until.isoformat()
+        )
+        admissions.admit("n", south, connection=connection)
+    assert len(scene.starts(2000)) > 3
+    with admissions.engine.begin() as connection:
+        admissions.revoke("south", connection=connection)
+    assert scene.starts(2000) == []
 
 
 def test_one_at_a_time_and_a_failure_is_told_once(here: Town, scene: Scene) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from ringfence.privacy.errors import StoreError
 from ringfence.privacy.stores import store as store_module
-from ringfence.privacy.stores.lease import lease
+from ringfence.privacy.stores.lease import lease, require_lease
 from ringfence.privacy.stores.store import open_store, profile, reading, require_durable
 
 
@@ -320,6 +320,34 @@ except StoreError as error:
     assert str(os.getpid()) in refused
     assert second() == "held"
     engine.dispose()
+
+
+def test_a_lease_whose_file_is_gone_or_another_lets_nothing_be_written(tmp_path: Path) -> None:
+    """Another process may have locked the file that has its name now."""
+    path = tmp_path / "store.db"
+    engine, other = open_store(path), open_store(path)
+    with engine.begin() as connection:
+        connection.execute(text("create table t (x integer)"))
+    file = Path(f"{path}.lease")
+    with lease(engine, "study"), lease(engine):
+        require_lease(engine)
+        aside = file.rename(tmp_path / "aside")
+        for put in (lambda: None, lambda: file.write_bytes(b"1")):
+            put()
+            with pytest.raises(StoreError, match="RF-B660"), engine.begin() as connection:
+                connection.execute(text("insert into t values (1)"))
+            with pytest.raises(StoreError, match="RF-B660"):
+                require_lease(engine)
+            with lease(other), other.begin() as connection:
+                connection.execute(text("insert into t values (2)"))
+            assert len(numbers(engine)) > 0, "it may still read"
+        aside.replace(file)
+        require_lease(engine)
+    with engine.begin() as connection:
+        connection.execute(text("insert into t values (3)"))
+    assert numbers(engine) == [2, 2, 3]
+    for each in (engine, other):
+        each.dispose()
 
 
 def test_a_store_in_memory_needs_no_lease() -> None:
