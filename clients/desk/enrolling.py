@@ -21,6 +21,7 @@ from ringfence.privacy.crypto.secret_files import Passphrases
 from ringfence.privacy.crypto.signed import SignedDocument, write_signed
 from ringfence.privacy.errors import KeyFault
 from ringfence.privacy.protocol.enrolment import (
+    ADMISSION,
     ENROLMENT,
     Enrolment,
     Invitation,
@@ -133,7 +134,7 @@ def _whose(home: Home, admission: SignedDocument) -> FederationSettings:
     every = home.settings.config.federation
     for each in every:
         with suppress(KeyFault):
-            admission_of(admission, home.coordinator_of(each))
+            admission.verify(ADMISSION, [home.coordinator_of(each)])  # what it says is looked at later
             return each
     return every[0] if every else home.settings.federation(None)
 

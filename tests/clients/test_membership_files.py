@@ -66,6 +66,30 @@ def test_a_certificate_with_something_beside_it_is_refused(
     assert (folder / "admission.json").read_bytes() == kept
 
 
+def test_what_is_wrong_with_a_second_federations_admission_is_said(
+    here: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not that the first one's coordinator has not signed it."""
+    desk, to = here.root / "river", ("--config", here.home)
+    files = [here.root / name for name in ("declared", "invitation", "enrolment", "admission")]
+    assert server("init", desk, "--name", "river", "--no-passphrase") == 0
+    assert server("gateway", "make", "--address", "river.example:1", "--config", desk) == 0
+    assert client("federation", "add", "river", desk / "keys/coordinator.key.pub", "--compared", *to) == 0
+    assert client("contract", "declare", "--out", files[0], "--federation", "river", *to) == 0
+    assert server("holder", "add", files[0], "--compared", "--config", desk) == 0
+    assert server("holder", "invite", "north", "--out", files[1], "--config", desk) == 0
+    joined = ("--out", files[2], "--compared", "--federation", "river")
+    assert client("join", files[1], *joined, *to) == 0
+    assert server("holder", "admit", files[2], "--out", files[3], "--compared", "--config", desk) == 0
+    document = read_signed(files[3])
+    body = json.loads(document.body)
+    body["certificate"] += BLOCK
+    made = SignedDocument(kind=document.kind, body=Admission.of(**body).canonical())
+    write_signed(files[3], made.signed_by(read_key(desk / "keys" / "coordinator.key", "coordinator", None)))
+    capsys.readouterr()
+    refused(capsys, client("join", files[3], *to), "RF-W485")
+
+
 def no_certificate(*_: object, **__: object) -> None:
     raise ssl.SSLError(1, "[X509] no certificate")
 
