@@ -109,6 +109,16 @@ def test_each_part_keeps_to_what_was_reserved_for_it(engine: Engine) -> None:
     assert Fraction(ledger.left().mu_squared) + train == Fraction(whole)
 
 
+def test_what_is_reserved_for_a_run_is_spent_by_no_other(engine: Engine) -> None:
+    ledger, _ = new_ledger(engine)
+    ledger.reserve_plan(STUDY, PLAN, run="run-2")
+    again = reopen(engine)
+    (reservation,) = again.reservations()
+    assert [reservation.of_run(run) for run in ("run-1", "run-2")] == [False, True]
+    assert refused(lambda: charge(again, reservation, Decimal("0.001"))) == "RF-B620"
+    assert again.charged().mu_squared == 0
+
+
 def test_entries_tell_the_part(engine: Engine) -> None:
     ledger, _ = new_ledger(engine)
     reservation = ledger.reserve_plan(STUDY, PLAN)
